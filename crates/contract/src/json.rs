@@ -1,0 +1,186 @@
+//! JSON as text: checked once, kept byte for byte, parsed only where someone needs the value.
+//!
+//! `check` holds the rules a text must keep, `format` the writers that change its style. Left out on
+//! purpose: a value tree of our own. Who needs one calls [`Json::parse`].
+
+mod check;
+mod format;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::limits::JSON_BYTES;
+
+pub use format::write_string;
+
+/// One JSON value as checked text, which comes back as it went in: big integers, floats, escapes, the order of
+/// keys and inner white space. Outer white space is trimmed.
+///
+/// Two values are equal when their texts are. `Debug` shows the length only and there is no `Display`, because
+/// values may be private and must not end up in a log by accident.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Json(Box<str>);
+
+/// Why a text is not a [`Json`]. Offsets are bytes from the start of the text that was given.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// The text breaks the grammar of JSON (RFC 8259).
+    #[error("{problem} at byte {at}")]
+    Syntax {
+        /// What was found or missing.
+        problem: &'static str,
+        /// Where.
+        at: usize,
+    },
+    /// An object holds the same key twice; keys are compared after decoding their escapes.
+    #[error("duplicate key {key:?} at byte {at}")]
+    DuplicateKey {
+        /// The key, decoded and cut to a length that fits a log line.
+        key: String,
+        /// Where its second appearance starts.
+        at: usize,
+    },
+    /// A `\u` escape of half a surrogate pair, which is no character.
+    #[error("lone surrogate at byte {at}")]
+    LoneSurrogate {
+        /// Where the escape starts.
+        at: usize,
+    },
+    /// More arrays and objects are open at once than [`JSON_DEPTH`](crate::limits::JSON_DEPTH).
+    #[error("nested deeper than {limit} levels at byte {at}")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+        /// Where the first bracket too many is.
+        at: usize,
+    },
+    /// The text is longer than [`JSON_BYTES`].
+    #[error("{bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// The length given.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A Rust value has no form in JSON, for instance a map whose keys are lists.
+    #[error("cannot be written as JSON")]
+    Unwritable(#[source] serde_json::Error),
+}
+
+impl Json {
+    /// Checks a text and keeps it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever [`JsonError`] names, except [`JsonError::Unwritable`].
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, JsonError> {
+        let text = text.into();
+        let trimmed = text.trim_matches(check::WHITE_SPACE);
+        let lead = text.len() - text.trim_start_matches(check::WHITE_SPACE).len();
+        if trimmed.len() > JSON_BYTES {
+            return Err(JsonError::TooLarge { bytes: trimmed.len(), limit: JSON_BYTES });
+        }
+        check::check(trimmed).map_err(|error| error.moved_by(lead))?;
+        if trimmed.len() == text.len() { Ok(Self(text)) } else { Ok(Self(trimmed.into())) }
+    }
+
+    /// Writes a Rust value as compact JSON. Like everywhere in serde_json, a float that is not finite becomes `null`.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError::Unwritable`] when the value has no form in JSON; otherwise as [`Json::new`], because a value
+    /// may repeat a key, nest too deep or be too large.
+    pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
+        Self::new(serde_json::to_string(value).map_err(JsonError::Unwritable)?)
+    }
+
+    /// Parses the text into a Rust value.
+    ///
+    /// # Errors
+    ///
+    /// When the text has another shape than `T`, or holds a number that `T` cannot (`1e999` is a valid text).
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        let mut text = serde_json::Deserializer::from_str(&self.0);
+        // Its own limit is one level lower than ours; the depth of a `Json` is bounded already.
+        text.disable_recursion_limit();
+        T::deserialize(&mut text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, owned.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0.into()
+    }
+
+    /// Length of the text in bytes.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a JSON text is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the value is an object.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.0.starts_with('{')
+    }
+
+    /// The value `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self("null".into())
+    }
+
+    /// The value `{}`.
+    #[must_use]
+    pub fn empty_object() -> Self {
+        Self("{}".into())
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({} bytes)", self.0.len())
+    }
+}
+
+/// Embedded verbatim by serde_json; no use with other formats.
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.0).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// Taken verbatim from serde_json; no use with other formats.
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(Box::<RawValue>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl JsonError {
+    /// The same error in a text that starts `lead` bytes earlier.
+    fn moved_by(mut self, lead: usize) -> Self {
+        match &mut self {
+            Self::Syntax { at, .. }
+            | Self::DuplicateKey { at, .. }
+            | Self::LoneSurrogate { at }
+            | Self::TooDeep { at, .. } => *at += lead,
+            Self::TooLarge { .. } | Self::Unwritable(_) => {}
+        }
+        self
+    }
+}

@@ -1,0 +1,38 @@
+//! The nouns and the promises of Inboxclaw: events, drafts, failures, and the traits of sources, sinks and stores.
+//!
+//! Architecture invariant: no I/O and no async runtime in here. Whoever reads this crate knows what the
+//! program promises; who keeps the promises is the business of the other crates.
+
+pub mod coerce;
+pub mod draft;
+pub mod event;
+pub mod failure;
+pub mod interval;
+pub mod json;
+pub mod limits;
+pub mod outside;
+pub mod owner;
+pub mod pattern;
+pub mod selection;
+pub mod settings;
+pub mod sink;
+pub mod source;
+pub mod state;
+pub mod store;
+pub mod turn;
+
+pub use draft::Draft;
+pub use event::{Event, NewEvent, Seq};
+pub use failure::{Class, Failure};
+pub use interval::Interval;
+pub use json::Json;
+pub use outside::{Clock, Outside, Random, Shared};
+pub use owner::{Owner, OwnerId, OwnerKind};
+pub use pattern::{Patterns, Ttl};
+pub use selection::{Lane, Selection};
+pub use settings::{SettingsError, SinkKind, SinkSettings, SourceKind, SourceSettings};
+pub use sink::{Receipt, Sink};
+pub use source::{Next, Settled, Source};
+pub use state::{Entry, Expiry, Snapshot, Version};
+pub use store::{Keeper, Log, State, Store, StoreError};
+pub use turn::{Outcome, Turn};

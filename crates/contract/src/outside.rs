@@ -1,0 +1,79 @@
+//! The doors to the outside: time, randomness, and what connectors share.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+/// What a connector is built with besides its settings.
+#[derive(Clone)]
+pub struct Outside {
+    /// The connector's configured name.
+    pub name: String,
+    /// The folder of the configuration file; relative paths start here.
+    pub base_dir: PathBuf,
+    /// Time. In a turn, `draft.now()` is the time to use.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// What several connectors use together, such as a connection pool or one limiter per account.
+    pub shared: Arc<Shared>,
+}
+
+/// The door for time.
+pub trait Clock: Send + Sync {
+    /// The wall clock.
+    fn now(&self) -> Timestamp;
+}
+
+/// The door for randomness.
+pub trait Random: Send + Sync {
+    /// 128 unpredictable bits.
+    fn next(&self) -> u128;
+}
+
+/// Things that connectors share, made by whoever asks first.
+#[derive(Default)]
+pub struct Shared {
+    things: Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Shared {
+    /// The thing of type `T` under `key`, made with `make` if there is none yet.
+    ///
+    /// # Errors
+    /// What `make` returns; nothing is kept then.
+    pub fn get_or_make<T: Send + Sync + 'static, E>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        let mut things = self.things.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (TypeId::of::<T>(), key.to_owned());
+        if let Some(found) = things.get(&place).cloned().and_then(|thing| thing.downcast::<T>().ok()) {
+            return Ok(found);
+        }
+        let made = Arc::new(make()?);
+        things.insert(place, made.clone());
+        Ok(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[test]
+    fn shared_things_are_made_once_per_type_and_key() {
+        let shared = Shared::default();
+        let first = shared.get_or_make("a", || Ok::<_, Infallible>(1_u32)).unwrap();
+        let again = shared.get_or_make("a", || Ok::<_, Infallible>(2_u32)).unwrap();
+        let other = shared.get_or_make("b", || Ok::<_, Infallible>(3_u32)).unwrap();
+        assert_eq!((*first, *again, *other), (1, 1, 3));
+        assert!(shared.get_or_make::<u64, _>("a", || Err("no")).is_err());
+    }
+}

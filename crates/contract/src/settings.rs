@@ -1,0 +1,128 @@
+//! Settings: a struct per connector is its parser, its validator and its reference page. A registry entry
+//! ([`SourceKind`], [`SinkKind`]) is made from that struct and from nothing else.
+
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::outside::Outside;
+use crate::sink::Sink;
+use crate::source::Source;
+
+/// The settings of a source. Field docs are the reference page; `deny_unknown_fields` is expected.
+pub trait SourceSettings: DeserializeOwned + JsonSchema + 'static {
+    /// The word behind `type:` in the configuration.
+    const KIND: &'static str;
+
+    /// The time between two polls; `None` for a source that only polls when it is ready.
+    fn interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Checks the values and makes the source. No I/O: the file may be only checked.
+    ///
+    /// # Errors
+    /// Names the setting and what is wrong with its value.
+    fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>>;
+}
+
+/// The settings of a sink that pushes.
+pub trait SinkSettings: DeserializeOwned + JsonSchema + 'static {
+    /// The word behind `type:` in the configuration.
+    const KIND: &'static str;
+
+    /// Checks the values and makes the sink. No I/O.
+    ///
+    /// # Errors
+    /// Names the setting and what is wrong with its value.
+    fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Sink>>;
+}
+
+/// A source, ready to run.
+pub struct BuiltSource {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// See [`SourceSettings::interval`].
+    pub interval: Option<Duration>,
+}
+
+/// Parses the settings of a kind and builds what they describe.
+pub type Build<T> = fn(Value, &Outside) -> Result<T, SettingsError>;
+
+/// An entry in the list of source kinds.
+pub struct SourceKind {
+    /// The word behind `type:`.
+    pub name: &'static str,
+    /// The schema of its settings.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Parses the settings and builds the source.
+    pub build: Build<BuiltSource>,
+}
+
+impl SourceKind {
+    /// The entry of the kind with these settings.
+    pub const fn of<S: SourceSettings>() -> Self {
+        Self {
+            name: S::KIND,
+            schema: S::json_schema,
+            build: |value, outside| {
+                let settings: S = parse(value)?;
+                let interval = settings.interval();
+                let source = settings.build(outside).map_err(SettingsError::whole)?;
+                Ok(BuiltSource { source, interval })
+            },
+        }
+    }
+}
+
+/// An entry in the list of sink kinds.
+pub struct SinkKind {
+    /// The word behind `type:`.
+    pub name: &'static str,
+    /// The schema of its settings.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Parses the settings and builds the sink.
+    pub build: Build<Box<dyn Sink>>,
+}
+
+impl SinkKind {
+    /// The entry of the kind with these settings.
+    pub const fn of<S: SinkSettings>() -> Self {
+        Self {
+            name: S::KIND,
+            schema: S::json_schema,
+            build: |value, outside| parse::<S>(value)?.build(outside).map_err(SettingsError::whole),
+        }
+    }
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{message:#}")]
+pub struct SettingsError {
+    /// Where, as a dotted path within the settings; empty for the settings as a whole.
+    pub path: String,
+    /// What is wrong.
+    pub message: anyhow::Error,
+}
+
+impl SettingsError {
+    /// An error about the settings as a whole.
+    pub fn whole(message: anyhow::Error) -> Self {
+        Self { path: String::new(), message }
+    }
+}
+
+/// Parses settings, keeping the path to what is wrong.
+///
+/// # Errors
+/// [`SettingsError`] with the path.
+pub fn parse<S: DeserializeOwned>(value: Value) -> Result<S, SettingsError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        SettingsError { path, message: error.into_inner().into() }
+    })
+}

@@ -1,0 +1,41 @@
+//! The contract of a sink that pushes. Sinks that consumers pull from (`http_pull`, `sse`) are routes over the
+//! log and live in the daemon.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::draft::Draft;
+use crate::event::Event;
+use crate::failure::Failure;
+
+/// Hands events to somebody. One method; the runtime owns position, retries, order and limits.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// Delivers a batch and says for each event, in the same order, what became of it. The receipts and the
+    /// draft commit together; a crash before that repeats the batch (delivery is at least once).
+    ///
+    /// # Errors
+    /// A [`Failure`] stands for the whole batch: nothing is stored and all of it is tried again after the
+    /// back-off of its class.
+    async fn deliver(&self, batch: &[Event], draft: &mut Draft<'_>) -> Result<Vec<Receipt>, Failure>;
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// The consumer has it.
+    Done,
+    /// Try again, not before `wait` if given.
+    Again {
+        /// The wait that the consumer asked for.
+        wait: Option<Duration>,
+        /// Why.
+        reason: String,
+    },
+    /// The consumer will never take it.
+    Never {
+        /// Why.
+        reason: String,
+    },
+}

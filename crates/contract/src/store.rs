@@ -1,0 +1,263 @@
+//! The contract of a store: three small traits. A store keeps the numbered promises of ARCHITECTURE.md;
+//! nothing of any database shows in here.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::event::{Event, Seq};
+use crate::owner::{Owner, OwnerId, OwnerKind};
+use crate::selection::Selection;
+use crate::state::{Entry, Snapshot, Version};
+use crate::turn::{DeliveryState, FactsPatch, Outcome, RunFacts, Turn};
+
+/// A whole store.
+pub trait Store: State + Log + Keeper {}
+
+impl<T: State + Log + Keeper> Store for T {}
+
+/// The private states of owners, and the one way to write: [`commit`](Self::commit).
+#[async_trait]
+pub trait State: Send + Sync {
+    /// What a draft of `owner` starts from.
+    async fn snapshot(&self, owner: OwnerId) -> Result<Snapshot, StoreError>;
+
+    /// The entries under `keys`, in the order asked; `None` for absent and expired ones.
+    async fn entries(&self, owner: OwnerId, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError>;
+
+    /// Up to `limit` live entries under a literal, case-sensitive prefix, in the order of their keys' bytes,
+    /// after the key `after`. Resume with the last key of the answer.
+    async fn list(
+        &self,
+        owner: OwnerId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError>;
+
+    /// Stores a turn, all or nothing. `Committed` means durable and visible to every later read;
+    /// `Conflict` that nothing of it is stored. A repeated commit of the owner's last turn id answers
+    /// `Committed` and stores nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]: nothing is stored, try later. [`StoreError::Refused`]: nothing is stored, and never will be.
+    /// Anything else: the store is no longer usable, and the turn may or may not be durable.
+    async fn commit(&self, turn: Turn) -> Result<Outcome, StoreError>;
+
+    /// The owner's last turns that changed its state, newest first, older than `before`, with what they replaced.
+    async fn history(
+        &self,
+        owner: OwnerId,
+        before: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<PastTurn>, StoreError>;
+
+    /// Returns the owner's version once it is beyond `after`. May be dropped at any await.
+    async fn changed(&self, owner: OwnerId, after: Version) -> Result<Version, StoreError>;
+}
+
+/// The log of events.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// The first events of a selection, in the order of seq, as of one instant.
+    async fn read(&self, selection: &Selection, limit: ReadLimit) -> Result<Page, StoreError>;
+
+    /// What `sink` owes out of order and is due at the store's now, in the order of seq, up to `limit`.
+    /// With `all`, also what is not due yet and what is dead.
+    async fn owed(&self, sink: OwnerId, all: bool, limit: usize) -> Result<Vec<Owed>, StoreError>;
+
+    /// One event; `None` when there is none (any more).
+    async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError>;
+
+    /// A page of events for people, newest first, with the number of all that match.
+    async fn find(&self, find: &Find) -> Result<Found, StoreError>;
+
+    /// Returns the log's last seq once it is beyond `after`. May be dropped at any await.
+    async fn grown(&self, after: Seq) -> Result<Seq, StoreError>;
+
+    /// The log's last seq, 0 before the first event.
+    async fn head(&self) -> Result<Seq, StoreError>;
+}
+
+/// Housekeeping: owners, run facts, claims, and the removal of what nobody needs.
+#[async_trait]
+pub trait Keeper: Send + Sync {
+    /// The id of an owner, registered with its connector type if it is new. The type of a known owner is
+    /// brought up to date; its state stays.
+    async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError>;
+
+    /// Every owner ever registered, also those no longer configured, by kind and name.
+    async fn owners(&self) -> Result<Vec<OwnerInfo>, StoreError>;
+
+    /// How an owner runs.
+    async fn facts(&self, owner: OwnerId) -> Result<RunFacts, StoreError>;
+
+    /// Changes run facts outside a turn.
+    async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError>;
+
+    /// Claims an owner for `holder` for that long, by the store's clock; extends a claim of the same holder.
+    /// `false` when somebody else holds it. Saves double work only: correctness never depends on it.
+    async fn claim(&self, owner: OwnerId, holder: &str, lasts: Duration) -> Result<bool, StoreError>;
+
+    /// Removes some of what has expired: entries, and history beyond its bounds. Small steps; `more` says
+    /// whether another call would find something.
+    async fn sweep(&self) -> Result<Swept, StoreError>;
+
+    /// Removes up to `limit` events that are past retention and that nobody owes. Their identities stay.
+    async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError>;
+}
+
+/// How much a read may return. At least one event is returned if there is one, however large.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLimit {
+    /// Most events.
+    pub events: usize,
+    /// Most bytes of data and meta together.
+    pub bytes: usize,
+    /// Whether to count what the selection holds beyond the page.
+    pub count: bool,
+}
+
+/// A page of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The events, in the order of seq.
+    pub events: Vec<Event>,
+    /// How many more the selection holds; 0 unless asked for.
+    pub remaining: u64,
+    /// Whether the page holds all of the selection. Then a reader that follows the log may move on to `head`.
+    pub complete: bool,
+    /// The log's last seq at the instant of the read.
+    pub head: Seq,
+    /// The last seq that retention has removed; a reader that stood before it has missed something.
+    pub pruned: Seq,
+}
+
+/// An event that a sink owes out of order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owed {
+    /// The event.
+    pub event: Event,
+    /// Whether it is still to be tried.
+    pub state: DeliveryState,
+    /// Not to be handed out before.
+    pub due: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why the last try failed.
+    pub error: Option<String>,
+}
+
+/// What people look for in the log.
+#[derive(Debug, Clone, Default)]
+pub struct Find {
+    /// Only these.
+    pub seqs: Option<Vec<Seq>>,
+    /// Only this type, exactly.
+    pub event_type: Option<String>,
+    /// Only of this source, by name.
+    pub source: Option<String>,
+    /// Most events.
+    pub limit: usize,
+    /// Skip so many.
+    pub offset: usize,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The page.
+    pub events: Vec<Event>,
+    /// How many match, before paging.
+    pub total: u64,
+}
+
+/// An owner as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerInfo {
+    /// Its number.
+    pub id: OwnerId,
+    /// Source or sink.
+    pub kind: OwnerKind,
+    /// Its name.
+    pub name: String,
+    /// Its connector type.
+    pub connector: String,
+    /// Its version.
+    pub version: Version,
+    /// Its cursor.
+    pub cursor: Option<String>,
+}
+
+/// A turn in an owner's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastTurn {
+    /// The version that it made.
+    pub version: Version,
+    /// When, by the store's clock.
+    pub at: Timestamp,
+    /// Who, when a person did it.
+    pub author: Option<String>,
+    /// The cursor before, if the turn changed it.
+    pub cursor: Option<Option<String>>,
+    /// The changed entries as they were before, by key; `None` when the key was absent or held a secret.
+    pub entries: Vec<(String, Option<Entry>)>,
+    /// The turn replaced more than history keeps of one turn: only the fact that it happened is known.
+    pub marker: bool,
+}
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Expired entries.
+    pub entries: u64,
+    /// History rows.
+    pub history: u64,
+    /// Whether there is more to do.
+    pub more: bool,
+}
+
+/// What retention may remove.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// Only events stored longer ago than this.
+    pub older_than: Duration,
+    /// What the sinks owe: events that one of the selections still wants stay.
+    pub owed: Vec<Selection>,
+    /// The sinks whose out-of-order deliveries keep an event.
+    pub sinks: Vec<OwnerId>,
+    /// Most events in this step.
+    pub limit: usize,
+}
+
+/// What retention removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Events.
+    pub events: u64,
+    /// Whether there is more to do.
+    pub more: bool,
+}
+
+/// Why a store could not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// No room to write. Nothing of the request is stored; reads go on; it may work later.
+    #[error("no room to write: {0}")]
+    Full(String),
+    /// The request is beyond a limit or otherwise not acceptable. Nothing is stored.
+    #[error("{0}")]
+    Refused(String),
+    /// There is no owner of that number.
+    #[error("there is no owner {0:?}")]
+    NoOwner(OwnerId),
+    /// A read failed; the store may still be usable.
+    #[error("cannot read the store: {0}")]
+    Read(String),
+    /// A write failed for another reason than room, or the data is damaged. The store refuses everything
+    /// from now on: stop, and say so.
+    #[error("the store failed: {0}")]
+    Broken(String),
+}
