@@ -91,6 +91,13 @@ impl Json {
         if trimmed.len() == text.len() { Ok(Self(text)) } else { Ok(Self(trimmed.into())) }
     }
 
+    /// Keeps a text that a store took from a `Json` before: checking 16 MiB again at each read would be waste.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn from_store(text: Box<str>) -> Self {
+        Self(text)
+    }
+
     /// Writes a Rust value as compact JSON. Like everywhere in serde_json, a float that is not finite becomes `null`.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 pub mod coerce;
 pub mod draft;
+pub mod envelope;
 pub mod event;
 pub mod failure;
 pub mod interval;
@@ -22,6 +23,7 @@ pub mod store;
 pub mod turn;
 
 pub use draft::Draft;
+pub use envelope::{Style, write_envelope};
 pub use event::{Event, NewEvent, Seq};
 pub use failure::{Class, Failure};
 pub use interval::Interval;

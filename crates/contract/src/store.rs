@@ -244,8 +244,9 @@ pub struct Pruned {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// No room to write. Nothing of the request is stored; reads go on; it may work later.
-    #[error("no room to write: {0}")]
+    /// No room to write, or another program holds the store for long. Nothing of the request is stored; reads go
+    /// on; it may work later.
+    #[error("cannot write for now: {0}")]
     Full(String),
     /// The request is beyond a limit or otherwise not acceptable. Nothing is stored.
     #[error("{0}")]

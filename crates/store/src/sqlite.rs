@@ -1,0 +1,238 @@
+//! The store on SQLite: one thread writes, a few connections read.
+//!
+//! - `open` and `migrate`: from a path to a usable database; `values` and `error`: columns and failures.
+//! - `writer`: groups what waits into one transaction; `tx`: what that transaction knows without reading.
+//! - `apply`, `conflict`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
+//! - `state`, `log`, `keeper`: the three traits. `pool`, `scan`, `watch`, `clock`: what reads need.
+//!
+//! A `+` before a parameter in SQL hides it from the planner, which would otherwise plan a cached statement anew for
+//! each new value: in joins, before ORDER BY, and in LIMIT. That costs ten times what the statement does.
+
+mod append;
+mod apply;
+mod check;
+mod clock;
+mod conflict;
+mod error;
+mod history;
+mod keeper;
+mod log;
+mod migrate;
+mod open;
+mod owners;
+#[cfg(test)]
+mod plans;
+mod pool;
+mod prune;
+mod scan;
+mod state;
+mod sweep;
+mod tx;
+mod values;
+mod watch;
+mod writer;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use inboxclaw_contract::{Clock, StoreError};
+use rusqlite::Connection;
+
+use crate::lock::Lock;
+use clock::StoreClock;
+use pool::Pool;
+use tx::Tx;
+use values::Micros;
+use watch::Watch;
+use writer::Writer;
+
+pub use error::OpenError;
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// The wall clock behind the store's clock.
+    pub clock: Arc<dyn Clock>,
+    /// What a committed turn survives.
+    pub durability: Durability,
+    /// How much of the past is kept to be undone.
+    pub history: HistoryBounds,
+}
+
+impl Options {
+    /// Full durability and the usual history.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, durability: Durability::Full, history: HistoryBounds::default() }
+    }
+}
+
+/// What a committed turn survives. The database stays whole either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A crash of the process, of the system, and a loss of power.
+    #[default]
+    Full,
+    /// A crash of the process; the last turns may be lost with the system or the power.
+    Normal,
+}
+
+/// How much history is kept. What is beyond either bound goes with the next sweeps.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryBounds {
+    /// Turns up to this old.
+    pub age: Duration,
+    /// So many bytes for each owner.
+    pub bytes: u64,
+}
+
+/// 7 days and 64 MiB for each owner.
+impl Default for HistoryBounds {
+    fn default() -> Self {
+        Self { age: Duration::from_secs(7 * 24 * 60 * 60), bytes: 64 << 20 }
+    }
+}
+
+/// A store in a SQLite file. Dropping it finishes what was committed, and blocks for that long.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    /// `None` when the store was opened for reading only.
+    writer: Option<Writer>,
+    /// The last field: released after the writer is gone.
+    _lock: Option<Lock>,
+}
+
+/// What reads and the writer have in common.
+struct Shared {
+    pool: Pool,
+    clock: StoreClock,
+    watch: Watch,
+    broken: OnceLock<String>,
+    commits: AtomicU64,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path` for reading and writing, and makes or migrates it if needed. Migrating leaves
+    /// a backup beside it.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let opened = open::for_writing(path, options.durability)?;
+        let shared = Arc::new(Shared::new(opened.pool, StoreClock::new(options.clock, opened.clock)));
+        let writer = Writer::start(opened.connection, shared.clone(), options.history)
+            .map_err(|error| OpenError::io(path, &error))?;
+        Ok(Self { shared, writer: Some(writer), _lock: Some(opened.lock) })
+    }
+
+    /// Opens the database at `path` for reading only, without a lock: the daemon may go on writing it. Nothing is
+    /// made or migrated; every write is refused, and so is waiting.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; also when there is no such file.
+    pub fn read_only(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let (pool, last) = open::for_reading(path)?;
+        Ok(Self {
+            shared: Arc::new(Shared::new(pool, StoreClock::new(clock, last))),
+            writer: None,
+            _lock: None,
+        })
+    }
+
+    /// How many transactions with changes were made durable since the store was opened. Turns that wait at the same
+    /// time share one.
+    pub fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Relaxed)
+    }
+
+    /// Has the writer do `work` in its next transaction. `weight` is about how many bytes that writes.
+    async fn write<T: Send + 'static>(
+        &self,
+        weight: usize,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, error::Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.writer {
+            Some(writer) => writer.run(weight, work).await,
+            None => Err(StoreError::Refused("the store was opened for reading only".into())),
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // The writer must close last: only then SQLite puts the log away and leaves one file.
+        self.shared.pool.close();
+        self.writer = None;
+        self.shared.watch.close();
+    }
+}
+
+impl Shared {
+    fn new(pool: Pool, clock: StoreClock) -> Self {
+        Self { pool, clock, watch: Watch::new(), broken: OnceLock::new(), commits: AtomicU64::new(0) }
+    }
+
+    /// A read of a few microseconds, done at once.
+    fn short<T>(
+        &self,
+        read: impl FnOnce(&Connection, Micros) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let now = self.clock.now();
+        self.answer(self.pool.short(|connection| read(connection, now)))
+    }
+
+    /// A read that may take longer than the tasks of a runtime can wait. Sees one instant.
+    async fn long<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Connection, Micros) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = self.clone();
+        let work = move || {
+            let now = shared.clock.now();
+            shared.answer(shared.pool.long(|connection| in_snapshot(connection, |it| read(it, now))))
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => match runtime.spawn_blocking(work).await {
+                Ok(answer) => answer,
+                Err(error) => Err(StoreError::Read(error.to_string())),
+            },
+            Err(_) => work(),
+        }
+    }
+
+    fn answer<T>(&self, found: Option<rusqlite::Result<T>>) -> Result<T, StoreError> {
+        let found = found.ok_or_else(|| StoreError::Read("the store is closed".into()))?;
+        found.map_err(|error| self.fail(error::of_read(&error)))
+    }
+
+    /// Notes a failure after which nothing may be written, and hands it on.
+    fn fail(&self, error: StoreError) -> StoreError {
+        if let StoreError::Broken(reason) = &error {
+            let _ = self.broken.set(reason.clone());
+            self.watch.close();
+        }
+        error
+    }
+
+    /// Why nothing may be written any more.
+    fn broken(&self) -> Option<StoreError> {
+        self.broken.get().map(|reason| StoreError::Broken(reason.clone()))
+    }
+
+    /// What those are told who can wait no longer.
+    fn gone(&self) -> StoreError {
+        self.broken().unwrap_or_else(|| StoreError::Read("the store is closed".into()))
+    }
+}
+
+/// Runs several reads as of one instant.
+fn in_snapshot<T>(
+    connection: &Connection,
+    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.unchecked_transaction()?;
+    let found = read(&transaction)?;
+    transaction.commit()?;
+    Ok(found)
+}

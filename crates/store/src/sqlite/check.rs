@@ -1,0 +1,40 @@
+//! The limits of a turn, checked before it is queued. Conflicts need the state and are found by the writer.
+
+use inboxclaw_contract::limits::{self, CURSOR_BYTES, LimitError, TURN_BYTES, TURN_CHANGES};
+use inboxclaw_contract::turn::EntryChange;
+use inboxclaw_contract::{StoreError, Turn};
+
+/// The size of a turn in bytes, if it keeps every limit.
+pub(super) fn size(turn: &Turn) -> Result<usize, StoreError> {
+    sized(turn).map_err(|error| StoreError::Refused(error.to_string()))
+}
+
+fn sized(turn: &Turn) -> Result<usize, LimitError> {
+    let found = turn.entries.len() + turn.events.len();
+    if found > TURN_CHANGES {
+        return Err(LimitError::TooMany { found, limit: TURN_CHANGES });
+    }
+    let cursor = turn.cursor.iter().flatten().map(String::len).sum();
+    limits::check_size("the cursor", cursor, CURSOR_BYTES)?;
+    let mut size = cursor;
+    for prefix in &turn.deleted_prefixes {
+        limits::check_prefix(prefix)?;
+        size += prefix.len();
+    }
+    for (key, change) in &turn.entries {
+        limits::check_key(key)?;
+        size += key.len();
+        if let EntryChange::Put { value, .. } = change {
+            size += value.len();
+        }
+    }
+    size += turn.events.iter().map(inboxclaw_contract::NewEvent::size).sum::<usize>();
+    limits::check_size("the turn", size, TURN_BYTES)?;
+    Ok(size)
+}
+
+/// Refuses events that are none.
+pub(super) fn events(turn: &Turn) -> Result<(), StoreError> {
+    let checked = turn.events.iter().try_for_each(inboxclaw_contract::NewEvent::check);
+    checked.map_err(|error| StoreError::Refused(error.to_string()))
+}

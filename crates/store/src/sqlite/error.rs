@@ -1,0 +1,174 @@
+//! Why a store cannot be opened, and what a failed statement means for those who wait for it.
+
+use std::io;
+use std::path::PathBuf;
+
+use inboxclaw_contract::StoreError;
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+use rustix::io::Errno;
+
+/// Why a store cannot be opened. Every text names the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Somebody else writes it.
+    #[error("{} is in use by another inboxclaw{}", path.display(), pid.map_or(String::new(), |pid| format!(" (process {pid})")))]
+    Locked {
+        /// The database.
+        path: PathBuf,
+        /// The process, if it said so in its run file.
+        pid: Option<u32>,
+    },
+    /// The file belongs to another program. It was not touched.
+    #[error(
+        "{} {found}; it was not touched. Set `database.db_path` to a new file to go on", path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A newer program wrote it.
+    #[error(
+        "{} has the layout {found}, this program knows layouts up to {known}: use the newer program, or the backup \
+        that it made", path.display()
+    )]
+    NewerVersion {
+        /// The database.
+        path: PathBuf,
+        /// Its layout.
+        found: i64,
+        /// The newest layout known.
+        known: i64,
+    },
+    /// A file or folder cannot be made, read or locked.
+    #[error("cannot use {}: {reason}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// SQLite refused.
+    #[error("cannot open {}: {reason}", path.display())]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+    /// The database is damaged.
+    #[error("{} is damaged: {reason}; restore it from a backup", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    pub(super) fn io(path: impl Into<PathBuf>, error: &io::Error) -> Self {
+        Self::Io { path: path.into(), reason: error.to_string() }
+    }
+
+    pub(super) fn sqlite(path: impl Into<PathBuf>, error: &rusqlite::Error) -> Self {
+        let (path, reason) = (path.into(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(code) if is_damage(code) => Self::Damaged { path, reason },
+            _ => Self::Sqlite { path, reason },
+        }
+    }
+}
+
+/// Why a piece of work did not do what it was asked.
+pub(super) enum Fault {
+    /// It was refused before its first write: the rest of the transaction is not concerned.
+    Answer(StoreError),
+    /// A statement failed: the transaction is spoiled.
+    Sql(rusqlite::Error),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// What the error of the last system call was. To be asked right after SQLite failed, on the same thread: it
+/// tells a full disk from a broken one where SQLite's own code does not.
+pub(super) fn last_errno() -> Option<i32> {
+    io::Error::last_os_error().raw_os_error()
+}
+
+/// What a failed write means.
+pub(super) fn of_write(error: &rusqlite::Error, errno: Option<i32>) -> StoreError {
+    let text = error.to_string();
+    match error.sqlite_error() {
+        Some(found) if is_full(found, errno) => StoreError::Full(text),
+        Some(found) if matches!(found.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::Full(format!("another program holds the database: {text}"))
+        }
+        _ => StoreError::Broken(text),
+    }
+}
+
+/// What a failed read means.
+pub(super) fn of_read(error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(code) if is_damage(code) => StoreError::Broken(error.to_string()),
+        _ => StoreError::Read(error.to_string()),
+    }
+}
+
+fn is_damage(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+}
+
+/// SQLite names only ENOSPC a full disk; a quota and a limit on file sizes are as curable.
+fn is_full(error: &ffi::Error, errno: Option<i32>) -> bool {
+    let no_room = [Errno::NOSPC, Errno::FBIG, Errno::DQUOT].map(Errno::raw_os_error);
+    let grows = [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_IOERR_TRUNCATE];
+    error.code == ErrorCode::DiskFull
+        || grows.contains(&error.extended_code) && errno.is_some_and(|errno| no_room.contains(&errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn only_what_room_or_patience_cures_leaves_the_store_usable() {
+        let full = |code, errno: Errno| {
+            matches!(of_write(&failure(code), Some(errno.raw_os_error())), StoreError::Full(_))
+        };
+        assert!(full(ffi::SQLITE_FULL, Errno::AGAIN));
+        assert!(full(ffi::SQLITE_IOERR_WRITE, Errno::FBIG));
+        assert!(full(ffi::SQLITE_IOERR_WRITE, Errno::DQUOT));
+        assert!(full(ffi::SQLITE_BUSY, Errno::AGAIN));
+        assert!(!full(ffi::SQLITE_IOERR_WRITE, Errno::IO));
+        assert!(
+            !full(ffi::SQLITE_IOERR_FSYNC, Errno::NOSPC),
+            "after a failed fsync nobody knows what is on disk"
+        );
+        assert!(!full(ffi::SQLITE_CORRUPT, Errno::NOSPC));
+    }
+
+    #[test]
+    fn damage_found_by_a_read_breaks_the_store() {
+        assert!(matches!(of_read(&failure(ffi::SQLITE_CORRUPT)), StoreError::Broken(_)));
+        assert!(matches!(of_read(&failure(ffi::SQLITE_IOERR_READ)), StoreError::Read(_)));
+    }
+}

@@ -1,0 +1,44 @@
+//! Housekeeping, as the contract wants it done.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use inboxclaw_contract::store::{OwnerInfo, Prune, Pruned, Swept};
+use inboxclaw_contract::turn::{FactsPatch, RunFacts};
+use inboxclaw_contract::{Keeper, Owner, OwnerId, StoreError};
+
+use super::{SqliteStore, owners, prune, sweep};
+
+#[async_trait]
+impl Keeper for SqliteStore {
+    async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError> {
+        let (owner, connector) = (owner.clone(), connector.to_owned());
+        self.write(0, move |tx| owners::register(tx, &owner, &connector)).await
+    }
+
+    async fn owners(&self) -> Result<Vec<OwnerInfo>, StoreError> {
+        self.shared.short(|connection, _| owners::all(connection))
+    }
+
+    async fn facts(&self, owner: OwnerId) -> Result<RunFacts, StoreError> {
+        self.shared.short(|connection, _| owners::facts(connection, owner))?.ok_or(StoreError::NoOwner(owner))
+    }
+
+    async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError> {
+        self.write(0, move |tx| owners::patch_facts(tx, owner, &patch).map(drop)).await
+    }
+
+    async fn claim(&self, owner: OwnerId, holder: &str, lasts: Duration) -> Result<bool, StoreError> {
+        let holder = holder.to_owned();
+        self.write(0, move |tx| owners::claim(tx, owner, &holder, lasts)).await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.write(0, sweep::step).await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
+        let prune = prune.clone();
+        self.write(0, move |tx| prune::step(tx, &prune)).await
+    }
+}

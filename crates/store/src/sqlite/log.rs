@@ -1,0 +1,308 @@
+//! The log of events, as the contract wants it read.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use inboxclaw_contract::store::{Find, Found, Owed, Page, ReadLimit};
+use inboxclaw_contract::turn::DeliveryState;
+use inboxclaw_contract::{Event, Log, OwnerId, Selection, Seq, StoreError};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::append::{state_number, state_of};
+use super::scan::{Lane, Marks, Merge};
+use super::values::{Micros, Text};
+use super::{Shared, SqliteStore};
+
+const EVENT: &str = "
+    SELECT e.seq, e.source, e.created_at, e.occurred_at, e.event_id, e.entity, e.meta, e.data, t.name, o.name
+    FROM events e JOIN event_types t ON t.id = e.type JOIN owners o ON o.id = e.source WHERE e.seq = +?1";
+
+/// As `EVENT`, without the two names.
+const BODY: &str = "
+    SELECT seq, source, created_at, occurred_at, event_id, entity, meta, data FROM events WHERE seq = ?1";
+
+const SOURCE_NAME: &str = "SELECT name FROM owners WHERE id = ?1";
+
+const OWED: &str = "
+    SELECT seq, state, due, attempts, error FROM deliveries
+    WHERE sink = +?1 AND state = +?2 AND due <= ?3 ORDER BY seq LIMIT +?4";
+
+const ALL_OWED: &str =
+    "SELECT seq, state, due, attempts, error FROM deliveries WHERE sink = +?1 ORDER BY seq LIMIT +?2";
+
+const FIND_TYPE: &str = "SELECT id FROM event_types WHERE name = ?1";
+const FIND_SOURCE: &str = "SELECT id FROM owners WHERE kind = 'source' AND name = ?1";
+
+const NEWEST: &str = "SELECT seq FROM events ORDER BY seq DESC LIMIT +?1 OFFSET +?2";
+const NEWEST_OF_TYPE: &str = "
+    SELECT seq FROM events INDEXED BY events_by_type WHERE type = +?3 AND (?4 IS NULL OR source = ?4)
+    ORDER BY seq DESC LIMIT +?1 OFFSET +?2";
+const NEWEST_OF_SOURCE: &str = "
+    SELECT seq FROM events INDEXED BY events_by_type WHERE source = +?3 ORDER BY seq DESC LIMIT +?1 OFFSET +?2";
+
+const COUNT: &str = "SELECT count(*) FROM events";
+const COUNT_OF_TYPE: &str = "
+    SELECT count(*) FROM events INDEXED BY events_by_type WHERE type = ?1 AND (?2 IS NULL OR source = ?2)";
+const COUNT_OF_SOURCE: &str = "SELECT count(*) FROM events INDEXED BY events_by_type WHERE source = ?1";
+
+const KIND: &str = "SELECT type, source FROM events WHERE seq = ?1";
+
+#[async_trait]
+impl Log for SqliteStore {
+    async fn read(&self, selection: &Selection, limit: ReadLimit) -> Result<Page, StoreError> {
+        let selection = selection.clone();
+        self.shared.long(move |connection, now| read(connection, &selection, limit, now)).await
+    }
+
+    async fn owed(&self, sink: OwnerId, all: bool, limit: usize) -> Result<Vec<Owed>, StoreError> {
+        self.shared
+            .long(move |connection, now| owed(connection, sink, (!all).then_some(now), rows(limit)))
+            .await
+    }
+
+    async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError> {
+        self.shared.short(|connection, _| event(connection, seq.0))
+    }
+
+    async fn find(&self, find: &Find) -> Result<Found, StoreError> {
+        let wanted = find.clone();
+        self.shared.long(move |connection, _| find_events(connection, &wanted)).await
+    }
+
+    async fn grown(&self, after: Seq) -> Result<Seq, StoreError> {
+        self.shared.grown(after, self.writer.is_some()).await
+    }
+
+    async fn head(&self) -> Result<Seq, StoreError> {
+        self.shared.short(|connection, _| Marks::read(connection).map(|marks| Seq(marks.head)))
+    }
+}
+
+impl Shared {
+    async fn grown(&self, after: Seq, writing: bool) -> Result<Seq, StoreError> {
+        if !writing {
+            return Err(StoreError::Refused(
+                "the store was opened for reading only, it cannot be waited for".into(),
+            ));
+        }
+        let mut news = self.watch.log().ok_or_else(|| self.gone())?;
+        let mut head = self.short(|connection, _| Marks::read(connection).map(|marks| Seq(marks.head)))?;
+        while head <= after {
+            news.changed().await.map_err(|_| self.gone())?;
+            head = *news.borrow_and_update();
+        }
+        Ok(head)
+    }
+}
+
+fn read(
+    connection: &Connection,
+    selection: &Selection,
+    limit: ReadLimit,
+    now: Micros,
+) -> rusqlite::Result<Page> {
+    let marks = Marks::read(connection)?;
+    let lanes = Lane::of(connection, selection, now, marks)?;
+    let mut merge = Merge::new(connection, lanes)?;
+    let mut page = Page { head: Seq(marks.head), pruned: Seq(marks.pruned), ..Page::default() };
+    let mut names = HashMap::new();
+    let mut body = connection.prepare_cached(BODY)?;
+    let mut bytes = 0;
+    while page.events.len() < limit.events.max(1)
+        && let Some((seq, type_name)) = merge.peek()
+    {
+        let mut event = body.query_row([seq], plain_event)?;
+        bytes += event.data.len() + event.meta.len();
+        if bytes > limit.bytes && !page.events.is_empty() {
+            break;
+        }
+        type_name.clone_into(&mut event.event_type);
+        event.source_name = source_name(connection, &mut names, event.source)?;
+        page.events.push(event);
+        merge.pop()?;
+    }
+    page.complete = merge.peek().is_none();
+    if limit.count {
+        page.remaining = merge.count()?;
+    }
+    Ok(page)
+}
+
+fn source_name(
+    connection: &Connection,
+    known: &mut HashMap<OwnerId, String>,
+    source: OwnerId,
+) -> rusqlite::Result<String> {
+    if let Some(name) = known.get(&source) {
+        return Ok(name.clone());
+    }
+    let name: String = connection.prepare_cached(SOURCE_NAME)?.query_row([source.0], |row| row.get(0))?;
+    known.insert(source, name.clone());
+    Ok(name)
+}
+
+/// What is due at `due`, or all.
+fn owed(
+    connection: &Connection,
+    sink: OwnerId,
+    due: Option<Micros>,
+    limit: i64,
+) -> rusqlite::Result<Vec<Owed>> {
+    let delivery = |row: &Row<'_>| {
+        let due: Micros = row.get(2)?;
+        let fields = (row.get::<_, i64>(0)?, state_of(row.get(1)?), due.0);
+        Ok((fields, row.get::<_, u32>(3)?, row.get::<_, Option<String>>(4)?))
+    };
+    let found: Vec<_> = match due {
+        Some(due) => connection
+            .prepare_cached(OWED)?
+            .query_map((sink.0, state_number(DeliveryState::Waiting), due, limit), delivery)?
+            .collect::<rusqlite::Result<_>>()?,
+        None => connection
+            .prepare_cached(ALL_OWED)?
+            .query_map((sink.0, limit), delivery)?
+            .collect::<rusqlite::Result<_>>()?,
+    };
+    let mut owed = Vec::with_capacity(found.len());
+    for ((seq, state, due), attempts, error) in found {
+        // A delivery whose event is gone has nothing to hand out.
+        if let Some(event) = event(connection, seq)? {
+            owed.push(Owed { event, state, due, attempts, error });
+        }
+    }
+    Ok(owed)
+}
+
+fn event(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Event>> {
+    let mut find = connection.prepare_cached(EVENT)?;
+    find.query_row([seq], |row| {
+        let event = plain_event(row)?;
+        Ok(Event { event_type: row.get(8)?, source_name: row.get(9)?, ..event })
+    })
+    .optional()
+}
+
+/// An event without the names of its type and source.
+fn plain_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let (created_at, occurred_at): (Micros, Option<Micros>) = (row.get(2)?, row.get(3)?);
+    let (meta, data): (Text, Text) = (row.get(6)?, row.get(7)?);
+    Ok(Event {
+        seq: Seq(row.get(0)?),
+        source: OwnerId(row.get(1)?),
+        source_name: String::new(),
+        event_id: row.get(4)?,
+        event_type: String::new(),
+        entity_id: row.get(5)?,
+        created_at: created_at.0,
+        occurred_at: occurred_at.map(|at| at.0),
+        data: data.0,
+        meta: meta.0,
+    })
+}
+
+fn find_events(connection: &Connection, find: &Find) -> rusqlite::Result<Found> {
+    // A name that nobody knows matches nothing.
+    let (event_type, source) = (
+        number(connection, FIND_TYPE, find.event_type.as_deref())?,
+        number(connection, FIND_SOURCE, find.source.as_deref())?,
+    );
+    let (Some(event_type), Some(source)) = (event_type, source) else { return Ok(Found::default()) };
+    let (seqs, total) = match &find.seqs {
+        Some(seqs) => among(connection, seqs, event_type, source, find)?,
+        None => newest(connection, event_type, source, find)?,
+    };
+    let mut events = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        events.extend(event(connection, seq)?);
+    }
+    Ok(Found { events, total })
+}
+
+/// The number behind a name, or that none is asked for; the outer `None` when nobody has that name.
+fn number(connection: &Connection, sql: &str, name: Option<&str>) -> rusqlite::Result<Option<Option<i64>>> {
+    let Some(name) = name else { return Ok(Some(None)) };
+    let found: Option<i64> =
+        connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?;
+    Ok(found.map(Some))
+}
+
+/// The page of those seqs that match, and how many do.
+fn among(
+    connection: &Connection,
+    seqs: &[Seq],
+    event_type: Option<i64>,
+    source: Option<i64>,
+    find: &Find,
+) -> rusqlite::Result<(Vec<i64>, u64)> {
+    let mut wanted: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
+    wanted.sort_unstable_by(|a, b| b.cmp(a));
+    wanted.dedup();
+    let mut kind = connection.prepare_cached(KIND)?;
+    let mut matching = Vec::new();
+    for seq in wanted {
+        let found: Option<(i64, i64)> =
+            kind.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let matches = |(of_type, of_source)| {
+            event_type.is_none_or(|wanted| wanted == of_type)
+                && source.is_none_or(|wanted| wanted == of_source)
+        };
+        if found.is_some_and(matches) {
+            matching.push(seq);
+        }
+    }
+    let total = matching.len() as u64;
+    Ok((matching.into_iter().skip(find.offset).take(find.limit).collect(), total))
+}
+
+/// The page of the newest that match, and how many do.
+fn newest(
+    connection: &Connection,
+    event_type: Option<i64>,
+    source: Option<i64>,
+    find: &Find,
+) -> rusqlite::Result<(Vec<i64>, u64)> {
+    let (limit, offset) = (rows(find.limit), rows(find.offset));
+    let seq = |row: &Row<'_>| row.get(0);
+    let number = |row: &Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
+    let all = |sql| connection.prepare_cached(sql);
+    Ok(match (event_type, source) {
+        (Some(of_type), source) => (
+            all(NEWEST_OF_TYPE)?
+                .query_map((limit, offset, of_type, source), seq)?
+                .collect::<Result<_, _>>()?,
+            all(COUNT_OF_TYPE)?.query_row((of_type, source), number)?,
+        ),
+        (None, Some(source)) => (
+            all(NEWEST_OF_SOURCE)?.query_map((limit, offset, source), seq)?.collect::<Result<_, _>>()?,
+            all(COUNT_OF_SOURCE)?.query_row([source], number)?,
+        ),
+        (None, None) => (
+            all(NEWEST)?.query_map((limit, offset), seq)?.collect::<Result<_, _>>()?,
+            all(COUNT)?.query_row([], number)?,
+        ),
+    })
+}
+
+/// A number of rows as SQLite takes it.
+fn rows(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_planned_once_and_scan_nothing() {
+        super::super::plans::check(&[
+            EVENT,
+            BODY,
+            SOURCE_NAME,
+            OWED,
+            ALL_OWED,
+            NEWEST_OF_TYPE,
+            COUNT_OF_TYPE,
+            KIND,
+        ]);
+    }
+}

@@ -1,0 +1,237 @@
+//! From a path to connections: the lock, the guard against other programs' files, permissions, and settings.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::OpenError;
+use super::pool::Pool;
+use super::{Durability, migrate};
+use crate::lock::{Lock, LockError, beside};
+use crate::run_file::RunFile;
+
+/// Marks a SQLite file as ours: "ICLW".
+pub(super) const APPLICATION_ID: i64 = 0x4943_4C57;
+
+/// How every SQLite file starts, and where its header holds the application id.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const HEADER: usize = 100;
+const APPLICATION_ID_AT: usize = 68;
+
+/// The settings of the writing connection, besides its durability. The caches bound what an idle program holds.
+const WRITER_SETTINGS: &str = "
+    PRAGMA foreign_keys = OFF;
+    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA cache_size = -4096;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA fullfsync = ON;
+    PRAGMA checkpoint_fullfsync = ON;
+";
+
+const READER_SETTINGS: &str = "
+    PRAGMA query_only = ON;
+    PRAGMA foreign_keys = OFF;
+    PRAGMA cache_size = -1024;
+    PRAGMA temp_store = MEMORY;
+";
+
+/// How long a statement waits for another program, such as a shell on the same file.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the clock has shown already: as the last writer left it when it closed, else as far as what is stored tells.
+const CLOCK: &str = "
+    SELECT coalesce((SELECT value FROM meta WHERE name = 'clock'), max(
+        coalesce((SELECT created_at FROM events ORDER BY seq DESC LIMIT 1), ?1),
+        coalesce((SELECT at FROM history ORDER BY id DESC LIMIT 1), ?1)))";
+
+/// While somebody writes, what a writer before left is outdated.
+const FORGET_CLOCK: &str = "DELETE FROM meta WHERE name = 'clock'";
+
+/// A database that is ready to be written.
+pub(super) struct Opened {
+    pub(super) lock: Lock,
+    pub(super) connection: Connection,
+    pub(super) pool: Pool,
+    /// What the store's clock has shown already, in microseconds.
+    pub(super) clock: i64,
+}
+
+pub(super) fn for_writing(path: &Path, durability: Durability) -> Result<Opened, OpenError> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(|error| OpenError::io(parent, &error))?;
+    }
+    let lock = take_lock(path)?;
+    // From here on this process must not open the file by itself: closing it would drop SQLite's locks.
+    make_private(path).map_err(|error| OpenError::io(path, &error))?;
+    let ours = refuse_foreign(path)?;
+    let sqlite = |error| OpenError::sqlite(path, &error);
+    let mut connection = Connection::open_with_flags(path, write_flags()).map_err(sqlite)?;
+    connection.busy_timeout(PATIENCE).map_err(sqlite)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if !ours {
+        // Before the switch to a write-ahead log, so that the mark stands in the file itself from the start.
+        connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
+    }
+    migrate::check(&connection, path)?;
+    set_up(&connection, durability).map_err(sqlite)?;
+    migrate::run(&mut connection, path)?;
+    let clock = connection.query_row(CLOCK, [i64::MIN], |row| row.get(0)).map_err(sqlite)?;
+    connection.execute(FORGET_CLOCK, []).map_err(sqlite)?;
+    let pool = Pool::open(path, read_flags()).map_err(sqlite)?;
+    Ok(Opened { lock, connection, pool, clock })
+}
+
+/// The pool, and what the store's clock has shown already.
+pub(super) fn for_reading(path: &Path) -> Result<(Pool, i64), OpenError> {
+    fs::metadata(path).map_err(|error| OpenError::io(path, &error))?;
+    let sqlite = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => foreign(path, "is no SQLite database"),
+        _ => OpenError::sqlite(path, &error),
+    };
+    // Without a write-ahead log nobody has the file open, and the usual way would make one.
+    let at_rest = !beside(path, "-wal").exists();
+    let (path_or_uri, flags) = if at_rest {
+        (immutable(path), read_flags() | OpenFlags::SQLITE_OPEN_URI)
+    } else {
+        (path.into(), read_flags())
+    };
+    let first = read_connection(&path_or_uri, flags).map_err(sqlite)?;
+    if application_id(&first).map_err(sqlite)? != APPLICATION_ID {
+        return Err(foreign(path, what_it_is(&first)));
+    }
+    migrate::check_current(&first, path)?;
+    let clock = first.query_row(CLOCK, [i64::MIN], |row| row.get(0)).map_err(sqlite)?;
+    Ok((Pool::open(&path_or_uri, flags).map_err(sqlite)?, clock))
+}
+
+/// A connection of the pool.
+pub(super) fn read_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.execute_batch(READER_SETTINGS)?;
+    Ok(connection)
+}
+
+fn take_lock(path: &Path) -> Result<Lock, OpenError> {
+    Lock::take(path).map_err(|error| match error {
+        LockError::Held => {
+            let pid = RunFile::read(path).ok().flatten().map(|run| run.pid);
+            OpenError::Locked { path: path.into(), pid }
+        }
+        LockError::Io(error) => OpenError::io(Lock::path(path), &error),
+    })
+}
+
+/// Makes an empty file that only its owner can read, or warns about one that others can.
+fn make_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => {
+            // A umask may have taken more than others' rights.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            drop(file);
+            sync_folder(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                tracing::warn!(
+                    "{} can be read by others (mode {mode:o}); chmod 600 makes it private",
+                    path.display()
+                );
+            }
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the name of a new file durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Whether the file is ours already; `false` for an empty one. Looks at the bytes and touches nothing.
+fn refuse_foreign(path: &Path) -> Result<bool, OpenError> {
+    let mut header = Vec::with_capacity(HEADER);
+    let file = File::open(path).map_err(|error| OpenError::io(path, &error))?;
+    file.take(HEADER as u64).read_to_end(&mut header).map_err(|error| OpenError::io(path, &error))?;
+    if header.is_empty() {
+        return Ok(false);
+    }
+    if header.len() < HEADER || !header.starts_with(MAGIC) {
+        return Err(foreign(path, "is no SQLite database"));
+    }
+    let id = header.get(APPLICATION_ID_AT..).and_then(|rest| rest.first_chunk::<4>());
+    if id.is_some_and(|id| i64::from(i32::from_be_bytes(*id)) == APPLICATION_ID) {
+        return Ok(true);
+    }
+    let wal = fs::metadata(beside(path, "-wal")).map_or(0, |wal| wal.len());
+    let sqlite = |error| OpenError::sqlite(path, &error);
+    let flags = read_flags() | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(immutable(path), flags).map_err(sqlite)?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
+        .map_err(|error| OpenError::sqlite(path, &error))?;
+    let blank = tables == 0 && wal == 0 && application_id(&connection).map_err(sqlite)? == 0;
+    if blank { Ok(false) } else { Err(foreign(path, what_it_is(&connection))) }
+}
+
+fn foreign(path: &Path, found: &'static str) -> OpenError {
+    OpenError::Foreign { path: path.into(), found }
+}
+
+fn what_it_is(connection: &Connection) -> &'static str {
+    let known =
+        "SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND name IN ('sources', 'events')";
+    match connection.query_row(known, [], |row| row.get(0)) {
+        Ok(true) => "is probably the database of the Python program",
+        _ => "is a SQLite database of another program",
+    }
+}
+
+fn application_id(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
+fn set_up(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        tracing::warn!("the file system allows no write-ahead log; turns and reads will wait for each other");
+    }
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.execute_batch(WRITER_SETTINGS)
+}
+
+fn write_flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+fn read_flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// A name by which SQLite reads a file without a lock and without making any other.
+fn immutable(path: &Path) -> std::path::PathBuf {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri.into()
+}

@@ -1,0 +1,147 @@
+//! What the writer knows without reading, because nobody else writes: the heads of owners, the numbers of event
+//! types, the end of the log. All of it is forgotten when a transaction fails, and read again.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use inboxclaw_contract::{OwnerId, StoreError, Version};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::conflict::Recent;
+use super::error::Fault;
+use super::values::Micros;
+
+const OWNER: &str =
+    "SELECT version, cursor, space, turn_id, history, history_bytes FROM owners WHERE id = ?1";
+
+const LOG_END: &str = "
+    SELECT coalesce((SELECT value FROM meta WHERE name = 'pruned'), 0), seq, created_at
+    FROM (SELECT 1) LEFT JOIN (SELECT seq, created_at FROM events ORDER BY seq DESC LIMIT 1)";
+
+const EVENT_TYPES: &str = "SELECT name, id FROM event_types";
+
+const ADD_EVENT_TYPE: &str = "INSERT INTO event_types (name) VALUES (?1)";
+
+/// A transaction in the making.
+pub(super) struct Tx<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) cache: &'a mut Cache,
+    /// The store's clock for everything in this transaction.
+    pub(super) now: Micros,
+    pub(super) history: super::HistoryBounds,
+}
+
+/// What the writer remembers. Holds true for the transaction in the making, or for what is committed.
+#[derive(Default)]
+pub(super) struct Cache {
+    owners: HashMap<OwnerId, OwnerRow>,
+    types: Option<HashMap<String, i64>>,
+    log: Option<LogEnd>,
+    /// Owners whose version this transaction has changed.
+    pub(super) changed: Vec<(OwnerId, Version)>,
+    /// Whether this transaction has added to the log.
+    pub(super) grown: bool,
+    /// How far the history of each owner has been trimmed to its bound of bytes, by row.
+    pub(super) trimmed: HashMap<i64, i64>,
+}
+
+/// The head of an owner.
+pub(super) struct OwnerRow {
+    pub(super) version: i64,
+    pub(super) cursor: Option<String>,
+    pub(super) space: i64,
+    pub(super) turn_id: Option<u128>,
+    /// The newest row of its history.
+    pub(super) history: Option<i64>,
+    pub(super) history_bytes: i64,
+    pub(super) recent: Recent,
+}
+
+/// Where the log ends.
+#[derive(Clone, Copy)]
+pub(super) struct LogEnd {
+    /// The last seq ever given.
+    pub(super) head: i64,
+    /// When the last event was stored, in microseconds.
+    pub(super) created_at: i64,
+}
+
+impl Tx<'_> {
+    /// The head of an owner.
+    pub(super) fn owner(&mut self, owner: OwnerId) -> Result<&mut OwnerRow, Fault> {
+        match self.cache.owners.entry(owner) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let row =
+                    self.connection.prepare_cached(OWNER)?.query_row([owner.0], owner_row).optional()?;
+                Ok(place.insert(row.ok_or(StoreError::NoOwner(owner))?))
+            }
+        }
+    }
+
+    /// The number of an event type, given now if it is new.
+    pub(super) fn event_type(&mut self, name: &str) -> rusqlite::Result<i64> {
+        let types = match &mut self.cache.types {
+            Some(types) => types,
+            none => {
+                let mut all = self.connection.prepare_cached(EVENT_TYPES)?;
+                let all = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                none.insert(all.collect::<rusqlite::Result<_>>()?)
+            }
+        };
+        if let Some(id) = types.get(name) {
+            return Ok(*id);
+        }
+        let id = self.connection.prepare_cached(ADD_EVENT_TYPE)?.insert([name])?;
+        types.insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    /// Where the log ends, to be moved on.
+    pub(super) fn log(&mut self) -> rusqlite::Result<&mut LogEnd> {
+        match &mut self.cache.log {
+            Some(end) => Ok(end),
+            none => {
+                let end = self.connection.prepare_cached(LOG_END)?.query_row([], |row| {
+                    let (pruned, seq, created_at) = (row.get(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?);
+                    let created_at: Option<i64> = created_at;
+                    Ok(LogEnd {
+                        head: seq.unwrap_or(0).max(pruned),
+                        created_at: created_at.unwrap_or(i64::MIN),
+                    })
+                })?;
+                Ok(none.insert(end))
+            }
+        }
+    }
+}
+
+impl Cache {
+    /// Where the log ends, if that is known.
+    pub(super) fn log_end(&self) -> Option<LogEnd> {
+        self.log
+    }
+
+    /// Forgets one owner, so that it is read again.
+    pub(super) fn forget_owner(&mut self, owner: OwnerId) {
+        self.owners.remove(&owner);
+    }
+
+    /// The head of an owner, if it is known.
+    pub(super) fn known_owner(&mut self, owner: OwnerId) -> Option<&mut OwnerRow> {
+        self.owners.get_mut(&owner)
+    }
+}
+
+fn owner_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwnerRow> {
+    let turn_id: Option<[u8; 16]> = row.get(3)?;
+    Ok(OwnerRow {
+        version: row.get(0)?,
+        cursor: row.get(1)?,
+        space: row.get(2)?,
+        turn_id: turn_id.map(u128::from_be_bytes),
+        history: row.get(4)?,
+        history_bytes: row.get(5)?,
+        recent: Recent::default(),
+    })
+}

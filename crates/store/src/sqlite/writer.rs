@@ -1,0 +1,219 @@
+//! The one thread that writes. It takes everything that waits into one transaction: one fsync for all, no timer.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use inboxclaw_contract::{Seq, StoreError};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::{Fault, last_errno, of_write};
+use super::tx::{Cache, Tx};
+use super::{HistoryBounds, Shared};
+
+/// How many pieces of work may wait.
+const QUEUE: usize = 1_024;
+/// Most pieces of work in one transaction.
+const GROUP: usize = 4_096;
+/// Most bytes in one transaction, about; a single larger piece goes alone.
+const GROUP_BYTES: usize = 64 << 20;
+
+const SET_CLOCK: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('clock', ?1)";
+
+/// The handle of the thread. Dropping it finishes what waits and closes the connection.
+pub(super) struct Writer {
+    sender: Option<mpsc::Sender<Box<dyn Task>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        shared: Arc<Shared>,
+        history: HistoryBounds,
+    ) -> io::Result<Self> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let mut engine = Engine { connection, shared, history, cache: Cache::default() };
+        let thread = thread::Builder::new().name("store".into()).spawn(move || {
+            engine.serve(queue);
+            engine.close();
+        })?;
+        Ok(Self { sender: Some(sender), thread: Some(thread) })
+    }
+
+    /// Has `work` done in the next transaction, and returns once that is durable. `work` checks before it writes:
+    /// a [`Fault::Answer`] means that it has written nothing. It runs again when its group could not be stored.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        weight: usize,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let ended = || StoreError::Broken("the thread that writes has ended".into());
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Job { weight, work, result: None, reply });
+        let sender = self.sender.as_ref().ok_or_else(ended)?;
+        sender.send(job).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic has been reported by its thread; whoever waited was told that the store is broken.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Work that waits for its transaction.
+trait Task: Send {
+    fn weight(&self) -> usize;
+    /// Does the work and keeps its result.
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()>;
+    /// Hands the result over, or why the transaction failed.
+    fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Job<T, F> {
+    weight: usize,
+    work: F,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send> Task for Job<T, F> {
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        self.result = Some(match (self.work)(tx) {
+            Ok(value) => Ok(value),
+            Err(Fault::Answer(error)) => Err(error),
+            Err(Fault::Sql(error)) => return Err(error),
+        });
+        Ok(())
+    }
+
+    fn reply(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, reply, .. } = *self;
+        let unrun = || Err(StoreError::Broken("the work was never done".into()));
+        let result = outcome.and_then(|()| result.unwrap_or_else(unrun));
+        // Whoever asked may have stopped waiting.
+        let _ = reply.send(result);
+    }
+}
+
+struct Engine {
+    connection: Connection,
+    shared: Arc<Shared>,
+    history: HistoryBounds,
+    cache: Cache,
+}
+
+/// Why a transaction is not stored.
+struct Failed {
+    error: StoreError,
+    /// Whether its parts may be tried alone: nothing of it can have reached the disk as committed.
+    apart: bool,
+}
+
+impl Engine {
+    fn serve(&mut self, mut queue: mpsc::Receiver<Box<dyn Task>>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut weight = first.weight();
+            let mut group = vec![first];
+            while group.len() < GROUP
+                && weight < GROUP_BYTES
+                && let Ok(next) = queue.try_recv()
+            {
+                weight += next.weight();
+                group.push(next);
+            }
+            self.store(group);
+        }
+    }
+
+    /// Stores a group, or each of its parts alone, so that a bad one does not fail the others.
+    fn store(&mut self, mut group: Vec<Box<dyn Task>>) {
+        let outcome = match self.shared.broken() {
+            Some(error) => Err(error),
+            None => match self.attempt(&mut group) {
+                Ok(()) => Ok(()),
+                Err(failed) if failed.apart && group.len() > 1 => {
+                    return group.into_iter().for_each(|task| self.store(vec![task]));
+                }
+                Err(failed) => Err(self.shared.fail(failed.error)),
+            },
+        };
+        for task in group {
+            task.reply(outcome.clone());
+        }
+    }
+
+    fn attempt(&mut self, group: &mut [Box<dyn Task>]) -> Result<(), Failed> {
+        let before = self.connection.total_changes();
+        let done = self.work(group).map_err(|error| {
+            let error = of_write(&error, last_errno());
+            Failed { error, apart: true }
+        });
+        let done = done.and_then(|()| {
+            self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(
+                |error| {
+                    let error = of_write(&error, last_errno());
+                    let apart = matches!(error, StoreError::Full(_));
+                    Failed { error, apart }
+                },
+            )
+        });
+        match done {
+            Ok(_) => {
+                if self.connection.total_changes() != before {
+                    self.shared.commits.fetch_add(1, Ordering::Relaxed);
+                }
+                self.announce();
+                Ok(())
+            }
+            Err(failed) => {
+                self.cache = Cache::default();
+                // SQLite has rolled back by itself after some errors.
+                let clean =
+                    self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+                if clean { Err(failed) } else { Err(Failed { apart: false, ..failed }) }
+            }
+        }
+    }
+
+    fn work(&mut self, group: &mut [Box<dyn Task>]) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let now = self.shared.clock.now();
+        let (connection, history) = (&self.connection, self.history);
+        let mut tx = Tx { connection, cache: &mut self.cache, now, history };
+        group.iter_mut().try_for_each(|task| task.run(&mut tx))
+    }
+
+    /// Wakes whoever waits for what was just committed.
+    fn announce(&mut self) {
+        if std::mem::take(&mut self.cache.grown)
+            && let Some(end) = self.cache.log_end()
+        {
+            self.shared.watch.grown(Seq(end.head));
+        }
+        if !self.cache.changed.is_empty() {
+            self.shared.watch.changed(&std::mem::take(&mut self.cache.changed));
+        }
+    }
+
+    /// The last words of the thread. What fails here costs time at the next start, and nothing else.
+    fn close(self) {
+        let clock = self.shared.clock.last();
+        if clock != i64::MIN && self.shared.broken().is_none() {
+            let _ = self.connection.execute(SET_CLOCK, [clock]);
+        }
+        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}

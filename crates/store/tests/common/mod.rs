@@ -1,0 +1,195 @@
+//! What the tests of the store share: a clock that is moved by hand, and turns in few words.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use inboxclaw_contract::store::{Page, ReadLimit};
+use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, TurnId};
+use inboxclaw_contract::{
+    Clock, Expiry, Json, NewEvent, Outcome, Owner, OwnerId, Patterns, Selection, Seq, Store, Turn, Version,
+};
+use jiff::Timestamp;
+
+/// A clock that is moved by hand.
+pub(crate) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(1_700_000_000_000_000)))
+    }
+
+    /// Moves it, back too.
+    pub(crate) fn step(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.0.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+/// What a promise is tried on.
+pub(crate) struct Ground {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<HandClock>,
+}
+
+impl Ground {
+    pub(crate) async fn source(&self, name: &str) -> OwnerId {
+        self.store.register(&Owner::source(name), "test").await.unwrap()
+    }
+
+    pub(crate) async fn sink(&self, name: &str) -> OwnerId {
+        self.store.register(&Owner::sink(name), "test").await.unwrap()
+    }
+
+    /// A turn on the owner's version now.
+    pub(crate) async fn turn(&self, owner: OwnerId) -> Turn {
+        turn(owner, self.version(owner).await)
+    }
+
+    pub(crate) async fn version(&self, owner: OwnerId) -> Version {
+        self.store.snapshot(owner).await.unwrap().version
+    }
+
+    /// Commits, and wants that to work.
+    pub(crate) async fn commit(&self, turn: Turn) -> Committed {
+        committed(self.store.commit(turn).await.unwrap())
+    }
+
+    /// Commits, and wants a conflict.
+    pub(crate) async fn conflict(&self, turn: Turn) -> Conflict {
+        match self.store.commit(turn).await.unwrap() {
+            Outcome::Conflict(conflict) => conflict,
+            Outcome::Committed(committed) => panic!("no conflict: {committed:?}"),
+        }
+    }
+
+    /// The text under a key.
+    pub(crate) async fn get(&self, owner: OwnerId, key: &str) -> Option<String> {
+        let mut found = self.store.entries(owner, &[key.to_owned()]).await.unwrap();
+        found.pop().unwrap().map(|entry| entry.value.as_str().to_owned())
+    }
+
+    /// The keys under a prefix.
+    pub(crate) async fn keys(&self, owner: OwnerId, prefix: &str) -> Vec<String> {
+        let found = self.store.list(owner, prefix, None, 1_000).await.unwrap();
+        found.into_iter().map(|entry| entry.key).collect()
+    }
+
+    pub(crate) async fn page(&self, selection: &Selection) -> Page {
+        let limit = ReadLimit { events: 1_000, bytes: 1 << 30, count: true };
+        self.store.read(selection, limit).await.unwrap()
+    }
+
+    /// The ids of all events in the log.
+    pub(crate) async fn event_ids(&self) -> Vec<String> {
+        self.page(&Selection::all(Seq(0))).await.events.into_iter().map(|event| event.event_id).collect()
+    }
+}
+
+pub(crate) fn committed(outcome: Outcome) -> Committed {
+    match outcome {
+        Outcome::Committed(committed) => committed,
+        Outcome::Conflict(conflict) => panic!("conflict: {conflict}"),
+    }
+}
+
+/// A turn with an id of its own, also among those of a killed process.
+pub(crate) fn turn(owner: OwnerId, base: Version) -> Turn {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let id = u128::from(std::process::id()) << 64 | u128::from(NEXT.fetch_add(1, Ordering::Relaxed));
+    Turn::new(TurnId(id), owner, base)
+}
+
+pub(crate) fn json(text: &str) -> Json {
+    Json::new(text).unwrap()
+}
+
+pub(crate) fn event(id: &str, event_type: &str) -> NewEvent {
+    NewEvent::new(id, event_type, json("{}"))
+}
+
+pub(crate) fn of_type(pattern: &str, after: i64) -> Selection {
+    Selection { patterns: Patterns::new([pattern]), ..Selection::all(Seq(after)) }
+}
+
+/// Turns in few words.
+pub(crate) trait Words {
+    fn put(self, key: &str, value: &str) -> Self;
+    fn put_for(self, key: &str, value: &str, expiry: Expiry) -> Self;
+    fn secret(self, key: &str, value: &str) -> Self;
+    fn touch(self, key: &str, expiry: Expiry) -> Self;
+    fn delete(self, key: &str) -> Self;
+    fn delete_prefix(self, prefix: &str) -> Self;
+    fn cursor(self, cursor: &str) -> Self;
+    fn emit(self, id: &str, event_type: &str) -> Self;
+    fn check(self, key: &str, revision: Option<i64>) -> Self;
+    fn reads(self, keys: &[&str], prefixes: &[&str], cursor: bool) -> Self;
+}
+
+impl Words for Turn {
+    fn put(self, key: &str, value: &str) -> Self {
+        self.put_for(key, value, Expiry::Keep)
+    }
+
+    fn put_for(mut self, key: &str, value: &str, expiry: Expiry) -> Self {
+        self.entries.insert(key.into(), EntryChange::Put { value: json(value), expiry, secret: false });
+        self
+    }
+
+    fn secret(mut self, key: &str, value: &str) -> Self {
+        let put = EntryChange::Put { value: json(value), expiry: Expiry::Keep, secret: true };
+        self.entries.insert(key.into(), put);
+        self
+    }
+
+    fn touch(mut self, key: &str, expiry: Expiry) -> Self {
+        self.entries.insert(key.into(), EntryChange::Touch { expiry });
+        self
+    }
+
+    fn delete(mut self, key: &str) -> Self {
+        self.entries.insert(key.into(), EntryChange::Delete);
+        self
+    }
+
+    fn delete_prefix(mut self, prefix: &str) -> Self {
+        self.deleted_prefixes.push(prefix.into());
+        self
+    }
+
+    fn cursor(mut self, cursor: &str) -> Self {
+        self.cursor = Some(Some(cursor.into()));
+        self
+    }
+
+    fn emit(mut self, id: &str, event_type: &str) -> Self {
+        self.events.push(event(id, event_type));
+        self
+    }
+
+    fn check(mut self, key: &str, revision: Option<i64>) -> Self {
+        self.checks.push((key.into(), revision.map(Version)));
+        self
+    }
+
+    fn reads(mut self, keys: &[&str], prefixes: &[&str], cursor: bool) -> Self {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<BTreeSet<_>>();
+        self.reads.keys = owned(keys);
+        self.reads.prefixes = owned(prefixes);
+        self.reads.cursor = cursor;
+        self
+    }
+}
+
+/// So many seconds from now.
+pub(crate) fn seconds(seconds: u64) -> Expiry {
+    Expiry::For(Duration::from_secs(seconds))
+}

@@ -1,0 +1,202 @@
+//! Promises 6 and 7, deliveries, run facts, owners, and what is removed when.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use inboxclaw_contract::store::Prune;
+use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
+use inboxclaw_contract::{
+    Expiry, Interval, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Ttl, Version,
+};
+use jiff::Timestamp;
+
+use crate::common::{Ground, Words, of_type, seconds, turn};
+
+fn owe(seq: i64, state: DeliveryState, due: Timestamp) -> DeliveryChange {
+    DeliveryChange::Owe {
+        seq: Seq(seq),
+        entity: Some("e".into()),
+        state,
+        due,
+        attempts: 2,
+        error: Some("why".into()),
+    }
+}
+
+async fn prune(
+    ground: &Ground,
+    seconds: u64,
+    owed: Vec<Selection>,
+    sinks: Vec<OwnerId>,
+    limit: usize,
+) -> (u64, bool) {
+    let pruned =
+        ground.store.prune(&Prune { older_than: Duration::from_secs(seconds), owed, sinks, limit }).await;
+    let pruned = pruned.unwrap();
+    (pruned.events, pruned.more)
+}
+
+async fn seqs(ground: &Ground) -> Vec<i64> {
+    ground.page(&Selection::all(Seq(0))).await.events.iter().map(|event| event.seq.0).collect()
+}
+
+pub(crate) async fn promise_6_retention_removes_only_what_nobody_owes(ground: &Ground) {
+    let source = ground.source("a").await;
+    for n in 1..=10 {
+        ground.commit(ground.turn(source).await.emit(&n.to_string(), ["t.even", "t.odd"][n % 2])).await;
+        ground.clock.step(10);
+    }
+    // Events 1 to 8 are older than 20 s, event 9 is not. One sink has confirmed odd ones up to 3 and wants no others; another wants
+    // even ones for 45 s only.
+    let by_age = Ttl { enabled: true, default: Interval::from_secs(45), by_type: BTreeMap::new() };
+    let owed = vec![of_type("t.odd", 3), Selection { ttl: Some(by_age), ..of_type("t.even", 0) }];
+    assert_eq!(prune(ground, 20, owed.clone(), vec![], 1).await, (1, true), "in small steps");
+    assert_eq!(prune(ground, 20, owed.clone(), vec![], 100).await, (4, false));
+    assert_eq!(seqs(ground).await, [5, 7, 8, 9, 10]);
+    assert_eq!(prune(ground, 20, owed, vec![], 100).await, (0, false));
+    assert_eq!(ground.page(&Selection::all(Seq(0))).await.pruned, Seq(6));
+    assert_eq!(prune(ground, 20, vec![], vec![], 100).await, (3, false));
+    assert_eq!(seqs(ground).await, [9, 10]);
+}
+
+pub(crate) async fn promise_6_a_delivery_keeps_its_event(ground: &Ground) {
+    let (source, sink, gone) = (ground.source("a").await, ground.sink("b").await, ground.sink("gone").await);
+    ground.commit(ground.turn(source).await.emit("1", "t").emit("2", "t").emit("3", "t")).await;
+    for (owner, seq) in [(sink, 2), (gone, 3)] {
+        let mut owes = ground.turn(owner).await;
+        owes.deliveries.push(owe(seq, DeliveryState::Dead, Timestamp::UNIX_EPOCH));
+        ground.commit(owes).await;
+    }
+    ground.clock.step(10);
+    assert_eq!(prune(ground, 5, vec![], vec![sink], 100).await, (2, false));
+    assert_eq!(seqs(ground).await, [2]);
+    assert!(ground.store.owed(gone, true, 10).await.unwrap().is_empty());
+    let mut done = ground.turn(sink).await;
+    done.deliveries.push(DeliveryChange::Done { seq: Seq(2) });
+    ground.commit(done).await;
+    assert_eq!(prune(ground, 5, vec![], vec![sink], 100).await, (1, false));
+}
+
+pub(crate) async fn promise_7_a_claim_is_held_by_one(ground: &Ground) {
+    let owner = ground.source("a").await;
+    let claim = async |holder| ground.store.claim(owner, holder, Duration::from_secs(10)).await.unwrap();
+    assert!(claim("one").await);
+    assert!(!claim("two").await);
+    ground.clock.step(9);
+    assert!(claim("one").await, "the holder extends its claim");
+    ground.clock.step(9);
+    assert!(!claim("two").await);
+    ground.clock.step(1);
+    assert!(claim("two").await);
+    assert!(!claim("one").await);
+    // What is stored never depends on it.
+    ground.commit(ground.turn(owner).await.put("a", "1")).await;
+    assert!(matches!(ground.store.claim(OwnerId(9), "x", Duration::ZERO).await, Err(StoreError::NoOwner(_))));
+}
+
+pub(crate) async fn deliveries_are_owed_until_done(ground: &Ground) {
+    let (source, sink) = (ground.source("a").await, ground.sink("b").await);
+    ground.commit((1..=4).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), "t"))).await;
+    let now = ground.store.snapshot(sink).await.unwrap().now;
+    let later = Expiry::resolve(seconds(10), now, None).unwrap();
+    let mut owes = ground.turn(sink).await;
+    owes.deliveries = vec![
+        owe(3, DeliveryState::Waiting, now),
+        owe(1, DeliveryState::Waiting, later),
+        owe(2, DeliveryState::Dead, now),
+        owe(99, DeliveryState::Waiting, now),
+    ];
+    assert_eq!(ground.commit(owes).await.version, Version(0), "what is owed is no state");
+    let owed = async |all, limit| {
+        let owed = ground.store.owed(sink, all, limit).await.unwrap();
+        owed.iter().map(|owed| owed.event.seq.0).collect::<Vec<_>>()
+    };
+    assert_eq!(owed(false, 10).await, [3]);
+    assert_eq!(owed(true, 10).await, [1, 2, 3]);
+    assert_eq!(owed(true, 1).await, [1]);
+    ground.clock.step(10);
+    assert_eq!(owed(false, 10).await, [1, 3]);
+    let first = ground.store.owed(sink, false, 1).await.unwrap().remove(0);
+    assert_eq!((first.state, first.due, first.attempts), (DeliveryState::Waiting, later, 2));
+    assert_eq!((first.error.as_deref(), first.event.event_id.as_str()), (Some("why"), "1"));
+    let mut moves = ground.turn(sink).await;
+    moves.deliveries = vec![DeliveryChange::Done { seq: Seq(3) }, owe(1, DeliveryState::Dead, now)];
+    ground.commit(moves).await;
+    assert_eq!((owed(false, 10).await, owed(true, 10).await), (vec![], vec![1, 2]));
+    assert!(ground.store.owed(source, true, 10).await.unwrap().is_empty());
+}
+
+pub(crate) async fn facts_are_no_state(ground: &Ground) {
+    let (owner, other) = (ground.source("a").await, ground.sink("b").await);
+    assert_eq!(ground.store.facts(owner).await.unwrap(), RunFacts::default());
+    let patch = FactsPatch {
+        failures: Some(2),
+        next_in: Some(Duration::from_secs(10)),
+        announced: Some("unhealthy".into()),
+        ..FactsPatch::default()
+    };
+    ground.store.set_facts(owner, patch).await.unwrap();
+    let now = ground.store.snapshot(owner).await.unwrap().now;
+    let expected = RunFacts {
+        failures: 2,
+        next_at: Expiry::resolve(seconds(10), now, None),
+        announced: Some("unhealthy".into()),
+        ..RunFacts::default()
+    };
+    assert_eq!(ground.store.facts(owner).await.unwrap(), expected);
+    // With a turn, of its owner and of another.
+    let mut poll = turn(owner, Version(0));
+    poll.facts = vec![
+        (owner, FactsPatch { failures: Some(0), next_in: Some(Duration::ZERO), ..FactsPatch::default() }),
+        (other, FactsPatch { seen: true, paused: Some(true), ..FactsPatch::default() }),
+    ];
+    assert_eq!(ground.commit(poll).await.version, Version(0));
+    let healed = RunFacts { failures: 0, next_at: None, ..expected };
+    assert_eq!(ground.store.facts(owner).await.unwrap(), healed);
+    let seen = RunFacts { seen_at: Some(now), paused: true, ..RunFacts::default() };
+    assert_eq!(ground.store.facts(other).await.unwrap(), seen);
+    assert!(ground.store.history(owner, None, 10).await.unwrap().is_empty());
+    assert!(matches!(ground.store.facts(OwnerId(9)).await, Err(StoreError::NoOwner(_))));
+    assert!(matches!(
+        ground.store.set_facts(OwnerId(9), FactsPatch::default()).await,
+        Err(StoreError::NoOwner(_))
+    ));
+}
+
+pub(crate) async fn owners_are_known_by_kind_and_name(ground: &Ground) {
+    let a = ground.store.register(&Owner::source("a"), "old").await.unwrap();
+    ground.commit(ground.turn(a).await.put("k", "1").cursor("c")).await;
+    let sink = ground.store.register(&Owner::sink("a"), "sse").await.unwrap();
+    assert_eq!(ground.store.register(&Owner::source("a"), "new").await.unwrap(), a);
+    assert_eq!(ground.get(a, "k").await.as_deref(), Some("1"), "the state stays");
+    let all = ground.store.owners().await.unwrap();
+    assert_eq!(
+        all.iter().map(|owner| (owner.id, owner.kind)).collect::<Vec<_>>(),
+        [(sink, OwnerKind::Sink), (a, OwnerKind::Source)]
+    );
+    assert_eq!((all[1].name.as_str(), all[1].connector.as_str()), ("a", "new"));
+    assert_eq!((all[1].version, all[1].cursor.as_deref()), (Version(1), Some("c")));
+    assert!(matches!(ground.store.register(&Owner::sink("a/b"), "x").await, Err(StoreError::Refused(_))));
+    assert!(ground.store.register(&Owner::source("inboxclaw"), "internal").await.is_ok());
+    assert!(matches!(ground.store.snapshot(OwnerId(99)).await, Err(StoreError::NoOwner(OwnerId(99)))));
+    assert!(matches!(ground.store.list(OwnerId(99), "", None, 1).await, Err(StoreError::NoOwner(_))));
+    assert!(matches!(ground.store.entries(OwnerId(99), &["k".into()]).await, Err(StoreError::NoOwner(_))));
+}
+
+pub(crate) async fn history_goes_by_age(ground: &Ground) {
+    let (a, b) = (ground.source("a").await, ground.source("b").await);
+    for owner in [a, b, a] {
+        let value = ground.version(owner).await.0.to_string();
+        ground.commit(ground.turn(owner).await.put("k", &value)).await;
+        ground.clock.step(24 * 60 * 60);
+    }
+    ground.clock.step(5 * 24 * 60 * 60);
+    let swept = ground.store.sweep().await.unwrap();
+    assert_eq!((swept.history, swept.more), (2, false));
+    assert_eq!(ground.store.history(a, None, 10).await.unwrap().len(), 1);
+    assert!(ground.store.history(b, None, 10).await.unwrap().is_empty());
+    assert_eq!(ground.version(a).await, Version(2));
+    // The owner goes on as before.
+    ground.commit(ground.turn(b).await.put("k", "2")).await;
+    assert_eq!(ground.store.history(b, None, 10).await.unwrap().len(), 1);
+}

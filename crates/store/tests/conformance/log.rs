@@ -1,0 +1,178 @@
+//! Promises 3 and 5, and what else is said about reading the log.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use inboxclaw_contract::store::{Find, Prune, ReadLimit};
+use inboxclaw_contract::{Interval, Patterns, Selection, Seq, Ttl};
+
+use crate::common::{Ground, Words, of_type, turn};
+
+const ALL: ReadLimit = ReadLimit { events: 1_000, bytes: 1 << 30, count: false };
+
+fn ttl(seconds: u64) -> Option<Ttl> {
+    Some(Ttl { enabled: true, default: Interval::from_secs(seconds), by_type: BTreeMap::new() })
+}
+
+fn everything_older(seconds: u64) -> Prune {
+    Prune { older_than: Duration::from_secs(seconds), owed: Vec::new(), sinks: Vec::new(), limit: 100 }
+}
+
+pub(crate) async fn promise_3_an_event_is_logged_once(ground: &Ground) {
+    let (a, b) = (ground.source("a").await, ground.source("b").await);
+    let first = ground.commit(ground.turn(a).await.emit("1", "t").emit("2", "t").emit("1", "other")).await;
+    assert_eq!((first.stored, first.known), (2, 1));
+    let again = ground.commit(ground.turn(a).await.emit("2", "t").emit("3", "t")).await;
+    assert_eq!((again.stored, again.known), (1, 1));
+    assert_eq!(
+        ground.commit(ground.turn(b).await.emit("1", "t")).await.stored,
+        1,
+        "ids belong to their source"
+    );
+    let events = ground.page(&Selection::all(Seq(0))).await.events;
+    let found: Vec<_> =
+        events.iter().map(|event| (event.source_name.as_str(), event.event_id.as_str())).collect();
+    assert_eq!(found, [("a", "1"), ("a", "2"), ("a", "3"), ("b", "1")]);
+    assert!(events.iter().all(|event| event.event_type == "t"), "the first report counts");
+}
+
+pub(crate) async fn promise_3_holds_after_the_event_was_pruned(ground: &Ground) {
+    let source = ground.source("a").await;
+    ground.commit(ground.turn(source).await.emit("1", "t")).await;
+    ground.clock.step(10);
+    assert_eq!(ground.store.prune(&everything_older(10)).await.unwrap().events, 0);
+    assert_eq!(ground.store.prune(&everything_older(9)).await.unwrap().events, 1);
+    let again = ground.commit(ground.turn(source).await.emit("1", "t")).await;
+    assert_eq!((again.stored, again.known), (0, 1));
+    // Nor does a seq come back when the log is empty.
+    assert_eq!(ground.store.head().await.unwrap(), Seq(1));
+    ground.commit(ground.turn(source).await.emit("2", "t")).await;
+    assert_eq!(ground.page(&Selection::all(Seq(0))).await.events[0].seq, Seq(2));
+}
+
+pub(crate) async fn promise_5_a_reader_never_misses_an_event(ground: &Ground) {
+    let write = |writer: usize| async move {
+        let source = ground.source(&format!("s{writer}")).await;
+        for n in 0..25 {
+            ground.commit(turn(source, ground.version(source).await).emit(&n.to_string(), "t")).await;
+        }
+    };
+    let read = async {
+        let mut seen: Vec<Seq> = Vec::new();
+        while seen.len() < 200 {
+            let last = seen.last().copied().unwrap_or_default();
+            ground.store.grown(last).await.unwrap();
+            let page =
+                ground.store.read(&Selection::all(last), ReadLimit { events: 7, ..ALL }).await.unwrap();
+            assert!(page.events.iter().all(|event| event.seq <= page.head));
+            seen.extend(page.events.iter().map(|event| event.seq));
+        }
+        seen
+    };
+    let (seen, _) = tokio::join!(read, futures_util::future::join_all((0..8).map(write)));
+    assert_eq!(seen, (1..=200).map(Seq).collect::<Vec<_>>());
+}
+
+pub(crate) async fn promise_5_a_reader_behind_retention_is_told(ground: &Ground) {
+    let source = ground.source("a").await;
+    for id in ["1", "2"] {
+        ground.commit(ground.turn(source).await.emit(id, "t")).await;
+    }
+    ground.clock.step(10);
+    ground.commit(ground.turn(source).await.emit("3", "t")).await;
+    assert_eq!(ground.page(&Selection::all(Seq(1))).await.pruned, Seq(0));
+    assert_eq!(ground.store.prune(&everything_older(5)).await.unwrap().events, 2);
+    let page = ground.page(&Selection::all(Seq(1))).await;
+    assert_eq!((page.pruned, page.head, page.events.len()), (Seq(2), Seq(3), 1));
+}
+
+pub(crate) async fn promise_8_a_time_to_live_follows_the_clock(ground: &Ground) {
+    let source = ground.source("a").await;
+    let selection = Selection { ttl: ttl(100), ..Selection::all(Seq(0)) };
+    let ids = async || {
+        let page = ground.page(&selection).await;
+        page.events.into_iter().map(|event| event.event_id).collect::<Vec<_>>()
+    };
+    for id in ["1", "2", "3"] {
+        ground.commit(ground.turn(source).await.emit(id, "t.a").emit(&format!("{id}b"), "t.b")).await;
+        ground.clock.step(50);
+    }
+    assert_eq!(ids().await, ["3", "3b"], "an event of exactly its time to live is gone");
+    // The clock goes back by more than is absorbed: what was too old is young again, and nothing is lost.
+    ground.clock.step(-140);
+    ground.commit(ground.turn(source).await.emit("4", "t.a")).await;
+    assert_eq!(ids().await, ["1", "1b", "2", "2b", "3", "3b", "4"]);
+    ground.clock.step(95);
+    assert_eq!(ids().await, ["2", "2b", "3", "3b", "4"]);
+    ground.clock.step(5);
+    assert_eq!(ids().await, ["2", "2b", "3", "3b"], "places up to the step back are looked at one by one");
+    let page = ground.page(&Selection { ttl: ttl(0), ..Selection::all(Seq(0)) }).await;
+    assert!(page.events.is_empty() && page.complete);
+}
+
+pub(crate) async fn a_page_is_bounded_and_counts_the_rest(ground: &Ground) {
+    let source = ground.source("a").await;
+    let emit =
+        (0..100).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), ["t.a", "t.b"][n % 2]));
+    ground.commit(emit).await;
+    let read = async |selection: &Selection, events, bytes| {
+        let page = ground.store.read(selection, ReadLimit { events, bytes, count: true }).await.unwrap();
+        (page.events.iter().map(|event| event.seq.0).collect::<Vec<_>>(), page.remaining, page.complete)
+    };
+    let all = Selection::all(Seq(0));
+    assert_eq!(read(&all, 3, 1 << 20).await, (vec![1, 2, 3], 97, false));
+    assert_eq!(read(&all, 10, 8).await, (vec![1, 2], 98, false), "data and meta are two bytes each");
+    assert_eq!(read(&all, 10, 0).await, (vec![1], 99, false), "one event is always given");
+    assert_eq!(read(&of_type("t.b", 95), 10, 1 << 20).await, (vec![96, 98, 100], 0, true));
+    assert_eq!(read(&of_type("t.b", 95), 3, 1 << 20).await, (vec![96, 98, 100], 0, true));
+    assert_eq!(read(&of_type("t.b", 95), 2, 1 << 20).await, (vec![96, 98], 1, false));
+    assert_eq!(read(&of_type("none", 0), 10, 1 << 20).await, (vec![], 0, true));
+    let narrowed = Selection { selector: Patterns::selector("t.a"), ..of_type("t.*", 97) };
+    assert_eq!(read(&narrowed, 10, 1 << 20).await, (vec![99], 0, true));
+    let uncounted = ground.store.read(&all, ReadLimit { events: 1, bytes: 1, count: false }).await.unwrap();
+    assert_eq!(uncounted.remaining, 0);
+}
+
+pub(crate) async fn every_type_has_its_own_position(ground: &Ground) {
+    let source = ground.source("a").await;
+    let emit =
+        (1..=9).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), ["a", "b", "c"][n % 3]));
+    ground.commit(emit).await;
+    let positions = BTreeMap::from([("a".to_owned(), Seq(6)), ("b".to_owned(), Seq(1))]);
+    let selection = Selection { positions, ..Selection::all(Seq(7)) };
+    let seqs: Vec<_> = ground.page(&selection).await.events.iter().map(|event| event.seq.0).collect();
+    assert_eq!(seqs, [4, 7, 8, 9]);
+}
+
+pub(crate) async fn people_find_events(ground: &Ground) {
+    let (a, b) = (ground.source("a").await, ground.source("b").await);
+    ground.sink("a").await;
+    for id in ["1", "2", "3"] {
+        ground.commit(ground.turn(a).await.emit(id, "t.x").emit(&format!("{id}y"), "t.y")).await;
+        ground.commit(ground.turn(b).await.emit(id, "t.x")).await;
+    }
+    let find = async |find: Find| {
+        let found = ground.store.find(&find).await.unwrap();
+        (found.events.iter().map(|event| event.seq.0).collect::<Vec<_>>(), found.total)
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let all = Find { limit: 100, ..Find::default() };
+    assert_eq!(find(Find { limit: 2, offset: 1, ..all.clone() }).await, (vec![8, 7], 9));
+    assert_eq!(find(Find { event_type: text("t.x"), limit: 2, ..all.clone() }).await, (vec![9, 7], 6));
+    assert_eq!(find(Find { source: text("b"), ..all.clone() }).await, (vec![9, 6, 3], 3));
+    assert_eq!(
+        find(Find { event_type: text("t.x"), source: text("a"), ..all.clone() }).await,
+        (vec![7, 4, 1], 3)
+    );
+    assert_eq!(find(Find { event_type: text("t"), ..all.clone() }).await, (vec![], 0));
+    assert_eq!(find(Find { source: text("none"), ..all.clone() }).await, (vec![], 0));
+    let some = Find { seqs: Some([2, 99, 1, 3, 2].map(Seq).to_vec()), ..all };
+    assert_eq!(find(some.clone()).await, (vec![3, 2, 1], 3));
+    assert_eq!(find(Find { event_type: text("t.x"), limit: 1, offset: 1, ..some }).await, (vec![1], 2));
+    let event = ground.store.event(Seq(2)).await.unwrap().unwrap();
+    assert_eq!(
+        (event.event_id.as_str(), event.event_type.as_str(), event.source_name.as_str()),
+        ("1y", "t.y", "a")
+    );
+    assert_eq!(ground.store.event(Seq(99)).await.unwrap(), None);
+}
