@@ -1,0 +1,76 @@
+//! Events as lines in files, one file for each day.
+//!
+//! Delivery is at least once, files show each event once: the length of a file that is known to be complete is part
+//! of the same commit as the position, and what stands behind it was written by a delivery whose commit was lost.
+//! Such lines are not written again, and a line that broke off in the middle is removed.
+//!
+//! Left out: rotation by size, compression, removal of old days. Two sinks want two folders.
+
+mod day;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::ensure;
+use async_trait::async_trait;
+use inboxclaw_contract::envelope::{Style, wire_time, write_envelope};
+use inboxclaw_contract::{Draft, Event, Expiry, Failure, Outside, Receipt, Sink, SinkSettings, coerce};
+
+use day::{Day, Line};
+
+/// How long the length of a day's file is remembered. Without it the file is read from its beginning.
+const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Appends each event to `PATH/YYYY-MM-DD.jsonl`, by the UTC day on which it was stored.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Folder of the files; made if it is missing. A relative path starts at the folder of the configuration file.
+    #[serde(deserialize_with = "coerce::lax")]
+    path: String,
+}
+
+impl SinkSettings for Settings {
+    const KIND: &'static str = "folder";
+
+    fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Sink>> {
+        ensure!(!self.path.is_empty(), "path is empty");
+        let path = outside.base_dir.join(&self.path);
+        let Ok(lock) = outside.shared.get_or_make(&format!("folder {}", path.display()), || {
+            Ok::<_, std::convert::Infallible>(Mutex::new(()))
+        });
+        Ok(Box::new(Folder { path, lock }))
+    }
+}
+
+struct Folder {
+    path: PathBuf,
+    /// Held while writing: a delivery that was cut off may still be at it when the next one starts.
+    lock: Arc<Mutex<()>>,
+}
+
+#[async_trait]
+impl Sink for Folder {
+    async fn deliver(&self, batch: &[Event], draft: &mut Draft<'_>) -> Result<Vec<Receipt>, Failure> {
+        let mut days: BTreeMap<String, Vec<Line>> = BTreeMap::new();
+        for event in batch {
+            let mut text = String::new();
+            write_envelope(event, Style::Spaced, &mut text);
+            text.push('\n');
+            let date = wire_time(event.created_at).split('T').next().unwrap_or_default().to_owned();
+            days.entry(date).or_default().push(Line { id: event.seq.0, text });
+        }
+        for (date, lines) in days {
+            let key = format!("file:{date}");
+            let known = draft.entry(&key).await?.and_then(|entry| entry.parse::<u64>().ok()).unwrap_or(0);
+            let day = Day { path: self.path.join(format!("{date}.jsonl")), known, lines };
+            let lock = self.lock.clone();
+            let appending = tokio::task::spawn_blocking(move || day.append(&lock));
+            let length = appending.await.map_err(Failure::internal)??;
+            draft.put(&key, &length, Expiry::For(REMEMBERED))?;
+        }
+        Ok(vec![Receipt::Done; batch.len()])
+    }
+}

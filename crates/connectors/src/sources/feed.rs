@@ -1,0 +1,167 @@
+//! News from feeds: RSS, Atom and JSON Feed by conditional GET.
+//!
+//! `feed/fetch.rs` asks the server and follows redirects, `feed/parser.rs` and `feed/document.rs` read the answer,
+//! `feed/item.rs` says what an entry is and what its event holds, `feed/seen.rs` compares with state and emits.
+//!
+//! What state holds:
+//!
+//! - the cursor: one token with validators and where the feed moved to for good;
+//! - `seen:` + entry id: an entry that the feed held when last read; never expires, so that an entry of a quiet
+//!   feed, or of a machine that was off for a year, is not news again;
+//! - `past:` + entry id: one that left the feed; gone 90 days later.
+//!
+//! So a poll of an unchanged feed writes nothing. With another `url` the validators are dropped and entries that
+//! are known stay known: a feed that moved goes on, and one with no known entry at all begins as `bootstrap` says.
+//! A feed about something else deserves a source of its own, because names of entries can be as plain as `1`.
+//!
+//! Left out: WebSub, paging through a feed's archive, and cleaning of HTML.
+
+mod document;
+mod fetch;
+mod item;
+mod parser;
+mod seen;
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use async_trait::async_trait;
+use inboxclaw_contract::{Class, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
+use reqwest::header::HeaderValue;
+
+use crate::http::{self, Http};
+use document::Document;
+use fetch::{Answer, Fetched, Fetcher, Token};
+use parser::Broken;
+
+/// Reports new and changed entries of an RSS, Atom or JSON feed.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address of the feed, http or https. A user name and password in it are sent as basic authentication.
+    #[serde(deserialize_with = "coerce::lax")]
+    #[schemars(extend("format" = "uri"))]
+    url: String,
+
+    /// Time between two polls, at least 1 second.
+    #[serde(default = "default_poll_interval")]
+    poll_interval: Interval,
+
+    /// What becomes of the entries that the feed holds when it is read for the first time.
+    #[serde(default)]
+    bootstrap: Bootstrap,
+
+    /// Largest feed in bytes, unpacked: from 1024 (1 KiB) to 33554432 (32 MiB).
+    #[serde(default = "default_max_bytes", deserialize_with = "coerce::lax")]
+    #[schemars(range(min = MIN_BYTES, max = MAX_BYTES))]
+    max_bytes: usize,
+
+    /// The `User-Agent` to send instead of `inboxclaw/VERSION`, for servers that are particular about it.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    user_agent: Option<String>,
+}
+
+/// What becomes of the entries found at the first read.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Bootstrap {
+    /// They are remembered without events.
+    #[default]
+    Baseline,
+    /// Each becomes an event.
+    All,
+}
+
+const MIN_BYTES: usize = 1 << 10;
+/// With escapes a byte of a feed can become six of JSON, and a turn holds 256 MiB.
+const MAX_BYTES: usize = 32 << 20;
+
+fn default_poll_interval() -> Interval {
+    Interval::from_secs(15 * 60)
+}
+
+fn default_max_bytes() -> usize {
+    16 << 20
+}
+
+impl SourceSettings for Settings {
+    const KIND: &'static str = "feed";
+
+    fn interval(&self) -> Option<Duration> {
+        Some(self.poll_interval.as_duration())
+    }
+
+    fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
+        let url = http::parse_url("url", &self.url)?;
+        ensure!(
+            self.poll_interval.as_duration() >= Duration::from_secs(1),
+            "poll_interval is {}, it must be at least 1s",
+            self.poll_interval
+        );
+        ensure!(
+            (MIN_BYTES..=MAX_BYTES).contains(&self.max_bytes),
+            "max_bytes is {}, it must be from {MIN_BYTES} to {MAX_BYTES}",
+            self.max_bytes
+        );
+        let user_agent = self.user_agent.as_deref().map(HeaderValue::from_str).transpose();
+        let user_agent = user_agent.context("user_agent cannot be sent in a header")?;
+        let http = Http::shared(outside);
+        let fetcher = Fetcher { http, url, user_agent, max_bytes: self.max_bytes };
+        Ok(Box::new(Feed { fetcher, bootstrap: self.bootstrap }))
+    }
+}
+
+struct Feed {
+    fetcher: Fetcher,
+    bootstrap: Bootstrap,
+}
+
+#[async_trait]
+impl Source for Feed {
+    async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+        let before = draft.cursor().and_then(|cursor| serde_json::from_str::<Token>(cursor).ok());
+        let before = before.filter(|token| token.is_for(&self.fetcher.url));
+        let fetched = self.fetcher.fetch(before.as_ref(), draft.now()).await?;
+        let token = match fetched {
+            Fetched::Unchanged(token) => token,
+            Fetched::Document(answer) => {
+                let (document, token) = read(answer).await?;
+                if document.cut > 0 {
+                    draft.problem(too_many(&document));
+                }
+                let may_begin = before.is_none() && self.bootstrap == Bootstrap::Baseline;
+                seen::report(draft, &document, may_begin).await?;
+                token
+            }
+        };
+        if before.as_ref() != Some(&token) {
+            draft.set_cursor(Some(serde_json::to_string(&token).map_err(Failure::internal)?))?;
+        }
+        Ok(Next::Wait)
+    }
+}
+
+/// Reads a document on a thread where that may take a while.
+async fn read(answer: Answer) -> Result<(Document, Token), Failure> {
+    let Answer { body, url, token } = answer;
+    let address = http::shown(&url);
+    let reading = tokio::task::spawn_blocking(move || Document::read(&body, &url));
+    let broken = match reading.await.map_err(Failure::internal)? {
+        Ok(document) => return Ok((document, token)),
+        Err(broken) => broken,
+    };
+    let page = matches!(broken, Broken::Unreadable { nature: parser::HTML, .. });
+    let cause = anyhow::Error::new(broken).context(format!("cannot read {address}"));
+    let failure = Failure::new(Class::Upstream, cause);
+    Err(if page { failure.action("set `url` to the feed itself, not to its page") } else { failure })
+}
+
+fn too_many(document: &Document) -> Failure {
+    let (all, read) = (document.items.len() + document.cut, document.items.len());
+    Failure::text(
+        Class::Upstream,
+        format!("the feed holds {all} entries, only the first {read} are looked at"),
+    )
+}

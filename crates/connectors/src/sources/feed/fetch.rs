@@ -1,0 +1,208 @@
+//! Asks for the feed if it changed, and follows redirects: those that are for good (301, 308) are remembered.
+
+use std::sync::Arc;
+
+use inboxclaw_contract::{Class, Failure};
+use jiff::Timestamp;
+use reqwest::header::{
+    ACCEPT, ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, USER_AGENT,
+};
+use reqwest::{Method, StatusCode, Url};
+
+use crate::http::{Http, Reply};
+
+const ACCEPTED: HeaderValue = HeaderValue::from_static(
+    "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5",
+);
+/// How many redirects in a row are followed.
+const MOST_REDIRECTS: usize = 10;
+/// Longest validator that is remembered. Without it the feed is read whole each time, nothing worse.
+const MOST_VALIDATOR: usize = 1024;
+
+/// What the next request needs to know; the whole cursor.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Token {
+    /// The `url` of the settings that the rest belongs to, without the password.
+    url: String,
+    /// Where it moved to for good, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_modified: Option<String>,
+}
+
+impl Token {
+    /// Whether the token was made with this `url` in the settings.
+    pub(super) fn is_for(&self, url: &Url) -> bool {
+        self.url == without_password(url)
+    }
+}
+
+/// What became of a request.
+pub(super) enum Fetched {
+    /// The feed is as it was.
+    Unchanged(Token),
+    /// The feed may have changed.
+    Document(Answer),
+}
+
+/// A document and where it came from.
+pub(super) struct Answer {
+    pub(super) body: Vec<u8>,
+    pub(super) url: Url,
+    pub(super) token: Token,
+}
+
+/// Knows whom to ask, and how.
+pub(super) struct Fetcher {
+    pub(super) http: Arc<Http>,
+    pub(super) url: Url,
+    pub(super) user_agent: Option<HeaderValue>,
+    pub(super) max_bytes: usize,
+}
+
+impl Fetcher {
+    /// Fetches the feed unless it is as `before` says. Where it moved to is asked first; should that no longer
+    /// work, the configured address has the last word.
+    pub(super) async fn fetch(&self, before: Option<&Token>, now: Timestamp) -> Result<Fetched, Failure> {
+        let moved = before.and_then(|token| token.moved.as_deref()).and_then(|moved| Url::parse(moved).ok());
+        let Some(moved) = moved else { return self.fetch_from(self.url.clone(), before, now).await };
+        match self.fetch_from(with_login(moved, &self.url), before, now).await {
+            Err(failure) if failure.wait.is_none() && is_about_address(failure.class) => {
+                let before = before.map(|token| Token { moved: None, ..token.clone() });
+                self.fetch_from(self.url.clone(), before.as_ref(), now).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn fetch_from(
+        &self,
+        from: Url,
+        before: Option<&Token>,
+        now: Timestamp,
+    ) -> Result<Fetched, Failure> {
+        let (mut at, mut moved, mut for_good) = (from.clone(), from, true);
+        for _ in 0..=MOST_REDIRECTS {
+            let reply = self.ask(&at, before).await?;
+            match reply.status().as_u16() {
+                301 | 302 | 303 | 307 | 308 => {
+                    for_good &= matches!(reply.status().as_u16(), 301 | 308);
+                    at = with_login(reply.location()?, &at);
+                    if for_good {
+                        moved = at.clone();
+                    }
+                }
+                304 => {
+                    let token = before.filter(|token| token.etag.is_some() || token.last_modified.is_some());
+                    let token = token.ok_or_else(|| reply.refused(now))?.clone();
+                    return Ok(Fetched::Unchanged(Token { moved: self.moved(&moved), ..token }));
+                }
+                200 => return self.document(reply, at, self.moved(&moved)).await,
+                _ => return Err(refused(&reply, now)),
+            }
+        }
+        let address = crate::http::shown(&self.url);
+        Err(Failure::text(Class::Upstream, format!("{address} redirects more than {MOST_REDIRECTS} times")))
+    }
+
+    async fn ask(&self, url: &Url, before: Option<&Token>) -> Result<Reply, Failure> {
+        let mut request = self.http.request(Method::GET, url.clone())?.header(ACCEPT, ACCEPTED);
+        if let Some(user_agent) = &self.user_agent {
+            request = request.header(USER_AGENT, user_agent);
+        }
+        if let Some(before) = before {
+            for (name, value) in [(IF_NONE_MATCH, &before.etag), (IF_MODIFIED_SINCE, &before.last_modified)] {
+                // Checked, because people can edit a cursor.
+                if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
+                    request = request.header(name, value);
+                }
+            }
+        }
+        self.http.send(request).await
+    }
+
+    async fn document(&self, reply: Reply, url: Url, moved: Option<String>) -> Result<Fetched, Failure> {
+        let header = |name: HeaderName| reply.header(name).map(str::to_owned);
+        let validator =
+            |name| header(name).filter(|value| !value.is_empty() && value.len() <= MOST_VALIDATOR);
+        let token = Token {
+            url: without_password(&self.url),
+            moved,
+            etag: validator(ETAG),
+            last_modified: validator(LAST_MODIFIED),
+        };
+        let body = reply.body(self.max_bytes).await.map_err(|failure| match failure.class {
+            Class::Upstream => {
+                failure.action(format!("raise `max_bytes` (now {}) if the feed is fine", self.max_bytes))
+            }
+            _ => failure,
+        })?;
+        Ok(Fetched::Document(Answer { body, url, token }))
+    }
+
+    fn moved(&self, to: &Url) -> Option<String> {
+        (*to != self.url).then(|| without_password(to))
+    }
+}
+
+fn refused(reply: &Reply, now: Timestamp) -> Failure {
+    let failure = reply.refused(now);
+    match reply.status() {
+        // "Gone" is the server's word for "stop asking", so ask as rarely as we ask anybody.
+        StatusCode::GONE => Failure { class: Class::Configuration, ..failure }
+            .action("the feed was closed: remove the source or set `url` to where it continues"),
+        StatusCode::NOT_FOUND => failure.action("check `url`"),
+        _ => failure,
+    }
+}
+
+fn is_about_address(class: Class) -> bool {
+    use Class::{Authentication, Authorization, Configuration, Connectivity, Upstream};
+    matches!(class, Authentication | Authorization | Configuration | Connectivity | Upstream)
+}
+
+/// The password is in the settings already; state is for people to look at.
+fn without_password(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails only for addresses without a host, which are none of ours.
+    let _ = url.set_password(None);
+    url.into()
+}
+
+/// The address with the login of `known` when it is of the same server, and not less protected than that one.
+fn with_login(mut url: Url, known: &Url) -> Url {
+    let port = url.port_or_known_default() == known.port_or_known_default();
+    let same = url.scheme() == known.scheme() && port || url.scheme() == "https" && known.scheme() == "http";
+    if same && url.host() == known.host() && url.password().is_none() {
+        let _ = url.set_username(known.username()).and_then(|()| url.set_password(known.password()));
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_goes_to_its_own_server_only() {
+        for (to, known, result) in [
+            ("https://h/b", "https://me:pw@h/a", "https://me:pw@h/b"),
+            ("https://h/b", "http://me:pw@h/a", "https://me:pw@h/b"),
+            ("http://h/b", "https://me:pw@h/a", "http://h/b"),
+            ("https://h:1/b", "https://me:pw@h/a", "https://h:1/b"),
+            ("https://evil/b", "https://me:pw@h/a", "https://evil/b"),
+            ("https://you:x@h/b", "https://me:pw@h/a", "https://you:x@h/b"),
+        ] {
+            let url = with_login(Url::parse(to).unwrap(), &Url::parse(known).unwrap());
+            assert_eq!(url.as_str(), result);
+        }
+    }
+
+    #[test]
+    fn the_cursor_holds_no_password() {
+        assert_eq!(without_password(&Url::parse("http://me:pw@h/a?b").unwrap()), "http://me@h/a?b");
+    }
+}

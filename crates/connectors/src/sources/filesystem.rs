@@ -1,0 +1,366 @@
+//! Files of a folder: created, updated, moved, deleted.
+//!
+//! What is known of each file is an entry of the source's state, so changes made while the program was down are
+//! reported at the next start, and an edit or a rewind of the state is honoured. The operating system's news are
+//! only hints where to look. How a look works is in `pass`; this file holds the settings and the poll. Left out:
+//! links to folders (not followed), pipes and devices (never opened), and the content of files beyond a preview
+//! and a difference.
+//!
+//! # Event ids
+//!
+//! `{kind}:{path}:{inode}:{ctime}:{digest}[:{times}]` names a version of the file: ctime in nanoseconds, the
+//! first digits of the content's SHA-256 (two contents may share a tick of the clock), and how often the very same
+//! version came back to the path when it left in between (a folder moved away and back). For deletions it is the last
+//! version reported. The version is kept apart from the stat, which moves with every `chmod`.
+//!
+//! Guaranteed: each version that a look sees is reported once, whatever conflicts, crashes and restarts happen in
+//! between; after a rewind, what was reported is reported again under the same id, which the log knows. Not
+//! guaranteed: that versions between two looks are seen; after a rewind to before a version's report, that its id
+//! is the same if its metadata (mode, owner, links, name) changed after the report, since the ctime of the report
+//! is then known to nobody: it is reported once more rather than perhaps swallowed. And where a file system goes back in time
+//! (a snapshot is restored), a version that comes back under inode and ctime of an earlier report is not news.
+
+mod budget;
+mod compare;
+mod filter;
+mod look;
+mod memory;
+mod moves;
+mod pass;
+mod path;
+mod record;
+mod report;
+mod root;
+mod trouble;
+mod walk;
+mod watch;
+mod work;
+mod write;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use inboxclaw_contract::{
+    Clock, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
+};
+
+use crate::textdiff::Bounds;
+
+use budget::Budget;
+use filter::Filter;
+use memory::{Memory, Pending, Start};
+use pass::{Pass, Turn};
+use path::Rel;
+use root::Root;
+use watch::{Inbox, Scopes, Watch};
+
+/// Longest preview, in characters.
+const MOST_PREVIEW: usize = 16_384;
+/// Largest file whose text may be kept, in bytes.
+const MOST_DIFF_BYTES: usize = 1 << 20;
+/// A character of UTF-8 has at most so many bytes.
+const CHAR_BYTES: usize = 4;
+
+/// Reports files of a folder that are created, updated, moved or deleted (`fs.file_created` and so on).
+///
+/// Regular files count, and links to such, under the link's own path; links to folders are not followed. Changes
+/// made while the program does not run are reported at the next start.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The folder. A relative path starts at the folder of the configuration file. A folder that is missing is a
+    /// failure that ends by itself when it is back; its files are not taken for deleted.
+    path: String,
+    /// How changes are noticed: `watch` by news from the operating system, `poll` by looking at everything each
+    /// `poll_interval`, `hybrid` by both. News do not reach over network file systems and cost the system one watch
+    /// per folder. Every mode looks at everything at the start, and when news were lost.
+    #[serde(default)]
+    watch_mode: WatchMode,
+    /// Time between two looks at everything. With `watch` only used while the operating system gives no news.
+    #[serde(default = "default_interval")]
+    poll_interval: Interval,
+    /// Only files with these extensions (`.md`), without regard to case; empty for all.
+    #[serde(default, deserialize_with = "coerce::one_or_many")]
+    #[schemars(schema_with = "coerce::one_or_many_schema")]
+    extensions: Option<Vec<String>>,
+    /// Paths to leave out, as shell patterns of the path relative to the folder: `*` (which also matches `/`), `?`,
+    /// `[a-z]`, `[!a-z]`; `**` means the same as `*`. A pattern is tried on the whole path and on each leading part
+    /// of it: `build` leaves out the folder of that name at the top with all it holds, `*/build` those below.
+    #[serde(default = "default_ignore", deserialize_with = "coerce::one_or_many")]
+    #[schemars(schema_with = "coerce::one_or_many_schema")]
+    ignore_patterns: Vec<String>,
+    /// Whether folders within the folder count.
+    #[serde(default = "yes", deserialize_with = "coerce::lax")]
+    recursive: bool,
+    /// What happens with files that are there at the first start.
+    #[serde(default)]
+    bootstrap: Bootstrap,
+    /// Whether events hold the beginning of the text (`content_preview`). Files of binary types by their extension,
+    /// such as `.png` or `.pdf`, have none.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    include_content_preview: bool,
+    /// Characters of the preview, at most 16384.
+    #[serde(default = "default_preview", deserialize_with = "coerce::lax")]
+    content_preview_length: usize,
+    /// Most changed sections that `content_diff` of an updated text file shows.
+    #[serde(default = "default_sections", deserialize_with = "coerce::lax")]
+    max_changed_sections: usize,
+    /// Most characters of each section shown there.
+    #[serde(default = "default_section_chars", deserialize_with = "coerce::lax")]
+    max_section_chars: usize,
+    /// Largest text file, in bytes, whose text is kept in the source's state so that `content_diff` can be made; at
+    /// most 1048576. Larger files are reported without it; 0 keeps no texts.
+    #[serde(default = "default_diff_bytes", deserialize_with = "coerce::lax")]
+    max_diff_bytes: usize,
+}
+
+/// How changes are noticed.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchMode {
+    /// By news and by looking at everything from time to time.
+    #[default]
+    Hybrid,
+    /// By news.
+    Watch,
+    /// By looking at everything from time to time.
+    Poll,
+}
+
+/// What happens with files that are there at the first start.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Bootstrap {
+    /// They are taken note of without an event.
+    #[default]
+    Baseline,
+    /// Each is reported as created.
+    All,
+}
+
+fn default_interval() -> Interval {
+    Interval::from_secs(5 * 60)
+}
+
+fn default_ignore() -> Vec<String> {
+    [".git/**", "*.tmp", ".trash/**"].map(str::to_owned).to_vec()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_preview() -> usize {
+    200
+}
+
+fn default_sections() -> usize {
+    5
+}
+
+fn default_section_chars() -> usize {
+    300
+}
+
+fn default_diff_bytes() -> usize {
+    64 << 10
+}
+
+impl SourceSettings for Settings {
+    const KIND: &'static str = "filesystem";
+
+    fn interval(&self) -> Option<Duration> {
+        Some(self.poll_interval.as_duration())
+    }
+
+    fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
+        anyhow::ensure!(!self.path.is_empty(), "path is empty");
+        anyhow::ensure!(
+            !self.path.starts_with('~'),
+            "path {:?} starts with ~, which only a shell understands; write ${{HOME}}",
+            self.path
+        );
+        at_most("content_preview_length", self.content_preview_length, MOST_PREVIEW)?;
+        at_most("max_diff_bytes", self.max_diff_bytes, MOST_DIFF_BYTES)?;
+        let extensions = self.extensions.unwrap_or_default();
+        let config = Arc::new(Config {
+            path: outside.base_dir.join(self.path),
+            watch_mode: self.watch_mode,
+            interval: self.poll_interval.nonzero("poll_interval")?,
+            filter: Arc::new(Filter::new(&self.ignore_patterns, &extensions, self.recursive)?),
+            bootstrap: self.bootstrap,
+            preview: self.include_content_preview.then_some(self.content_preview_length),
+            bounds: Bounds { sections: self.max_changed_sections, section_chars: self.max_section_chars },
+            diff_bytes: self.max_diff_bytes,
+        });
+        let inbox = Arc::new(Inbox::default());
+        // The first poll is due at once and looks at everything.
+        inbox.put(Scopes { all: true, paths: BTreeSet::new() });
+        let is_watched = config.watch_mode != WatchMode::Poll;
+        let watch = is_watched.then(|| Arc::new(Watch::new(inbox.clone(), config.filter.clone())));
+        Ok(Box::new(Filesystem {
+            config,
+            inbox,
+            watch,
+            clock: outside.clock.clone(),
+            memory: Mutex::default(),
+        }))
+    }
+}
+
+fn at_most(setting: &str, found: usize, limit: usize) -> anyhow::Result<()> {
+    anyhow::ensure!(found <= limit, "{setting} is {found}, the limit is {limit}");
+    Ok(())
+}
+
+/// The settings, checked.
+struct Config {
+    path: PathBuf,
+    watch_mode: WatchMode,
+    interval: Duration,
+    filter: Arc<Filter>,
+    bootstrap: Bootstrap,
+    /// Characters of the preview, if there is one.
+    preview: Option<usize>,
+    bounds: Bounds,
+    diff_bytes: usize,
+}
+
+impl Config {
+    /// How many bytes of a file's beginning are needed.
+    fn keep(&self, path: &Rel) -> usize {
+        let preview = self.preview.map_or(0, |chars| chars * CHAR_BYTES);
+        if report::is_text(path) { self.diff_bytes.max(preview) } else { 0 }
+    }
+}
+
+struct Filesystem {
+    config: Arc<Config>,
+    inbox: Arc<Inbox>,
+    watch: Option<Arc<Watch>>,
+    clock: Arc<dyn Clock>,
+    memory: Mutex<Memory>,
+}
+
+#[async_trait]
+impl Source for Filesystem {
+    async fn ready(&self) {
+        self.inbox.wait().await;
+    }
+
+    async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+        let is_watching = self.watch.as_ref().is_some_and(|watch| watch.trouble().is_none());
+        let start = self.memory().start(&self.config, is_watching, draft.now(), || self.inbox.take());
+        if matches!(start, Start::Rest) {
+            self.report(draft, self.memory().unreadable(&Scopes::default(), Default::default(), false));
+            return Ok(Next::Wait);
+        }
+        let config = self.config.clone();
+        let root = match blocking(move || Root::open(&config.path)).await? {
+            Ok(root) => root,
+            Err(failure) => {
+                self.memory().want_all();
+                return Err(failure);
+            }
+        };
+        let silent = pass::begin(&self.config, &root, draft).await?;
+        let pass = self.pass(start, &root, silent);
+        let next = self.run(pass, &root, silent, draft).await;
+        if next.is_err() {
+            self.memory().want_all();
+        }
+        next
+    }
+
+    fn settled(&self, settled: Settled) {
+        self.memory().settled(settled);
+    }
+}
+
+impl Filesystem {
+    /// The pass to go on with. A baseline, and a folder that took the place of another, need a look at everything.
+    fn pass(&self, start: Start, root: &Root, silent: bool) -> Pass {
+        let mut scopes = match start {
+            Start::Resume(pass) if pass.is_of(root) => return *pass,
+            Start::Resume(_) | Start::Rest => Scopes { all: true, paths: BTreeSet::new() },
+            Start::Look(scopes) => scopes,
+        };
+        if silent || scopes.all {
+            scopes = Scopes { all: true, paths: BTreeSet::new() };
+            self.memory().want_all();
+        }
+        if let Some(watch) = &self.watch
+            && scopes.all
+        {
+            watch.start(&root.path);
+        }
+        Pass::new(scopes, root.clone(), &self.config, self.watch.as_ref())
+    }
+
+    async fn run(
+        &self,
+        pass: Pass,
+        root: &Root,
+        silent: bool,
+        draft: &mut Draft<'_>,
+    ) -> Result<Next, Failure> {
+        let more = || self.more();
+        let budget = Budget::new(self.clock.clone());
+        let mut turn = Turn { config: &self.config, watch: self.watch.as_ref(), draft, budget, more: &more };
+        let (pass, is_done) = pass.advance(&mut turn, silent).await?;
+        let found = pass.rest.unreadable.clone();
+        let unreadable = self.memory().unreadable(&pass.scopes, found, is_done);
+        self.report(draft, unreadable.clone());
+        if !is_done {
+            self.memory().end(Pending::Unfinished(Box::new(pass)));
+            return Ok(Next::More);
+        }
+        if silent && pass.is_split && !pass.is_repeated {
+            // What appeared while the baseline was taken belongs to it.
+            let scopes = Scopes { all: true, paths: BTreeSet::new() };
+            let mut again = Pass::new(scopes, root.clone(), &self.config, self.watch.as_ref());
+            again.is_repeated = true;
+            self.memory().end(Pending::Unfinished(Box::new(again)));
+            return Ok(Next::More);
+        }
+        if silent {
+            pass::complete(&self.config, root, draft)?;
+        }
+        let (all, again) = (pass.scopes.all, pass.rest.again);
+        self.memory().end(Pending::Finished { all, at: draft.now(), unreadable, again });
+        Ok(Next::Wait)
+    }
+
+    /// Takes what has become known since the pass began. A loss of news is left for the next one.
+    fn more(&self) -> BTreeSet<Rel> {
+        let news = self.inbox.take();
+        if news.all {
+            self.inbox.put(news);
+            return BTreeSet::new();
+        }
+        self.memory().extend(&news.paths);
+        news.paths
+    }
+
+    fn report(&self, draft: &mut Draft<'_>, unreadable: trouble::Unreadable) {
+        let watcher = self.watch.as_ref().and_then(|watch| watch.trouble());
+        let watcher = watcher.map(trouble::Trouble::failure);
+        watcher.into_iter().chain(unreadable.failures()).for_each(|failure| draft.problem(failure));
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(Failure::internal)
+}

@@ -1,0 +1,301 @@
+//! Writes checked tasks into a draft: entries and events, always both or neither.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use inboxclaw_contract::{Draft, Entry, Expiry, Failure, Json};
+
+use crate::textdiff::{self, TextDiff};
+
+use super::Config;
+use super::budget::{Budget, STORED};
+use super::look::{Look, Seen};
+use super::path::{Family, Rel};
+use super::record::{Record, Version};
+use super::report::{Kind, Report, is_text, preview};
+use super::trouble::Unreadable;
+use super::work::{Checked, Task, Worklist};
+
+/// How long the last version of a file that is gone is remembered, so that its return is told from a rewind.
+const GONE_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// What became of the tasks of a pass besides what was written.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    /// What could not be read.
+    pub(super) unreadable: Unreadable,
+    /// What changed while it was looked at: look again.
+    pub(super) again: BTreeSet<Rel>,
+}
+
+/// Writes one batch.
+pub(super) struct Writer<'a, 'd> {
+    config: &'a Config,
+    draft: &'a mut Draft<'d>,
+    /// During the baseline nothing is reported.
+    silent: bool,
+    known: HashMap<Rel, Known>,
+    worklist: &'a mut Worklist,
+    rest: &'a mut Rest,
+    budget: &'a mut Budget,
+}
+
+/// What the state holds about a path.
+#[derive(Default)]
+struct Known {
+    record: Option<Record>,
+    gone: Option<Version>,
+}
+
+impl<'a, 'd> Writer<'a, 'd> {
+    /// Reads what is known about the tasks and writes what became of them.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the turn has no room.
+    pub(super) async fn write(
+        config: &'a Config,
+        draft: &'a mut Draft<'d>,
+        silent: bool,
+        batch: Vec<Checked>,
+        (worklist, rest, budget): (&'a mut Worklist, &'a mut Rest, &'a mut Budget),
+    ) -> Result<(), Failure> {
+        let mut writer = Self { config, draft, silent, known: HashMap::new(), worklist, rest, budget };
+        let room = writer.draft.room();
+        writer.read(&batch).await?;
+        for checked in batch {
+            writer.task(checked).await?;
+        }
+        writer.budget.take(room - writer.draft.room());
+        Ok(())
+    }
+
+    async fn read(&mut self, batch: &[Checked]) -> Result<(), Failure> {
+        let mut paths: Vec<&Rel> = Vec::new();
+        let mut arrived: Vec<&Rel> = Vec::new();
+        for checked in batch {
+            match &checked.task {
+                Task::Forget(path) | Task::Gone(path) | Task::Changed(path) => paths.push(path),
+                Task::New(path) => {
+                    paths.push(path);
+                    arrived.push(path);
+                }
+                Task::Moved { from, to } => {
+                    paths.extend([from, to]);
+                    arrived.push(to);
+                }
+            }
+        }
+        for (path, entry) in paths.iter().zip(self.entries(Family::File, &paths).await?) {
+            // What a person made unreadable says nothing.
+            let record = entry.and_then(|entry| entry.parse().ok());
+            self.known.insert((*path).clone(), Known { record, gone: None });
+        }
+        if !self.silent {
+            for (path, entry) in arrived.iter().zip(self.entries(Family::Gone, &arrived).await?) {
+                let gone = entry.and_then(|entry| entry.parse().ok());
+                self.known.entry((*path).clone()).or_default().gone = gone;
+            }
+        }
+        Ok(())
+    }
+
+    async fn entries(&mut self, family: Family, paths: &[&Rel]) -> Result<Vec<Option<Entry>>, Failure> {
+        let keys: Vec<String> = paths.iter().map(|path| path.key(family).0).collect();
+        self.draft.entries(&keys).await
+    }
+
+    async fn task(&mut self, Checked { task, gone, look }: Checked) -> Result<(), Failure> {
+        match (task, gone, look) {
+            (Task::Forget(path), ..) => self.drop_entries(&path),
+            (Task::Gone(path), Some(gone), _) => self.check_gone(&path, gone),
+            (Task::Moved { from, to }, Some(Ok(true)), Some(Look::File(seen)))
+                if self.record(&from).is_some() && self.record(&to).is_none() =>
+            {
+                self.moved(&from, &to, seen).await
+            }
+            (Task::Moved { from, to }, Some(gone), Some(look)) => {
+                self.check_gone(&from, gone)?;
+                self.check_file(&to, look).await
+            }
+            (Task::New(path) | Task::Changed(path), _, Some(look)) => self.check_file(&path, look).await,
+            (task, ..) => Err(Failure::internal(anyhow::anyhow!("the task {task:?} was not checked"))),
+        }
+    }
+
+    fn check_gone(&mut self, path: &Rel, gone: std::io::Result<bool>) -> Result<(), Failure> {
+        match gone {
+            Ok(true) => self.deleted(path),
+            Ok(false) => {
+                self.rest.again.insert(path.clone());
+                Ok(())
+            }
+            Err(error) => {
+                self.rest.unreadable.insert(path.clone(), &error);
+                Ok(())
+            }
+        }
+    }
+
+    async fn check_file(&mut self, path: &Rel, look: Look) -> Result<(), Failure> {
+        match (look, self.record(path).cloned()) {
+            (Look::File(seen), None) => self.created(path, &seen),
+            (Look::File(seen), Some(record)) if record.sha256 == seen.sha256 => {
+                self.refresh(path, &record, &seen)
+            }
+            (Look::File(seen), Some(record)) => self.updated(path, &record, seen).await,
+            (Look::Absent, None) => Ok(()),
+            (Look::Absent | Look::Unstable | Look::Unfinished(_), _) => {
+                self.rest.again.insert(path.clone());
+                Ok(())
+            }
+            (Look::Unreadable(error), _) => {
+                self.rest.unreadable.insert(path.clone(), &error);
+                Ok(())
+            }
+        }
+    }
+
+    fn created(&mut self, path: &Rel, seen: &Seen) -> Result<(), Failure> {
+        let gone = self.known.get(path).and_then(|known| known.gone);
+        let version = Version::after(&seen.stat, gone);
+        self.report(Kind::Created, path, seen, version, None, None)?;
+        if gone.is_some() {
+            self.draft.delete(&path.key(Family::Gone).0)?;
+        }
+        let text = self.text(path, seen);
+        self.put_text(path, text.as_deref(), false)?;
+        self.put(path, Record::new(seen.stat, seen.sha256.clone(), version, text.is_some()))
+    }
+
+    /// The content is the one that is known; only the stat moved.
+    fn refresh(&mut self, path: &Rel, known: &Record, seen: &Seen) -> Result<(), Failure> {
+        let text = self.text(path, seen);
+        if text.is_some() != known.text {
+            self.put_text(path, text.as_deref(), known.text)?;
+        }
+        self.put(path, Record::new(seen.stat, seen.sha256.clone(), known.version(), text.is_some()))
+    }
+
+    async fn updated(&mut self, path: &Rel, known: &Record, seen: Seen) -> Result<(), Failure> {
+        let version = Version::after(&seen.stat, None);
+        let text = self.text(path, &seen);
+        let diff = if self.silent { None } else { self.diff(path, known, text.as_deref()).await? };
+        self.report(Kind::Updated, path, &seen, version, diff, None)?;
+        self.put_text(path, text.as_deref(), known.text)?;
+        self.put(path, Record::new(seen.stat, seen.sha256, version, text.is_some()))
+    }
+
+    /// Reports the new path. What was written at the same time is reported as a change of its own, later.
+    async fn moved(&mut self, from: &Rel, to: &Rel, seen: Seen) -> Result<(), Failure> {
+        let Some(known) = self.record(from).cloned() else { return Ok(()) };
+        let gone = self.known.get(to).and_then(|known| known.gone);
+        let version = Version::after(&seen.stat, gone);
+        self.report(Kind::Moved, to, &seen, version, None, Some(from))?;
+        let is_changed = known.sha256 != seen.sha256;
+        let text = if is_changed { self.old_text(from, &known).await? } else { self.text(to, &seen) };
+        self.drop_entries(from)?;
+        self.remember_gone(from, &known)?;
+        if gone.is_some() {
+            self.draft.delete(&to.key(Family::Gone).0)?;
+        }
+        self.put_text(to, text.as_deref(), false)?;
+        let mut record = Record::new(seen.stat, known.sha256, version, text.is_some());
+        if is_changed {
+            record.fresh = true;
+            self.worklist.put(Task::Changed(to.clone()));
+        }
+        self.put(to, record)
+    }
+
+    fn deleted(&mut self, path: &Rel) -> Result<(), Failure> {
+        let Some(known) = self.record(path).cloned() else { return Ok(()) };
+        let seen = Seen { stat: known.stat, sha256: known.sha256.clone(), head: Vec::new() };
+        self.report(Kind::Deleted, path, &seen, known.version(), None, None)?;
+        self.drop_entries(path)?;
+        self.remember_gone(path, &known)
+    }
+
+    fn report(
+        &mut self,
+        kind: Kind,
+        path: &Rel,
+        seen: &Seen,
+        version: Version,
+        diff: Option<TextDiff>,
+        old_path: Option<&Rel>,
+    ) -> Result<(), Failure> {
+        if self.silent {
+            return Ok(());
+        }
+        let preview = self.config.preview.filter(|_| is_text(path)).map(|chars| preview(&seen.head, chars));
+        let (sha256, size) = (seen.sha256.as_str(), seen.stat.size);
+        Report { kind, path, version, sha256, size, preview, diff, old_path }.emit(self.draft)
+    }
+
+    async fn diff(
+        &mut self,
+        path: &Rel,
+        known: &Record,
+        new: Option<&str>,
+    ) -> Result<Option<TextDiff>, Failure> {
+        let (Some(old), Some(new)) = (self.old_text(path, known).await?, new.map(str::to_owned)) else {
+            return Ok(None);
+        };
+        let bounds = self.config.bounds;
+        super::blocking(move || textdiff::diff(&old, &new, bounds)).await
+    }
+
+    async fn old_text(&mut self, path: &Rel, known: &Record) -> Result<Option<String>, Failure> {
+        let entry = if known.text { self.draft.entry(&path.key(Family::Text).0).await? } else { None };
+        Ok(entry.and_then(|entry| entry.parse().ok()))
+    }
+
+    /// The text to keep for the next difference.
+    fn text(&self, path: &Rel, seen: &Seen) -> Option<String> {
+        let is_whole = seen.head.len() as u64 == seen.stat.size;
+        let is_kept = is_whole && seen.head.len() <= self.config.diff_bytes && self.config.diff_bytes > 0;
+        (is_kept && is_text(path)).then(|| String::from_utf8_lossy(&seen.head).into_owned())
+    }
+
+    fn record(&self, path: &Rel) -> Option<&Record> {
+        self.known.get(path)?.record.as_ref()
+    }
+
+    fn put(&mut self, path: &Rel, mut record: Record) -> Result<(), Failure> {
+        let (key, is_readable) = path.key(Family::File);
+        record.path = (!is_readable).then(|| path.escaped().into_owned());
+        record.fresh |= record.stat.is_fresh(self.draft.now());
+        if self.record(path) == Some(&record) {
+            return Ok(());
+        }
+        self.draft.put(&key, &record, Expiry::Never)
+    }
+
+    fn put_text(&mut self, path: &Rel, text: Option<&str>, had_text: bool) -> Result<(), Failure> {
+        let (key, _) = path.key(Family::Text);
+        match text {
+            Some(text) => {
+                let json = Json::from_value(text).map_err(Failure::internal)?;
+                self.budget.take_bytes(json.len() * STORED);
+                self.draft.put(&key, &json, Expiry::Never)
+            }
+            None if had_text => self.draft.delete(&key),
+            None => Ok(()),
+        }
+    }
+
+    fn drop_entries(&mut self, path: &Rel) -> Result<(), Failure> {
+        let has_text = self.record(path).is_none_or(|record| record.text);
+        if has_text {
+            self.draft.delete(&path.key(Family::Text).0)?;
+        }
+        self.draft.delete(&path.key(Family::File).0)
+    }
+
+    fn remember_gone(&mut self, path: &Rel, known: &Record) -> Result<(), Failure> {
+        if self.silent {
+            return Ok(());
+        }
+        self.draft.put(&path.key(Family::Gone).0, &known.version(), Expiry::For(GONE_KEPT))
+    }
+}

@@ -1,0 +1,15 @@
+//! The filesystem source against real folders: what people do with files in, events out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod basics;
+mod folder;
+mod model;
+mod moves;
+mod places;
+mod rewinds;
+mod settings;
+#[path = "../support/mod.rs"]
+mod support;
+mod turns;
+mod watching;

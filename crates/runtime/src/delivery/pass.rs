@@ -1,0 +1,300 @@
+//! One pass of a push sink: find what to hand over, hand it over, store the receipts.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use inboxclaw_contract::turn::{DeliveryState, FactsPatch};
+use inboxclaw_contract::{Class, Draft, Event, Failure, Outcome, Receipt, Seq};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{BATCH, DeliveryLoop, Idle, MOST_WAITING, Pass, REFRESH, Start, Stop, open, place};
+use crate::health::Trouble;
+use crate::outstanding::{Outstanding, ahead};
+use crate::schedule::{AGAIN, Attempt, jittered};
+use crate::stats::count;
+use crate::turn::{panicked, seen_version, too_long};
+
+/// Most events read when everything owed is read: all that may wait, and room for dead ones.
+const READ_ALL: usize = 2 * MOST_WAITING;
+/// How often the store is asked for what is due when not all of it is known here.
+const ASK: Duration = Duration::from_secs(60);
+
+/// What a pass found to do.
+struct Work {
+    /// To be handed over.
+    batch: Vec<Event>,
+    /// What waits afterwards, with the changes known so far.
+    outstanding: Outstanding,
+    /// The new position, if it moves.
+    to: Option<Seq>,
+    /// The log's last seq, when nothing more is to be read up to there.
+    head: Option<Seq>,
+}
+
+/// What the receipts of a batch say.
+#[derive(Default)]
+struct Sum {
+    done: u64,
+    again: u64,
+    dead: u64,
+    reason: Option<String>,
+}
+
+impl DeliveryLoop {
+    pub(super) async fn pass(&mut self) -> Result<Pass, Stop> {
+        let env = self.runner.env.clone();
+        if self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
+            return self.refresh().await;
+        }
+        let mut draft = open(&env, self.runner.id).await?;
+        let Some(position) = self.position(&mut draft)? else { return self.begin(draft).await };
+        let mut work = match self.due(draft.now()).await? {
+            Some(work) => work,
+            None => self.fresh(position).await?,
+        };
+        if work.batch.is_empty() {
+            return self.store(work, draft, Sum::default()).await;
+        }
+        let Some(receipts) = self.hand_over(&work.batch, &mut draft).await? else { return Ok(Pass::Cut) };
+        let sum = self.apply(&mut work, receipts, draft.now());
+        self.store(work, draft, sum).await
+    }
+
+    /// Stores what became of the work, with the position.
+    async fn store(&mut self, mut work: Work, mut draft: Draft<'_>, sum: Sum) -> Result<Pass, Stop> {
+        let changes = work.outstanding.take_changes();
+        let nothing = work.batch.is_empty() && changes.is_empty();
+        // Over unwanted events alone the position moves in memory only: an idle inbox writes nothing.
+        let cursor = work.to.filter(|_| !nothing).map(|to| to.0.to_string());
+        if let Some(cursor) = cursor.clone() {
+            draft.set_cursor(Some(cursor))?;
+        }
+        draft.turn_mut().deliveries = changes;
+        self.add_facts(&mut draft, sum.done > 0);
+        let now = draft.now();
+        let (wrote, seen) = (!draft.turn_mut().is_empty(), seen_version(draft.turn_mut()));
+        let Outcome::Committed(committed) = draft.commit().await? else { return Ok(Pass::Conflict) };
+        self.runner.committed(wrote);
+        self.outstanding = work.outstanding;
+        self.scanned = work.to.unwrap_or(self.scanned);
+        self.cursor = cursor.map(Some).or_else(|| self.cursor.take());
+        self.batch = (self.batch * 2).min(BATCH);
+        self.report(&sum, nothing);
+        Ok(match work.head {
+            Some(head) if nothing => {
+                Pass::Idle(Idle { head, version: seen(committed.version), wait: self.idle_wait(now) })
+            }
+            _ => Pass::More,
+        })
+    }
+
+    /// The place to read from; `None` when the sink has none and starts now.
+    fn position(&mut self, draft: &mut Draft<'_>) -> Result<Option<Seq>, Stop> {
+        let cursor = draft.cursor().map(str::to_owned);
+        if self.cursor.as_ref() != Some(&cursor) {
+            let place = place(cursor.as_deref()).map_err(|problem| {
+                let action = "set the cursor to the seq after which to go on, or clear it";
+                Failure::text(Class::Configuration, problem).action(action)
+            })?;
+            self.scanned = place.unwrap_or_default();
+            self.cursor = Some(cursor.clone());
+        }
+        Ok((cursor.is_some() || self.spec.start == Start::Backlog).then_some(self.scanned))
+    }
+
+    /// The very first turn of a sink that starts now: it stands at the end of the log.
+    async fn begin(&mut self, mut draft: Draft<'_>) -> Result<Pass, Stop> {
+        let head = self.runner.env.store.head().await?;
+        draft.set_cursor(Some(head.0.to_string()))?;
+        self.add_facts(&mut draft, false);
+        match draft.commit().await? {
+            Outcome::Committed(_) => self.runner.committed(true),
+            Outcome::Conflict(_) => return Ok(Pass::Conflict),
+        }
+        Ok(Pass::More)
+    }
+
+    /// What is due again; `None` when nothing is.
+    async fn due(&mut self, now: Timestamp) -> Result<Option<Work>, Stop> {
+        if !self.partial && self.outstanding.next_due().is_none_or(|due| due > now) {
+            return Ok(None);
+        }
+        let owed = self.runner.env.store.owed(self.runner.id, false, self.batch).await?;
+        let up_to = if owed.len() < self.batch { None } else { owed.last().map(|owed| owed.event.seq) };
+        let found: BTreeSet<Seq> = owed.iter().map(|owed| owed.event.seq).collect();
+        self.outstanding.keep_due(now, &found, up_to);
+        let mut outstanding = self.outstanding.clone();
+        let mut batch = Vec::new();
+        for owed in owed.into_iter().filter(|owed| owed.state == DeliveryState::Waiting) {
+            outstanding.note(&owed);
+            let event = owed.event;
+            if !self.wants(&event.event_type, event.created_at, now) {
+                outstanding.done(event.seq);
+                continue;
+            }
+            match outstanding.blocked(&event) {
+                None => batch.push(event),
+                // The earlier one is in this batch; this one follows when that has come through.
+                Some(due) if due <= now => {}
+                Some(_) => drop(outstanding.put_behind(&event)),
+            }
+        }
+        let something = !batch.is_empty() || !outstanding.is_unchanged();
+        Ok(something.then_some(Work { batch, outstanding, to: None, head: None }))
+    }
+
+    /// What the log holds after the position.
+    async fn fresh(&mut self, position: Seq) -> Result<Work, Stop> {
+        let mut outstanding = self.outstanding.clone();
+        if outstanding.len() >= MOST_WAITING {
+            let head = self.runner.env.store.head().await?;
+            return Ok(Work { batch: Vec::new(), outstanding, to: None, head: Some(head) });
+        }
+        let page = self.runner.env.store.read(&self.selection(position), self.read_limit()).await?;
+        if page.pruned > position {
+            self.tell_truncated(position, page.pruned);
+        }
+        let last = page.events.last().map(|event| event.seq);
+        let to = if page.complete { Some(page.head.max(position)) } else { last };
+        let unseen = page.events.into_iter().filter(|event| !self.outstanding.holds(event.seq));
+        // Only what waited before this batch counts here; within a batch the sink keeps the order.
+        let batch = unseen.filter(|event| !outstanding.put_behind(event)).collect();
+        Ok(Work { batch, outstanding, to, head: page.complete.then_some(page.head) })
+    }
+
+    /// Gives a batch to the sink; `None` when the program ends.
+    async fn hand_over(
+        &mut self,
+        batch: &[Event],
+        draft: &mut Draft<'_>,
+    ) -> Result<Option<Vec<Receipt>>, Stop> {
+        let env = &self.runner.env;
+        let bounds = env.bounds(env.options.delivery_timeout);
+        let sink = self.spec.sink.as_ref();
+        let receipts = match bounds.attempt(async { sink.deliver(batch, draft).await }).await {
+            Attempt::Done(receipts) => receipts?,
+            Attempt::Panicked(message) => return Err(panicked("the sink", &message).into()),
+            Attempt::Cut => return Ok(None),
+            Attempt::TooLong => {
+                // Nothing of it is stored, so the same batch would take as long again.
+                self.batch = (self.batch.min(batch.len()) / 2).max(1);
+                return Err(too_long("the delivery", &bounds).into());
+            }
+        };
+        if receipts.len() == batch.len() {
+            return Ok(Some(receipts));
+        }
+        let text = format!("the sink gave {} receipts for {} events", receipts.len(), batch.len());
+        Err(Failure::text(Class::Internal, text).into())
+    }
+
+    /// Turns receipts into changes of what is owed.
+    fn apply(&self, work: &mut Work, receipts: Vec<Receipt>, now: Timestamp) -> Sum {
+        let mut sum = Sum::default();
+        for (event, receipt) in work.batch.iter().zip(receipts) {
+            match receipt {
+                Receipt::Done => {
+                    sum.done += 1;
+                    if work.outstanding.holds(event.seq) {
+                        work.outstanding.done(event.seq);
+                    }
+                }
+                Receipt::Again { wait, reason } => {
+                    sum.again += 1;
+                    let tries = work.outstanding.attempts(event.seq).saturating_add(1);
+                    let wait =
+                        jittered(self.runner.env.doors.random.as_ref(), AGAIN.delay(tries, None, wait));
+                    work.outstanding.again(event, ahead(now, wait), reason.clone());
+                    sum.reason.get_or_insert(reason);
+                }
+                Receipt::Never { reason } => {
+                    sum.dead += 1;
+                    tracing::warn!(owner = %self.runner.owner, seq = event.seq.0, reason, "never deliverable");
+                    work.outstanding.dead(event, now, reason);
+                }
+            }
+        }
+        sum
+    }
+
+    fn add_facts(&self, draft: &mut Draft<'_>, seen: bool) {
+        let patch = match self.runner.clearing() {
+            Some(patch) => FactsPatch { seen, ..patch },
+            None if seen => FactsPatch { seen, ..FactsPatch::default() },
+            None => return,
+        };
+        draft.turn_mut().facts.push((self.runner.id, patch));
+    }
+
+    fn report(&self, sum: &Sum, nothing: bool) {
+        let (runner, health) = (&self.runner, self.runner.env.health());
+        count(&runner.counters.delivered, sum.done);
+        count(&runner.counters.again, sum.again);
+        count(&runner.counters.dead, sum.dead);
+        let moved = sum.done + sum.dead > 0;
+        match &sum.reason {
+            Some(reason) if !moved => health.failed(&runner.owner, Trouble::new(AGAIN.code, reason.clone())),
+            _ if moved || nothing && self.outstanding.len() == 0 => health.succeeded(&runner.owner),
+            _ => health.touched(&runner.owner),
+        }
+    }
+
+    /// How long there is nothing to do unless something happens.
+    fn idle_wait(&self, now: Timestamp) -> Duration {
+        let refresh = self.refreshed.map_or(Duration::ZERO, |at| REFRESH.saturating_sub(at.elapsed()));
+        let refresh = if self.partial { refresh.min(ASK) } else { refresh };
+        let Some(due) = self.outstanding.next_due() else { return refresh };
+        // Timers count milliseconds: a shorter wait would be none.
+        let due =
+            Duration::try_from(due.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1));
+        due.min(refresh)
+    }
+
+    /// Reads everything that is owed, drops what outlived its time to live, and stores a position that moved
+    /// over unwanted events.
+    async fn refresh(&mut self) -> Result<Pass, Stop> {
+        let env = self.runner.env.clone();
+        let mut draft = open(&env, self.runner.id).await?;
+        let owed = env.store.owed(self.runner.id, true, READ_ALL).await?;
+        self.partial = owed.len() == READ_ALL;
+        if self.partial {
+            tracing::warn!(owner = %self.runner.owner, limit = READ_ALL, "too many events are owed to order them all");
+        }
+        let mut outstanding = Outstanding::default();
+        for owed in &owed {
+            if self.wants(&owed.event.event_type, owed.event.created_at, draft.now()) {
+                outstanding.note(owed);
+            } else {
+                outstanding.done(owed.event.seq);
+            }
+        }
+        draft.turn_mut().deliveries = outstanding.take_changes();
+        let cursor = draft.cursor().map(str::to_owned);
+        let lags = self.cursor.as_ref() == Some(&cursor)
+            && place(cursor.as_deref()).is_ok_and(|place| place.unwrap_or_default() < self.scanned);
+        let moved = lags.then(|| self.scanned.0.to_string());
+        if let Some(cursor) = moved.clone() {
+            draft.set_cursor(Some(cursor))?;
+        }
+        let wrote = !draft.turn_mut().is_empty();
+        let Outcome::Committed(_) = draft.commit().await? else { return Ok(Pass::Conflict) };
+        env.health().store_works(wrote);
+        self.cursor = moved.map(Some).or_else(|| self.cursor.take());
+        self.outstanding = outstanding;
+        self.refreshed = Some(Instant::now());
+        Ok(Pass::More)
+    }
+
+    /// Says that retention was faster than this sink.
+    fn tell_truncated(&self, position: Seq, pruned: Seq) {
+        // A new sink has missed nothing, and one with a time to live only what it would not get any more.
+        let limited = self.spec.ttl.as_ref().is_some_and(|ttl| ttl.enabled);
+        if matches!(self.cursor, Some(Some(_))) && !limited {
+            let owner = &self.runner.owner;
+            tracing::warn!(%owner, position = position.0, pruned = pruned.0, "fell behind retention");
+            let notice = format!("truncated: stood at {}, retention removed up to {}", position.0, pruned.0);
+            self.runner.env.health().notice(owner, Some(notice));
+        }
+    }
+}

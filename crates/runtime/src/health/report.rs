@@ -1,0 +1,219 @@
+//! The health report as people and programs see it at `/healthcheck`: keys, order and times are fixed.
+
+use inboxclaw_contract::{Owner, OwnerKind};
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::{Health, REQUIRED_FAILURES, Row, Rows, Trouble};
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It has not reported yet.
+    Starting,
+    /// Its last work succeeded.
+    Healthy,
+    /// Its work fails.
+    Unhealthy,
+    /// A sink: its consumer took nothing for longer than `database.owed_max`, so it owes nothing.
+    Silent,
+    /// A sink of the store that the configuration does not name: it owes nothing.
+    NotConfigured,
+}
+
+/// How everything is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// `unhealthy` when a source, a sink or the store is; else `starting` when a source that is to run has not
+    /// reported yet; else `healthy`. Silent and not configured sinks do not count.
+    pub status: Status,
+    /// When the report was made.
+    #[serde(serialize_with = "time")]
+    pub checked_at: Timestamp,
+    /// The sources by name.
+    pub sources: Vec<OwnerReport>,
+    /// The unhealthy ones of `sources`.
+    pub failures: Vec<OwnerReport>,
+    /// The store.
+    pub store: StoreReport,
+    /// The sinks by name, also those that only the store knows.
+    pub sinks: Vec<OwnerReport>,
+}
+
+/// How a source or sink is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwnerReport {
+    /// Its configured name.
+    pub name: String,
+    /// Its connector type.
+    #[serde(rename = "type")]
+    pub connector: String,
+    /// How it is.
+    pub status: Status,
+    /// What kind of trouble it has.
+    pub code: Option<&'static str>,
+    /// The trouble in words, and what else there is to know, such as that it is paused.
+    pub message: Option<String>,
+    /// What a person can do.
+    pub action: Option<String>,
+    /// When it last reported, or was found silent.
+    #[serde(serialize_with = "opt_time")]
+    pub checked_at: Option<Timestamp>,
+    /// When it was last healthy, since the start of the program.
+    #[serde(serialize_with = "opt_time")]
+    pub last_healthy_at: Option<Timestamp>,
+    /// A failure that does not count yet.
+    pub pending_failure: Option<PendingFailure>,
+}
+
+/// A first failure: one more, and it counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PendingFailure {
+    /// What kind of trouble.
+    pub code: &'static str,
+    /// The trouble in words.
+    pub message: String,
+    /// What a person can do.
+    pub action: Option<String>,
+    /// When it was seen.
+    #[serde(serialize_with = "time")]
+    pub observed_at: Timestamp,
+    /// How many there were.
+    pub consecutive_failures: u32,
+    /// How many count.
+    pub required_failures: u32,
+}
+
+/// How the store is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreReport {
+    /// How it is.
+    pub status: Status,
+    /// `full` or `unreadable`.
+    pub code: Option<&'static str>,
+    /// The trouble in words.
+    pub message: Option<String>,
+    /// When it last did its work, or failed.
+    #[serde(serialize_with = "opt_time")]
+    pub checked_at: Option<Timestamp>,
+}
+
+impl Status {
+    /// The word for it in reports and events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Silent => "silent",
+            Self::NotConfigured => "not_configured",
+        }
+    }
+
+    /// Whether it is something to announce.
+    pub(crate) const fn is_final(self) -> bool {
+        matches!(self, Self::Healthy | Self::Unhealthy)
+    }
+}
+
+impl Report {
+    /// Whether to answer with 503.
+    pub fn is_unhealthy(&self) -> bool {
+        self.status == Status::Unhealthy
+    }
+}
+
+impl Health {
+    /// How everything is, as of now.
+    pub(crate) fn report(&self) -> Report {
+        let checked_at = self.clock.now();
+        let rows = self.rows();
+        let of = |kind| {
+            let rows = rows.owners.iter().filter(move |(owner, _)| owner.kind == kind);
+            rows.map(|(owner, row)| row.report(owner)).collect::<Vec<_>>()
+        };
+        let sources = of(OwnerKind::Source);
+        let unhealthy = |row: &&OwnerReport| row.status == Status::Unhealthy;
+        let failures = sources.iter().filter(unhealthy).cloned().collect();
+        Report {
+            status: overall(&rows),
+            checked_at,
+            sources,
+            failures,
+            store: rows.store.store(),
+            sinks: of(OwnerKind::Sink),
+        }
+    }
+}
+
+fn overall(rows: &Rows) -> Status {
+    let all = || rows.owners.iter();
+    if rows.store.status == Status::Unhealthy || all().any(|(_, row)| row.status == Status::Unhealthy) {
+        return Status::Unhealthy;
+    }
+    let starting = |(owner, row): (&Owner, &Row)| {
+        owner.kind == OwnerKind::Source && row.status == Status::Starting && row.resting.is_none()
+    };
+    if all().any(starting) { Status::Starting } else { Status::Healthy }
+}
+
+impl Row {
+    fn report(&self, owner: &Owner) -> OwnerReport {
+        let trouble = self.trouble.as_ref();
+        let silent =
+            self.silent.then_some("nothing was taken for longer than database.owed_max: owes nothing");
+        let words =
+            [trouble.map(|trouble| trouble.message.as_str()), self.resting, silent, self.notice.as_deref()];
+        let words: Vec<&str> = words.into_iter().flatten().collect();
+        OwnerReport {
+            name: owner.name.clone(),
+            connector: self.connector.clone(),
+            status: if self.silent && self.status == Status::Healthy { Status::Silent } else { self.status },
+            code: trouble.map(|trouble| trouble.code),
+            message: (!words.is_empty()).then(|| words.join("; ")),
+            action: trouble.and_then(|trouble| trouble.action.clone()),
+            checked_at: self.checked_at,
+            last_healthy_at: self.last_healthy_at,
+            pending_failure: self.pending.as_ref().map(pending),
+        }
+    }
+
+    fn store(&self) -> StoreReport {
+        let trouble = self.trouble.as_ref();
+        StoreReport {
+            status: self.status,
+            code: trouble.map(|trouble| trouble.code),
+            message: trouble.map(|trouble| trouble.message.clone()),
+            checked_at: self.checked_at,
+        }
+    }
+}
+
+fn pending((trouble, observed_at): &(Trouble, Timestamp)) -> PendingFailure {
+    PendingFailure {
+        code: trouble.code,
+        message: trouble.message.clone(),
+        action: trouble.action.clone(),
+        observed_at: *observed_at,
+        consecutive_failures: 1,
+        required_failures: REQUIRED_FAILURES,
+    }
+}
+
+/// ISO 8601 in UTC with `+00:00`; six digits of a second, or none when they are all zero.
+pub(crate) fn iso(at: Timestamp) -> String {
+    let whole = at.strftime("%Y-%m-%dT%H:%M:%S");
+    match at.as_microsecond().rem_euclid(1_000_000) {
+        0 => format!("{whole}+00:00"),
+        micros => format!("{whole}.{micros:06}+00:00"),
+    }
+}
+
+fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&iso(*at))
+}
+
+fn opt_time<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(iso).serialize(serializer)
+}

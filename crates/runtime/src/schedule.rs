@@ -1,0 +1,282 @@
+//! Time: when to try again, how long to wait, and the waiting itself. Nothing else in this crate sleeps.
+//! What is done between two waits is in `sources.rs` and `delivery.rs`.
+
+use std::any::Any;
+use std::future::{Future, pending};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use inboxclaw_contract::{Class, Random};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::handle::Signal;
+
+/// The least that lies between two polls by interval, so that an interval of zero cannot spin.
+pub(crate) const LEAST_INTERVAL: Duration = Duration::from_millis(100);
+/// The longest wait that another side may ask for.
+pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest stored wait that a restart honours. A longer one tells of a clock that was wrong.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Between two tries of something that a person has to repair.
+const REPAIR: Duration = Duration::from_secs(15 * 60);
+/// Jitter adds at most this part of a wait.
+const JITTER_PART: u32 = 10;
+/// Jitter adds at most this much.
+const JITTER_MOST: Duration = Duration::from_secs(30);
+
+/// What health calls a trouble, and how long to wait after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// The code in health reports.
+    pub(crate) code: &'static str,
+    /// The wait after the first in a row; it doubles with each further one.
+    base: Duration,
+    /// Where the doubling ends.
+    max: Duration,
+    /// Whether the wait is never shorter than the interval.
+    paced: bool,
+}
+
+/// The table of failures: one line for each class. No class ends a source or sink for ever.
+pub(crate) const fn policy(class: Class) -> Policy {
+    match class {
+        Class::Connectivity => Policy::doubling("connectivity", 5, 10 * 60),
+        Class::Timeout => Policy::doubling("timeout", 10, 15 * 60),
+        Class::Upstream => Policy::doubling("upstream", 15, 30 * 60),
+        Class::RateLimited => Policy::doubling("rate_limited", 60, 60 * 60),
+        Class::Authentication => Policy::repair("authentication"),
+        Class::Authorization => Policy::repair("authorization"),
+        Class::Configuration => Policy::repair("configuration"),
+        Class::Expired => Policy::doubling("expired", 60, 60 * 60),
+        Class::Internal => Policy::doubling("internal", 10, 10 * 60),
+    }
+}
+
+/// Turns refused because the state changed meanwhile, from the second in a row on.
+pub(crate) const CONFLICT: Policy = Policy::doubling("conflict", 1, 60);
+/// The store has no room.
+pub(crate) const FULL: Policy = Policy::doubling("full", 5, 60);
+/// The store could not be read, which may pass.
+pub(crate) const UNREADABLE: Policy = Policy::doubling("unreadable", 5, 60);
+/// Single events that a consumer wants to be given again.
+pub(crate) const AGAIN: Policy = Policy::doubling("upstream", 10, 60 * 60);
+
+impl Policy {
+    const fn doubling(code: &'static str, base: u64, max: u64) -> Self {
+        Self { code, base: Duration::from_secs(base), max: Duration::from_secs(max), paced: false }
+    }
+
+    const fn repair(code: &'static str) -> Self {
+        Self { code, base: REPAIR, max: REPAIR, paced: true }
+    }
+
+    /// The wait after so many troubles in a row, before jitter. What the other side `asked` for is a minimum.
+    pub(crate) fn delay(
+        self,
+        in_a_row: u32,
+        interval: Option<Duration>,
+        asked: Option<Duration>,
+    ) -> Duration {
+        let doublings = in_a_row.saturating_sub(1).min(16);
+        let own = self.base.saturating_mul(1 << doublings).min(self.max);
+        let paced = interval.filter(|_| self.paced).unwrap_or_default();
+        own.max(paced).max(asked.unwrap_or_default().min(LONGEST_ASKED))
+    }
+}
+
+/// A wait and up to a tenth more, at most 30 s more, so that many that started together spread.
+pub(crate) fn jittered(random: &dyn Random, wait: Duration) -> Duration {
+    let most = (wait / JITTER_PART).min(JITTER_MOST);
+    // 53 random bits are what a float holds exactly: a part from 0 up to, not including, 1.
+    let part = (random.next() >> 75) as f64 / (1_u64 << 53) as f64;
+    wait.saturating_add(most.mul_f64(part))
+}
+
+/// Why a wait ended.
+#[derive(Debug)]
+pub(crate) enum Woken<N> {
+    /// The time is over.
+    Time,
+    /// There is news.
+    News(N),
+    /// Somebody called [`Handle::wake`](crate::Handle::wake).
+    Called,
+    /// The program ends.
+    Shutdown,
+}
+
+/// Waits until `wait` is over (`None`: for ever), there is `news`, somebody calls, or the program ends.
+pub(crate) async fn until<N>(
+    shutdown: &CancellationToken,
+    signal: &Signal,
+    wait: Option<Duration>,
+    news: impl Future<Output = N>,
+) -> Woken<N> {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => Woken::Shutdown,
+        () = signal.called() => Woken::Called,
+        () = passed(wait) => Woken::Time,
+        news = news => Woken::News(news),
+    }
+}
+
+/// Waits and listens to nobody but a call and the end of the program.
+pub(crate) async fn rest(shutdown: &CancellationToken, signal: &Signal, wait: Duration) -> Woken<()> {
+    until(shutdown, signal, Some(wait), pending()).await
+}
+
+/// Waits for whichever of two comes first.
+pub(crate) async fn either<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+    tokio::select! {
+        biased;
+        value = one => value,
+        value = other => value,
+    }
+}
+
+/// Waits for a regular duty; `false` when the program ends.
+pub(crate) async fn tick(
+    shutdown: &CancellationToken,
+    wait: Duration,
+    news: impl Future<Output = ()>,
+) -> bool {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => false,
+        () = sleep(wait) => true,
+        () = news => true,
+    }
+}
+
+/// Waits until `deadline` for something; `None` when it takes longer.
+pub(crate) async fn by<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout_at(deadline, work).await.ok()
+}
+
+/// What became of work that is limited in time and kept from tearing others along.
+#[derive(Debug)]
+pub(crate) enum Attempt<T> {
+    /// It ended.
+    Done(T),
+    /// It took longer than the limit, and was dropped.
+    TooLong,
+    /// It panicked with this message.
+    Panicked(String),
+    /// The program ends and the grace is over: it was dropped.
+    Cut,
+}
+
+/// The bounds of an attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    /// How long it may take.
+    pub(crate) limit: Duration,
+    /// Says that the program ends.
+    pub(crate) shutdown: CancellationToken,
+    /// How long it may go on then.
+    pub(crate) grace: Duration,
+}
+
+impl Bounds {
+    /// Runs foreign code.
+    pub(crate) async fn attempt<T>(&self, work: impl Future<Output = T> + Send) -> Attempt<T> {
+        let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
+        let attempt = tokio::select! {
+            biased;
+            ended = &mut work => match ended {
+                Ok(value) => Attempt::Done(value),
+                Err(payload) => Attempt::Panicked(message(payload.as_ref())),
+            },
+            () = sleep(self.limit) => Attempt::TooLong,
+            () = self.over() => Attempt::Cut,
+        };
+        // What is dropped unfinished runs its destructors, which are foreign code too.
+        match (contained(|| drop(work)), attempt) {
+            (Err(message), Attempt::TooLong | Attempt::Cut) => Attempt::Panicked(message),
+            (_, attempt) => attempt,
+        }
+    }
+
+    async fn over(&self) {
+        self.shutdown.cancelled().await;
+        sleep(self.grace).await;
+    }
+}
+
+/// Calls foreign code and turns a panic into its message.
+pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| message(payload.as_ref()))
+}
+
+/// Awaits foreign code and turns a panic into its message.
+pub(crate) async fn contained_async<T>(work: impl Future<Output = T> + Send) -> Result<T, String> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| message(payload.as_ref()))
+}
+
+async fn passed(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => sleep(wait).await,
+        None => pending().await,
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(u128);
+
+    impl Random for Fixed {
+        fn next(&self) -> u128 {
+            self.0
+        }
+    }
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn waits_double_up_to_the_end_of_their_line() {
+        let upstream = policy(Class::Upstream);
+        let waits = [1, 2, 3, 7, 8, u32::MAX].map(|n| upstream.delay(n, Some(secs(7)), None).as_secs());
+        assert_eq!(waits, [15, 30, 60, 960, 1800, 1800]);
+    }
+
+    #[test]
+    fn what_a_person_repairs_waits_for_the_interval_and_a_quarter_of_an_hour() {
+        for class in [Class::Authentication, Class::Authorization, Class::Configuration] {
+            let policy = policy(class);
+            assert_eq!(policy.delay(1, None, None), secs(900), "{class}");
+            assert_eq!(policy.delay(9, Some(secs(60)), None), secs(900), "{class}");
+            assert_eq!(policy.delay(1, Some(secs(7200)), None), secs(7200), "{class}");
+        }
+    }
+
+    #[test]
+    fn what_the_other_side_asked_for_is_a_minimum_up_to_a_day() {
+        let limited = policy(Class::RateLimited);
+        assert_eq!(limited.delay(1, None, Some(secs(5))), secs(60));
+        assert_eq!(limited.delay(1, None, Some(secs(7000))), secs(7000));
+        assert_eq!(limited.delay(1, None, Some(secs(1 << 40))), secs(86_400));
+    }
+
+    #[test]
+    fn jitter_adds_up_to_a_tenth_and_never_more_than_half_a_minute() {
+        assert_eq!(jittered(&Fixed(0), secs(100)), secs(100));
+        let most = jittered(&Fixed(u128::MAX), secs(100));
+        assert!(most > secs(109) && most <= secs(110), "{most:?}");
+        let most = jittered(&Fixed(u128::MAX), secs(10_000));
+        assert!(most > secs(10_029) && most <= secs(10_030), "{most:?}");
+        assert_eq!(jittered(&Fixed(1 << 127), secs(100)), secs(105));
+    }
+}

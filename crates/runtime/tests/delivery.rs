@@ -1,0 +1,398 @@
+//! The loop of a push sink: position, order, retries, time to live, and what a bad sink cannot do to others.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unimplemented, unreachable_pub, dead_code, reason = "the support serves several tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use inboxclaw_contract::{Class, Interval, Owner, Ttl};
+use inboxclaw_runtime::Start;
+use support::{Deliver, World, again, done, fail_text, never};
+
+fn hook() -> Owner {
+    Owner::sink("hook")
+}
+
+fn cursor(world: &World) -> Option<String> {
+    world.store.row(&hook(), |row| row.cursor.clone())
+}
+
+/// The rows that the sink owes, as `seq x attempts state`.
+fn owed(world: &World) -> Vec<String> {
+    world.store.with(|inner| {
+        let rows = inner.deliveries.iter();
+        rows.map(|((_, seq), row)| format!("{}x{} {}", seq.0, row.attempts, row.state.as_str())).collect()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_sink_gets_the_backlog_or_starts_now() {
+    let mut world = World::new();
+    world.store_events(&[("a", "t.x", ""), ("b", "other", ""), ("c", "t.x", "")]).await;
+    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("folder", Start::Now, None, |_, _| done());
+    world.run();
+    world.pass(1).await;
+    assert_eq!(world.happened(), ["hook a", "hook c"]);
+    assert_eq!(cursor(&world).as_deref(), Some("3"));
+    world.store_events(&[("d", "t.x", "")]).await;
+    world.pass(1).await;
+    let mut last = world.happened().split_off(2);
+    last.sort();
+    assert_eq!(last, ["folder d", "hook d"]);
+    assert_eq!(world.store.row(&Owner::sink("folder"), |row| row.cursor.clone()).as_deref(), Some("4"));
+    let hook = world.handle.stats().into_iter().find(|stats| stats.owner == hook()).unwrap();
+    assert_eq!((hook.delivered, hook.turns > 2), (3, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_starts_now_catches_up_after_downtime() {
+    let mut world = World::new();
+    world.sink("hook", Start::Now, None, |_, _| done());
+    world.run();
+    world.pass(1).await;
+    world.stop().await.1.unwrap();
+    world.store_events(&[("a", "t.x", "")]).await;
+    let mut world = world.again();
+    world.sink("hook", Start::Now, None, |_, _| done());
+    world.run();
+    world.pass(1).await;
+    assert_eq!(world.happened(), ["hook a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_events_within_their_time_to_live_are_delivered() {
+    let mut world = World::new();
+    world.store_events(&[("old", "t.x", "")]).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    world.store_events(&[("new", "t.x", "")]).await;
+    let ttl = Ttl { default: Interval::from_secs(60), ..Ttl::default() };
+    world.sink("hook", Start::Backlog, Some(ttl), |event, _| {
+        if event.event_id == "new" { again(Some(70)) } else { done() }
+    });
+    world.run();
+    world.pass(45).await;
+    assert_eq!(world.happened(), ["hook new"]);
+    assert_eq!(owed(&world), ["2x1 waiting"]);
+    // By the time of the second try it has outlived its time to live, and is no longer owed.
+    world.pass(30).await;
+    assert_eq!(world.happened(), ["hook new"]);
+    assert!(owed(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn again_backs_off_by_attempts_and_holds_up_nobody_else() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |event, n| match &*event.event_id {
+        "busy" if n < 4 => again(None),
+        "asked" if n < 2 => again(Some(100)),
+        _ => done(),
+    });
+    world.run();
+    world.store_events(&[("busy", "t.x", ""), ("asked", "t.x", ""), ("fine", "t.x", "")]).await;
+    world.pass(200).await;
+    assert_eq!(world.seconds("hook fine"), [0]);
+    assert_eq!(world.seconds("hook busy"), [0, 10, 30, 70]);
+    assert_eq!(world.seconds("hook asked"), [0, 100]);
+    assert!(owed(&world).is_empty());
+    assert_eq!(cursor(&world).as_deref(), Some("3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_one_entity_keep_their_order() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |event, n| {
+        if event.event_id == "a1" && n < 3 { again(None) } else { done() }
+    });
+    world.run();
+    world.store_events(&[("a1", "t.x", "a")]).await;
+    world.pass(1).await;
+    world
+        .store_events(&[("a2", "t.x", "a"), ("b1", "t.x", "b"), ("a3", "t.x", "a"), ("free", "t.x", "")])
+        .await;
+    world.pass(1).await;
+    assert_eq!(world.happened(), ["hook a1", "hook b1", "hook free"]);
+    assert_eq!(owed(&world), ["1x1 waiting", "2x0 waiting", "4x0 waiting"]);
+    world.pass(40).await;
+    let rest = world.happened().split_off(3);
+    assert_eq!(rest, ["hook a1", "hook a1", "hook a2", "hook a3"]);
+    assert_eq!(world.seconds("hook a1"), [0, 10, 30]);
+    assert!(owed(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_order_of_an_entity_survives_a_restart() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, _| again(None));
+    world.run();
+    world.store_events(&[("a1", "t.x", "a")]).await;
+    world.pass(1).await;
+    world.stop().await.1.unwrap();
+    world.store_events(&[("a2", "t.x", "a")]).await;
+    let mut world = world.again();
+    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.run();
+    world.pass(30).await;
+    assert_eq!(world.happened(), ["hook a1", "hook a2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_order_of_an_entity_holds_when_all_of_it_is_overdue() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, _| again(None));
+    world.run();
+    world.store_events(&[("a1", "t.x", "a")]).await;
+    world.pass(1).await;
+    world.store_events(&[("a2", "t.x", "a"), ("a3", "t.x", "a")]).await;
+    world.pass(1).await;
+    world.stop().await.1.unwrap();
+    world.pass(100).await;
+    let mut world = world.again();
+    world.sink("hook", Start::Backlog, None, |event, n| {
+        if event.event_id == "a1" && n == 1 { again(None) } else { done() }
+    });
+    world.run();
+    world.pass(100).await;
+    assert_eq!(world.happened(), ["hook a1", "hook a1", "hook a2", "hook a3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn going_back_does_not_hand_out_what_waits_anyway() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |event, n| {
+        if event.event_id == "a" && n == 1 { again(None) } else { done() }
+    });
+    world.run();
+    world.store_events(&[("a", "t.x", ""), ("b", "t.x", "")]).await;
+    world.pass(1).await;
+    world.store.edit_cursor(&hook(), Some("0"));
+    world.pass(1).await;
+    assert_eq!(world.happened(), ["hook a", "hook b", "hook b"]);
+    world.pass(20).await;
+    assert_eq!(world.happened().split_off(3), ["hook a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sink_never_takes_is_kept_as_dead_and_holds_up_nobody() {
+    let mut world = World::new();
+    world.sink(
+        "hook",
+        Start::Backlog,
+        None,
+        |event, _| if event.event_id == "a1" { never() } else { done() },
+    );
+    world.run();
+    world.store_events(&[("a1", "t.x", "a"), ("a2", "t.x", "a")]).await;
+    world.pass(10_000).await;
+    assert_eq!(world.happened(), ["hook a1", "hook a2"]);
+    assert_eq!(owed(&world), ["1x1 dead"]);
+    assert_eq!(world.code("hook"), "healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_the_whole_batch_stores_nothing_and_backs_off_by_its_class() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |event, n| match &*event.event_id {
+        "a" if n < 4 => fail_text(Class::Connectivity),
+        _ => done(),
+    });
+    world.sink("other", Start::Backlog, None, |_, _| done());
+    world.run();
+    world.store_events(&[("a", "t.x", ""), ("b", "t.x", "")]).await;
+    world.pass(1).await;
+    assert_eq!(cursor(&world), None);
+    assert_eq!(world.store.row(&hook(), |row| row.facts.failures), 1);
+    assert_eq!(world.code("hook"), "(connectivity)");
+    world.pass(10).await;
+    assert!(world.report().is_unhealthy());
+    world.pass(40).await;
+    assert_eq!(world.seconds("hook a"), [0, 5, 15, 35]);
+    assert_eq!(world.seconds("hook b"), [35]);
+    assert_eq!(world.times("other b"), world.times("other a"));
+    assert!(owed(&world).is_empty());
+    assert_eq!(world.store.row(&hook(), |row| row.facts.failures), 0);
+    assert_eq!(world.code("hook"), "healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_honours_the_back_off_of_a_sink() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, _| fail_text(Class::Authentication));
+    world.run();
+    world.store_events(&[("a", "t.x", "")]).await;
+    world.pass(100).await;
+    world.stop().await.1.unwrap();
+    let mut world = world.again();
+    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.run();
+    world.pass(1_000).await;
+    let first = world.times("hook a")[0];
+    assert!((799_000..=800_000).contains(&first), "{first}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_panics_or_forgets_receipts_is_repeated() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, n| match n {
+        1 => Deliver::Panic,
+        2 => Deliver::Forget,
+        _ => done(),
+    });
+    world.run();
+    world.store_events(&[("a", "t.x", "")]).await;
+    world.pass(11).await;
+    let row = world.report().sinks[0].clone();
+    assert_eq!(
+        (row.code, row.message.as_deref()),
+        (Some("internal"), Some("the sink gave 0 receipts for 1 events"))
+    );
+    world.pass(60).await;
+    assert_eq!(world.seconds("hook a"), [0, 10, 30]);
+    assert_eq!(world.code("hook"), "healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_takes_too_long_comes_again_in_halves() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, _| Deliver::Slow(Duration::from_secs(200)));
+    let ids = ["1", "2", "3", "4", "5", "6"];
+    let events: Vec<_> = ids.iter().map(|id| (*id, "t.x", "")).collect();
+    world.run();
+    world.store_events(&events).await;
+    world.pass(6_000).await;
+    // Six take 1,200 s and the limit is 600 s: two at a time get through.
+    assert_eq!(cursor(&world).as_deref(), Some("6"));
+    assert_eq!(world.times("hook 6").len(), 1);
+    assert!(world.times("hook 1").len() <= 3, "{:?}", world.times("hook 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edited_cursor_is_followed() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.run();
+    world.store_events(&[("a", "t.x", ""), ("b", "t.x", "")]).await;
+    world.pass(1).await;
+    world.store.edit_cursor(&hook(), Some("1"));
+    world.pass(1).await;
+    assert_eq!(world.happened(), ["hook a", "hook b", "hook b"]);
+    world.store.edit_cursor(&hook(), Some("yesterday"));
+    world.pass(1).await;
+    assert_eq!(world.code("hook"), "configuration");
+    world.store.edit_cursor(&hook(), None);
+    world.handle.wake(&hook());
+    world.pass(1).await;
+    assert_eq!(world.happened().split_off(3), ["hook a", "hook b"]);
+    assert_eq!(world.code("hook"), "healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_delivery_is_not_tried_again() {
+    let mut world = World::new();
+    world.sink(
+        "hook",
+        Start::Backlog,
+        None,
+        |event, _| if event.event_id == "a1" { again(None) } else { done() },
+    );
+    world.run();
+    world.store_events(&[("a1", "t.x", "a"), ("b1", "t.x", "b")]).await;
+    world.pass(1).await;
+    world.store_events(&[("a2", "t.x", "a")]).await;
+    world.pass(1).await;
+    world.store.with(|inner| inner.deliveries.retain(|(_, seq), _| seq.0 != 1));
+    world.pass(100).await;
+    assert_eq!(world.happened(), ["hook a1", "hook b1", "hook a2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unwanted_events_move_the_position_in_memory_and_are_stored_within_the_hour() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.run();
+    world.store_events(&[("a", "t.x", "")]).await;
+    world.pass(10).await;
+    let before = world.store.with(|inner| inner.writes.len());
+    world.store_events(&[("b", "other", ""), ("c", "other", "")]).await;
+    world.pass(60).await;
+    // The one write is that of the events.
+    assert_eq!(world.store.with(|inner| inner.writes.len()), before + 1);
+    assert_eq!(cursor(&world).as_deref(), Some("1"));
+    world.pass(3_600).await;
+    assert_eq!(cursor(&world).as_deref(), Some("3"));
+    let after = world.store.with(|inner| inner.writes.len());
+    world.pass(7_200).await;
+    assert_eq!(world.store.with(|inner| inner.writes.len()), after);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflicting_delivery_is_repeated() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.run();
+    world.pass(1).await;
+    let id = world.store.id(&hook());
+    world.store.with(|inner| inner.faults.conflicts.insert(id, 2));
+    world.store_events(&[("a", "t.x", "")]).await;
+    world.pass(10).await;
+    assert_eq!(world.seconds("hook a"), [1, 1, 2]);
+    assert_eq!(cursor(&world).as_deref(), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fell_behind_retention_is_told() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.run();
+    world.store_events(&[("a", "t.x", "")]).await;
+    world.pass(1).await;
+    world.store.edit_cursor(&hook(), Some("0"));
+    world.store.with(|inner| inner.pruned = inboxclaw_contract::Seq(1));
+    world.pass(1).await;
+    let message = world.report().sinks[0].message.clone();
+    assert_eq!(message.as_deref(), Some("truncated: stood at 0, retention removed up to 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_is_not_read_on_while_too_much_waits() {
+    let mut world = World::new();
+    world.sink("hook", Start::Backlog, None, |_, n| if n == 1 { again(Some(500)) } else { done() });
+    world.run();
+    let ids: Vec<String> = (0..1_500).map(|n| n.to_string()).collect();
+    let events: Vec<_> = ids.iter().map(|id| (&**id, "t.x", "")).collect();
+    world.store_events(&events).await;
+    world.pass(400).await;
+    assert_eq!(owed(&world).len(), 1_000);
+    assert_eq!(world.happened().len(), 1_000);
+    world.pass(1_200).await;
+    assert!(owed(&world).is_empty());
+    assert_eq!(world.happened().len(), 3_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_very_many_dead_events_the_waiting_ones_still_come_again() {
+    let mut world = World::new();
+    world.sink(
+        "hook",
+        Start::Backlog,
+        None,
+        |event, _| {
+            if event.event_id == "last" { again(None) } else { never() }
+        },
+    );
+    world.run();
+    let ids: Vec<String> = (0..2_100).map(|n| n.to_string()).collect();
+    let mut events: Vec<_> = ids.iter().map(|id| (&**id, "t.x", "")).collect();
+    events.push(("last", "t.x", ""));
+    world.store_events(&events).await;
+    world.pass(1).await;
+    world.stop().await.1.unwrap();
+    assert_eq!(owed(&world).len(), 2_101);
+    let mut world = world.again();
+    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.run();
+    world.pass(70).await;
+    assert_eq!(world.happened(), ["hook last"]);
+    assert_eq!(owed(&world).len(), 2_100);
+}

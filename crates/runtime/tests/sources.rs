@@ -1,0 +1,351 @@
+//! The loop of a source: when it polls, what a failure costs, and that nobody else is disturbed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unimplemented, unreachable_pub, dead_code, reason = "the support serves several tests")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use inboxclaw_contract::settings::BuiltSource;
+use inboxclaw_contract::turn::RunFacts;
+use inboxclaw_contract::{Class, Draft, Failure, Next, Owner, Settled, Source};
+use inboxclaw_runtime::Options;
+use support::{Act, Memory, World, fail};
+
+#[tokio::test(start_paused = true)]
+async fn a_source_polls_at_once_and_then_by_its_interval() {
+    let mut world = World::new();
+    world.source("mail", Some(60), |_| Act::Wait);
+    world.run();
+    world.pass(180).await;
+    assert_eq!(world.times("mail polls"), [0, 60_000, 120_000, 180_000]);
+    assert_eq!(world.times("mail committed").len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jitter_adds_up_to_a_tenth_of_the_interval() {
+    let mut world = World::over(Arc::new(Memory::new()), Options::default(), u64::MAX);
+    world.source("mail", Some(60), |_| Act::Wait);
+    world.source("slow", Some(3_000), |_| Act::Wait);
+    world.run();
+    world.pass(4_000).await;
+    let mail = world.times("mail polls");
+    assert_eq!(mail[0], 0);
+    for pair in mail.windows(2) {
+        let wait = pair[1] - pair[0];
+        assert!((65_000..=66_001).contains(&wait), "{wait}");
+    }
+    let slow = world.times("slow polls");
+    assert!((3_029_000..=3_030_001).contains(&slow[1]), "{slow:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_ready_polls_before_its_interval() {
+    let mut world = World::new();
+    let ready = world.source("mail", Some(60), |_| Act::Wait);
+    let push = world.source("push", None, |_| Act::Wait);
+    world.run();
+    world.pass(10).await;
+    ready.notify_one();
+    push.notify_one();
+    world.pass(62).await;
+    assert_eq!(world.seconds("mail polls"), [0, 10, 70]);
+    assert_eq!(world.seconds("push polls"), [0, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_and_an_edit_end_the_interval() {
+    let mut world = World::new();
+    world.source("mail", Some(600), |_| Act::Wait);
+    world.run();
+    world.pass(10).await;
+    assert!(world.handle.wake(&Owner::source("mail")));
+    assert!(!world.handle.wake(&Owner::source("nobody")));
+    world.pass(10).await;
+    world.store.edit_cursor(&Owner::source("mail"), Some("elsewhere"));
+    world.pass(10).await;
+    assert_eq!(world.seconds("mail polls"), [0, 10, 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_polls_at_once_and_leaves_room_for_others() {
+    let mut world = World::new();
+    world.source("greedy", Some(60), |_| Act::More);
+    world.source("page", Some(60), |n| if n < 4 { Act::More } else { Act::Wait });
+    world.source("mail", Some(60), |_| Act::Wait);
+    world.run();
+    // Paused time stands still while somebody is busy: turns of others are counted instead.
+    for _ in 0..2_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.times("page polls"), [0, 0, 0, 0]);
+    assert_eq!(world.times("mail polls"), [0]);
+    assert!(world.times("greedy polls").len() > 20);
+    let (_, result) = world.stop().await;
+    assert!(result.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_class_waits_as_its_line_of_the_table_says() {
+    use Class::*;
+    let table = [
+        (Connectivity, vec![0, 5, 15, 35, 75], "connectivity"),
+        (Timeout, vec![0, 10, 30, 70, 150], "timeout"),
+        (Upstream, vec![0, 15, 45, 105, 225], "upstream"),
+        (RateLimited, vec![0, 60, 180, 420, 900], "rate_limited"),
+        (Authentication, vec![0, 900, 1800], "authentication"),
+        (Authorization, vec![0, 900, 1800], "authorization"),
+        (Configuration, vec![0, 900, 1800], "configuration"),
+        (Expired, vec![0, 60, 180, 420, 900], "expired"),
+        (Internal, vec![0, 10, 30, 70, 150], "internal"),
+    ];
+    for (class, seconds, code) in table {
+        let mut world = World::new();
+        let ready = world.source("mail", Some(30), move |_| fail(class));
+        world.source("other", Some(30), |_| Act::Wait);
+        world.run();
+        for _ in 0..90 {
+            // A source that is ready all the time gets no turn out of a back-off.
+            ready.notify_one();
+            world.pass(20).await;
+        }
+        assert_eq!(world.seconds("mail polls")[..seconds.len()], seconds, "{class}");
+        assert_eq!(world.times("mail dropped").len(), world.times("mail polls").len(), "{class}");
+        assert_eq!(world.code("mail"), code, "{class}");
+        assert_eq!(world.seconds("other polls").len(), 61, "{class}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_other_side_asked_for_is_waited_for() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |n| match n {
+        1 => Act::Fail(Failure::text(Class::Upstream, "later").wait(Some(Duration::from_secs(777)))),
+        2 => Act::Fail(Failure::text(Class::Upstream, "later").wait(Some(Duration::from_secs(1 << 30)))),
+        _ => Act::Wait,
+    });
+    world.run();
+    world.pass(90_000).await;
+    assert_eq!(world.seconds("mail polls")[..3], [0, 777, 777 + 86_400]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn repairs_wait_at_least_for_the_interval() {
+    let mut world = World::new();
+    world.source("mail", Some(3_600), |_| fail(Class::Authentication));
+    world.run();
+    world.pass(8_000).await;
+    assert_eq!(world.seconds("mail polls"), [0, 3_600, 7_200]);
+    world.handle.wake(&Owner::source("mail"));
+    world.pass(1).await;
+    assert_eq!(world.seconds("mail polls")[3], 8_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_stored_and_cleared_by_the_next_commit() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |n| if n < 3 { fail(Class::Upstream) } else { Act::Wait });
+    world.run();
+    world.pass(1).await;
+    let mail = Owner::source("mail");
+    let facts = |world: &World| world.store.row(&mail, |row| row.facts.clone());
+    assert_eq!(facts(&world).failures, 1);
+    world.pass(15).await;
+    assert_eq!(facts(&world).failures, 2);
+    assert!(facts(&world).next_at.is_some());
+    world.pass(30).await;
+    assert_eq!(world.seconds("mail polls"), [0, 15, 45]);
+    let cleared = RunFacts { announced: facts(&world).announced, ..RunFacts::default() };
+    assert_eq!(facts(&world), cleared);
+    let stats = world.handle.stats();
+    assert_eq!((stats[0].turns, stats[0].failures), (1, 2));
+    let before = world.store.with(|inner| inner.writes.len());
+    world.pass(60).await;
+    assert_eq!(world.store.with(|inner| inner.writes.len()), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_goes_on_counting_failures() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |_| fail(Class::Upstream));
+    world.run();
+    // Polls at 0, 15 and 45; the next would be at 105.
+    world.pass(50).await;
+    world.stop().await.1.unwrap();
+    let mut world = world.again();
+    world.source("mail", Some(30), |_| fail(Class::Upstream));
+    world.run();
+    world.pass(200).await;
+    let polls = world.times("mail polls");
+    assert!((54_000..=55_000).contains(&polls[0]), "{polls:?}");
+    assert_eq!(polls[1] - polls[0], 120_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_source_writes_nothing() {
+    let mut world = World::new();
+    world.source("mail", Some(10), |_| Act::Wait);
+    world.source("push", None, |_| Act::Wait);
+    world.run();
+    world.pass(1).await;
+    let before = world.store.with(|inner| inner.writes.len());
+    world.pass(7_200).await;
+    assert!(world.times("mail polls").len() > 700);
+    assert_eq!(world.store.with(|inner| inner.writes.len()), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_honours_the_stored_back_off() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |_| fail(Class::Authentication));
+    world.run();
+    world.pass(100).await;
+    world.stop().await.1.unwrap();
+    let mut world = world.again();
+    world.source("mail", Some(30), |_| Act::Wait);
+    world.run();
+    world.pass(850).await;
+    assert_eq!(world.times("mail polls").len(), 2);
+    let first = world.times("mail polls")[0];
+    assert!((799_000..=800_000).contains(&first), "{first}");
+    assert_eq!(world.store.row(&Owner::source("mail"), |row| row.facts.failures), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_source_rests_until_it_is_resumed_and_called() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |_| Act::Wait);
+    world.run();
+    world.pass(10).await;
+    let mail = Owner::source("mail");
+    world.store.row(&mail, |row| row.facts.paused = true);
+    world.handle.wake(&mail);
+    world.pass(1_000).await;
+    assert!(world.handle.is_paused(&mail));
+    assert_eq!(world.seconds("mail polls"), [0]);
+    assert_eq!(world.report().sources[0].message.as_deref(), Some("paused"));
+    assert!(!world.report().is_unhealthy());
+    world.store.row(&mail, |row| row.facts.paused = false);
+    world.handle.wake(&mail);
+    world.pass(1).await;
+    assert_eq!(world.seconds("mail polls"), [0, 1_010]);
+    assert!(!world.handle.is_paused(&mail));
+    assert_eq!(world.report().sources[0].message, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_stays_within_its_source() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |n| if n < 3 { Act::Panic } else { Act::Wait });
+    world.source("other", Some(30), |_| Act::Wait);
+    world.run();
+    world.pass(11).await;
+    let report = world.report();
+    let mail = report.failures[0].clone();
+    assert_eq!((mail.code, mail.message.as_deref()), (Some("internal"), Some("the source panicked: poll 2")));
+    world.pass(29).await;
+    assert_eq!(world.seconds("mail polls"), [0, 10, 30]);
+    assert_eq!(world.seconds("mail dropped"), [0, 10]);
+    assert_eq!(world.seconds("mail committed"), [30]);
+    assert_eq!(world.seconds("other polls"), [0, 30]);
+    assert_eq!(world.code("mail"), "healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_hangs_is_dropped_at_the_turn_timeout() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |_| Act::Hang);
+    world.source("other", Some(30), |_| Act::Wait);
+    world.run();
+    world.pass(131).await;
+    assert_eq!(world.seconds("mail polls"), [0, 70]);
+    assert_eq!(world.seconds("mail dropped"), [60, 130]);
+    assert_eq!(world.seconds("other polls"), [0, 30, 60, 90, 120]);
+    let mail = world.report().failures[0].clone();
+    assert_eq!(mail.message.as_deref(), Some("the poll took longer than 60 s and was dropped"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_fails_counts_after_two_turns_and_the_rest_commits() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |n| match n {
+        1 | 2 => Act::Problem(Failure::text(Class::Authorization, "calendar two").action("share it")),
+        _ => Act::Wait,
+    });
+    world.run();
+    world.pass(1).await;
+    assert_eq!(world.code("mail"), "(partial_failure)");
+    world.pass(30).await;
+    let mail = world.report().failures[0].clone();
+    assert_eq!((mail.code, mail.message.as_deref()), (Some("partial_failure"), Some("calendar two")));
+    assert_eq!(mail.action.as_deref(), Some("share it"));
+    assert_eq!(world.seconds("mail committed"), [0, 30]);
+    world.pass(30).await;
+    assert_eq!(world.code("mail"), "healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_polls_get_a_grace_at_the_end() {
+    let mut world = World::new();
+    world.source("hangs", Some(30), |_| Act::Hang);
+    world.source("slow", Some(30), |_| Act::Slow(Duration::from_secs(2)));
+    world.source("idle", Some(30), |_| Act::Wait);
+    world.run();
+    world.pass(1).await;
+    let (took, result) = world.stop().await;
+    assert!(result.is_ok());
+    assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(4), "{took:?}");
+    assert_eq!(world.happened().iter().filter(|what| *what == "slow committed").count(), 1);
+    assert_eq!(world.happened().last().map(String::as_str), Some("hangs dropped"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_whose_task_is_aborted_is_settled_once() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |_| Act::Hang);
+    world.run();
+    world.pass(1).await;
+    world.abort();
+    world.pass(100).await;
+    assert_eq!(world.happened(), ["mail polls", "mail dropped"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_getting_ready_or_settling_stays_within_its_source() {
+    struct Rude;
+    #[async_trait::async_trait]
+    impl Source for Rude {
+        async fn ready(&self) {
+            panic!("not ready");
+        }
+        async fn poll(&self, _: &mut Draft<'_>) -> Result<Next, Failure> {
+            Ok(Next::Wait)
+        }
+        fn settled(&self, _: Settled) {
+            panic!("not settled");
+        }
+    }
+    let mut world = World::new();
+    let built = BuiltSource { source: Box::new(Rude), interval: Some(Duration::from_secs(30)) };
+    world.runtime.as_mut().unwrap().add_source("rude", "rude", built);
+    world.source("other", Some(30), |_| Act::Wait);
+    world.run();
+    world.pass(61).await;
+    assert_eq!(world.seconds("other polls"), [0, 30, 60]);
+    // Each failure to get ready costs a back-off, each poll in between succeeds.
+    let row = world.report().sources[1].clone();
+    assert_eq!(row.pending_failure.unwrap().message, "the source panicked: not ready");
+    let stats = world.handle.stats()[1].clone();
+    assert_eq!((stats.turns, stats.failures), (7, 7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_program_ends_at_once() {
+    let mut world = World::new();
+    world.source("mail", Some(30), |_| Act::Wait);
+    world.run();
+    world.pass(1).await;
+    let (took, result) = world.stop().await;
+    assert!(result.is_ok() && took < Duration::from_millis(10), "{took:?}");
+}

@@ -1,0 +1,151 @@
+//! The loops over the real store, in real time: what a source reported reaches a sink once, also over a restart,
+//! and an idle program does not write.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use inboxclaw_contract::settings::BuiltSource;
+use inboxclaw_contract::{
+    Clock, Draft, Event, Expiry, Failure, Json, Keeper, Log, NewEvent, Next, Owner, Patterns, Random,
+    Receipt, Seq, Sink, Source, State,
+};
+use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Start, Status};
+use inboxclaw_store::SqliteStore;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+struct Wall;
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// Each life of the program starts elsewhere: turn ids must differ.
+struct Numbers(AtomicU64);
+
+impl Random for Numbers {
+    fn next(&self) -> u128 {
+        u128::from(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Reports numbers from where its cursor stands, a hundred for each poll, up to a limit.
+struct Counting(u32);
+
+#[async_trait]
+impl Source for Counting {
+    async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+        let from: u32 = draft.cursor().map_or(0, |cursor| cursor.parse().unwrap());
+        let to = self.0.min(from + 100);
+        for n in from..to {
+            draft.emit(NewEvent::new(n.to_string(), "count.number", Json::empty_object()))?;
+        }
+        if to > from {
+            draft.set_cursor(Some(to.to_string()))?;
+            draft.put("to", &to, Expiry::Never)?;
+        }
+        Ok(if to < self.0 { Next::More } else { Next::Wait })
+    }
+}
+
+/// Sends on what it gets, but never takes number 42.
+struct Collecting(mpsc::UnboundedSender<String>);
+
+#[async_trait]
+impl Sink for Collecting {
+    async fn deliver(&self, batch: &[Event], _: &mut Draft<'_>) -> Result<Vec<Receipt>, Failure> {
+        let receipt = |event: &Event| {
+            if event.event_id == "42" {
+                return Receipt::Never { reason: "not this one".to_owned() };
+            }
+            self.0.send(event.event_id.clone()).unwrap();
+            Receipt::Done
+        };
+        Ok(batch.iter().map(receipt).collect())
+    }
+}
+
+struct Life {
+    store: Arc<SqliteStore>,
+    handle: Handle,
+    got: mpsc::UnboundedReceiver<String>,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), RuntimeError>>,
+}
+
+fn live(path: &Path, numbers: u32, life: u64) -> Life {
+    let store = Arc::new(SqliteStore::open(path, inboxclaw_store::Options::new(Arc::new(Wall))).unwrap());
+    let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Numbers(AtomicU64::new(life << 20))) };
+    let mut runtime = Runtime::new(store.clone(), doors, Options::default());
+    let built =
+        BuiltSource { source: Box::new(Counting(numbers)), interval: Some(Duration::from_millis(100)) };
+    runtime.add_source("count", "counting", built);
+    let (to, got) = mpsc::unbounded_channel();
+    let (sink, patterns) = (Box::new(Collecting(to)), Patterns::new(["count.*"]));
+    runtime.add_sink("collect", "collecting", patterns, None, Start::Backlog, sink);
+    let (handle, shutdown) = (runtime.handle(), CancellationToken::new());
+    let task = tokio::spawn(runtime.run(shutdown.clone()));
+    Life { store, handle, got, shutdown, task }
+}
+
+impl Life {
+    async fn next(&mut self) -> String {
+        tokio::time::timeout(Duration::from_secs(20), self.got.recv()).await.unwrap().unwrap()
+    }
+
+    async fn end(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_reach_a_sink_once_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let mut life = live(&path, 250, 1);
+    for n in (0..250).filter(|n| *n != 42) {
+        assert_eq!(life.next().await, n.to_string());
+    }
+    let sink = life.store.register(&Owner::sink("collect"), "collecting").await.unwrap();
+    // The position is stored right after the last event was taken.
+    while life.store.snapshot(sink).await.unwrap().cursor.is_none_or(|at| at.parse::<i64>().unwrap() < 250) {
+        tokio::task::yield_now().await;
+    }
+    let dead = life.store.owed(sink, true, 10).await.unwrap();
+    assert_eq!(dead.iter().map(|owed| owed.event.seq).collect::<Vec<_>>(), [Seq(43)]);
+    assert_eq!(life.handle.health().status, Status::Healthy);
+    life.end().await;
+    let mut life = live(&path, 252, 2);
+    assert_eq!(life.next().await, "250");
+    assert_eq!(life.next().await, "251");
+    life.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_program_commits_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut life = live(&dir.path().join("store.db"), 1, 1);
+    assert_eq!(life.next().await, "0");
+    let turns = |life: &Life| {
+        life.handle.stats().iter().find(|stats| stats.owner == Owner::source("count")).unwrap().turns
+    };
+    let settled = turns(&life) + 3;
+    while turns(&life) < settled {
+        tokio::task::yield_now().await;
+    }
+    let before = life.store.commits();
+    while turns(&life) < settled + 10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(life.store.commits(), before);
+    life.end().await;
+}
