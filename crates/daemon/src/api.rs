@@ -1,0 +1,139 @@
+//! Read-only routes for people and tools: events of the log, and the owners that the store knows.
+//!
+//! Left out: anything that changes something.
+
+use axum::http::{StatusCode, Uri};
+use inboxclaw_contract::envelope::wire_time;
+use inboxclaw_contract::store::Find;
+use inboxclaw_contract::{Event, Json, OwnerKind, Seq, Store};
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::serve::params::Params;
+use crate::serve::reply::{self, Refusal, Reply};
+
+/// Most ids that one request may name; further ones are not looked up.
+const IDS: usize = 1_000;
+
+/// `GET /api/events/{id}`.
+pub(crate) async fn event(store: &dyn Store, id: &str) -> Result<Reply, Refusal> {
+    let mut params = Params::of(&Uri::default());
+    let seq = params.read_integer(["path", "id"], id, i64::MIN..=i64::MAX);
+    params.done()?;
+    let event = store.event(Seq(seq.unwrap_or(0))).await?;
+    match event {
+        Some(event) => json(&Row::of(&event)),
+        None => Err(reply::detail(StatusCode::NOT_FOUND, "Event not found").into()),
+    }
+}
+
+/// `GET /api/events`.
+pub(crate) async fn events(store: &dyn Store, uri: &Uri) -> Result<Reply, Refusal> {
+    let mut params = Params::of(uri);
+    let (limit, offset) = page(&mut params);
+    let text = |name| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let ids = text("ids")
+        .map(|ids| ids.split(',').filter_map(|id| id.trim().parse().ok().map(Seq)).take(IDS).collect());
+    let find = Find { seqs: ids, event_type: text("event_type"), source: text("source_name"), limit, offset };
+    params.done()?;
+    found(store, &find).await
+}
+
+/// `GET /api/events/recent`.
+pub(crate) async fn recent(store: &dyn Store, uri: &Uri) -> Result<Reply, Refusal> {
+    let mut params = Params::of(uri);
+    let limit = params.integer("limit", 1..=200).unwrap_or(20);
+    params.done()?;
+    found(store, &Find { limit: usize::try_from(limit).unwrap_or(0), ..Find::default() }).await
+}
+
+/// `GET /api/pending-events`. Nothing is ever pending while events are not coalesced.
+pub(crate) fn pending(uri: &Uri) -> Result<Reply, Refusal> {
+    let mut params = Params::of(uri);
+    page(&mut params);
+    params.done()?;
+    Ok(reply::ok(r#"{"events":[],"total":0}"#))
+}
+
+/// `GET /api/sources` and `GET /api/sinks`: also those no longer configured.
+pub(crate) async fn owners(store: &dyn Store, kind: OwnerKind) -> Result<Reply, Refusal> {
+    let owners = store.owners().await?;
+    let mut rows: Vec<OwnerRow<'_>> = owners
+        .iter()
+        .filter(|owner| owner.kind == kind)
+        .map(|owner| OwnerRow { id: owner.id.0, name: &owner.name, kind: &owner.connector })
+        .collect();
+    rows.sort_by_key(|row| row.name);
+    json(&rows)
+}
+
+/// Limit and offset of a page.
+fn page(params: &mut Params) -> (usize, usize) {
+    let limit = params.integer("limit", 1..=500).unwrap_or(50);
+    let offset = params.integer("offset", 0..=i64::MAX).unwrap_or(0);
+    (usize::try_from(limit).unwrap_or(0), usize::try_from(offset).unwrap_or(usize::MAX))
+}
+
+async fn found(store: &dyn Store, find: &Find) -> Result<Reply, Refusal> {
+    let found = store.find(find).await?;
+    json(&PageRow { events: found.events.iter().map(Row::of).collect(), total: found.total })
+}
+
+fn json(value: &impl Serialize) -> Result<Reply, Refusal> {
+    serde_json::to_string(value).map(reply::ok).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written");
+        reply::internal().into()
+    })
+}
+
+#[derive(Serialize)]
+struct PageRow<'a> {
+    events: Vec<Row<'a>>,
+    total: u64,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    id: Seq,
+    event_id: &'a str,
+    event_type: &'a str,
+    entity_id: Option<&'a str>,
+    source_id: i64,
+    source_name: &'a str,
+    #[serde(serialize_with = "time")]
+    created_at: Option<Timestamp>,
+    #[serde(serialize_with = "time")]
+    occurred_at: Option<Timestamp>,
+    data: &'a Json,
+    meta: &'a Json,
+}
+
+impl<'a> Row<'a> {
+    fn of(event: &'a Event) -> Self {
+        Self {
+            id: event.seq,
+            event_id: &event.event_id,
+            event_type: &event.event_type,
+            entity_id: event.entity_id.as_deref(),
+            source_id: event.source.0,
+            source_name: &event.source_name,
+            created_at: Some(event.created_at),
+            occurred_at: event.occurred_at,
+            data: &event.data,
+            meta: &event.meta,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OwnerRow<'a> {
+    id: i64,
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
+/// As in the envelope: UTC without an offset.
+fn time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(wire_time).serialize(serializer)
+}

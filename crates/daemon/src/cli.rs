@@ -1,0 +1,191 @@
+//! The command line: what can be asked for, and the help that teaches it. Left out: doing it (`commands`).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The codes that a process ends with.
+pub mod exit {
+    /// It worked; for `listen`, it was asked to stop.
+    pub const OK: u8 = 0;
+    /// The configuration, the database or the answer of the server is not what is needed.
+    pub const FAILED: u8 = 1;
+    /// The command line is wrong; for `healthcheck`, nobody answers or it is too early to say.
+    pub const USAGE: u8 = 2;
+    /// The port is taken.
+    pub const TAKEN: u8 = 3;
+    /// The store failed while running: restart, and look at the disk if it happens again.
+    pub const BROKEN: u8 = 4;
+}
+
+const ABOUT: &str = "The event inbox for people and their assistants.
+
+Sources notice what changed, a durable store records it, sinks hand it on. `inboxclaw listen` is the program; \
+the other commands prepare it, look at it, or take events from it.";
+
+const AFTER: &str = "To begin:
+  inboxclaw listen --watch ~/Documents   watch a folder, without any configuration
+  inboxclaw pull                         take the next events, in another terminal
+
+With a configuration:
+  inboxclaw init                         write config.yaml here
+  inboxclaw check                        say what is wrong with it, line by line
+  inboxclaw listen                       run it
+
+Exit codes:
+  0  it worked; listen was asked to stop (SIGINT, SIGTERM)
+  1  the configuration, the database or the server's answer is not what is needed
+  2  the command line is wrong; healthcheck: nobody answers, or it is still starting
+  3  listen: the port is taken
+  4  listen: the store failed";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "inboxclaw", version, about = ABOUT, after_help = AFTER, subcommand_required = true)]
+#[command(arg_required_else_help = true)]
+pub struct Cli {
+    /// What to log, to standard error: error, warn, info, debug, trace, or a filter such as `inboxclaw_store=debug`.
+    /// Else INBOXCLAW_LOG or RUST_LOG says it.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Answer in JSON on standard output.
+    #[arg(short = 'j', long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run: poll the sources, keep the events, serve the sinks.
+    Listen(Listen),
+    /// Write a configuration file that works at once, with a folder to watch beside it.
+    Init(Init),
+    /// Say everything that is wrong with a configuration file, as `file:line:column: where: what`.
+    Check(ConfigFile),
+    /// Print the JSON schema of configuration files, for editors.
+    Schema(Schema),
+    /// Print the last events in the database, newest first. Works whether or not the program runs.
+    Events(Events),
+    /// Say how the program and its database are doing.
+    Status(ConfigFile),
+    /// Ask the running program whether every source is well. Exit 0 if so, 1 if not, 2 if nobody can say.
+    Healthcheck(Healthcheck),
+    /// Take the next batch of events from an http_pull sink of the running program. Prints nothing when there is none.
+    Pull(Pull),
+    /// Confirm a batch, so that its events are not given out again.
+    PullMarkProcessed(PullMarkProcessed),
+    /// Print events as they come, one line of JSON each, from an sse sink of the running program.
+    Subscribe(Subscribe),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigFile {
+    /// The configuration file. Default: config.yaml in the current folder.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `listen`.
+#[derive(Debug, Args)]
+pub struct Listen {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Watch this folder, without any configuration file: events go to the http_pull sink `inbox` and the sse sink
+    /// `sse`, the database is ./data/data2.db. The folder is made if it is missing.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
+    pub watch: Option<PathBuf>,
+    /// Listen on this port instead of the configured one; 0 takes any free one.
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The file to write, or the folder to write config.yaml into.
+    #[arg(value_name = "PATH", default_value = "config.yaml")]
+    pub path: PathBuf,
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Write the reference pages into this folder instead.
+    #[arg(long, value_name = "FOLDER")]
+    pub markdown: Option<PathBuf>,
+}
+
+/// `events`.
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// How many; a negative number means all.
+    #[arg(short = 'n', default_value_t = 10, allow_negative_numbers = true, value_name = "COUNT")]
+    pub count: i64,
+    /// Only those of this source.
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Only those of exactly this type.
+    #[arg(long, value_name = "TYPE")]
+    pub event_type: Option<String>,
+}
+
+/// `healthcheck`.
+#[derive(Debug, Args)]
+pub struct Healthcheck {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Seconds to wait for the answer.
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    pub timeout: f64,
+}
+
+/// `pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The sink; may be left out when there is one http_pull sink.
+    #[arg(long, value_name = "SINK")]
+    pub name: Option<String>,
+    /// Only events whose type matches: `user.*`, or one exact type.
+    #[arg(long, value_name = "TYPE")]
+    pub event_type: Option<String>,
+    /// Most events.
+    #[arg(long, value_name = "COUNT")]
+    pub batch_size: Option<u64>,
+}
+
+/// `pull-mark-processed`.
+#[derive(Debug, Args)]
+pub struct PullMarkProcessed {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The sink; may be left out when there is one http_pull sink.
+    #[arg(long, value_name = "SINK")]
+    pub name: Option<String>,
+    /// The `batch_id` that `pull` printed.
+    #[arg(long, value_name = "ID")]
+    pub batch_id: i64,
+}
+
+/// `subscribe`.
+#[derive(Debug, Args)]
+pub struct Subscribe {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The sink. Default: the first sse sink.
+    #[arg(long, value_name = "SINK")]
+    pub sink: Option<String>,
+}

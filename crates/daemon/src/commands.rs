@@ -1,0 +1,85 @@
+//! What the commands do, one file each. Here: who does what, and how a command ends without success.
+
+mod check;
+mod client;
+mod events;
+mod healthcheck;
+mod init;
+mod listen;
+mod output;
+mod place;
+mod pull;
+mod schema;
+mod status;
+mod subscribe;
+
+use crate::cli::{Cli, Command, exit};
+use crate::config::ConfigError;
+use crate::logging;
+
+pub use schema::pages;
+
+/// Does what the command line asks for; returns the exit code. Errors are told on standard error.
+pub fn run(cli: Cli) -> u8 {
+    let default = if matches!(cli.command, Command::Listen(_)) { "info" } else { "warn" };
+    if let Err(message) = logging::start(cli.log_level.as_deref(), default) {
+        output::complain(&message);
+        return exit::USAGE;
+    }
+    match dispatch(cli.command, cli.json) {
+        Ok(code) => code,
+        Err(failed) => {
+            output::complain(&failed.message);
+            failed.code
+        }
+    }
+}
+
+fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
+    match command {
+        Command::Listen(args) => listen::run(&args),
+        Command::Init(args) => init::run(&args, json),
+        Command::Check(args) => check::run(&args, json),
+        Command::Schema(args) => schema::run(&args),
+        Command::Events(args) => events::run(&args, json),
+        Command::Status(args) => status::run(&args, json),
+        Command::Healthcheck(args) => healthcheck::run(&args, json),
+        Command::Pull(args) => pull::pull(&args),
+        Command::PullMarkProcessed(args) => pull::mark_processed(&args, json),
+        Command::Subscribe(args) => subscribe::run(&args),
+    }
+}
+
+/// A command that ends without success.
+#[derive(Debug)]
+struct Failed {
+    code: u8,
+    message: String,
+}
+
+impl Failed {
+    fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// The usual failure.
+    fn plain(message: impl Into<String>) -> Self {
+        Self::new(exit::FAILED, message)
+    }
+}
+
+impl From<ConfigError> for Failed {
+    fn from(error: ConfigError) -> Self {
+        Self::plain(error.to_string())
+    }
+}
+
+/// Standard output is gone, as when its reader has seen enough: nothing more to do, and nothing to complain about.
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::new(exit::OK, ""),
+            _ => Self::plain(format!("cannot write to standard output: {error}")),
+        }
+    }
+}

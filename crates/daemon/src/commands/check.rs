@@ -1,0 +1,38 @@
+//! `check`: everything that is wrong with a configuration file, or doubtful.
+
+use serde_json::json;
+
+use super::{Failed, output, place};
+use crate::cli::{ConfigFile, exit};
+use crate::config::{self, ConfigError, Environment, Origin, Problem};
+use crate::outside::outside;
+
+pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
+    let origin = place::of_listen(args)?;
+    let (problems, warnings) = match config::load(&origin, Environment::of_process(), &outside()) {
+        Ok(config) => (Vec::new(), config.warnings),
+        Err(ConfigError { problems, .. }) => (problems, Vec::new()),
+    };
+    if json {
+        let file = origin.file.display().to_string();
+        let answer =
+            json!({ "file": file, "valid": problems.is_empty(), "problems": problems, "warnings": warnings });
+        output::pretty(&answer)?;
+    } else {
+        tell(&origin, &problems, &warnings)?;
+    }
+    Ok(if problems.is_empty() { exit::OK } else { exit::FAILED })
+}
+
+fn tell(origin: &Origin, problems: &[Problem], warnings: &[Problem]) -> Result<(), Failed> {
+    for warning in warnings {
+        output::remark(&format!("warning: {}", place::told(origin, warning)));
+    }
+    for problem in problems {
+        output::line(&place::told(origin, problem))?;
+    }
+    if problems.is_empty() {
+        output::line(&format!("{} is valid", origin.file.display()))?;
+    }
+    Ok(())
+}

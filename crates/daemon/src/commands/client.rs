@@ -1,0 +1,153 @@
+//! The HTTP client of the commands that ask a running program, and where that program is.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use inboxclaw_store::RunFile;
+use reqwest::{Client as Http, Method, Response, Url};
+
+use super::Failed;
+use crate::config::{Config, Origin};
+
+/// How long an answer may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A running program, as seen from a command.
+pub(super) struct Client {
+    http: Http,
+    base: Url,
+    token: Option<String>,
+}
+
+/// An answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+}
+
+/// Nobody answered, or not in time.
+#[derive(Debug)]
+pub(super) struct Unreachable(pub(super) String);
+
+impl Client {
+    /// The program that runs with this configuration: at its address, or where the run file says that it is when
+    /// the configuration leaves that open.
+    pub(super) fn new(origin: &Origin, config: &Config) -> Result<Self, Failed> {
+        let run = RunFile::read(&config.database.path).ok().flatten();
+        let host = reachable(&config.server.host);
+        let address = match &run {
+            Some(run) if origin.built_in || config.server.port == 0 => run.address.clone(),
+            _ => format!("{host}:{}", config.server.port),
+        };
+        let base = Url::parse(&format!("http://{address}/"));
+        let base =
+            base.map_err(|error| Failed::plain(format!("server.host {host:?} makes no address: {error}")))?;
+        // An error means that a provider is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Http::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+        let http = http.map_err(|error| Failed::plain(format!("cannot make an HTTP client: {error}")))?;
+        Ok(Self { http, base, token: config.server.token.clone().or(run.map(|run| run.token)) })
+    }
+
+    /// The address of a path, given in segments that need no escaping.
+    pub(super) fn url(&self, segments: &[&str], query: &[(&str, String)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.clear().extend(segments);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// Asks, and waits for the whole answer.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        url: Url,
+        timeout: Duration,
+    ) -> Result<Answer, Unreachable> {
+        let request = async {
+            let response = self.send(method, url).await?;
+            let status = response.status().as_u16();
+            Ok(Answer { status, body: response.text().await.map_err(|error| Unreachable(chain(&error)))? })
+        };
+        match tokio::time::timeout(timeout, request).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Unreachable(format!("no answer within {} s", timeout.as_secs_f64()))),
+        }
+    }
+
+    /// Asks, and returns with the head of the answer.
+    pub(super) async fn send(&self, method: Method, url: Url) -> Result<Response, Unreachable> {
+        let mut request = self.http.request(method, url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.map_err(|error| Unreachable(chain(&error)))
+    }
+}
+
+/// Runs a command that waits for answers.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failed::plain(format!("cannot start: {error}")))?.block_on(work)
+}
+
+/// The last parts of an address, as path segments.
+pub(super) fn segments<'a>(name: &'a str, suffix: &'a str) -> Vec<&'a str> {
+    let mut segments = vec![name];
+    segments.extend(suffix.trim_start_matches('/').split('/'));
+    segments
+}
+
+/// The address under which this machine reaches what listens on `host`.
+fn reachable(host: &str) -> String {
+    match host {
+        "0.0.0.0" => "127.0.0.1".to_owned(),
+        "::" | "[::]" => "[::1]".to_owned(),
+        ip6 if ip6.contains(':') && !ip6.starts_with('[') => format!("[{ip6}]"),
+        other => other.to_owned(),
+    }
+}
+
+/// An error with its causes, without the address, which the message around it names.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text =
+        if error.is_connect() { "cannot connect".to_owned() } else { "the connection broke".to_owned() };
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.source().is_none() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ": {error}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_can_be_reached_from_here() {
+        for (host, reached) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "[::1]"),
+            ("fe80::1", "[fe80::1]"),
+            ("[::1]", "[::1]"),
+            ("inbox.example.org", "inbox.example.org"),
+        ] {
+            assert_eq!(reachable(host), reached);
+        }
+    }
+
+    #[test]
+    fn an_empty_last_part_keeps_its_slash() {
+        assert_eq!(segments("inbox", "extract"), ["inbox", "extract"]);
+        assert_eq!(segments("inbox", "/v1/take"), ["inbox", "v1", "take"]);
+        assert_eq!(segments("sse", ""), ["sse", ""]);
+    }
+}

@@ -1,0 +1,82 @@
+//! `events`: the last events in the database, which is only read.
+
+use std::sync::Arc;
+
+use inboxclaw_contract::envelope::wire_time;
+use inboxclaw_contract::store::Find;
+use inboxclaw_contract::{Event, Json, Log as _};
+use inboxclaw_store::SqliteStore;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{Failed, client, output, place};
+use crate::cli::{Events, exit};
+use crate::outside::SystemClock;
+
+/// An event as `--json` shows it.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: i64,
+    event_id: &'a str,
+    source: &'a str,
+    event_type: &'a str,
+    entity_id: Option<&'a str>,
+    created_at: String,
+    occurred_at: Option<String>,
+    data: &'a Json,
+    meta: &'a Json,
+}
+
+pub(super) fn run(args: &Events, json: bool) -> Result<u8, Failed> {
+    let origin = place::of_client(&args.config)?;
+    let path = place::load(&origin)?.database.path;
+    let mut events = Vec::new();
+    if path.exists() {
+        let store = SqliteStore::read_only(&path, Arc::new(SystemClock));
+        let store = store.map_err(|error| Failed::plain(error.to_string()))?;
+        let limit = usize::try_from(args.count).unwrap_or(i64::MAX as usize);
+        let find = Find {
+            event_type: args.event_type.clone(),
+            source: args.source.clone(),
+            limit,
+            ..Find::default()
+        };
+        let found = async { store.find(&find).await.map_err(|error| Failed::plain(error.to_string())) };
+        events = client::block_on(found)?.events;
+    } else {
+        output::remark(&format!("there is no database at {} yet", path.display()));
+    }
+    if events.is_empty() {
+        output::line("No published events found.")?;
+    } else if json {
+        output::pretty(&events.iter().map(Row::of).collect::<Vec<_>>())?;
+    } else {
+        output::line(&format!("=== Latest {} Published Events ===", events.len()))?;
+        for event in &events {
+            output::line(&text(event))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+impl<'a> Row<'a> {
+    fn of(event: &'a Event) -> Self {
+        Self {
+            id: event.seq.0,
+            event_id: &event.event_id,
+            source: &event.source_name,
+            event_type: &event.event_type,
+            entity_id: event.entity_id.as_deref(),
+            created_at: wire_time(event.created_at),
+            occurred_at: event.occurred_at.map(wire_time),
+            data: &event.data,
+            meta: &event.meta,
+        }
+    }
+}
+
+fn text(event: &Event) -> String {
+    let time = event.created_at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let entity = event.entity_id.as_deref().unwrap_or("N/A");
+    format!("[{time}] {} | {} | {} | {entity}", event.event_id, event.source_name, event.event_type)
+}

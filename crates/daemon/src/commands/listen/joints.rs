@@ -1,0 +1,70 @@
+//! Where the runtime, the server and the store meet: the small traits by which they know each other.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use inboxclaw_contract::{OwnerId, Selection, Store, StoreError};
+use inboxclaw_runtime::{Debtor, Handle, Status};
+use inboxclaw_store::SqliteStore;
+
+use crate::pull::{PullError, PullSink};
+use crate::serve::{OwnerStats, Vitals};
+
+/// A pull sink, as the runtime's housekeeping sees it.
+pub(super) struct PullDebtor(pub(super) Arc<PullSink>);
+
+#[async_trait]
+impl Debtor for PullDebtor {
+    async fn selection(&self, store: &dyn Store, _: OwnerId) -> Result<Option<Selection>, StoreError> {
+        match self.0.selection(store).await {
+            Ok(selection) => Ok(Some(selection)),
+            Err(PullError::Store(error)) => Err(error),
+            // Retention does nothing then, which is the safe side.
+            Err(error) => Err(StoreError::Read(error.to_string())),
+        }
+    }
+}
+
+/// A sink that owes nothing: a stream begins when a consumer connects.
+pub(super) struct NoDebtor;
+
+#[async_trait]
+impl Debtor for NoDebtor {
+    async fn selection(&self, _: &dyn Store, _: OwnerId) -> Result<Option<Selection>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// Everything that runs, as the server tells of it.
+pub(super) struct Whole {
+    pub(super) handle: Handle,
+    pub(super) store: Arc<SqliteStore>,
+}
+
+impl Vitals for Whole {
+    fn health(&self) -> (u16, serde_json::Value) {
+        let report = self.handle.health();
+        let code = if report.status == Status::Unhealthy { 503 } else { 200 };
+        match serde_json::to_value(&report) {
+            Ok(body) => (code, body),
+            Err(error) => (503, serde_json::json!({ "status": "unhealthy", "message": error.to_string() })),
+        }
+    }
+
+    fn owners(&self) -> Vec<OwnerStats> {
+        let stats = self.handle.stats().into_iter().map(|stats| OwnerStats {
+            kind: stats.owner.kind,
+            name: stats.owner.name,
+            turns: stats.turns,
+            conflicts: stats.conflicts,
+            failures: stats.failures,
+            events: stats.stored,
+            known: stats.known,
+        });
+        stats.collect()
+    }
+
+    fn store_commits(&self) -> u64 {
+        self.store.commits()
+    }
+}

@@ -1,0 +1,136 @@
+//! What commands say: results on standard output, everything else on standard error.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::Failed;
+
+/// One line of a result, out at once.
+pub(super) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// A result as JSON for people: two spaces, other letters than ASCII escaped, as the forerunner prints it. Numbers
+/// and strings stay as they are written.
+pub(super) fn pretty(value: &impl Serialize) -> Result<(), Failed> {
+    let text = serde_json::to_string(value).map_err(io::Error::from)?;
+    line(&indent(&text))?;
+    Ok(())
+}
+
+/// The same value with the keys of all objects sorted.
+pub(super) fn sorted(value: &Json) -> Json {
+    match value {
+        Json::Array(items) => items.iter().map(sorted).collect(),
+        Json::Object(map) => {
+            let mut keys: Vec<_> = map.iter().collect();
+            keys.sort_by_key(|(key, _)| key.as_str());
+            Json::Object(keys.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// A remark on standard error, where nobody can be told that it failed.
+pub(super) fn remark(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// An error on standard error; nothing for an empty text.
+pub(super) fn complain(text: &str) {
+    if !text.is_empty() {
+        remark(text);
+    }
+}
+
+/// Lays out a JSON text, without reading its values: that would change large numbers.
+fn indent(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() * 2);
+    let mut chars = json.chars().peekable();
+    let mut depth = 0;
+    let (mut in_string, mut escaped) = (false, false);
+    while let Some(c) = chars.next() {
+        if in_string {
+            push_ascii(&mut text, c);
+            in_string = escaped || c != '"';
+            escaped = c == '\\' && !escaped;
+            continue;
+        }
+        match c {
+            ' ' | '\t' | '\n' | '\r' => {}
+            '{' | '[' => {
+                text.push(c);
+                while chars.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                if let Some(close) = chars.next_if(|next| matches!(next, '}' | ']')) {
+                    text.push(close);
+                } else {
+                    depth += 1;
+                    new_line(&mut text, depth);
+                }
+            }
+            '}' | ']' => {
+                depth -= 1;
+                new_line(&mut text, depth);
+                text.push(c);
+            }
+            ',' => {
+                text.push(c);
+                new_line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            _ => {
+                in_string = c == '"';
+                text.push(c);
+            }
+        }
+    }
+    text
+}
+
+fn new_line(text: &mut String, depth: usize) {
+    text.push('\n');
+    text.extend(std::iter::repeat_n("  ", depth));
+}
+
+fn push_ascii(text: &mut String, c: char) {
+    if c.is_ascii() {
+        text.push(c);
+        return;
+    }
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        text.push_str(&format!("\\u{unit:04x}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_laid_out_and_values_stay() {
+        for (json, shown) in [
+            ("{}", "{}"),
+            ("[ ]", "[]"),
+            ("5", "5"),
+            (
+                r#"{"a":[1,{"b":123456789012345678901234567890}],"c": {}}"#,
+                "{\n  \"a\": [\n    1,\n    {\n      \"b\": 123456789012345678901234567890\n    }\n  ],\n  \"c\": {}\n}",
+            ),
+            (r#"["\"{,:}\\","ž😀"]"#, "[\n  \"\\\"{,:}\\\\\",\n  \"\\u017e\\ud83d\\ude00\"\n]"),
+        ] {
+            assert_eq!(indent(json), shown, "{json}");
+        }
+    }
+
+    #[test]
+    fn keys_are_sorted_at_every_level() {
+        let value = json!({"b": [{"d": 1, "c": 2}], "a": null});
+        assert_eq!(sorted(&value).to_string(), "{\"a\":null,\"b\":[{\"c\":2,\"d\":1}]}");
+    }
+}

@@ -1,0 +1,69 @@
+//! Where the configuration of a command is, and what is built in for those who have none.
+
+use std::path::{Path, PathBuf};
+
+use super::Failed;
+use crate::cli::ConfigFile;
+use crate::config::{self, Config, Environment, Origin, Problem};
+use crate::outside::outside;
+
+/// The database of the built-in configuration, as of any that does not say otherwise.
+const DATABASE: &str = "data/data2.db";
+
+/// The configuration of `listen`: the file given, or the one in the current folder.
+pub(super) fn of_listen(args: &ConfigFile) -> Result<Origin, Failed> {
+    match file(args) {
+        Some(file) => Ok(Origin::read(&file)?),
+        None => Err(Failed::plain(format!(
+            "there is no {} here: `inboxclaw init` writes one, --config names another, and\n\
+             `inboxclaw listen --watch FOLDER` watches a folder without any configuration",
+            config::FILE
+        ))),
+    }
+}
+
+/// The configuration of a command that asks a running program: as for `listen`, or the one of `listen --watch` when
+/// only its database is here.
+pub(super) fn of_client(args: &ConfigFile) -> Result<Origin, Failed> {
+    match file(args) {
+        None if Path::new(DATABASE).exists() => watching(Path::new(".")),
+        _ => of_listen(args),
+    }
+}
+
+/// The built-in configuration that watches `folder`.
+pub(super) fn watching(folder: &Path) -> Result<Origin, Failed> {
+    let here = std::env::current_dir()
+        .map_err(|error| Failed::plain(format!("there is no current folder: {error}")))?;
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let Some(path) = folder.to_str() else {
+        return Err(Failed::plain(format!("the folder {} has a name that is not UTF-8", folder.display())));
+    };
+    // A JSON string is a YAML string, whatever it holds.
+    let mut text =
+        format!("sources:\n  files:\n    type: filesystem\n    path: {}\n", serde_json::Value::from(path));
+    // Every commit changes the database: to report that would be one more commit, for ever.
+    if let Ok(inside) = here.join("data").strip_prefix(&folder) {
+        let own = format!("{}/**", inside.display());
+        text.push_str(&format!(
+            "    ignore_patterns: [.git/**, \"*.tmp\", .trash/**, {}]\n",
+            serde_json::Value::from(own)
+        ));
+    }
+    text.push_str("sink:\n  inbox:\n    type: http_pull\n    ttl_enabled: false\n  sse: {}\n");
+    Ok(Origin { file: PathBuf::from("(built-in configuration)"), base_dir: here, text, built_in: true })
+}
+
+/// Loads a configuration for a command, in which nobody needs to be told what is doubtful.
+pub(super) fn load(origin: &Origin) -> Result<Config, Failed> {
+    Ok(config::load(origin, Environment::of_process(), &outside())?)
+}
+
+/// The line for a finding.
+pub(super) fn told(origin: &Origin, problem: &Problem) -> String {
+    problem.line(&origin.file.display().to_string())
+}
+
+fn file(args: &ConfigFile) -> Option<PathBuf> {
+    args.config.clone().or_else(|| Some(PathBuf::from(config::FILE)).filter(|file| file.exists()))
+}

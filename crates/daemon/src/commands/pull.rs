@@ -1,0 +1,83 @@
+//! `pull` and `pull-mark-processed`: batches of a pull sink of the running program.
+
+use reqwest::{Method, Url};
+use serde_json::Value as Json;
+
+use super::client::{self, Answer, Client, TIMEOUT};
+use super::{Failed, output, place};
+use crate::cli::{Pull, PullMarkProcessed, exit};
+use crate::config::{Config, Target};
+use crate::pull;
+
+pub(super) fn pull(args: &Pull) -> Result<u8, Failed> {
+    let origin = place::of_client(&args.config)?;
+    let config = place::load(&origin)?;
+    let (name, settings) = sink(&config, args.name.as_deref())?;
+    let mut query = Vec::new();
+    query.extend(args.event_type.clone().map(|event_type| ("event_type", event_type)));
+    query.extend(args.batch_size.filter(|size| *size > 0).map(|size| ("batch_size", size.to_string())));
+    let client = Client::new(&origin, &config)?;
+    let url = client.url(&client::segments(name, &settings.path.extract), &query);
+    let answer = ask(&client, Method::GET, url)?;
+    let body: Json = serde_json::from_str(&answer.body)
+        .map_err(|error| Failed::plain(format!("the server answered something else than JSON: {error}")))?;
+    if body.get("events").and_then(Json::as_array).is_some_and(|events| !events.is_empty()) {
+        // As it came: parsing and writing could change numbers.
+        output::line(answer.body.trim_end())?;
+    }
+    Ok(exit::OK)
+}
+
+pub(super) fn mark_processed(args: &PullMarkProcessed, json: bool) -> Result<u8, Failed> {
+    let origin = place::of_client(&args.config)?;
+    let config = place::load(&origin)?;
+    let (name, settings) = sink(&config, args.name.as_deref())?;
+    let client = Client::new(&origin, &config)?;
+    let query = [("batch_id", args.batch_id.to_string())];
+    let url = client.url(&client::segments(name, &settings.path.mark_processed), &query);
+    let answer = ask(&client, Method::POST, url)?;
+    if json {
+        output::line(answer.body.trim_end())?;
+    } else {
+        output::line(&format!("Successfully marked batch {} as processed.", args.batch_id))?;
+    }
+    Ok(exit::OK)
+}
+
+/// The sink meant: the one named, or the only one.
+fn sink<'a>(config: &'a Config, wanted: Option<&str>) -> Result<(&'a str, &'a pull::Settings), Failed> {
+    let sinks: Vec<(&str, &pull::Settings)> = config
+        .sinks
+        .iter()
+        .filter_map(|sink| {
+            if let Target::Pull(settings) = &sink.target {
+                Some((sink.name.as_str(), settings))
+            } else {
+                None
+            }
+        })
+        .collect();
+    let names = || sinks.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    match (wanted, &sinks[..]) {
+        (_, []) => Err(Failed::plain(format!("{} has no http_pull sink", config.file.display()))),
+        (Some(wanted), _) => sinks.iter().find(|(name, _)| *name == wanted).copied().ok_or_else(|| {
+            Failed::plain(format!("there is no http_pull sink {wanted:?}; there are: {}", names()))
+        }),
+        (None, [only]) => Ok(*only),
+        (None, _) => Err(Failed::plain(format!(
+            "there are several http_pull sinks, name one with --name: {}",
+            names()
+        ))),
+    }
+}
+
+fn ask(client: &Client, method: Method, url: Url) -> Result<Answer, Failed> {
+    let shown = url.to_string();
+    let answer = client::block_on(async { Ok(client.ask(method, url, TIMEOUT).await) })?;
+    let hint = "; is `inboxclaw listen` running?";
+    let answer = answer.map_err(|error| Failed::plain(format!("{shown}: {}{hint}", error.0)))?;
+    if answer.status != 200 {
+        return Err(Failed::plain(format!("{shown} answered {}: {}", answer.status, answer.body.trim_end())));
+    }
+    Ok(answer)
+}

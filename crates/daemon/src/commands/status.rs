@@ -1,0 +1,161 @@
+//! `status`: how the program and its database are doing, as far as it can be seen from here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use inboxclaw_contract::store::{Find, OwnerInfo};
+use inboxclaw_contract::{Keeper as _, Log as _, OwnerKind};
+use inboxclaw_store::SqliteStore;
+use reqwest::Method;
+use serde_json::{Value as Json, json};
+
+use super::client::{self, Client};
+use super::healthcheck::text;
+use super::{Failed, output, place};
+use crate::cli::{ConfigFile, exit};
+use crate::config::Config;
+use crate::outside::SystemClock;
+
+/// How long the program may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Most characters of a cursor that are shown.
+const CURSOR: usize = 60;
+/// The source and connector of the program's own events.
+const INTERNAL: &str = inboxclaw_contract::limits::INTERNAL_SOURCE;
+
+/// What the database holds.
+struct Stats {
+    owners: Vec<OwnerInfo>,
+    events: u64,
+}
+
+pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
+    let origin = place::of_client(args)?;
+    let config = place::load(&origin)?;
+    let client = Client::new(&origin, &config)?;
+    let url = client.url(&["healthcheck"], &[]);
+    let shown = url.to_string();
+    let health = client::block_on(async { Ok(client.ask(Method::GET, url, TIMEOUT).await) })?;
+    let (answer, health) = match health {
+        Ok(answer) => match serde_json::from_str::<Json>(&answer.body) {
+            Ok(health) if matches!(answer.status, 200 | 503) => (text(&health, "status").to_owned(), health),
+            _ => (format!("Error {}", answer.status), Json::Null),
+        },
+        Err(error) => (format!("Unreachable ({})", error.0), Json::Null),
+    };
+    let stats = client::block_on(stats(&config));
+    if json {
+        output::pretty(&as_json(&config, &shown, &answer, &health, &stats))?;
+    } else {
+        tell(&config, &shown, &answer, &health, &stats)?;
+    }
+    Ok(exit::OK)
+}
+
+/// Reads the database, if there is one.
+async fn stats(config: &Config) -> Result<Stats, Failed> {
+    let path = &config.database.path;
+    if !path.exists() {
+        return Err(Failed::plain(format!("there is no database at {} yet", path.display())));
+    }
+    let failed = |error: &dyn std::fmt::Display| Failed::plain(error.to_string());
+    let store = SqliteStore::read_only(path, Arc::new(SystemClock)).map_err(|error| failed(&error))?;
+    let owners = store.owners().await.map_err(|error| failed(&error))?;
+    let found = store.find(&Find { limit: 1, ..Find::default() }).await.map_err(|error| failed(&error))?;
+    Ok(Stats { owners, events: found.total })
+}
+
+fn tell(
+    config: &Config,
+    url: &str,
+    answer: &str,
+    health: &Json,
+    stats: &Result<Stats, Failed>,
+) -> Result<(), Failed> {
+    output::line("=== Inboxclaw Status ===")?;
+    output::line("\n[Healthcheck]")?;
+    output::line(&format!("Endpoint {url}: {answer}"))?;
+    output::line("\n[Version Info]")?;
+    output::line(&format!("Version: {}", env!("CARGO_PKG_VERSION")))?;
+    output::line("\n[Database Stats]")?;
+    let stats = match stats {
+        Ok(stats) => stats,
+        Err(error) => {
+            output::line(&error.message)?;
+            return Ok(());
+        }
+    };
+    output::line(&format!(
+        "Sources: {} configured, {} in database",
+        config.sources.len(),
+        sources(stats).count()
+    ))?;
+    let sinks = stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Sink).count();
+    output::line(&format!("Sinks: {} configured, {sinks} in database", config.sinks.len()))?;
+    output::line(&format!("Total events in DB: {}", stats.events))?;
+    output::line("\n[Sources Detail]")?;
+    for owner in stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Source) {
+        output::line(&source(config, owner, health))?;
+    }
+    let new: Vec<&str> = pending(config, stats);
+    if !new.is_empty() {
+        output::line("\n[Sources Pending Initialization]")?;
+        for name in new {
+            output::line(&format!(" {name}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The line of a source in the database.
+fn source(config: &Config, owner: &OwnerInfo, health: &Json) -> String {
+    if owner.name == INTERNAL {
+        return format!(" [Internal] {INTERNAL} ({})", owner.connector);
+    }
+    let active = config.sources.iter().any(|source| source.name == owner.name);
+    let cursor: String = owner.cursor.as_deref().unwrap_or("None").chars().take(CURSOR).collect();
+    let state = if active { "Active" } else { "Inactive" };
+    let mut line = format!(" [{state}] {} ({}): cursor={cursor}", owner.name, owner.connector);
+    let rows = health.get("sources").and_then(Json::as_array);
+    if let Some(row) = rows.into_iter().flatten().find(|row| text(row, "name") == owner.name) {
+        let code = text(row, "code");
+        let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
+        line.push_str(&format!(", health={}{code}", text(row, "status")));
+        if let Some(pending) = row.get("pending_failure").filter(|pending| pending.is_object()) {
+            let count = |key: &str| pending.get(key).and_then(Json::as_u64).unwrap_or(0);
+            let (failed, needed) = (count("consecutive_failures"), count("required_failures"));
+            line.push_str(&format!(", pending={} {failed}/{needed}", text(pending, "code")));
+        }
+    }
+    line
+}
+
+fn sources(stats: &Stats) -> impl Iterator<Item = &OwnerInfo> {
+    stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Source && owner.name != INTERNAL)
+}
+
+/// Sources of the file that have never run.
+fn pending<'a>(config: &'a Config, stats: &Stats) -> Vec<&'a str> {
+    let known = |name: &str| sources(stats).any(|owner| owner.name == name);
+    config.sources.iter().map(|source| source.name.as_str()).filter(|name| !known(name)).collect()
+}
+
+fn as_json(config: &Config, url: &str, answer: &str, health: &Json, stats: &Result<Stats, Failed>) -> Json {
+    let database = match stats {
+        Ok(stats) => {
+            let owners = stats.owners.iter().map(|owner| {
+                json!({ "kind": owner.kind, "name": owner.name, "type": owner.connector, "version": owner.version.0 })
+            });
+            json!({ "events": stats.events, "owners": owners.collect::<Vec<_>>(), "pending": pending(config, stats) })
+        }
+        Err(error) => json!({ "error": error.message }),
+    };
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "endpoint": url,
+        "status": answer,
+        "health": health,
+        "database_path": config.database.path,
+        "database": database,
+    })
+}

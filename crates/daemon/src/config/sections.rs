@@ -1,0 +1,139 @@
+//! The settings that belong to the program itself: `database`, and what every source and every sink has.
+//! Left out: `server`, which stands beside the server, and what each kind has of its own.
+
+use std::borrow::Cow;
+
+use inboxclaw_contract::coerce::{self, Found, Lax};
+use inboxclaw_contract::{Interval, Patterns};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Where events and states are kept, and for how long.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DatabaseSettings {
+    /// Days to keep events that nobody is owed any more; 0 or less keeps them for ever.
+    #[serde(deserialize_with = "coerce::lax")]
+    pub(super) retention_days: i64,
+    /// Another name for `retention_days`; wins when both are given.
+    #[serde(deserialize_with = "coerce::lax")]
+    pub(super) days: Option<i64>,
+    /// The database file, relative to the folder of the configuration file. Folders are created.
+    #[serde(deserialize_with = "coerce::lax")]
+    pub(super) db_path: String,
+    /// No meaning any more: statements are never logged.
+    #[serde(deserialize_with = "coerce::lax")]
+    #[schemars(extend("deprecated" = true))]
+    pub(super) echo: Option<bool>,
+    /// `full`: what was committed survives a power cut. `normal`: a power cut may take the last moments, but
+    /// never damages the file; faster on slow disks.
+    pub(super) durability: Durability,
+    /// A sink whose consumer was silent for longer is owed nothing: retention no longer waits for it.
+    pub(super) owed_max: Interval,
+    /// How much of each owner's past is kept for undo.
+    pub(super) history: History,
+    /// A PostgreSQL address. Not available in this version yet.
+    #[serde(deserialize_with = "coerce::lax")]
+    pub(super) url: Option<String>,
+}
+
+/// When a commit counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Durability {
+    /// Survives a power cut.
+    Full,
+    /// Survives a crash of the program, but perhaps not a power cut.
+    Normal,
+}
+
+/// Bounds of the history of each source and sink.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct History {
+    /// How far back it goes.
+    pub(super) age: Interval,
+    /// How large it may become for one source or sink: a number of bytes, or a text such as `64 MiB`.
+    pub(super) size: Size,
+}
+
+/// What every source has besides the settings of its kind.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct SourceCommon {
+    /// Rules that join events of one entity. Not available in this version yet: the list must be empty.
+    pub(super) coalesce: Vec<Json>,
+}
+
+/// What every sink has besides the settings of its kind.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct SinkCommon {
+    /// Which event types the sink takes.
+    #[serde(rename = "match")]
+    pub(super) patterns: Patterns,
+}
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Size(pub(super) u64);
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            retention_days: 30,
+            days: None,
+            db_path: "./data/data2.db".to_owned(),
+            echo: None,
+            durability: Durability::Full,
+            owed_max: Interval::from_secs(30 * DAY),
+            history: History::default(),
+            url: None,
+        }
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { age: Interval::from_secs(7 * DAY), size: Size(64 << 20) }
+    }
+}
+
+impl Lax for Size {
+    fn lax(found: Found<'_>) -> Result<Self, String> {
+        let expected = "a number of bytes or a text such as \"64 MiB\"";
+        let Found::Text(text) = found else {
+            return u64::lax(found.clone()).map(Self).map_err(|_| found.instead_of(expected));
+        };
+        let text = text.trim();
+        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        let shift = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            _ => return Err(found.instead_of(expected)),
+        };
+        let number: u64 = number.parse().map_err(|_| found.instead_of(expected))?;
+        number.checked_mul(1 << shift).map(Self).ok_or_else(|| found.instead_of("a size below 2^64 bytes"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        coerce::lax(deserializer)
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer"], "minimum": 0, "examples": ["64 MiB", 67_108_864] })
+    }
+}

@@ -1,0 +1,14 @@
+//! The binary `inboxclaw`: permissions first, then the command line. Everything else is in the library.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use inboxclaw_daemon::cli::Cli;
+use inboxclaw_daemon::commands;
+use rustix::fs::Mode;
+
+fn main() -> ExitCode {
+    // Before any file can be made: the database, its backups and the run file are for their owner only.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    ExitCode::from(commands::run(Cli::parse()))
+}

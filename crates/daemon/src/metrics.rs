@@ -1,0 +1,83 @@
+//! `/metrics`: what the program did since it started, in the OpenMetrics text format. Collected when asked for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::StatusCode;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::serve::reply::{self, Refusal, Reply};
+use crate::serve::{OwnerStats, Server};
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = Vec<(&'static str, String)>;
+
+/// `GET /metrics`.
+pub(crate) async fn answer(server: &Server) -> Result<Reply, Refusal> {
+    let head = server.app.store.head().await?;
+    let mut registry = Registry::with_prefix("inboxclaw");
+    registry.register(
+        "build",
+        "The running program",
+        Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+    );
+    gauge(&mut registry, "log_head_seq", "The last seq of the log", head.0);
+    let streams = server.app.bounds.streams - server.streams.available_permits();
+    gauge(&mut registry, "sse_streams", "Open SSE streams", i64::try_from(streams).unwrap_or(i64::MAX));
+    let commits = Counter::<u64>::default();
+    commits.inc_by(server.app.vitals.store_commits());
+    registry.register("store_commits", "Transactions that the store committed", commits);
+    owners(&mut registry, &server.app.vitals.owners());
+    pulls(&mut registry, server);
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|_| Refusal::from(reply::internal()))?;
+    Ok(reply::of(StatusCode::OK, CONTENT_TYPE, text))
+}
+
+fn owners(registry: &mut Registry, owners: &[OwnerStats]) {
+    let mut register = |name, help, count: fn(&OwnerStats) -> u64| {
+        let rows = owners.iter().map(|owner| {
+            let labels = vec![("kind", owner.kind.as_str().to_owned()), ("name", owner.name.clone())];
+            (labels, count(owner))
+        });
+        family(registry, name, help, rows);
+    };
+    register("turns", "Committed turns", |owner| owner.turns);
+    register("turn_conflicts", "Turns refused because what they had read changed", |owner| owner.conflicts);
+    register("turn_failures", "Turns that failed", |owner| owner.failures);
+    register("events_stored", "New events", |owner| owner.events);
+    register("events_known", "Events that had been reported before", |owner| owner.known);
+}
+
+fn pulls(registry: &mut Registry, server: &Server) {
+    let mut register = |name, help, count: fn(&crate::pull::Counts) -> &AtomicU64| {
+        let rows = server.app.pulls.iter().map(|sink| {
+            let labels = vec![("sink", sink.name().to_owned())];
+            (labels, count(sink.counts()).load(Ordering::Relaxed))
+        });
+        family(registry, name, help, rows);
+    };
+    register("pull_batches", "Batches handed out", |counts| &counts.batches);
+    register("pull_events", "Events handed out", |counts| &counts.events);
+    register("pull_confirmed_events", "Events in confirmed batches", |counts| &counts.confirmed);
+    register("pull_conflicts", "Pull requests that had to start over", |counts| &counts.conflicts);
+}
+
+fn family(registry: &mut Registry, name: &str, help: &str, rows: impl Iterator<Item = (Labels, u64)>) {
+    let family = Family::<Labels, Counter>::default();
+    for (labels, count) in rows {
+        family.get_or_create(&labels).inc_by(count);
+    }
+    registry.register(name, help, family);
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
+}

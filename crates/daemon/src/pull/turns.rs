@@ -1,0 +1,254 @@
+//! The two turns of a pull sink: taking a batch and confirming one.
+//!
+//! A turn reads the cursor and, without looking at its value, the entry `lease`, which changes with every change of
+//! the deliveries. So whatever happens between its reads and its commit makes it conflict, and it starts over.
+
+use std::collections::BTreeMap;
+
+use inboxclaw_contract::store::{Owed, ReadLimit};
+use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
+use inboxclaw_contract::{Draft, Expiry, Failure, Outcome, Random, Selection, Seq, Store};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::take::{self, Fresh, Room, Taken};
+use super::{BATCH_BYTES, BATCH_EVENTS, BATCH_LASTS, Batch, LEASED_EVENTS, PullError, PullSink, Wanted};
+
+/// How far the sink has come, by event type.
+pub(super) type Positions = BTreeMap<String, Seq>;
+
+/// The entry that changes with the deliveries.
+const LEASE: &str = "lease";
+/// How often a turn starts over.
+const TRIES: usize = 16;
+/// Batch ids are whole numbers that every JSON reader holds exactly.
+const ID_BITS: u32 = 53;
+
+/// What is remembered of a batch until it is confirmed, and some time beyond.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    /// The last seq of each event type in it.
+    last: Positions,
+    /// How many events it held.
+    count: u64,
+    confirmed: bool,
+    /// Events up to `last` that it did not hold because they were leased, in order.
+    excluded: Vec<Seq>,
+}
+
+/// The positions that a cursor holds.
+pub(super) fn positions(cursor: Option<&str>) -> Result<Positions, PullError> {
+    let Some(cursor) = cursor else { return Ok(Positions::new()) };
+    serde_json::from_str(cursor).map_err(|error| PullError::State(format!("its cursor: {error}")))
+}
+
+/// Takes the next batch.
+pub(super) async fn extract(
+    sink: &PullSink,
+    store: &dyn Store,
+    random: &dyn Random,
+    wanted: &Wanted,
+) -> Result<Batch, PullError> {
+    for attempt in 0..TRIES {
+        // An extract without a lease disturbs nobody, so only one that was disturbed waits for its turn.
+        let _turn = if attempt > 0 || wanted.lease.is_some() { Some(sink.turn.lock().await) } else { None };
+        if let Some(batch) = try_extract(sink, store, random, wanted).await? {
+            return Ok(batch);
+        }
+        sink.counts.conflicts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    Err(PullError::Busy)
+}
+
+/// Confirms a batch.
+pub(super) async fn confirm(
+    sink: &PullSink,
+    store: &dyn Store,
+    random: &dyn Random,
+    batch: i64,
+) -> Result<u64, PullError> {
+    for _ in 0..TRIES {
+        let _turn = sink.turn.lock().await;
+        if let Some(marked) = try_confirm(sink, store, random, batch).await? {
+            return Ok(marked);
+        }
+        sink.counts.conflicts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    Err(PullError::Busy)
+}
+
+/// One try; `None` after a conflict.
+async fn try_extract(
+    sink: &PullSink,
+    store: &dyn Store,
+    random: &dyn Random,
+    wanted: &Wanted,
+) -> Result<Option<Batch>, PullError> {
+    let mut draft = open(sink, store, random).await?;
+    let mut positions = positions(draft.cursor())?;
+    let rows = deliveries(sink, store).await?;
+    let selection = sink.wanted(positions.clone(), wanted.selector.clone());
+    let room = room(wanted, &rows);
+    let page = store.read(&selection, limit(&rows, &selection, draft.now(), room)).await?;
+    let outlived = outlived(sink, &rows, draft.now());
+    let taken = take::take(rows, page, &selection, draft.now(), room);
+    if taken.events.is_empty() {
+        return Ok(Some(Batch { remaining: taken.remaining, ..Batch::default() }));
+    }
+    let id = batch_id(random);
+    write_batch(&mut draft, id, &taken)?;
+    if let Some(lease) = wanted.lease {
+        let due = draft.now().checked_add(lease).map_err(|error| PullError::State(error.to_string()))?;
+        let owed = taken.events.iter().zip(&taken.attempts).map(|(event, attempts)| DeliveryChange::Owe {
+            seq: event.seq,
+            entity: event.entity_id.clone(),
+            state: DeliveryState::Waiting,
+            due,
+            attempts: attempts + 1,
+            error: None,
+        });
+        let changes = owed.chain(outlived).collect();
+        change_deliveries(&mut draft, changes, &Lease { batch: id, confirmed: false })?;
+        advance(&mut draft, &mut positions, &taken.last)?;
+    }
+    let committed = commit(sink, draft).await?;
+    Ok(committed.then_some(Batch { id: Some(id), events: taken.events, remaining: taken.remaining }))
+}
+
+/// One try; `None` after a conflict.
+async fn try_confirm(
+    sink: &PullSink,
+    store: &dyn Store,
+    random: &dyn Random,
+    batch: i64,
+) -> Result<Option<u64>, PullError> {
+    let mut draft = open(sink, store, random).await?;
+    let key = key(batch);
+    let record: Option<Record> = draft.get(&key).await.map_err(broken)?;
+    let Some(mut record) = record else { return Err(PullError::NotFound(batch)) };
+    if record.confirmed {
+        return Ok(Some(0));
+    }
+    let mut positions = positions(draft.cursor())?;
+    let rows = deliveries(sink, store).await?;
+    let mut changes = outlived(sink, &rows, draft.now());
+    changes.extend(rows.iter().filter(|row| is_confirmed(row, &record)).map(done));
+    if !changes.is_empty() {
+        change_deliveries(&mut draft, changes, &Lease { batch, confirmed: true })?;
+    }
+    advance(&mut draft, &mut positions, &record.last)?;
+    record.confirmed = true;
+    draft.put(&key, &record, Expiry::Keep).map_err(broken)?;
+    let committed = commit(sink, draft).await?;
+    Ok(committed.then_some(record.count))
+}
+
+async fn open<'a>(
+    sink: &PullSink,
+    store: &'a dyn Store,
+    random: &dyn Random,
+) -> Result<Draft<'a>, PullError> {
+    let mut draft = Draft::open(store, sink.owner, TurnId(random.next())).await?;
+    draft.turn_mut().reads.keys.insert(LEASE.to_owned());
+    Ok(draft)
+}
+
+/// Stores the turn, which shows that the consumer is there; `false` after a conflict.
+async fn commit(sink: &PullSink, mut draft: Draft<'_>) -> Result<bool, PullError> {
+    let seen = FactsPatch { seen: true, ..FactsPatch::default() };
+    draft.turn_mut().facts.push((sink.owner, seen));
+    Ok(matches!(draft.commit().await?, Outcome::Committed(_)))
+}
+
+/// All deliveries of the sink. There are few: [`room`] sees to it.
+async fn deliveries(sink: &PullSink, store: &dyn Store) -> Result<Vec<Owed>, PullError> {
+    Ok(store.owed(sink.owner, true, usize::MAX).await?)
+}
+
+/// How much a batch may hold. What is leased is read with each request, so it is bounded.
+fn room(wanted: &Wanted, rows: &[Owed]) -> Room {
+    let events = wanted.size.unwrap_or(BATCH_EVENTS).min(BATCH_EVENTS);
+    let bytes: usize = rows.iter().map(|row| take::size(&row.event)).sum();
+    let left = BATCH_BYTES.saturating_sub(bytes);
+    let fresh_events = if left == 0 { 0 } else { LEASED_EVENTS.saturating_sub(rows.len()) };
+    let fresh = wanted.lease.map(|_| Fresh { events: fresh_events, bytes: left });
+    Room { events, bytes: BATCH_BYTES, fresh }
+}
+
+/// How much of the log to read. Events that have a delivery are not taken from there, so they come on top: else a
+/// page full of them would look like the end.
+fn limit(rows: &[Owed], wanted: &Selection, now: Timestamp, room: Room) -> ReadLimit {
+    let overlap = take::overlap(rows, wanted, now);
+    let bytes: usize = overlap.clone().map(|row| take::size(&row.event)).sum();
+    ReadLimit { events: room.events + overlap.count(), bytes: room.bytes + bytes, count: true }
+}
+
+/// Deliveries that nobody is to get any more.
+fn outlived(sink: &PullSink, rows: &[Owed], now: Timestamp) -> Vec<DeliveryChange> {
+    let wanted = sink.wanted(Positions::new(), None);
+    rows.iter().filter(|row| take::is_outlived(&row.event, &wanted, now)).map(done).collect()
+}
+
+fn is_confirmed(row: &Owed, record: &Record) -> bool {
+    let last = record.last.get(&row.event.event_type);
+    last.is_some_and(|last| row.event.seq <= *last) && record.excluded.binary_search(&row.event.seq).is_err()
+}
+
+fn done(row: &Owed) -> DeliveryChange {
+    DeliveryChange::Done { seq: row.event.seq }
+}
+
+/// The value of the entry `lease`: different after each change, because a batch is leased once and confirmed once.
+#[derive(Serialize)]
+struct Lease {
+    batch: i64,
+    confirmed: bool,
+}
+
+fn change_deliveries(
+    draft: &mut Draft<'_>,
+    changes: Vec<DeliveryChange>,
+    lease: &Lease,
+) -> Result<(), PullError> {
+    draft.turn_mut().deliveries = changes;
+    draft.put(LEASE, lease, Expiry::Never).map_err(broken)
+}
+
+fn write_batch(draft: &mut Draft<'_>, id: i64, taken: &Taken) -> Result<(), PullError> {
+    let count = taken.events.len() as u64;
+    let record =
+        Record { last: taken.last.clone(), count, confirmed: false, excluded: taken.excluded.clone() };
+    draft.check(&key(id), None);
+    draft.put(&key(id), &record, Expiry::For(BATCH_LASTS)).map_err(broken)
+}
+
+/// Moves the positions to `last`, never back.
+fn advance(draft: &mut Draft<'_>, positions: &mut Positions, last: &Positions) -> Result<(), PullError> {
+    let mut moved = false;
+    for (kind, last) in last {
+        let position = positions.entry(kind.clone()).or_default();
+        if last > position {
+            *position = *last;
+            moved = true;
+        }
+    }
+    if !moved {
+        return Ok(());
+    }
+    let cursor = serde_json::to_string(positions).map_err(|error| PullError::State(error.to_string()))?;
+    draft.set_cursor(Some(cursor)).map_err(broken)
+}
+
+fn key(batch: i64) -> String {
+    format!("batch:{batch}")
+}
+
+/// A number that nobody can guess, unlike a count.
+fn batch_id(random: &dyn Random) -> i64 {
+    let bits = random.next() & ((1 << ID_BITS) - 1);
+    i64::try_from(bits.max(1)).unwrap_or(1)
+}
+
+fn broken(failure: Failure) -> PullError {
+    PullError::State(failure.to_string())
+}

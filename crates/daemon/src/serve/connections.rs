@@ -1,0 +1,124 @@
+//! Accepts connections, bounds them, and ends them at shutdown.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::stall::Stalling;
+use super::{Server, reply};
+
+/// The pause after a failed accept, which mostly means that this process has too many files open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Accepts until shutdown, then waits for the answers under way as long as the grace allows.
+pub(super) async fn run(listener: TcpListener, server: Arc<Server>) {
+    let bounds = &server.app.bounds;
+    let room = Arc::new(Semaphore::new(bounds.connections));
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = server.shutdown.cancelled() => break,
+            Some(_) = open.join_next() => {}
+            accepted = accept(&listener, &room) => match accepted {
+                Ok((stream, permit)) => {
+                    let server = server.clone();
+                    open.spawn(async move {
+                        drive(stream, server).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    if timeout(bounds.grace, async { while open.join_next().await.is_some() {} }).await.is_err() {
+        tracing::debug!(connections = open.len(), "cut off at shutdown");
+    }
+    open.shutdown().await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Only a connection that is gone already refuses this.
+                let _ = stream.set_nodelay(true);
+                return Ok((stream, permit));
+            }
+            Err(error) if is_of_client(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether the client went away before it was accepted, which is none of our trouble.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Serves one connection to its end.
+async fn drive(stream: TcpStream, server: Arc<Server>) {
+    let Ok(local) = stream.local_addr() else { return };
+    let local = local.ip().to_canonical();
+    let bounds = &server.app.bounds;
+    let service = service_fn(|request| answer(&server, local, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.head_timeout)
+        .max_header_size(bounds.head_bytes)
+        .serve_connection(TokioIo::new(Stalling::new(stream, bounds.stall_timeout)), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = server.shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// One answer. Neither a hanging nor a panicking route takes the connection with it.
+async fn answer(
+    server: &Arc<Server>,
+    local: IpAddr,
+    request: hyper::Request<hyper::body::Incoming>,
+) -> Result<reply::Reply, Infallible> {
+    let (parts, _) = request.into_parts();
+    let answer = AssertUnwindSafe(super::routes::answer(server, local, &parts)).catch_unwind();
+    let reply = match timeout(server.app.bounds.answer_timeout, answer).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(_)) => {
+            tracing::error!(path = parts.uri.path(), "a route panicked");
+            reply::internal()
+        }
+        Err(_) => {
+            tracing::warn!(path = parts.uri.path(), "no answer in time");
+            reply::busy("no answer in time")
+        }
+    };
+    Ok(reply)
+}

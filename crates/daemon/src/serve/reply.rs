@@ -1,0 +1,94 @@
+//! Shapes of answers: JSON, and the errors that every route has in common.
+
+use axum::body::Body;
+use axum::http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use inboxclaw_contract::StoreError;
+use serde_json::{Value, json};
+
+/// An answer.
+pub(crate) type Reply = Response<Body>;
+
+/// An answer that cuts a route short.
+pub(crate) struct Refusal(Box<Reply>);
+
+impl Refusal {
+    /// The answer.
+    pub(crate) fn into_reply(self) -> Reply {
+        *self.0
+    }
+}
+
+impl From<Reply> for Refusal {
+    fn from(reply: Reply) -> Self {
+        Self(Box::new(reply))
+    }
+}
+
+/// The answer to a request that the store could not serve.
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "a request failed");
+        match error {
+            StoreError::Full(_) => busy("no room to write").into(),
+            _ => internal().into(),
+        }
+    }
+}
+
+/// An answer of that content type.
+pub(crate) fn of(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Reply {
+    let mut reply = Response::new(body.into());
+    *reply.status_mut() = status;
+    with(reply, CONTENT_TYPE, content_type)
+}
+
+/// The answer with one more header.
+pub(crate) fn with(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        reply.headers_mut().insert(name, value);
+    }
+    reply
+}
+
+/// 200 with a JSON text.
+pub(crate) fn ok(json: impl Into<Body>) -> Reply {
+    of(StatusCode::OK, "application/json", json)
+}
+
+/// A JSON value under that status.
+pub(crate) fn value(status: StatusCode, value: &Value) -> Reply {
+    of(status, "application/json", value.to_string())
+}
+
+/// An error with one sentence.
+pub(crate) fn detail(status: StatusCode, detail: &str) -> Reply {
+    value(status, &json!({ "detail": detail }))
+}
+
+/// 404.
+pub(crate) fn not_found() -> Reply {
+    detail(StatusCode::NOT_FOUND, "Not Found")
+}
+
+/// 405, naming the one method that the path has.
+pub(crate) fn wrong_method(allowed: &str) -> Reply {
+    with(detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"), ALLOW, allowed)
+}
+
+/// 307 to the registered form of a path.
+pub(crate) fn redirect(location: &str) -> Reply {
+    let mut reply = Response::new(Body::empty());
+    *reply.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    with(reply, LOCATION, location)
+}
+
+/// 500 without saying why: the log says it.
+pub(crate) fn internal() -> Reply {
+    of(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "Internal Server Error")
+}
+
+/// 503: it may work later.
+pub(crate) fn busy(reason: &str) -> Reply {
+    with(detail(StatusCode::SERVICE_UNAVAILABLE, reason), RETRY_AFTER, "1")
+}

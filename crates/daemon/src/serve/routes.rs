@@ -1,0 +1,172 @@
+//! Who answers which path.
+//!
+//! A table of literal paths, decoded: the names of sinks come from the configuration, and none of them may become a
+//! pattern, catch another route or take a method that was not meant for it. That is why this is no general router.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
+use percent_encoding::percent_decode_str;
+
+use super::reply::{self, Refusal, Reply};
+use super::{App, Server};
+use crate::guard::Verdict;
+use crate::pull::PullSink;
+use crate::sse::SseSink;
+use crate::{api, metrics, pull, sse};
+
+/// The path of one event, without its id.
+const EVENT: &str = "/api/events/";
+
+/// The table.
+pub(crate) struct Routes(HashMap<String, Vec<(Method, Target)>>);
+
+/// Who answers.
+#[derive(Clone)]
+enum Target {
+    Alive,
+    Health,
+    Metrics,
+    Event(String),
+    Events,
+    RecentEvents,
+    PendingEvents,
+    Sources,
+    Sinks,
+    Extract(Arc<PullSink>),
+    Confirm(Arc<PullSink>),
+    Stream(Arc<SseSink>),
+}
+
+impl Routes {
+    /// Every path that is served.
+    pub(super) fn of(app: &App) -> Self {
+        let mut routes = Self(HashMap::new());
+        for (path, target) in [
+            ("/", Target::Alive),
+            ("/healthcheck", Target::Health),
+            ("/healthcheck/live", Target::Alive),
+            ("/metrics", Target::Metrics),
+            ("/api/events", Target::Events),
+            ("/api/events/recent", Target::RecentEvents),
+            ("/api/pending-events", Target::PendingEvents),
+            ("/api/sources", Target::Sources),
+            ("/api/sinks", Target::Sinks),
+        ] {
+            routes.add(path.to_owned(), Method::GET, target);
+        }
+        for sink in &app.pulls {
+            routes.add(sink.extract_path(), Method::GET, Target::Extract(sink.clone()));
+            routes.add(sink.confirm_path(), Method::POST, Target::Confirm(sink.clone()));
+        }
+        for sink in &app.streams {
+            routes.add(sink.path(), Method::GET, Target::Stream(sink.clone()));
+        }
+        routes
+    }
+
+    fn add(&mut self, path: String, method: Method, target: Target) {
+        self.0.entry(path).or_default().push((method, target));
+    }
+
+    fn find(&self, path: &str, method: &Method) -> Found {
+        let Some(targets) = self.0.get(path) else { return self.find_other(path, method) };
+        match targets.iter().find(|(found, _)| found == method) {
+            Some((_, target)) => Found::Target(target.clone()),
+            None => {
+                let allowed: Vec<&str> = targets.iter().map(|(method, _)| method.as_str()).collect();
+                Found::WrongMethod(allowed.join(", "))
+            }
+        }
+    }
+
+    fn find_other(&self, path: &str, method: &Method) -> Found {
+        if let Some(id) = path.strip_prefix(EVENT).filter(|id| !id.is_empty() && !id.contains('/')) {
+            if method == Method::GET {
+                return Found::Target(Target::Event(id.to_owned()));
+            }
+            return Found::WrongMethod(Method::GET.to_string());
+        }
+        if self.0.contains_key(&other_form(path)) { Found::OtherForm } else { Found::Nothing }
+    }
+}
+
+enum Found {
+    Target(Target),
+    WrongMethod(String),
+    /// The path exists with a slash more or less at its end.
+    OtherForm,
+    Nothing,
+}
+
+/// Answers a request, if its sender may ask.
+pub(super) async fn answer(server: &Arc<Server>, local: IpAddr, request: &Parts) -> Reply {
+    let origin = match server.guard.check(request, local) {
+        Verdict::Pass { origin } => origin,
+        Verdict::Answer(reply) => return reply,
+    };
+    let too_large = declared_length(request) > server.app.bounds.body_bytes;
+    let reply = if too_large {
+        reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large")
+    } else {
+        dispatch(server, request).await
+    };
+    server.guard.share(reply, origin)
+}
+
+async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
+    let Ok(path) = percent_decode_str(request.uri.path()).decode_utf8() else { return reply::not_found() };
+    let target = match server.routes.find(&path, &request.method) {
+        Found::Target(target) => target,
+        Found::WrongMethod(allowed) => return reply::wrong_method(&allowed),
+        Found::OtherForm => return redirect(request),
+        Found::Nothing => return reply::not_found(),
+    };
+    let app = &server.app;
+    let store = app.store.as_ref();
+    let answer = match target {
+        Target::Alive => Ok(reply::ok(r#"{"status":"ok"}"#)),
+        Target::Health => {
+            let (status, body) = app.vitals.health();
+            Ok(reply::value(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &body))
+        }
+        Target::Metrics => metrics::answer(server).await,
+        Target::Event(id) => api::event(store, &id).await,
+        Target::Events => api::events(store, &request.uri).await,
+        Target::RecentEvents => api::recent(store, &request.uri).await,
+        Target::PendingEvents => api::pending(&request.uri),
+        Target::Sources => api::owners(store, inboxclaw_contract::OwnerKind::Source).await,
+        Target::Sinks => api::owners(store, inboxclaw_contract::OwnerKind::Sink).await,
+        Target::Extract(sink) => pull::extract(&sink, server, &request.uri).await,
+        Target::Confirm(sink) => pull::confirm(&sink, app, &request.uri).await,
+        Target::Stream(sink) => sse::stream(&sink, server, request).await,
+    };
+    answer.unwrap_or_else(Refusal::into_reply)
+}
+
+/// The path with a slash more or less at its end.
+fn other_form(path: &str) -> String {
+    match path.strip_suffix('/') {
+        Some(shorter) => shorter.to_owned(),
+        None => format!("{path}/"),
+    }
+}
+
+/// Points at the registered form of the path, spelled as the client spelled it.
+fn redirect(request: &Parts) -> Reply {
+    let header = |name| request.headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+    let host = header(header::HOST).unwrap_or_default();
+    // A proxy that ends TLS says so; a client without one can only redirect itself.
+    let proto = header(header::HeaderName::from_static("x-forwarded-proto"));
+    let scheme = if proto == Some("https") { "https" } else { "http" };
+    let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    reply::redirect(&format!("{scheme}://{host}{}{query}", other_form(request.uri.path())))
+}
+
+fn declared_length(request: &Parts) -> u64 {
+    let length = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,185 @@
+//! One stream: what it sends, and when.
+//!
+//! A feed reads the log only when it is asked for more, and it is asked only when the client has taken what came
+//! before. So a slow client holds one page of events and delays nobody; how long it may be slow is the connection's
+//! business.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use inboxclaw_contract::store::{Page, ReadLimit};
+use inboxclaw_contract::{Clock, Selection, Seq, Store, StoreError};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::frames;
+
+/// How much is read at once.
+const PAGE: ReadLimit = ReadLimit { events: 100, bytes: 1 << 20, count: false };
+/// The time between two comments.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
+
+/// What one stream sends.
+pub struct Feed {
+    store: Arc<dyn Store>,
+    /// `after` is the position: everything wanted up to it was sent.
+    selection: Selection,
+    /// The last removed event that the client was told of.
+    told: Seq,
+    greeted: bool,
+    /// Whether there may be events that were not read yet.
+    behind: bool,
+    pulse: Pulse,
+    shutdown: CancellationToken,
+}
+
+/// When a stream that has no events to send sends something all the same.
+pub struct Pulse {
+    clock: Arc<dyn Clock>,
+    heartbeat: Duration,
+    heartbeat_at: Instant,
+    comment_at: Instant,
+}
+
+impl Feed {
+    /// A stream of what `selection` wants, which ends at `shutdown`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        selection: Selection,
+        pulse: Pulse,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { store, selection, told: Seq(0), greeted: false, behind: true, pulse, shutdown }
+    }
+
+    /// The next piece: one or more whole messages. `None` at the end: shutdown, or a store that cannot be read;
+    /// then the client connects again and misses nothing. Must not be dropped before it is ready.
+    pub async fn next(&mut self) -> Option<String> {
+        if !self.greeted {
+            self.greeted = true;
+            return Some(frames::GREETING.to_owned());
+        }
+        while !self.shutdown.is_cancelled() {
+            if let Some(comment) = self.pulse.comment() {
+                return Some(comment);
+            }
+            if self.behind
+                && let Some(text) = self.logged(self.read().await)?
+            {
+                return Some(text);
+            }
+            if let Some(heartbeat) = self.pulse.heartbeat() {
+                return Some(heartbeat);
+            }
+            self.wait().await?;
+        }
+        None
+    }
+
+    /// What of the log is to be sent now.
+    async fn read(&self) -> Result<Page, StoreError> {
+        self.store.read(&self.selection, PAGE).await
+    }
+
+    /// Moves on behind the page, and writes its messages if there are any. `None` when it could not be read.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one ends the stream, the inner one has nothing to say"
+    )]
+    fn logged(&mut self, page: Result<Page, StoreError>) -> Option<Option<String>> {
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%error, "a stream ends: the log cannot be read");
+                return None;
+            }
+        };
+        let mut text = self.truncation(&page);
+        for event in &page.events {
+            frames::write_event(event, &mut text);
+        }
+        if let Some(last) = page.events.last() {
+            self.selection.after = last.seq;
+        }
+        if page.complete {
+            self.selection.after = page.head;
+            self.behind = false;
+        }
+        if text.is_empty() {
+            return Some(None);
+        }
+        self.pulse.sent();
+        Some(Some(text))
+    }
+
+    /// The message about events that the client should have got and that are gone; empty when there are none. A
+    /// position beyond the end of the log comes from another log, of which the client has missed the rest.
+    fn truncation(&mut self, page: &Page) -> String {
+        let after = self.selection.after;
+        let behind = page.pruned > after && page.pruned > self.told;
+        if !behind && after <= page.head {
+            return String::new();
+        }
+        self.told = page.pruned;
+        let oldest = if behind { page.pruned.0 + 1 } else { page.head.0 + 1 };
+        frames::truncated(Seq(oldest))
+    }
+
+    /// Waits for news, for the time of the next sign of life, or for the end. `None` when the store is gone.
+    async fn wait(&mut self) -> Option<()> {
+        tokio::select! {
+            () = self.shutdown.cancelled() => Some(()),
+            () = sleep_until(self.pulse.next_at()) => Some(()),
+            grown = self.store.grown(self.selection.after) => match grown {
+                Ok(_) => {
+                    self.behind = true;
+                    Some(())
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a stream ends: the log cannot be watched");
+                    None
+                }
+            },
+        }
+    }
+}
+
+impl Pulse {
+    /// A comment every 15 s, and a heartbeat `heartbeat` after the last message.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, heartbeat: Duration) -> Self {
+        let now = Instant::now();
+        Self { clock, heartbeat, heartbeat_at: now + heartbeat, comment_at: now + COMMENT_EVERY }
+    }
+
+    /// A comment, if it is time. One that comes late does not bring others with it.
+    fn comment(&mut self) -> Option<String> {
+        let now = Instant::now();
+        if now < self.comment_at {
+            return None;
+        }
+        while self.comment_at <= now {
+            self.comment_at += COMMENT_EVERY;
+        }
+        Some(frames::comment(self.clock.now()))
+    }
+
+    /// A heartbeat, if it is time.
+    fn heartbeat(&mut self) -> Option<String> {
+        if Instant::now() < self.heartbeat_at {
+            return None;
+        }
+        self.sent();
+        Some(frames::HEARTBEAT.to_owned())
+    }
+
+    /// A message was sent, so the next heartbeat comes later. Comments are no messages.
+    fn sent(&mut self) {
+        self.heartbeat_at = Instant::now() + self.heartbeat;
+    }
+
+    fn next_at(&self) -> Instant {
+        self.heartbeat_at.min(self.comment_at)
+    }
+}

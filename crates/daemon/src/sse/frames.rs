@@ -1,0 +1,61 @@
+//! What messages of a stream look like: lines end in CRLF, a message ends with an empty line.
+
+use inboxclaw_contract::envelope::{Style, write_envelope};
+use inboxclaw_contract::{Event, Seq};
+use jiff::Timestamp;
+
+/// The first message.
+pub(super) const GREETING: &str = "event: info\r\ndata: connected\r\n\r\n";
+/// The message of a stream that has nothing to say.
+pub(super) const HEARTBEAT: &str = "event: heartbeat\r\ndata: ping\r\n\r\n";
+
+/// A comment, which keeps proxies from closing the connection.
+pub(super) fn comment(now: Timestamp) -> String {
+    now.strftime(": ping - %Y-%m-%d %H:%M:%S%.6f+00:00\r\n\r\n").to_string()
+}
+
+/// Says that events before `oldest` are gone and that some of them would have been sent.
+pub(super) fn truncated(oldest: Seq) -> String {
+    format!("event: truncated\r\ndata: {{\"oldest\": {}}}\r\n\r\n", oldest.0)
+}
+
+/// An event, with its envelope on one line.
+pub(super) fn write_event(event: &Event, text: &mut String) {
+    text.push_str(&format!("id: {}\r\nevent: message\r\ndata: ", event.seq.0));
+    write_envelope(event, Style::SpacedAscii, text);
+    text.push_str("\r\n\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use inboxclaw_contract::{Json, OwnerId};
+
+    use super::*;
+
+    #[test]
+    fn messages_look_as_they_always_did() {
+        let at: Timestamp = "2026-11-22T06:47:51.779146Z".parse().unwrap();
+        assert_eq!(comment(at), ": ping - 2026-11-22 06:47:51.779146+00:00\r\n\r\n");
+        let whole: Timestamp = "2026-11-22T06:47:51Z".parse().unwrap();
+        assert_eq!(comment(whole), ": ping - 2026-11-22 06:47:51.000000+00:00\r\n\r\n");
+        assert_eq!(truncated(Seq(5)), "event: truncated\r\ndata: {\"oldest\": 5}\r\n\r\n");
+        let event = Event {
+            seq: Seq(3),
+            source: OwnerId(1),
+            source_name: "mail".to_owned(),
+            event_id: "e1".to_owned(),
+            event_type: "mail.new".to_owned(),
+            entity_id: None,
+            created_at: at,
+            occurred_at: Some(at),
+            data: Json::new("{\n  \"text\": \"é\\n\"\n}").unwrap(),
+            meta: Json::empty_object(),
+        };
+        let mut text = String::new();
+        write_event(&event, &mut text);
+        let wanted = "id: 3\r\nevent: message\r\ndata: {\"id\": 3, \"event_id\": \"e1\", \"event_type\": \"mail.new\", \
+            \"entity_id\": null, \"created_at\": \"2026-11-22T06:47:51.779146\", \"data\": {\"text\": \"\\u00e9\\n\"}, \
+            \"source\": {\"id\": 1, \"name\": \"mail\"}, \"meta\": {}}\r\n\r\n";
+        assert_eq!(text, wanted);
+    }
+}

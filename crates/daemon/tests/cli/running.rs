@@ -1,0 +1,141 @@
+//! The program while it runs, and the commands that ask it.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Place, beside};
+
+const CONFIG: &str = "server: {port: 0}\nsources: {mock: {interval: 0.05}}\n\
+    sink: {inbox: {type: http_pull, path: {extract: take}}, sse: {}}\n";
+
+#[test]
+fn events_go_through_every_command() {
+    let place = Place::with(CONFIG);
+    let running = place.listen(&[]);
+    place.await_health();
+
+    let batch: Value = serde_json::from_str(&place.await_output(&["pull", "--batch-size", "1"])).unwrap();
+    assert_eq!(batch["events"][0]["event_type"], "mock.random_number");
+    let again: Value = serde_json::from_str(&place.run(&["pull", "--batch-size", "1"]).out).unwrap();
+    assert_eq!(again["events"][0]["id"], batch["events"][0]["id"], "not confirmed, so it comes again");
+    let id = batch["batch_id"].to_string();
+    let marked = place.run(&["pull-mark-processed", "--batch-id", &id]);
+    assert_eq!((marked.code, marked.out), (0, format!("Successfully marked batch {id} as processed.\n")));
+    let repeated = place.run(&["pull-mark-processed", "--batch-id", &id, "--json"]);
+    assert_eq!(repeated.out, "{\"status\":\"success\",\"marked_count\":0}\n");
+    let unknown = place.run(&["pull-mark-processed", "--batch-id", "1"]);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.err.contains("answered 404"), "{}", unknown.err);
+    assert_eq!(place.run(&["pull", "--event-type", "other.*"]).out, "", "nothing to say, nothing said");
+
+    let listed: Value = serde_json::from_str(&place.run(&["events", "-j", "-n", "1"]).out).unwrap();
+    let keys: Vec<&String> = listed[0].as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        ["id", "event_id", "source", "event_type", "entity_id", "created_at", "occurred_at", "data", "meta"]
+    );
+    let text =
+        place.run(&["events", "-n", "1", "--source", "mock", "--event-type", "mock.random_number"]).out;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "=== Latest 1 Published Events ===");
+    assert!(lines[1].ends_with(" | mock | mock.random_number | mock-mock"), "{text}");
+    assert_eq!(place.run(&["events", "--source", "other"]).out, "No published events found.\n");
+
+    let status = place.run(&["status"]).out;
+    assert!(status.contains("/healthcheck: healthy\n"), "{status}");
+    assert!(status.contains("Sources: 1 configured, 1 in database\n"), "{status}");
+    assert!(status.contains("Sinks: 2 configured, 2 in database\n"), "{status}");
+    assert!(status.contains(" [Active] mock (mock): cursor="), "{status}");
+    let health = place.run(&["healthcheck"]).out;
+    assert_eq!(health, "=== Inboxclaw Source Health ===\n OK mock (mock)\nOverall: healthy\n");
+    drop(running);
+}
+
+#[test]
+fn a_subscriber_gets_events_as_lines() {
+    let place = Place::with(CONFIG);
+    let _running = place.listen(&[]);
+    let mut child =
+        place.command(&["subscribe"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    for _ in 0..2 {
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event["source"]["name"], "mock");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn both_signals_end_it_in_good_order() {
+    for signal in ["-INT", "-TERM"] {
+        let place = Place::with(CONFIG);
+        let running = place.listen(&[]);
+        place.await_output(&["pull"]);
+        let data = place.path("data");
+        for name in beside(&data, "data2.db") {
+            let mode = std::fs::metadata(data.join(&name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{name} can be read by others");
+        }
+        assert!(place.has("data/data2.db.run"));
+        let (code, log) = running.stop(signal);
+        assert_eq!(code, 0, "{log}");
+        assert!(log.contains("stopping") && log.trim_end().ends_with("stopped"), "{log}");
+        assert!(!place.has("data/data2.db.run"));
+        assert!(
+            place.run(&["events", "-n", "1"]).out.starts_with("=== Latest"),
+            "readable when nothing runs"
+        );
+    }
+}
+
+#[test]
+fn a_token_is_asked_for_and_the_commands_have_it() {
+    let place =
+        Place::with(&format!("{}\n", CONFIG.replace("{port: 0}", "{port: 0, token: \"$INBOX_TOKEN\"}")));
+    place.write(".env", "INBOX_TOKEN=abc\n");
+    let running = place.listen(&[]);
+    place.await_health();
+    place.await_output(&["pull"]);
+    // Another configuration with another token and the same address is nobody's.
+    let port = running.address.rsplit(':').next().unwrap();
+    let config =
+        CONFIG.replace("{port: 0}", &format!("{{port: {port}, token: wrong}}\ndatabase: {{db_path: x.db}}"));
+    place.write("other.yaml", &config);
+    let ran = place.run(&["pull", "--config", "other.yaml"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("answered 401"), "{}", ran.err);
+}
+
+#[test]
+fn watching_a_folder_needs_no_configuration() {
+    let place = Place::new();
+    let running = place.listen(&["--watch", "notes", "--port", "0"]);
+    assert!(place.has("notes"), "made when missing");
+    place.await_health();
+    place.write("notes/a.txt", "hello");
+    let batch: Value = serde_json::from_str(&place.await_output(&["pull"])).unwrap();
+    assert_eq!(batch["events"][0]["event_type"], "fs.file_created");
+    assert_eq!(batch["events"][0]["entity_id"], "a.txt");
+    assert_eq!(running.stop("-TERM").0, 0);
+    assert_eq!(place.names(), ["data", "notes"]);
+}
+
+#[test]
+fn watching_the_folder_of_the_database_does_not_report_the_database() {
+    let place = Place::new();
+    let _running = place.listen(&["--watch", ".", "--port", "0"]);
+    place.await_health();
+    place.write("a.txt", "hello");
+    place.await_output(&["pull"]);
+    let all: Value =
+        serde_json::from_str(&place.run(&["events", "-j", "-n", "-1", "--source", "files"]).out).unwrap();
+    let entities: Vec<&Value> = all.as_array().unwrap().iter().map(|event| &event["entity_id"]).collect();
+    // A file may be seen before and after its text arrives: two events, and both are right.
+    assert!(!entities.is_empty() && entities.iter().all(|entity| *entity == "a.txt"), "{all}");
+}

@@ -1,0 +1,21 @@
+//! The HTTP server on a real port over a real store, asked as strangers would ask it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+#[path = "server/guard.rs"]
+mod guard;
+#[path = "server/leases.rs"]
+mod leases;
+#[path = "server/meddler.rs"]
+mod meddler;
+#[path = "server/model.rs"]
+mod model;
+#[path = "server/pull.rs"]
+mod pull;
+#[path = "server/races.rs"]
+mod races;
+#[path = "server/routes.rs"]
+mod routes;
+#[path = "server/sse.rs"]
+mod sse;
+#[path = "server/support.rs"]
+mod support;
