@@ -1,0 +1,216 @@
+//! `log`: durable turns of events, alone and 64 at a time, and extracts that must not grow with history.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use inboxclaw_contract::store::ReadLimit;
+use inboxclaw_contract::{Json, Log, Patterns, Selection, Seq};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use crate::measure::{Hand, in_turn};
+use crate::ours::Ours;
+use crate::plain::{Plain, PlainTurn};
+use crate::report::Row;
+
+pub(crate) const EVENT_TYPE: &str = "mail.message_received";
+const OWNERS: usize = 64;
+
+/// A payload as sources write it: a few fields, some 250 bytes.
+#[allow(clippy::missing_panics_doc, clippy::expect_used, reason = "the text is right by construction")]
+pub(crate) fn event_data(id: u64) -> Json {
+    let text = format!(
+        r#"{{"message_id":"{id:016x}","subject":"Re: the plan for next week","from":"someone@example.org","to":["me@example.org"],"labels":["INBOX","UNREAD"],"snippet":"Thank you, that works for me. I will bring the documents that you asked for.","size_bytes":{id}}}"#
+    );
+    Json::new(text).expect("a JSON object")
+}
+
+pub(crate) fn run(
+    runtime: &Runtime,
+    folder: &Path,
+    rounds: usize,
+    history: &[u64],
+) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (events, turns) in [(1, 200), (10, 200), (100, 50), (1000, 10)] {
+        rows.push(single(runtime, &subfolder(folder, &format!("turn{events}"))?, rounds, events, turns)?);
+    }
+    for events in [1, 10, 100] {
+        rows.push(concurrent(runtime, &subfolder(folder, &format!("owners{events}"))?, rounds, events)?);
+    }
+    let extracts = subfolder(folder, "extracts")?;
+    rows.extend(runtime.block_on(extracts_behind(&extracts, rounds, history))?);
+    Ok(rows)
+}
+
+/// One owner, one turn after the other.
+fn single(runtime: &Runtime, folder: &Path, rounds: usize, events: usize, turns: u64) -> anyhow::Result<Row> {
+    let (ours, mut plain) = pair(runtime, folder)?;
+    let owner = ours.owners[0];
+    let mut hands: [Hand<'_>; 2] = [
+        (
+            "ours",
+            Box::new(|| {
+                // On a worker of the runtime, where a source's loop runs.
+                runtime.block_on(async {
+                    for _ in 0..turns {
+                        ours.turn(0, events).await?;
+                    }
+                    Ok(turns)
+                })
+            }),
+        ),
+        (
+            "rusqlite",
+            Box::new(|| {
+                for _ in 0..turns {
+                    plain.commit(&[PlainTurn { owner, events }])?;
+                }
+                Ok(turns)
+            }),
+        ),
+    ];
+    row(format!("turn{events}"), "turns/s", rounds, &mut hands)
+}
+
+/// 64 owners that commit at the same time, each its own turns; the peers do the same turns one by one, and 64 to a
+/// transaction.
+fn concurrent(runtime: &Runtime, folder: &Path, rounds: usize, events: usize) -> anyhow::Result<Row> {
+    let (ours, mut one_by_one) = pair(runtime, &subfolder(folder, "single")?)?;
+    let (other, mut batched) = pair(runtime, &subfolder(folder, "batched")?)?;
+    drop(other);
+    let (ours, ids) = (Arc::new(ours), 0..OWNERS);
+    let turns_each: u64 = if events == 100 { 4 } else { 32 };
+    let total = turns_each * OWNERS as u64;
+    let batch: Vec<PlainTurn> = ids.map(|n| PlainTurn { owner: ours.owners[n], events }).collect();
+    let mut hands: [Hand<'_>; 3] = [
+        ("ours", Box::new(|| runtime.block_on(all_owners(&ours, turns_each, events)).map(|()| total))),
+        (
+            "rusqlite",
+            Box::new(|| {
+                // Each is a sync of its own; fewer of them give the same rate.
+                let few = batch.chunks(1).take(OWNERS);
+                for turn in few {
+                    one_by_one.commit(turn)?;
+                }
+                Ok(OWNERS as u64)
+            }),
+        ),
+        (
+            "rusqlite_batch64",
+            Box::new(|| {
+                for _ in 0..turns_each {
+                    batched.commit(&batch)?;
+                }
+                Ok(total)
+            }),
+        ),
+    ];
+    row(format!("owners64_turn{events}"), "turns/s", rounds, &mut hands)
+}
+
+async fn all_owners(ours: &Arc<Ours>, turns_each: u64, events: usize) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    for owner in 0..OWNERS {
+        let ours = ours.clone();
+        tasks.spawn(async move {
+            for _ in 0..turns_each {
+                ours.turn(owner, events).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// Extracts of 100 fresh events with more and more confirmed ones behind them, and one old event of another type
+/// that nobody ever confirms. The peer is the least that any extract must do: one range read of the same rows.
+async fn extracts_behind(folder: &Path, rounds: usize, history: &[u64]) -> anyhow::Result<Vec<Row>> {
+    let ours = Ours::new(folder, 1).await?;
+    ours.turn_of(0, "other.never_confirmed", 1).await?;
+    let mut rows = Vec::new();
+    for &behind in history {
+        while u64::try_from(ours.store.head().await?.0)? < behind {
+            ours.turn(0, 10_000).await?;
+        }
+        let confirmed = ours.store.head().await?;
+        ours.turn(0, 100).await?;
+        let selection = Selection {
+            patterns: Patterns::default(),
+            positions: BTreeMap::from([(EVENT_TYPE.to_owned(), confirmed)]),
+            ..Selection::all(Seq(0))
+        };
+        let plain = rusqlite::Connection::open(folder.join("ours.db"))?;
+        let mut rates = Vec::new();
+        for _ in 0..=rounds {
+            rates.push((extract(&ours, &selection).await?, range_read(&plain, confirmed)?));
+        }
+        let (mut our_rates, mut peer_rates): (Vec<f64>, Vec<f64>) = rates.into_iter().skip(1).unzip();
+        our_rates.sort_by(f64::total_cmp);
+        peer_rates.sort_by(f64::total_cmp);
+        let middle = our_rates.len() / 2;
+        rows.push(Row {
+            bench: "log",
+            case: format!("extract100_of_{behind}"),
+            unit: "extracts/s",
+            ours: our_rates[middle],
+            peers: BTreeMap::from([("rusqlite", peer_rates[middle])]),
+        });
+    }
+    Ok(rows)
+}
+
+/// Extracts a second, over 50 extracts.
+async fn extract(ours: &Ours, selection: &Selection) -> anyhow::Result<f64> {
+    let started = std::time::Instant::now();
+    for _ in 0..50 {
+        let limit = ReadLimit { events: 100, bytes: 64 << 20, count: true };
+        let page = ours.store.read(selection, limit).await?;
+        ensure!(page.events.len() == 100 && page.remaining == 1, "an extract of 100, with one event left");
+    }
+    Ok(50.0 / started.elapsed().as_secs_f64())
+}
+
+fn range_read(plain: &rusqlite::Connection, after: Seq) -> anyhow::Result<f64> {
+    let started = std::time::Instant::now();
+    for _ in 0..50 {
+        let mut read = plain.prepare_cached(
+            "SELECT e.seq, e.created_at, e.event_id, e.entity, e.meta, e.data, o.name
+             FROM events e JOIN owners o ON o.id = e.source
+             WHERE e.type = (SELECT id FROM event_types WHERE name = ?1) AND e.seq > ?2 ORDER BY e.seq LIMIT 100",
+        )?;
+        let rows = read.query_map((EVENT_TYPE, after.0), |row| {
+            let times: (i64, i64) = (row.get(0)?, row.get(1)?);
+            let texts: (String, Option<String>, String) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok((times, texts, row.get::<_, String>(5)?, row.get::<_, String>(6)?))
+        })?;
+        ensure!(rows.collect::<Result<Vec<_>, _>>()?.len() == 100, "a read of 100");
+    }
+    Ok(50.0 / started.elapsed().as_secs_f64())
+}
+
+/// Our store, and a plain connection to a database of the same make.
+fn pair(runtime: &Runtime, folder: &Path) -> anyhow::Result<(Ours, Plain)> {
+    let theirs = subfolder(folder, "plain")?;
+    drop(runtime.block_on(Ours::new(&theirs, OWNERS))?);
+    let plain = Plain::open(&theirs.join("ours.db"))?;
+    Ok((runtime.block_on(Ours::new(folder, OWNERS))?, plain))
+}
+
+fn subfolder(folder: &Path, name: &str) -> anyhow::Result<std::path::PathBuf> {
+    let path = folder.join(name);
+    std::fs::create_dir_all(&path)?;
+    Ok(path)
+}
+
+fn row(case: String, unit: &'static str, rounds: usize, hands: &mut [Hand<'_>]) -> anyhow::Result<Row> {
+    let rates = in_turn(rounds, hands)?;
+    let mut named = hands.iter().map(|(name, _)| *name).zip(rates);
+    let (_, ours) = named.next().context("ours comes first")?;
+    Ok(Row { bench: "log", case, unit, ours, peers: named.collect() })
+}

@@ -1,0 +1,58 @@
+//! Benchmarks: our store beside a peer that does the same work with the same durability, in one run.
+//!
+//! The machines that this runs on are noisy, so ours and the peer take turns in short rounds and the median of the
+//! rounds counts. No test asserts a time; people read the ratio.
+#![allow(clippy::print_stdout, reason = "the table is what this program is for")]
+
+mod log;
+mod measure;
+mod ours;
+mod plain;
+mod report;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Benchmarks of the store, each beside its peers.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Also write the figures to this file, as a JSON array.
+    #[arg(long, global = true, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Where to make the databases: on the disk that counts. The system's folder for temporary files otherwise.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// Rounds per case; the median counts.
+    #[arg(long, global = true, default_value_t = 7)]
+    rounds: usize,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Durable turns of events, and extracts with a long history behind them.
+    Log {
+        /// Confirmed events behind the extracts.
+        #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
+        history: Vec<u64>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let folder = match &arguments.folder {
+        Some(folder) => tempfile::tempdir_in(folder)?,
+        None => tempfile::tempdir()?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let rows = match &arguments.bench {
+        Bench::Log { history } => log::run(&runtime, folder.path(), arguments.rounds, history)?,
+    };
+    print!("{}", report::table(&rows));
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, report::json(&rows)?)?;
+    }
+    Ok(())
+}
