@@ -14,6 +14,10 @@ pub struct Outside {
     pub name: String,
     /// The folder of the configuration file; relative paths start here.
     pub base_dir: PathBuf,
+    /// Files that the program itself writes, as absolute paths: the database. A file in the same folder whose name is
+    /// one of these names, continued with `-` or `.`, belongs to it: `data2.db-wal`, `data2.db.lock`. A source that
+    /// reported them would cause the next change of them by each report.
+    pub own_files: Vec<PathBuf>,
     /// Time. In a turn, `draft.now()` is the time to use.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

@@ -21,6 +21,12 @@ pub trait SourceSettings: DeserializeOwned + JsonSchema + 'static {
         None
     }
 
+    /// After [`Source::ready`] returned, the runtime waits this long before it polls, so that a burst of news
+    /// becomes one turn. Under a stream of news it is also the least time between two polls. Zero by default.
+    fn settle(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Checks the values and makes the source. No I/O: the file may be only checked.
     ///
     /// # Errors
@@ -46,6 +52,8 @@ pub struct BuiltSource {
     pub source: Box<dyn Source>,
     /// See [`SourceSettings::interval`].
     pub interval: Option<Duration>,
+    /// See [`SourceSettings::settle`].
+    pub settle: Duration,
 }
 
 /// Parses the settings of a kind and builds what they describe.
@@ -69,9 +77,9 @@ impl SourceKind {
             schema: S::json_schema,
             build: |value, outside| {
                 let settings: S = parse(value)?;
-                let interval = settings.interval();
+                let (interval, settle) = (settings.interval(), settings.settle());
                 let source = settings.build(outside).map_err(SettingsError::whole)?;
-                Ok(BuiltSource { source, interval })
+                Ok(BuiltSource { source, interval, settle })
             },
         }
     }

@@ -149,8 +149,8 @@ pub struct Owed {
     pub error: Option<String>,
 }
 
-/// What people look for in the log.
-#[derive(Debug, Clone, Default)]
+/// What people look for in the log. By default no events at all, of any size.
+#[derive(Debug, Clone)]
 pub struct Find {
     /// Only these.
     pub seqs: Option<Vec<Seq>>,
@@ -162,6 +162,14 @@ pub struct Find {
     pub limit: usize,
     /// Skip so many.
     pub offset: usize,
+    /// Most bytes of data and meta; one event is given even when it is larger.
+    pub bytes: usize,
+}
+
+impl Default for Find {
+    fn default() -> Self {
+        Self { seqs: None, event_type: None, source: None, limit: 0, offset: 0, bytes: usize::MAX }
+    }
 }
 
 /// What was found.

@@ -210,7 +210,7 @@ pub enum Conflict {
 pub struct RunFacts {
     /// Failures in a row.
     pub failures: u32,
-    /// Not before this time, after a failure.
+    /// Not before this time, as the other side asked in a failure.
     pub next_at: Option<Timestamp>,
     /// A person stopped it.
     pub paused: bool,

@@ -27,24 +27,26 @@ pub(crate) async fn event(store: &dyn Store, id: &str) -> Result<Reply, Refusal>
     }
 }
 
-/// `GET /api/events`.
-pub(crate) async fn events(store: &dyn Store, uri: &Uri) -> Result<Reply, Refusal> {
+/// `GET /api/events`: a page that ends after so many bytes.
+pub(crate) async fn events(store: &dyn Store, uri: &Uri, bytes: usize) -> Result<Reply, Refusal> {
     let mut params = Params::of(uri);
     let (limit, offset) = page(&mut params);
     let text = |name| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let ids = text("ids")
         .map(|ids| ids.split(',').filter_map(|id| id.trim().parse().ok().map(Seq)).take(IDS).collect());
-    let find = Find { seqs: ids, event_type: text("event_type"), source: text("source_name"), limit, offset };
+    let (event_type, source) = (text("event_type"), text("source_name"));
+    let find = Find { seqs: ids, event_type, source, limit, offset, bytes };
     params.done()?;
     found(store, &find).await
 }
 
-/// `GET /api/events/recent`.
-pub(crate) async fn recent(store: &dyn Store, uri: &Uri) -> Result<Reply, Refusal> {
+/// `GET /api/events/recent`, as far as so many bytes.
+pub(crate) async fn recent(store: &dyn Store, uri: &Uri, bytes: usize) -> Result<Reply, Refusal> {
     let mut params = Params::of(uri);
     let limit = params.integer("limit", 1..=200).unwrap_or(20);
     params.done()?;
-    found(store, &Find { limit: usize::try_from(limit).unwrap_or(0), ..Find::default() }).await
+    let limit = usize::try_from(limit).unwrap_or(0);
+    found(store, &Find { limit, bytes, ..Find::default() }).await
 }
 
 /// `GET /api/pending-events`. Nothing is ever pending while events are not coalesced.

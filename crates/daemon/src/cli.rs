@@ -33,7 +33,7 @@ With a configuration:
   inboxclaw listen                       run it
 
 Exit codes:
-  0  it worked; listen was asked to stop (SIGINT, SIGTERM)
+  0  it worked; listen was asked to stop (SIGINT, SIGTERM, SIGHUP)
   1  the configuration, the database or the server's answer is not what is needed
   2  the command line is wrong; healthcheck: nobody answers, or it is still starting
   3  listen: the port is taken
@@ -44,7 +44,8 @@ Exit codes:
 #[command(name = "inboxclaw", version, about = ABOUT, after_help = AFTER, subcommand_required = true)]
 #[command(arg_required_else_help = true)]
 pub struct Cli {
-    /// What to log, to standard error: error, warn, info, debug, trace, or a filter such as `inboxclaw_store=debug`.
+    /// What to log, to standard error: off, error, warn, info, debug, trace, or a filter such as
+    /// `inboxclaw_store=debug`.
     /// Else INBOXCLAW_LOG or RUST_LOG says it.
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -73,11 +74,13 @@ pub enum Command {
     Status(ConfigFile),
     /// Ask the running program whether every source is well. Exit 0 if so, 1 if not, 2 if nobody can say.
     Healthcheck(Healthcheck),
-    /// Take the next batch of events from an http_pull sink of the running program. Prints nothing when there is none.
+    /// Take the next batch of events from an http_pull sink of the running program. Prints nothing when there is none,
+    /// the empty batch with --json.
     Pull(Pull),
     /// Confirm a batch, so that its events are not given out again.
     PullMarkProcessed(PullMarkProcessed),
-    /// Print events as they come, one line of JSON each, from an sse sink of the running program.
+    /// Print events as they come, one line of JSON each, from an sse sink of the running program. Exit 1 when the
+    /// stream never began.
     Subscribe(Subscribe),
 }
 
@@ -96,7 +99,7 @@ pub struct Listen {
     #[command(flatten)]
     pub config: ConfigFile,
     /// Watch this folder, without any configuration file: events go to the http_pull sink `inbox` and the sse sink
-    /// `sse`, the database is ./data/data2.db. The folder is made if it is missing.
+    /// `sse`, the database is ./data/data2.db. The folder is made if it is missing. Refused where a config.yaml is.
     #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
     pub watch: Option<PathBuf>,
     /// Listen on this port instead of the configured one; 0 takes any free one.

@@ -44,7 +44,7 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
         Command::Events(args) => events::run(&args, json),
         Command::Status(args) => status::run(&args, json),
         Command::Healthcheck(args) => healthcheck::run(&args, json),
-        Command::Pull(args) => pull::pull(&args),
+        Command::Pull(args) => pull::pull(&args, json),
         Command::PullMarkProcessed(args) => pull::mark_processed(&args, json),
         Command::Subscribe(args) => subscribe::run(&args),
     }

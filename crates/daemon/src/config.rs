@@ -16,13 +16,14 @@ mod yaml;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use inboxclaw_contract::Outside;
 use inboxclaw_contract::settings::parse;
 
 use self::report::{Place, Report, join};
+use self::secrets::Secrets;
 use self::sections::{DatabaseSettings, Durability};
 use self::yaml::{Node, Value};
 use crate::serve::ServerSettings;
@@ -106,7 +107,7 @@ impl Origin {
 }
 
 /// Checks a configuration and builds what it names, without any I/O but reading `.env`. `outside` is what the
-/// connectors are built with; its name and folder are replaced.
+/// connectors are built with; its name, folder and own files are replaced.
 ///
 /// # Errors
 /// [`ConfigError`] with everything that is wrong.
@@ -129,7 +130,11 @@ pub fn load(origin: &Origin, mut env: Environment, outside: &Outside) -> Result<
     let report = report.sorted();
     match config {
         Some(config) if report.problems.is_empty() => Ok(Config { warnings: report.warnings, ..config }),
-        _ => Err(ConfigError { file: origin.file.clone(), problems: report.problems }),
+        _ => Err(ConfigError {
+            file: origin.file.clone(),
+            problems: report.problems,
+            warnings: report.warnings,
+        }),
     }
 }
 
@@ -148,21 +153,21 @@ fn read_dotenv(folder: &Path, env: &mut Environment, report: &mut Report) {
 /// Expands references in every text. A reference that names no variable stays, because it may belong to a template.
 fn expand(root: &mut Node, env: &Environment, report: &mut Report) {
     let mut told = BTreeSet::new();
-    expand_in(root, env, report, "", &mut told);
+    expand_in(root, env, report, ("", false), &mut told);
 }
 
 fn expand_in(
     node: &mut Node,
     env: &Environment,
     report: &mut Report,
-    path: &str,
+    (path, secret): (&str, bool),
     told: &mut BTreeSet<String>,
 ) {
     match &mut node.value {
         Value::Text(text) => {
             let expanded = env.expand(text);
             for name in expanded.missing {
-                if path.rsplit('.').next().is_some_and(secrets::is_secret) {
+                if secret {
                     report.problem(node.place, path, format!("the environment variable {name} is not set"));
                 } else if told.insert(name.clone()) {
                     let message =
@@ -170,17 +175,26 @@ fn expand_in(
                     report.warn(node.place, path, message);
                 }
             }
+            for name in expanded.odd.iter().filter(|_| secret) {
+                let message = format!(
+                    "the reference to `{name}` is no text for a secret: only $NAME and ${{NAME}} of a variable that \
+                     is set are replaced"
+                );
+                report.problem(node.place, path, message);
+            }
             node.hidden = expanded.changed;
             *text = expanded.text;
         }
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                expand_in(item, env, report, &join(path, &index.to_string()), told);
+                expand_in(item, env, report, (&join(path, &index.to_string()), secret), told);
             }
         }
         Value::Map(entries) => {
             for entry in entries {
-                expand_in(&mut entry.value, env, report, &join(path, &entry.key), told);
+                // The names of sources and sinks are anybody's words.
+                let secret = secret || !matches!(path, "sources" | "sink") && secrets::is_secret(&entry.key);
+                expand_in(&mut entry.value, env, report, (&join(path, &entry.key), secret), told);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -211,11 +225,10 @@ fn sections(root: &Node, origin: &Origin, outside: &Outside, report: &mut Report
     let [server, database, sources, sink] = TOP.map(|key| section(root, key, &empty, report));
     let server = server.and_then(|node| read_server(&node, report));
     let database = database.and_then(|node| read_database(&node, &origin.base_dir, report));
-    let sources = sources.map(|node| owners::sources(report, &node, outside));
-    let sinks = sink.map(|node| owners::sinks(report, &node, outside));
-    if let Some(database) = &database {
-        warn_watched(root, database, &origin.base_dir, report);
-    }
+    let own_files = database.iter().map(|database| database.path.clone()).collect();
+    let outside = Outside { own_files, ..outside.clone() };
+    let sources = sources.map(|node| owners::sources(report, &node, &outside));
+    let sinks = sink.map(|node| owners::sinks(report, &node, &outside));
     Some(Config {
         file: origin.file.clone(),
         server: server?,
@@ -241,27 +254,6 @@ fn section(root: &Node, key: &str, empty: &Node, report: &mut Report) -> Option<
     None
 }
 
-/// A source that watches the folder of the database sees every commit, and reports it with one more commit.
-fn warn_watched(root: &Node, database: &Database, base_dir: &Path, report: &mut Report) {
-    let sources = root.get("sources").and_then(|entry| entry.value.map()).unwrap_or_default();
-    for entry in sources {
-        let kind =
-            entry.value.get("type").map_or(&Value::Text(entry.key.clone()), |kind| &kind.value.value).clone();
-        let path = entry.value.get("path").map(|path| &path.value);
-        let (Value::Text(kind), Some(Node { value: Value::Text(path), place, .. })) = (kind, path) else {
-            continue;
-        };
-        let narrowed = ["extensions", "ignore_patterns"].iter().any(|key| entry.value.get(key).is_some());
-        let folder: PathBuf =
-            base_dir.join(path).components().filter(|part| *part != Component::CurDir).collect();
-        if kind == "filesystem" && !narrowed && database.path.starts_with(&folder) {
-            let message = "the database lies in this folder, so each event makes another: set ignore_patterns, \
-                or database.db_path to another folder";
-            report.warn(*place, &join("sources", &format!("{}.filesystem.path", entry.key)), message);
-        }
-    }
-}
-
 fn read_server(node: &Node, report: &mut Report) -> Option<ServerSettings> {
     let schema = check::schema_of::<ServerSettings>();
     let server = check::settings(report, node, "server", &schema, parse::<ServerSettings>)?;
@@ -270,7 +262,9 @@ fn read_server(node: &Node, report: &mut Report) -> Option<ServerSettings> {
         let message = error.to_string();
         let path = message.split(' ').next().unwrap_or("server").to_owned();
         let key = path.trim_start_matches("server.");
-        report.problem(place(key), &path, message.trim_start_matches(&path).trim_start());
+        let value = node.get(key).map_or(node, |entry| &entry.value);
+        let shown = Secrets::of(node).hide(&message, &[key.to_owned()], value);
+        report.problem(place(key), &path, shown.trim_start_matches(&path).trim_start());
     }
     let literal = server.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let exposed = literal.is_ok_and(|address| !address.to_canonical().is_loopback());
@@ -312,6 +306,6 @@ pub fn to_json(text: &str) -> Result<serde_json::Value, ConfigError> {
     report.problems.extend(root.as_ref().err().cloned());
     match root {
         Ok(root) if report.problems.is_empty() => Ok(root.to_json()),
-        _ => Err(ConfigError { file: PathBuf::new(), problems: report.problems }),
+        _ => Err(ConfigError { file: PathBuf::new(), problems: report.problems, warnings: report.warnings }),
     }
 }

@@ -1,14 +1,15 @@
-//! The binary `inboxclaw`: permissions first, then the command line. Everything else is in the library.
+//! The binary `inboxclaw`: permissions and limits first, then the command line. Everything else is in the library.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use inboxclaw_daemon::cli::Cli;
-use inboxclaw_daemon::commands;
+use inboxclaw_daemon::{commands, outside};
 use rustix::fs::Mode;
 
 fn main() -> ExitCode {
     // Before any file can be made: the database, its backups and the run file are for their owner only.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    outside::raise_file_limit();
     ExitCode::from(commands::run(Cli::parse()))
 }

@@ -1,9 +1,10 @@
-//! The real outside: the clock of this machine and the randomness of its operating system.
+//! The real outside: the clock of this machine, the randomness of its operating system and how many files it grants.
 
 use std::sync::Arc;
 
 use inboxclaw_contract::{Clock, Outside, Random, Shared};
 use jiff::Timestamp;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The clock of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,18 +32,52 @@ impl Random for SystemRandom {
     }
 }
 
-/// What connectors are built with. The configuration fills in the name and the folder.
+/// What connectors are built with. The configuration fills in the name, the folder and the program's own files.
 pub fn outside() -> Outside {
     Outside {
         name: String::new(),
         base_dir: std::path::PathBuf::new(),
+        own_files: Vec::new(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         shared: Arc::new(Shared::default()),
     }
 }
 
+/// Lets this process open as many files as it may: every connection is one, and the usual limit is low.
+pub fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where the system does not grant it, the server keeps within what there is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// How many files this process may have open; `None` is no limit.
+pub fn file_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// A new token that nobody can guess.
 pub fn token() -> String {
     format!("{:032x}{:032x}", SystemRandom.next(), SystemRandom.next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::Bounds;
+
+    #[test]
+    fn the_limit_of_files_is_raised_and_connections_keep_within_it() {
+        let all = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum: all }).unwrap();
+        assert_eq!(file_limit(), Some(256));
+        raise_file_limit();
+        assert_eq!(file_limit(), all);
+        for (files, connections, streams) in
+            [(None, 1024, 512), (Some(1 << 20), 1024, 512), (Some(256), 128, 64), (Some(0), 1, 1)]
+        {
+            let bounds = Bounds::default().within(files);
+            assert_eq!((bounds.connections, bounds.streams), (connections, streams), "{files:?}");
+        }
+    }
 }

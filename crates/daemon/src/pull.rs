@@ -30,6 +30,8 @@ pub const KIND: &str = "http_pull";
 
 /// Most events of one batch, however many were asked for.
 pub const BATCH_EVENTS: usize = 100_000;
+/// Up to so many events, a batch does not wait for large ones.
+const SMALL_BATCH: usize = 1_000;
 /// Most bytes of event data and meta in one batch; a single larger event still comes alone.
 pub const BATCH_BYTES: usize = 64 << 20;
 /// Most events of one sink that are leased or were leased and are not confirmed yet.
@@ -214,7 +216,9 @@ pub(crate) async fn extract(sink: &PullSink, server: &Server, uri: &Uri) -> Resu
     params.done()?;
     let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
     let wanted = Wanted { selector, size, lease };
-    let permit = server.batches.clone().acquire_owned().await;
+    let small = wanted.size.is_some_and(|size| size <= SMALL_BATCH);
+    let permits = if small { &server.small_batches } else { &server.batches };
+    let permit = permits.clone().acquire_owned().await;
     let permit = permit.map_err(|_| Refusal::from(reply::busy("the server is stopping")))?;
     let app = &server.app;
     let batch = sink.extract(app.store.as_ref(), app.random.as_ref(), &wanted).await?;

@@ -86,8 +86,10 @@ pub struct Bounds {
     pub connections: usize,
     /// Most open SSE streams; more are refused with 503.
     pub streams: usize,
-    /// Most batches of pull sinks in memory; more wait.
+    /// Most batches of pull sinks in memory, and as many again of those asked for by a small size; more wait.
     pub batches: usize,
+    /// Most bytes of data and meta in a page of `/api/events`; one event is given even when it is larger.
+    pub page_bytes: usize,
     /// Most bytes of a request's head.
     pub head_bytes: usize,
     /// Most bytes of a request's body. No route reads one.
@@ -108,6 +110,7 @@ impl Default for Bounds {
             connections: 1024,
             streams: 512,
             batches: 8,
+            page_bytes: 64 << 20,
             head_bytes: 32 << 10,
             body_bytes: 1 << 20,
             head_timeout: Duration::from_secs(15),
@@ -115,6 +118,18 @@ impl Default for Bounds {
             stall_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(3),
         }
+    }
+}
+
+impl Bounds {
+    /// The same bounds with connections that leave half of `files` to everything else; `None` is no limit.
+    #[must_use]
+    pub fn within(mut self, files: Option<u64>) -> Self {
+        let half = files.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)).max(1);
+        self.connections = self.connections.min(half);
+        // Streams stay open: they leave room for those who ask briefly.
+        self.streams = self.streams.min(half.div_ceil(2));
+        self
     }
 }
 
@@ -213,6 +228,7 @@ pub async fn serve(listener: Listener, app: App, shutdown: CancellationToken) ->
         routes: routes::Routes::of(&app),
         streams: Arc::new(Semaphore::new(app.bounds.streams)),
         batches: Arc::new(Semaphore::new(app.bounds.batches)),
+        small_batches: Arc::new(Semaphore::new(app.bounds.batches)),
         shutdown,
         app,
     };
@@ -229,6 +245,8 @@ pub(crate) struct Server {
     pub(crate) streams: Arc<Semaphore>,
     /// A permit per batch that is read or being sent.
     pub(crate) batches: Arc<Semaphore>,
+    /// The same for small ones, so that they never wait for somebody who takes a large one slowly.
+    pub(crate) small_batches: Arc<Semaphore>,
     pub(crate) shutdown: CancellationToken,
 }
 

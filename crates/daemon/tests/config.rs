@@ -319,26 +319,3 @@ fn anchors_are_shared_between_entries() {
     let Target::Pull(settings) = &config.sinks[0].target else { panic!("not a pull sink") };
     assert_eq!(settings.default_ttl.as_duration(), Duration::from_secs(7200));
 }
-
-#[test]
-fn a_source_that_would_report_the_database_is_doubtful() {
-    let check = |sources: &str| {
-        let config = good(&format!("sources: {{{sources}}}\nsink: {{}}\n"));
-        config.warnings.iter().map(|warning| warning.line("c")).collect::<Vec<_>>()
-    };
-    let warning = check("filesystem: {path: ./}");
-    assert_eq!(warning.len(), 1);
-    assert!(
-        warning[0].starts_with("c:1:30: sources.filesystem.filesystem.path: the database lies in"),
-        "{warning:?}"
-    );
-    assert_eq!(check("a: {type: filesystem, path: ./data}").len(), 1);
-    for fine in [
-        "path: ./inbox",
-        "path: ., ignore_patterns: ['data/**']",
-        "path: ., extensions: [.md]",
-        "path: ./dat",
-    ] {
-        assert!(check(&format!("a: {{type: filesystem, {fine}}}")).is_empty(), "{fine}");
-    }
-}

@@ -117,6 +117,27 @@ fn twenty_kills_lose_nothing_and_repeat_nothing() {
     assert_eq!(log.into_iter().collect::<BTreeSet<_>>(), confirmed, "the consumer got all of it");
 }
 
+/// Beyond the limit of file sizes a write fails, as on a full disk. It used to end the program by a signal.
+#[test]
+fn a_full_disk_stops_writing_and_not_the_program() {
+    let mut place = Place::new();
+    place.start_within("1200");
+    wait_for_scan(&place);
+    for n in 0..200 {
+        fs::write(place.watched(&format!("note-{n}.txt")), "x".repeat(8192)).unwrap();
+    }
+    place.until("the store is full", |place| {
+        let (status, body) = place.get("/healthcheck")?;
+        Some(status == 503 && body.contains("\"full\""))
+    });
+    assert_eq!(place.get("/api/events").unwrap().0, 200, "reads go on");
+    assert_eq!(place.stop().0, Some(0));
+    place.start();
+    let mut pulled = Vec::new();
+    place.take_until(&mut pulled, |events| kinds(events, "fs.file_created").len() == 200);
+    assert_no_repeats(&pulled);
+}
+
 /// Creates files and writes them over, each version one byte longer; returns the final sizes.
 fn write_until(folder: PathBuf, stop: &AtomicBool) -> BTreeMap<String, u64> {
     let mut sizes = BTreeMap::new();

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::turn::{FactsPatch, TurnId};
-use inboxclaw_contract::{Failure, Owner, OwnerId, State, Store, StoreError, Version};
+use inboxclaw_contract::{Class, Failure, Owner, OwnerId, State, Store, StoreError, Version};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::handle::{Shared, Signal};
-use crate::health::{Health, Trouble};
+use crate::health::{Health, Trouble, iso};
 use crate::schedule::{self, Bounds, CONFLICT, FULL, Policy, UNREADABLE, Woken, jittered};
 use crate::stats::{Counters, count};
 use crate::{Doors, Options};
@@ -48,7 +49,7 @@ pub(crate) struct Runner {
     noted: bool,
     /// The facts are to be read before the next turn.
     look: bool,
-    /// A stored next time is to be waited for: at the start, and when a claim was won.
+    /// A stored wait that was asked for is to be honoured: at the start, and when a claim was won.
     resuming: bool,
     /// Somebody called since [`take_called`](Self::take_called).
     called: bool,
@@ -58,7 +59,8 @@ pub(crate) struct Runner {
 enum Gate {
     Open,
     Paused,
-    After(Duration),
+    /// The other side asked for a wait, which is not over: so long, until then.
+    After(Duration, Timestamp),
 }
 
 impl Env {
@@ -116,7 +118,8 @@ impl Runner {
         }
     }
 
-    /// Returns `true` when a turn may start: the claim is held, nobody paused the owner, no stored back-off runs.
+    /// Returns `true` when a turn may start: the claim is held, nobody paused the owner, no wait
+    /// that the other side asked for before the restart runs.
     /// `false` when the program ends.
     ///
     /// # Errors
@@ -141,8 +144,8 @@ impl Runner {
             match self.gate().await {
                 Ok(Gate::Open) => return Ok(true),
                 Ok(Gate::Paused) => self.rest_resting(PAUSED_LOOK, "paused").await,
-                Ok(Gate::After(wait)) => {
-                    self.env.health().quiet_for(&self.owner, wait);
+                Ok(Gate::After(wait, until)) => {
+                    self.backing_off(wait, until);
                     self.rest(wait).await;
                 }
                 Err(error) => {
@@ -207,8 +210,11 @@ impl Runner {
             Trouble { code: policy.code, message: failure.to_string(), action: failure.action.clone() };
         self.env.health().failed(&self.owner, trouble);
         self.env.health().quiet_for(&self.owner, wait);
+        // A wait of our own is not for the next start: whoever restarts has repaired something and wants a try.
+        let is_asked = failure.wait.is_some() || failure.class == Class::RateLimited;
+        let next_in = if is_asked { wait } else { Duration::ZERO };
         let patch =
-            FactsPatch { failures: Some(self.failures), next_in: Some(wait), ..FactsPatch::default() };
+            FactsPatch { failures: Some(self.failures), next_in: Some(next_in), ..FactsPatch::default() };
         // Also when this fails: the next commit then writes, which shows whether there is room again.
         self.noted = true;
         if let Err(error) = self.env.store.set_facts(self.id, patch).await {
@@ -275,9 +281,22 @@ impl Runner {
         let now = self.env.store.snapshot(self.id).await?.now;
         match Duration::try_from(next_at.duration_since(now)) {
             // A time far ahead is another clock's mistake.
-            Ok(wait) if !wait.is_zero() => Ok(Gate::After(wait.min(schedule::LONGEST_WAIT))),
+            Ok(wait) if !wait.is_zero() => {
+                let wait = wait.min(schedule::LONGEST_WAIT);
+                Ok(Gate::After(wait, now.checked_add(wait).unwrap_or(next_at)))
+            }
             _ => Ok(Gate::Open),
         }
+    }
+
+    /// Says why nothing happens although the program has just started.
+    fn backing_off(&self, wait: Duration, until: Timestamp) {
+        let (owner, failures, until) = (&self.owner, self.failures, iso(until));
+        tracing::info!(%owner, failures, until, "the other side asked for a wait before the restart, which goes on");
+        let message =
+            format!("failures before the restart: {failures}; waits until {until} as it was asked to");
+        self.env.health().failed(owner, Trouble::new("backoff", message));
+        self.env.health().quiet_for(owner, wait);
     }
 
     /// Waits until the claim is won.

@@ -178,7 +178,8 @@ impl Runtime {
             let id = env.store.register(&owner, &connector).await?;
             ids.push((owner.clone(), id));
             let runner = Runner::new(env.clone(), owner.clone(), id, built.interval, claims.add(&owner, id));
-            loops.push((owner, SourceLoop { runner, source: built.source }.run().boxed()));
+            let source = SourceLoop { runner, source: built.source, settle: built.settle };
+            loops.push((owner, source.run().boxed()));
         }
         let mut debtors = Vec::new();
         for (owner, connector, debtor) in self.debtors {

@@ -14,6 +14,8 @@ use crate::turn::{self, End, Start, panicked};
 pub(crate) struct SourceLoop {
     pub(crate) runner: Runner,
     pub(crate) source: Box<dyn Source>,
+    /// See [`SourceSettings::settle`](inboxclaw_contract::SourceSettings::settle).
+    pub(crate) settle: Duration,
 }
 
 /// What lies before the next turn.
@@ -40,7 +42,7 @@ impl SourceLoop {
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
         while self.runner.admit().await? {
             let end = self.turn().await;
-            match self.settle(end).await? {
+            match self.conclude(end).await? {
                 Pause::None => {}
                 Pause::Interval(version) => self.interval(version).await?,
                 Pause::BackOff(wait) => self.runner.rest(wait).await,
@@ -62,7 +64,7 @@ impl SourceLoop {
     }
 
     /// Draws the conclusions from a turn.
-    async fn settle(&mut self, end: End) -> Result<Pause, StoreError> {
+    async fn conclude(&mut self, end: End) -> Result<Pause, StoreError> {
         let runner = &mut self.runner;
         Ok(match end {
             End::Committed { next, committed, seen, problems, wrote } => {
@@ -87,7 +89,7 @@ impl SourceLoop {
 
     /// Waits for the next poll.
     async fn interval(&mut self, version: Version) -> Result<(), StoreError> {
-        let Self { runner, source } = self;
+        let Self { runner, source, settle } = self;
         let (env, id) = (runner.env.clone(), runner.id);
         let wait =
             runner.interval.map(|interval| jittered(env.doors.random.as_ref(), interval.max(LEAST_INTERVAL)));
@@ -101,6 +103,10 @@ impl SourceLoop {
                 Ok(())
             }
             Woken::News(News::Edited(result)) => result,
+            Woken::News(News::Ready(Ok(()))) if !settle.is_zero() => {
+                runner.rest(*settle).await;
+                Ok(())
+            }
             Woken::News(News::Ready(Ok(()))) | Woken::Time | Woken::Called | Woken::Shutdown => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use inboxclaw_contract::{Class, Interval, Owner, Ttl};
+use inboxclaw_contract::{Class, Failure, Interval, Owner, Ttl};
 use inboxclaw_runtime::Start;
 use support::{Deliver, World, again, done, fail_text, never};
 
@@ -216,19 +216,27 @@ async fn a_failure_of_the_whole_batch_stores_nothing_and_backs_off_by_its_class(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_honours_the_back_off_of_a_sink() {
+async fn a_restart_honours_the_wait_that_a_sink_was_asked_for() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| fail_text(Class::Authentication));
+    world.sink("hook", Start::Backlog, None, |_, _| {
+        Deliver::Fail(Failure::text(Class::Upstream, "later").wait(Some(Duration::from_secs(900))))
+    });
+    world.sink("repaired", Start::Backlog, None, |_, _| fail_text(Class::Authentication));
     world.run();
     world.store_events(&[("a", "t.x", "")]).await;
     world.pass(100).await;
     world.stop().await.1.unwrap();
     let mut world = world.again();
     world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("repaired", Start::Backlog, None, |_, _| done());
     world.run();
+    world.pass(1).await;
+    assert_eq!(world.code("hook"), "backoff");
+    assert_eq!(world.seconds("repaired a"), [0], "a wait of our own ends with the program");
     world.pass(1_000).await;
     let first = world.times("hook a")[0];
     assert!((799_000..=800_000).contains(&first), "{first}");
+    assert_eq!(world.code("hook"), "healthy");
 }
 
 #[tokio::test(start_paused = true)]

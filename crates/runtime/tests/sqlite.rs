@@ -85,8 +85,11 @@ fn live(path: &Path, numbers: u32, life: u64) -> Life {
     let store = Arc::new(SqliteStore::open(path, inboxclaw_store::Options::new(Arc::new(Wall))).unwrap());
     let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Numbers(AtomicU64::new(life << 20))) };
     let mut runtime = Runtime::new(store.clone(), doors, Options::default());
-    let built =
-        BuiltSource { source: Box::new(Counting(numbers)), interval: Some(Duration::from_millis(100)) };
+    let built = BuiltSource {
+        source: Box::new(Counting(numbers)),
+        interval: Some(Duration::from_millis(100)),
+        settle: Duration::ZERO,
+    };
     runtime.add_source("count", "counting", built);
     let (to, got) = mpsc::unbounded_channel();
     let (sink, patterns) = (Box::new(Collecting(to)), Patterns::new(["count.*"]));

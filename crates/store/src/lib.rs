@@ -5,8 +5,10 @@
 //! do with their state.
 
 pub mod lock;
+mod path;
 pub mod run_file;
 pub mod sqlite;
 
+pub use path::resolved;
 pub use run_file::RunFile;
-pub use sqlite::{Durability, HistoryBounds, OpenError, Options, SqliteStore};
+pub use sqlite::{Durability, HistoryBounds, OpenError, Options, Prepared, SqliteStore};

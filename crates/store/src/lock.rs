@@ -1,15 +1,23 @@
 //! The lock that whoever writes holds for life. It lies beside the database, because opening and closing the
 //! database file itself would drop the locks that SQLite holds on it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The right to write a database. Released when dropped; the file stays, since removing it would race.
+use crate::path::{FileId, beside};
+
+/// How often a lock file is opened anew because somebody removed it in that moment.
+const TRIES: usize = 10;
+
+/// The right to write a database. Released when dropped; the file stays for the next run.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+    path: PathBuf,
+    /// Whether the file was not there before.
+    made: bool,
 }
 
 /// Why a lock was not taken.
@@ -27,17 +35,28 @@ impl Lock {
     /// # Errors
     /// [`LockError::Held`] when somebody else writes this database.
     pub fn take(db: &Path) -> Result<Self, LockError> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(Self::path(db))
-            .map_err(LockError::Io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::Held),
-            Err(TryLockError::Error(error)) => Err(LockError::Io(error)),
+        let path = Self::path(db);
+        for _ in 0..TRIES {
+            let (file, made) = open(&path).map_err(LockError::Io)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(LockError::Held),
+                Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
+            }
+            // Whoever was here before may have removed the file since it was opened: then the lock protects nothing.
+            let facts = file.metadata().map_err(LockError::Io)?;
+            if FileId::of(&facts).is_at(&path) {
+                return Ok(Self { _file: file, path, made });
+            }
+        }
+        Err(LockError::Held)
+    }
+
+    /// Releases the lock of a database that is not used after all, and leaves no file that was not there before.
+    pub(crate) fn undo(self) {
+        if self.made {
+            // Still under the lock, so that nobody else has it already. A file too many does no harm.
+            let _ = fs::remove_file(&self.path);
         }
     }
 
@@ -47,11 +66,17 @@ impl Lock {
     }
 }
 
-/// The file beside `db` whose name is longer by `suffix`.
-pub(crate) fn beside(db: &Path, suffix: &str) -> PathBuf {
-    let mut path = db.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
+/// The file, and whether it was made just now.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    let mut how = OpenOptions::new();
+    how.write(true).mode(0o600);
+    match how.clone().create_new(true).open(path) {
+        Ok(file) => Ok((file, true)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            how.create(true).truncate(false).open(path).map(|file| (file, false))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +92,16 @@ mod tests {
         drop(lock);
         assert!(Lock::take(&db).is_ok());
         assert!(matches!(Lock::take(&dir.path().join("no/a.db")), Err(LockError::Io(_))));
+    }
+
+    #[test]
+    fn a_lock_that_is_undone_removes_only_the_file_that_it_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("a.db");
+        Lock::take(&db).unwrap().undo();
+        assert!(!Lock::path(&db).exists());
+        drop(Lock::take(&db).unwrap());
+        Lock::take(&db).unwrap().undo();
+        assert!(Lock::path(&db).exists());
     }
 }

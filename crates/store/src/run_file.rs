@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::lock::beside;
+use crate::path::{FileId, beside};
 
 /// What stands in `<db>.run`. Only its owner can read the file.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -33,6 +33,7 @@ impl fmt::Debug for RunFile {
 #[derive(Debug)]
 pub struct Published {
     path: PathBuf,
+    id: FileId,
 }
 
 impl RunFile {
@@ -56,9 +57,10 @@ impl RunFile {
         }
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&partial)?;
         file.write_all(&serde_json::to_vec(self)?)?;
+        let id = FileId::of(&file.metadata()?);
         drop(file);
         fs::rename(&partial, &path)?;
-        Ok(Published { path })
+        Ok(Published { path, id })
     }
 
     /// Reads the run file of the database at `db`; `None` when there is none. One that a killed process left behind
@@ -77,8 +79,11 @@ impl RunFile {
 
 impl Drop for Published {
     fn drop(&mut self) {
-        // Nobody can act on a failure here; a stale file is recognized by the free lock.
-        let _ = fs::remove_file(&self.path);
+        // In a folder that took the place of ours, the file is another program's.
+        if self.id.is_at(&self.path) {
+            // Nobody can act on a failure here; a stale file is recognized by the free lock.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

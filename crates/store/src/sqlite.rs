@@ -32,7 +32,7 @@ mod values;
 mod watch;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -41,6 +41,7 @@ use inboxclaw_contract::{Clock, StoreError};
 use rusqlite::Connection;
 
 use crate::lock::Lock;
+use crate::path::FileId;
 use clock::StoreClock;
 use pool::Pool;
 use tx::Tx;
@@ -49,6 +50,7 @@ use watch::Watch;
 use writer::Writer;
 
 pub use error::OpenError;
+pub use open::Prepared;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -99,8 +101,15 @@ pub struct SqliteStore {
     shared: Arc<Shared>,
     /// `None` when the store was opened for reading only.
     writer: Option<Writer>,
+    place: Option<Arc<Place>>,
     /// The last field: released after the writer is gone.
     _lock: Option<Lock>,
+}
+
+/// The file that a store writes.
+struct Place {
+    path: PathBuf,
+    id: FileId,
 }
 
 /// What reads and the writer have in common.
@@ -119,11 +128,16 @@ impl SqliteStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let opened = open::for_writing(path, options.durability)?;
-        let shared = Arc::new(Shared::new(opened.pool, StoreClock::new(options.clock, opened.clock)));
-        let writer = Writer::start(opened.connection, shared.clone(), options.history)
-            .map_err(|error| OpenError::io(path, &error))?;
-        Ok(Self { shared, writer: Some(writer), _lock: Some(opened.lock) })
+        Self::prepare(path)?.open(options)
+    }
+
+    /// The first half of [`open`](Self::open): everything that can refuse the database at `path` without making or
+    /// changing it.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn prepare(path: &Path) -> Result<Prepared, OpenError> {
+        open::prepare(path)
     }
 
     /// Opens the database at `path` for reading only, without a lock: the daemon may go on writing it. Nothing is
@@ -136,6 +150,7 @@ impl SqliteStore {
         Ok(Self {
             shared: Arc::new(Shared::new(pool, StoreClock::new(clock, last))),
             writer: None,
+            place: None,
             _lock: None,
         })
     }
@@ -156,6 +171,32 @@ impl SqliteStore {
             Some(writer) => writer.run(weight, work).await,
             None => Err(StoreError::Refused("the store was opened for reading only".into())),
         }
+    }
+}
+
+impl Prepared {
+    /// The second half of [`SqliteStore::open`]: makes or migrates the database if needed.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(self, options: Options) -> Result<SqliteStore, OpenError> {
+        let opened = open::for_writing(self, options.durability)?;
+        let shared = Arc::new(Shared::new(opened.pool, StoreClock::new(options.clock, opened.clock)));
+        let writer = Writer::start(opened.connection, shared.clone(), options.history)
+            .map_err(|error| OpenError::io(&opened.path, &error))?;
+        let place = Some(Arc::new(Place { path: opened.path, id: opened.id }));
+        Ok(SqliteStore { shared, writer: Some(writer), place, _lock: Some(opened.lock) })
+    }
+}
+
+impl Place {
+    /// Fails when the path no longer names the file: what is written then is lost with the last one who has it open.
+    fn check(&self) -> Result<(), StoreError> {
+        if self.id.is_at(&self.path) {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(StoreError::Broken(format!("{path} was removed or replaced while it was in use")))
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn unreached(error: reqwest::Error, address: &str) -> Failure {
     let (class, what) = if error.is_timeout() {
         (Class::Timeout, "did not answer in time")
     } else if error.is_decode() {
-        (Class::Upstream, "sent a body that cannot be unpacked")
+        (Class::Upstream, "sent a body that breaks off or cannot be unpacked")
     } else if error.is_body() {
         (Class::Connectivity, "broke off its answer")
     } else {

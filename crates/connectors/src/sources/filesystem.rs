@@ -25,7 +25,9 @@ mod compare;
 mod filter;
 mod look;
 mod memory;
+mod mounts;
 mod moves;
+mod own;
 mod pass;
 mod path;
 mod record;
@@ -52,6 +54,7 @@ use crate::textdiff::Bounds;
 use budget::Budget;
 use filter::Filter;
 use memory::{Memory, Pending, Start};
+use own::Own;
 use pass::{Pass, Turn};
 use path::Rel;
 use root::Root;
@@ -61,18 +64,28 @@ use watch::{Inbox, Scopes, Watch};
 const MOST_PREVIEW: usize = 16_384;
 /// Largest file whose text may be kept, in bytes.
 const MOST_DIFF_BYTES: usize = 1 << 20;
+/// Programs write in bursts: so long after the first news, their changes are looked at together.
+const SETTLE: Duration = Duration::from_millis(300);
 /// A character of UTF-8 has at most so many bytes.
 const CHAR_BYTES: usize = 4;
 
 /// Reports files of a folder that are created, updated, moved or deleted (`fs.file_created` and so on).
 ///
 /// Regular files count, and links to such, under the link's own path; links to folders are not followed. Changes
-/// made while the program does not run are reported at the next start.
+/// made while the program does not run are reported at the next start. The operating system gives no news of a link
+/// when the file that it leads to changes: that is noticed by a look at everything, so with `watch_mode: watch` at
+/// the next start.
+///
+/// A disk that is mounted within the folder and then is not, so that its mount point is an empty folder, is a problem
+/// that is shown, and its files are not taken for deleted. When they are gone for good, remove the empty folder. A
+/// mount point that holds files of its own is not recognised: then the files of the disk are reported as deleted.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The folder. A relative path starts at the folder of the configuration file. A folder that is missing is a
-    /// failure that ends by itself when it is back; its files are not taken for deleted.
+    /// The folder. A relative path starts at the folder of the configuration file. A folder that vanishes is a
+    /// failure, and its files are not taken for deleted; it is looked for again soon, then less and less often, at
+    /// least every half hour. One that was never there is looked for every 15 minutes, or each `poll_interval` if
+    /// that is longer. The program's own database in the folder is left out.
     path: String,
     /// How changes are noticed: `watch` by news from the operating system, `poll` by looking at everything each
     /// `poll_interval`, `hybrid` by both. News do not reach over network file systems and cost the system one watch
@@ -180,6 +193,10 @@ impl SourceSettings for Settings {
         Some(self.poll_interval.as_duration())
     }
 
+    fn settle(&self) -> Duration {
+        SETTLE
+    }
+
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         anyhow::ensure!(!self.path.is_empty(), "path is empty");
         anyhow::ensure!(
@@ -190,11 +207,13 @@ impl SourceSettings for Settings {
         at_most("content_preview_length", self.content_preview_length, MOST_PREVIEW)?;
         at_most("max_diff_bytes", self.max_diff_bytes, MOST_DIFF_BYTES)?;
         let extensions = self.extensions.unwrap_or_default();
+        let mut filter = Filter::new(&self.ignore_patterns, &extensions, self.recursive)?;
+        filter.own = Own::new(outside.own_files.clone());
         let config = Arc::new(Config {
             path: outside.base_dir.join(self.path),
             watch_mode: self.watch_mode,
             interval: self.poll_interval.nonzero("poll_interval")?,
-            filter: Arc::new(Filter::new(&self.ignore_patterns, &extensions, self.recursive)?),
+            filter: Arc::new(filter),
             bootstrap: self.bootstrap,
             preview: self.include_content_preview.then_some(self.content_preview_length),
             bounds: Bounds { sections: self.max_changed_sections, section_chars: self.max_section_chars },
@@ -262,8 +281,7 @@ impl Source for Filesystem {
             self.report(draft, self.memory().unreadable(&Scopes::default(), Default::default(), false));
             return Ok(Next::Wait);
         }
-        let config = self.config.clone();
-        let root = match blocking(move || Root::open(&config.path)).await? {
+        let root = match self.open(draft).await {
             Ok(root) => root,
             Err(failure) => {
                 self.memory().want_all();
@@ -285,6 +303,22 @@ impl Source for Filesystem {
 }
 
 impl Filesystem {
+    async fn open(&self, draft: &mut Draft<'_>) -> Result<Root, Failure> {
+        let config = self.config.clone();
+        let opened = blocking(move || {
+            let root = Root::open(&config.path)?;
+            config.filter.own.resolve(&root.path);
+            Ok(root)
+        });
+        match opened.await? {
+            Ok(root) => Ok(root),
+            Err(error) => {
+                let is_known = pass::is_known(&self.config, draft).await?;
+                Err(root::failure(&self.config.path, &error, is_known))
+            }
+        }
+    }
+
     /// The pass to go on with. A baseline, and a folder that took the place of another, need a look at everything.
     fn pass(&self, start: Start, root: &Root, silent: bool) -> Pass {
         let mut scopes = match start {

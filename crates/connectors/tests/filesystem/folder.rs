@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use inboxclaw_connectors::SOURCES;
-use inboxclaw_contract::{Class, Draft, Failure, NewEvent, Next, OwnerId, Settled, Source};
+use inboxclaw_contract::{Class, Draft, Failure, NewEvent, Next, Outside, OwnerId, Settled, Source};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -134,7 +134,9 @@ impl Folder {
 
 fn build(dir: &TempDir, settings: &Value) -> Box<dyn Source> {
     let kind = SOURCES.iter().find(|kind| kind.name == "filesystem").unwrap();
-    (kind.build)(settings.clone(), &outside(dir.path())).unwrap().source
+    // The folder `way` is not there unless a test makes it a link.
+    let own_files = vec![dir.path().join("way/data/own.db")];
+    (kind.build)(settings.clone(), &Outside { own_files, ..outside(dir.path()) }).unwrap().source
 }
 
 fn describe(event: &NewEvent) -> String {

@@ -6,6 +6,7 @@ mod basics;
 mod folder;
 mod model;
 mod moves;
+mod own;
 mod places;
 mod rewinds;
 mod settings;

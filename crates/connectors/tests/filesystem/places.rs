@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 use inboxclaw_contract::{Class, Json};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -90,30 +90,100 @@ async fn a_folder_in_the_place_of_a_file_and_back() {
 async fn a_missing_folder_is_a_failure_and_no_deletion() {
     let mut folder = Folder::with(json!({}), &[("a", "1"), ("b", "2")]).await;
     folder.rename("", "../away");
-    folder.fails(Class::Configuration, "path: cannot read the folder").await;
+    folder.fails(Class::Upstream, "path: cannot read the folder").await;
     fs::write(folder.path("../root"), "a file").unwrap();
-    folder.fails(Class::Configuration, "Not a directory").await;
+    folder.fails(Class::Upstream, "Not a directory").await;
     fs::remove_file(folder.path("../root")).unwrap();
     folder.restart(json!({}));
-    folder.fails(Class::Configuration, "No such file").await;
+    folder.fails(Class::Upstream, "No such file").await;
     folder.rename("../away", "../root");
     folder.write("a", "one");
     folder.check(&["updated a"]).await;
 }
 
 #[tokio::test]
+async fn a_folder_that_was_never_there_is_a_wrong_setting() {
+    let mut folder = Folder::with(json!({}), &[("a", "1")]).await;
+    folder.restart(json!({ "path": "elsewhere" }));
+    folder.fails(Class::Configuration, "No such file").await;
+    folder.restart(json!({ "path": "root" }));
+    folder.check(&[]).await;
+}
+
+#[tokio::test]
 async fn an_empty_folder_on_another_device_is_a_disk_that_is_not_mounted() {
     let mut folder = Folder::with(json!({}), &[("a", "1")]).await;
-    let (cursor, mut entries) = folder.memory.saved();
-    let mark = entries.get_mut("baseline").unwrap();
-    let mut value: serde_json::Value = mark.value.parse().unwrap();
-    value["dev"] = json!(value["dev"].as_u64().unwrap() + 1);
-    mark.value = Json::from_value(&value).unwrap();
-    folder.memory.rewind((cursor, entries));
+    let (_, entries) = folder.memory.saved();
+    let mut mark: serde_json::Value = entries["baseline"].value.parse().unwrap();
+    mark["dev"] = json!(mark["dev"].as_u64().unwrap() + 1);
+    put_entry(&folder, "baseline", &mark);
     folder.rename("a", "../a");
-    folder.fails(Class::Configuration, "is empty and on another device").await;
+    folder.fails(Class::Upstream, "is empty and on another device").await;
     folder.write("b", "2");
     folder.check(&["deleted a", "created b"]).await;
+}
+
+#[tokio::test]
+async fn an_empty_folder_that_held_a_disk_is_no_deletion() {
+    let mut folder = Folder::with(json!({}), &[("disk/a", "1"), ("b", "2")]).await;
+    put_entry(&folder, "mounts", &json!(["disk"]));
+    folder.rename("disk/a", "../a");
+    folder.restart(json!({}));
+    folder.write("c", "3");
+    let (events, problems) = folder.poll().await.unwrap();
+    assert_eq!((events.as_slice(), problems.len()), (&["created c".to_owned()][..], 1));
+    assert!(problems[0].contains("\"disk\": another file system was mounted here"), "{problems:?}");
+    // In use again, though not as a disk: now what is missing is gone.
+    folder.write("disk/new", "4");
+    folder.check(&["deleted disk/a", "created disk/new"]).await;
+    folder.remove("disk/new");
+    folder.check(&["deleted disk/new"]).await;
+}
+
+#[tokio::test]
+async fn a_removed_folder_that_held_a_disk_is_gone() {
+    let mut folder = Folder::with(json!({}), &[("disk/a", "1"), ("b", "2")]).await;
+    put_entry(&folder, "mounts", &json!(["disk"]));
+    fs::remove_dir_all(folder.path("disk")).unwrap();
+    folder.check(&["deleted disk/a"]).await;
+}
+
+#[tokio::test]
+async fn another_folder_with_the_same_inode_number_is_another_folder() {
+    let mut folder = Folder::with(json!({}), &[("a", "1")]).await;
+    folder.write("../other/b", "2");
+    let (_, entries) = folder.memory.saved();
+    let mut mark: serde_json::Value = entries["baseline"].value.parse().unwrap();
+    mark["ino"] = json!(fs::metadata(folder.path("../other")).unwrap().ino());
+    mark["dev"] = json!(mark["dev"].as_u64().unwrap() + 1);
+    put_entry(&folder, "baseline", &mark);
+    folder.restart(json!({ "path": "other" }));
+    folder.check(&[]).await;
+    folder.write("../other/c", "3");
+    folder.check(&["created c"]).await;
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_a_folder_is_not_followed() {
+    let mut folder = Folder::with(json!({}), &[("d/a", "1"), ("e/a", "2"), ("e/b", "3")]).await;
+    folder.rename("d", "d2");
+    symlink("d2", folder.path("d")).unwrap();
+    folder.write("../else/a", "2");
+    fs::remove_dir_all(folder.path("e")).unwrap();
+    symlink("../else", folder.path("e")).unwrap();
+    folder.check(&["deleted e/a", "deleted e/b", "moved d/a > d2/a"]).await;
+    folder.write("d2/a", "one");
+    folder.check(&["updated d2/a"]).await;
+}
+
+/// Puts an entry into the state as if a person had edited it.
+fn put_entry(folder: &Folder, key: &str, value: &serde_json::Value) {
+    let (cursor, mut entries) = folder.memory.saved();
+    let mut entry = entries["baseline"].clone();
+    entry.key = key.to_owned();
+    entry.value = Json::from_value(value).unwrap();
+    entries.insert(key.to_owned(), entry);
+    folder.memory.rewind((cursor, entries));
 }
 
 /// Root may read everything; without these two capabilities it is a user like any other.

@@ -36,7 +36,9 @@ fn values_that_cannot_work_are_refused() {
     assert!(error(json!({ "path": "x", "watch_mode": "sometimes" })).contains("sometimes"));
     assert!(error(json!({ "path": "x", "unknown": 1 })).contains("unknown"));
     let settings = json!({ "path": "x", "poll_interval": "1m", "recursive": "no", "extensions": null, "ignore_patterns": "*" });
-    assert_eq!((kind.build)(settings, &outside("/")).unwrap().interval, Some(Duration::from_secs(60)));
+    let built = (kind.build)(settings, &outside("/")).unwrap();
+    assert_eq!(built.interval, Some(Duration::from_secs(60)));
+    assert_eq!(built.settle, Duration::from_millis(300), "a burst of writes is one look");
 }
 
 #[tokio::test]

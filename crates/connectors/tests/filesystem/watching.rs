@@ -129,7 +129,7 @@ async fn a_folder_made_anew_is_watched_again() {
     let mut folder = watched(&[("a", "1")]).await;
     folder.rename("", "../old");
     news(&folder).await;
-    folder.fails(inboxclaw_contract::Class::Configuration, "No such file").await;
+    folder.fails(inboxclaw_contract::Class::Upstream, "No such file").await;
     fs::create_dir(folder.path("")).unwrap();
     folder.write("b", "2");
     folder.check(&["deleted a", "created b"]).await;
@@ -169,4 +169,16 @@ async fn a_file_that_grows_ends_with_its_last_content() {
     }
     assert_eq!(kinds[0], "created a");
     assert!(kinds[1..].iter().all(|kind| kind == "updated a"), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn news_from_behind_a_link_that_replaced_a_folder_are_not_followed() {
+    let mut folder = watched(&[("d/a", "1")]).await;
+    folder.rename("d", "d2");
+    std::os::unix::fs::symlink("d2", folder.path("d")).unwrap();
+    reports(&mut folder, &["moved d/a > d2/a"]).await;
+    put(&folder, "d/b", "2");
+    reports(&mut folder, &["created d2/b"]).await;
+    put(&folder, "d2/a", "one");
+    reports(&mut folder, &["updated d2/a"]).await;
 }

@@ -280,7 +280,8 @@ impl Random for Steady {
 pub fn outside(base_dir: impl Into<PathBuf>) -> Outside {
     let shared = Arc::new(Shared::default());
     let (clock, random) = (Arc::new(Steady::default()), Arc::new(Steady::default()));
-    Outside { name: "test".to_owned(), base_dir: base_dir.into(), clock, random, shared }
+    let (base_dir, own_files) = (base_dir.into(), Vec::new());
+    Outside { name: "test".to_owned(), base_dir, own_files, clock, random, shared }
 }
 
 /// What a committed poll did.

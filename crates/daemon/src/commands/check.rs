@@ -8,10 +8,13 @@ use crate::config::{self, ConfigError, Environment, Origin, Problem};
 use crate::outside::outside;
 
 pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
-    let origin = place::of_listen(args)?;
+    let origin = match place::of_listen(args) {
+        Err(failed) if json => return unread(args, failed.message),
+        origin => origin?,
+    };
     let (problems, warnings) = match config::load(&origin, Environment::of_process(), &outside()) {
         Ok(config) => (Vec::new(), config.warnings),
-        Err(ConfigError { problems, .. }) => (problems, Vec::new()),
+        Err(ConfigError { problems, warnings, .. }) => (problems, warnings),
     };
     if json {
         let file = origin.file.display().to_string();
@@ -22,6 +25,15 @@ pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
         tell(&origin, &problems, &warnings)?;
     }
     Ok(if problems.is_empty() { exit::OK } else { exit::FAILED })
+}
+
+/// Whoever reads JSON gets it about a file that cannot be read as well.
+fn unread(args: &ConfigFile, message: String) -> Result<u8, Failed> {
+    let file = args.config.clone().unwrap_or_else(|| config::FILE.into()).display().to_string();
+    let message = message.strip_prefix(&format!("{file}: ")).unwrap_or(&message).to_owned();
+    let problem = Problem { place: None, path: String::new(), message };
+    output::pretty(&json!({ "file": file, "valid": false, "problems": [problem], "warnings": [] }))?;
+    Ok(exit::FAILED)
 }
 
 fn tell(origin: &Origin, problems: &[Problem], warnings: &[Problem]) -> Result<(), Failed> {

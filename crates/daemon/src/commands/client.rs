@@ -1,13 +1,16 @@
 //! The HTTP client of the commands that ask a running program, and where that program is.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use inboxclaw_store::RunFile;
 use reqwest::{Client as Http, Method, Response, Url};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::Failed;
-use crate::config::{Config, Origin};
+use crate::config::Config;
 
 /// How long an answer may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,23 +33,21 @@ pub(super) struct Answer {
 pub(super) struct Unreachable(pub(super) String);
 
 impl Client {
-    /// The program that runs with this configuration: at its address, or where the run file says that it is when
-    /// the configuration leaves that open.
-    pub(super) fn new(origin: &Origin, config: &Config) -> Result<Self, Failed> {
-        let run = RunFile::read(&config.database.path).ok().flatten();
-        let host = reachable(&config.server.host);
-        let address = match &run {
-            Some(run) if origin.built_in || config.server.port == 0 => run.address.clone(),
-            _ => format!("{host}:{}", config.server.port),
-        };
+    /// The program that runs with this configuration: where its run file says that it is, or else at the configured
+    /// address.
+    pub(super) fn new(config: &Config) -> Result<Self, Failed> {
+        let database = inboxclaw_store::resolved(&config.database.path);
+        let run = database.and_then(|database| RunFile::read(&database)).ok().flatten().filter(lives);
+        let (address, token) = whom(config, run);
         let base = Url::parse(&format!("http://{address}/"));
-        let base =
-            base.map_err(|error| Failed::plain(format!("server.host {host:?} makes no address: {error}")))?;
+        let base = base.map_err(|error| {
+            Failed::plain(format!("server.host {:?} makes no address: {error}", config.server.host))
+        })?;
         // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Http::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
         let http = http.map_err(|error| Failed::plain(format!("cannot make an HTTP client: {error}")))?;
-        Ok(Self { http, base, token: config.server.token.clone().or(run.map(|run| run.token)) })
+        Ok(Self { http, base, token })
     }
 
     /// The address of a path, given in segments that need no escaping.
@@ -102,6 +103,31 @@ pub(super) fn segments<'a>(name: &'a str, suffix: &'a str) -> Vec<&'a str> {
     segments
 }
 
+/// Whether the process that wrote the file is there. A file that a killed process left behind says nothing, not even
+/// when its number is ours by now, as in a container.
+fn lives(run: &RunFile) -> bool {
+    let pid = i32::try_from(run.pid).ok().and_then(Pid::from_raw);
+    // Permission is looked at only where there is a process.
+    run.pid != std::process::id()
+        && pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
+}
+
+/// Whom to ask, and the token to say. The token of a run is for that run alone: at any other address somebody else
+/// may listen.
+fn whom(config: &Config, run: Option<RunFile>) -> (String, Option<String>) {
+    let server = &config.server;
+    match run {
+        Some(run) => {
+            let address = match run.address.parse::<SocketAddr>() {
+                Ok(at) => format!("{}:{}", reachable(&at.ip().to_string()), at.port()),
+                Err(_) => run.address,
+            };
+            (address, Some(run.token))
+        }
+        None => (format!("{}:{}", reachable(&server.host), server.port), server.token.clone()),
+    }
+}
+
 /// The address under which this machine reaches what listens on `host`.
 fn reachable(host: &str) -> String {
     match host {
@@ -142,6 +168,25 @@ mod tests {
         ] {
             assert_eq!(reachable(host), reached);
         }
+    }
+
+    #[test]
+    fn the_token_of_a_run_goes_to_that_run_only() {
+        let origin = crate::commands::place::watching(std::path::Path::new("/tmp")).ok().unwrap();
+        let mut config = crate::commands::place::load(&origin).ok().unwrap();
+        config.server.token = Some("configured".to_owned());
+        let run = |address: &str, pid| RunFile { pid, address: address.to_owned(), token: "run".to_owned() };
+        let to = |address: &str, token: &str| (address.to_owned(), Some(token.to_owned()));
+        assert_eq!(whom(&config, Some(run("127.0.0.1:9", 1))), to("127.0.0.1:9", "run"));
+        assert_eq!(whom(&config, Some(run("0.0.0.0:9", 1))), to("127.0.0.1:9", "run"));
+        assert_eq!(whom(&config, Some(run("[::]:9", 1))), to("[::1]:9", "run"));
+        assert_eq!(whom(&config, None), to("127.0.0.1:8000", "configured"));
+        assert!(lives(&run("", 1)));
+        assert!(!lives(&run("", std::process::id())), "a left-over with a number that is given again");
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let pid = ended.id();
+        ended.wait().unwrap();
+        assert!(!lives(&run("", pid)), "a left-over of a killed process");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::{Failed, client, output, place};
 use crate::cli::{Events, exit};
 use crate::outside::SystemClock;
 
+/// Most bytes of data and meta that are shown at once.
+const BYTES: usize = 64 << 20;
+
 /// An event as `--json` shows it.
 #[derive(Serialize)]
 struct Row<'a> {
@@ -39,10 +42,19 @@ pub(super) fn run(args: &Events, json: bool) -> Result<u8, Failed> {
             event_type: args.event_type.clone(),
             source: args.source.clone(),
             limit,
+            bytes: BYTES,
             ..Find::default()
         };
         let found = async { store.find(&find).await.map_err(|error| Failed::plain(error.to_string())) };
-        events = client::block_on(found)?.events;
+        let found = client::block_on(found)?;
+        let wanted = found.total.min(limit as u64);
+        events = found.events;
+        if (events.len() as u64) < wanted {
+            output::remark(&format!(
+                "only {} of {wanted}: more than 64 MiB are not shown at once",
+                events.len()
+            ));
+        }
     } else {
         output::remark(&format!("there is no database at {} yet", path.display()));
     }

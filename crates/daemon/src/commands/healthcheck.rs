@@ -15,7 +15,7 @@ pub(super) fn run(args: &Healthcheck, json: bool) -> Result<u8, Failed> {
     let config = place::load(&origin).map_err(unknown)?;
     let timeout = Duration::try_from_secs_f64(args.timeout)
         .map_err(|_| Failed::new(exit::USAGE, format!("--timeout {} is no length of time", args.timeout)))?;
-    let client = Client::new(&origin, &config)?;
+    let client = Client::new(&config).map_err(unknown)?;
     let url = client.url(&["healthcheck"], &[]);
     let shown = url.to_string();
     let answer = client::block_on(async { Ok(client.ask(Method::GET, url, timeout).await) })?;
@@ -50,8 +50,23 @@ fn tell(health: &Json) -> Result<(), Failed> {
             output::line(&format!("   Action: {action}"))?;
         }
     }
+    for line in unwell(health) {
+        output::line(&line)?;
+    }
     output::line(&format!("Overall: {}", text(health, "status")))?;
     Ok(())
+}
+
+/// A line for everything that is not well and no source: the store, and sinks.
+fn unwell(health: &Json) -> Vec<String> {
+    let store = health.get("store").into_iter().map(|row| ("the store".to_owned(), row));
+    let sinks = health.get("sinks").and_then(Json::as_array).into_iter().flatten();
+    let sinks = sinks.map(|row| (format!("sink {} ({})", text(row, "name"), text(row, "type")), row));
+    let unwell =
+        store.chain(sinks).filter(|(_, row)| !matches!(text(row, "status"), "healthy" | "starting" | ""));
+    unwell
+        .map(|(who, row)| format!(" ERROR {who}: {}: {}", text(row, "code"), text(row, "message")))
+        .collect()
 }
 
 /// The line of a source.
@@ -80,6 +95,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_store_without_room_and_a_silent_sink_say_why() {
+        let health = json!({
+            "store": {"status": "unhealthy", "code": "full", "message": "no room"},
+            "sinks": [{"name": "a", "type": "sse", "status": "healthy"},
+                {"name": "b", "type": "http_pull", "status": "silent", "code": "silent", "message": "m"}],
+        });
+        assert_eq!(
+            unwell(&health),
+            [" ERROR the store: full: no room", " ERROR sink b (http_pull): silent: m"]
+        );
+        assert_eq!(unwell(&json!({})), Vec::<String>::new());
+    }
 
     #[test]
     fn a_line_for_each_state() {

@@ -2,6 +2,7 @@
 //! and the server, and all of it together until somebody says stop.
 
 mod joints;
+mod signals;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,14 +10,13 @@ use std::time::Duration;
 
 use inboxclaw_contract::{Outside, Owner, Store};
 use inboxclaw_runtime::{Doors, Runtime, RuntimeError, Start};
-use inboxclaw_store::{Durability, HistoryBounds, OpenError, RunFile, SqliteStore};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use inboxclaw_store::{Durability, HistoryBounds, OpenError, Prepared, RunFile, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
 use super::{Failed, output, place};
 use crate::cli::{Listen, exit};
-use crate::config::{self, Config, Database, Environment, Origin, SinkConfig, Target};
-use crate::outside::{outside, token};
+use crate::config::{self, Config, Database, Environment, Origin, Problem, SinkConfig, Target};
+use crate::outside::{file_limit, outside, token};
 use crate::pull::PullSink;
 use crate::serve::{self, App, Bounds, Listener, ServeError};
 use crate::sse::SseSink;
@@ -27,67 +27,106 @@ const WORKERS: usize = 2;
 const BLOCKING: usize = 32;
 /// Bytes of stack for each thread.
 const STACK: usize = 1 << 20;
-/// How long the end may take altogether.
-const END: Duration = Duration::from_secs(5);
 /// How long threads that block may take when everything else has ended.
 const LAST: Duration = Duration::from_millis(500);
-/// The code of an end that was not waited for, as a shell shows one by SIGINT.
-const AT_ONCE: i32 = 130;
 
 pub(super) fn run(args: &Listen) -> Result<u8, Failed> {
     let outside = outside();
     let origin = origin(args)?;
-    let mut config = config::load(&origin, Environment::of_process(), &outside)?;
+    let mut config = config::load(&origin, Environment::of_process(), &outside).inspect_err(|error| {
+        error.warnings.iter().for_each(|warning| warn(&origin, warning));
+    })?;
     if let Some(port) = args.port {
         config.server.port = port;
     }
-    for warning in &config.warnings {
-        tracing::warn!("{}", place::told(&origin, warning));
+    config.warnings.iter().for_each(|warning| warn(&origin, warning));
+    let tokio = threads().map_err(|error| Failed::plain(format!("cannot start threads: {error}")))?;
+    let is_new = !config.database.path.exists();
+    let refused = |error| refused(&error, origin.built_in);
+    let prepared = SqliteStore::prepare(&config.database.path).map_err(refused)?;
+    let listener = serve::bind(&config.server).map_err(|error| unserved(error, origin.built_in))?;
+    // Nothing is made or migrated before nothing else can refuse.
+    let store = Arc::new(open(prepared, &config.database, &outside).map_err(refused)?);
+    if let Some(folder) = &args.watch {
+        welcome(folder, &config.database.path, is_new)?;
     }
-    let store = Arc::new(open(&config.database, &outside).map_err(|error| refused(&error))?);
-    let listener = serve::bind(&config.server).map_err(unserved)?;
-    let tokio = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .max_blocking_threads(BLOCKING)
-        .thread_stack_size(STACK)
-        .enable_all()
-        .build()
-        .map_err(|error| Failed::plain(format!("cannot start threads: {error}")))?;
     let ended = tokio.block_on(start(config, store, listener, &outside));
     tokio.shutdown_timeout(LAST);
     ended
 }
 
+/// The threads that everything runs on, and the first signal handler: from here on every write may fail.
+fn threads() -> std::io::Result<tokio::runtime::Runtime> {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING)
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build()?;
+    threads.block_on(async { signals::outlive_file_limit() })?;
+    Ok(threads)
+}
+
 /// The configuration: a file, or the built-in one for `--watch`.
 fn origin(args: &Listen) -> Result<Origin, Failed> {
     let Some(folder) = &args.watch else { return place::of_listen(&args.config) };
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Failed::plain(format!("cannot make the folder {}: {error}", folder.display())))?;
-    let origin = place::watching(folder)?;
+    // The other commands find that file first, and would ask another program.
     if Path::new(config::FILE).exists() {
-        output::remark(&format!("--watch: the {} here is not used", config::FILE));
+        return Err(Failed::plain(format!(
+            "there is a {} here: run `inboxclaw listen`, or --watch in another folder",
+            config::FILE
+        )));
     }
-    output::remark(&format!(
-        "watching {}: files that are there now are taken as known, and every change from now on is an event\n\
-         the database is {}; take events with `inboxclaw pull` or `inboxclaw subscribe` in this folder",
-        folder.display(),
-        origin.base_dir.join("data/data2.db").display()
-    ));
-    Ok(origin)
+    place::watching(folder)
 }
 
-fn open(database: &Database, outside: &Outside) -> Result<SqliteStore, OpenError> {
+/// Makes the folder of `--watch` and says what happens. Only once database and port are ours: a start that is
+/// refused leaves nothing behind and promises nothing.
+fn welcome(folder: &Path, database: &Path, is_new: bool) -> Result<(), Failed> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failed::plain(format!("cannot make the folder {}: {error}", folder.display())))?;
+    let known = if is_new {
+        "files that are there now are taken as known, and every change from now on is an event"
+    } else {
+        "every change since the last run is an event"
+    };
+    output::remark(&format!(
+        "watching {}: {known}\n\
+         the database is {}; take events with `inboxclaw pull` or `inboxclaw subscribe` in this folder",
+        folder.display(),
+        database.display()
+    ));
+    Ok(())
+}
+
+fn warn(origin: &Origin, warning: &Problem) {
+    tracing::warn!("{}", place::told(origin, warning));
+}
+
+fn open(prepared: Prepared, database: &Database, outside: &Outside) -> Result<SqliteStore, OpenError> {
     let options = inboxclaw_store::Options {
         durability: if database.durable { Durability::Full } else { Durability::Normal },
         history: HistoryBounds { age: database.history_age, bytes: database.history_bytes },
         ..inboxclaw_store::Options::new(outside.clock.clone())
     };
-    SqliteStore::open(&database.path, options)
+    prepared.open(options)
 }
 
 /// What a person can do about a database that cannot be opened, where the error does not say it.
-fn refused(error: &OpenError) -> Failed {
+fn refused(error: &OpenError, built_in: bool) -> Failed {
     let hint = match error {
+        OpenError::Foreign { path, found } if built_in => {
+            let path = path.display();
+            return Failed::plain(format!("{path} {found}; it was not touched: run this in another folder"));
+        }
+        OpenError::Locked { .. } if built_in => "; stop it first, or run this one in another folder",
+        OpenError::Sqlite { reason, .. } if reason.contains("locked") => {
+            "; another program has it open: close that one first"
+        }
+        OpenError::Full { .. } => "; make room and start again",
+        OpenError::Io { .. } | OpenError::Sqlite { .. } if built_in => {
+            "; run it in a folder that can be written"
+        }
         OpenError::Locked { .. } => "; stop it first, or set database.db_path to another file",
         OpenError::Io { .. } | OpenError::Sqlite { .. } => {
             "; set database.db_path to a file in a folder that can be written"
@@ -97,7 +136,14 @@ fn refused(error: &OpenError) -> Failed {
     Failed::plain(format!("{error}{hint}"))
 }
 
-fn unserved(error: ServeError) -> Failed {
+fn unserved(error: ServeError, built_in: bool) -> Failed {
+    if let ServeError::Taken { host, port } = &error
+        && built_in
+    {
+        let message =
+            format!("port {port} of {host} is taken: stop the program that listens there, or give --port");
+        return Failed::new(exit::TAKEN, message);
+    }
     let code = if matches!(error, ServeError::Taken { .. }) { exit::TAKEN } else { exit::FAILED };
     Failed::new(code, format!("{:#}", anyhow::Error::new(error)))
 }
@@ -110,11 +156,11 @@ async fn start(
     outside: &Outside,
 ) -> Result<u8, Failed> {
     let shutdown = CancellationToken::new();
-    watch_signals(shutdown.clone())
+    signals::watch(shutdown.clone())
         .map_err(|error| Failed::plain(format!("cannot watch for signals: {error}")))?;
     let address = listener.address();
     let run = RunFile { pid: std::process::id(), address: address.to_string(), token: token() };
-    let database = config.database.path.clone();
+    let database = inboxclaw_store::resolved(&config.database.path).unwrap_or(config.database.path.clone());
     let (sources, sinks) = (config.sources.len(), config.sinks.len());
     let (runtime, app) = build(config, &store, outside, run.token.clone()).await?;
     let published = run.publish(&database);
@@ -138,7 +184,7 @@ async fn start(
     let served = server.await;
     ran.map_err(stopped)?;
     match served {
-        Ok(served) => served.map_err(unserved)?,
+        Ok(served) => served.map_err(|error| unserved(error, false))?,
         Err(error) => {
             return Err(Failed::new(exit::BROKEN, format!("the server ended unexpectedly: {error}")));
         }
@@ -197,37 +243,37 @@ async fn build(
         clock: outside.clock.clone(),
         random: outside.random.clone(),
         run_token: Some(run_token),
-        bounds: Bounds::default(),
+        bounds: Bounds::default().within(file_limit()),
     };
     Ok((runtime, app))
 }
 
-/// Ends the program in good order at the first signal, and at once at the second or when the order takes too long.
-fn watch_signals(shutdown: CancellationToken) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
-        either(&mut interrupt, &mut terminate).await;
-        tracing::info!("stopping");
-        shutdown.cancel();
-        tokio::select! {
-            () = either(&mut interrupt, &mut terminate) => {
-                tracing::warn!("a second signal: ending at once");
-                std::process::exit(AT_ONCE);
-            }
-            () = tokio::time::sleep(END) => {
-                // Committed turns are durable and the others never happened, so nothing is lost by not waiting.
-                tracing::warn!("something did not end within 5 s: ending without it");
-                std::process::exit(i32::from(exit::OK));
-            }
-        }
-    });
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
 
-async fn either(one: &mut Signal, other: &mut Signal) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
+    use super::*;
+
+    #[test]
+    fn advice_about_the_database_fits_the_cause_and_how_it_was_started() {
+        let path = PathBuf::from("d.db");
+        let sqlite = |reason: &str| OpenError::Sqlite { path: path.clone(), reason: reason.to_owned() };
+        let foreign = OpenError::Foreign { path: path.clone(), found: "is a diary" };
+        for (error, built_in, advice) in [
+            (sqlite("database is locked"), false, "; another program has it open: close that one first"),
+            (sqlite("database is locked"), true, "; another program has it open: close that one first"),
+            (
+                sqlite("disk I/O error"),
+                false,
+                "; set database.db_path to a file in a folder that can be written",
+            ),
+            (sqlite("disk I/O error"), true, "; run it in a folder that can be written"),
+            (OpenError::Locked { path: path.clone(), pid: None }, true, "or run this one in another folder"),
+            (foreign, true, "d.db is a diary; it was not touched: run this in another folder"),
+        ] {
+            let message = refused(&error, built_in).message;
+            assert!(message.ends_with(advice), "{message}");
+            assert!(!built_in || !message.contains("db_path"), "{message}");
+        }
     }
 }

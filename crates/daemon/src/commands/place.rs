@@ -40,17 +40,11 @@ pub(super) fn watching(folder: &Path) -> Result<Origin, Failed> {
         return Err(Failed::plain(format!("the folder {} has a name that is not UTF-8", folder.display())));
     };
     // A JSON string is a YAML string, whatever it holds.
-    let mut text =
-        format!("sources:\n  files:\n    type: filesystem\n    path: {}\n", serde_json::Value::from(path));
-    // Every commit changes the database: to report that would be one more commit, for ever.
-    if let Ok(inside) = here.join("data").strip_prefix(&folder) {
-        let own = format!("{}/**", inside.display());
-        text.push_str(&format!(
-            "    ignore_patterns: [.git/**, \"*.tmp\", .trash/**, {}]\n",
-            serde_json::Value::from(own)
-        ));
-    }
-    text.push_str("sink:\n  inbox:\n    type: http_pull\n    ttl_enabled: false\n  sse: {}\n");
+    let text = format!(
+        "sources:\n  files:\n    type: filesystem\n    path: {}\n\
+         sink:\n  inbox:\n    type: http_pull\n    ttl_enabled: false\n  sse: {{}}\n",
+        serde_json::Value::from(path)
+    );
     Ok(Origin { file: PathBuf::from("(built-in configuration)"), base_dir: here, text, built_in: true })
 }
 

@@ -1,7 +1,8 @@
 //! `pull` and `pull-mark-processed`: batches of a pull sink of the running program.
 
 use reqwest::{Method, Url};
-use serde_json::Value as Json;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::client::{self, Answer, Client, TIMEOUT};
 use super::{Failed, output, place};
@@ -9,19 +10,18 @@ use crate::cli::{Pull, PullMarkProcessed, exit};
 use crate::config::{Config, Target};
 use crate::pull;
 
-pub(super) fn pull(args: &Pull) -> Result<u8, Failed> {
+pub(super) fn pull(args: &Pull, json: bool) -> Result<u8, Failed> {
     let origin = place::of_client(&args.config)?;
     let config = place::load(&origin)?;
     let (name, settings) = sink(&config, args.name.as_deref())?;
     let mut query = Vec::new();
     query.extend(args.event_type.clone().map(|event_type| ("event_type", event_type)));
     query.extend(args.batch_size.filter(|size| *size > 0).map(|size| ("batch_size", size.to_string())));
-    let client = Client::new(&origin, &config)?;
+    let client = Client::new(&config)?;
     let url = client.url(&client::segments(name, &settings.path.extract), &query);
     let answer = ask(&client, Method::GET, url)?;
-    let body: Json = serde_json::from_str(&answer.body)
-        .map_err(|error| Failed::plain(format!("the server answered something else than JSON: {error}")))?;
-    if body.get("events").and_then(Json::as_array).is_some_and(|events| !events.is_empty()) {
+    let batch = read(&answer.body)?;
+    if json || !batch.events.is_empty() {
         // As it came: parsing and writing could change numbers.
         output::line(answer.body.trim_end())?;
     }
@@ -32,7 +32,7 @@ pub(super) fn mark_processed(args: &PullMarkProcessed, json: bool) -> Result<u8,
     let origin = place::of_client(&args.config)?;
     let config = place::load(&origin)?;
     let (name, settings) = sink(&config, args.name.as_deref())?;
-    let client = Client::new(&origin, &config)?;
+    let client = Client::new(&config)?;
     let query = [("batch_id", args.batch_id.to_string())];
     let url = client.url(&client::segments(name, &settings.path.mark_processed), &query);
     let answer = ask(&client, Method::POST, url)?;
@@ -42,6 +42,17 @@ pub(super) fn mark_processed(args: &PullMarkProcessed, json: bool) -> Result<u8,
         output::line(&format!("Successfully marked batch {} as processed.", args.batch_id))?;
     }
     Ok(exit::OK)
+}
+
+/// What of an answer is looked at. Data of events is up to their sources, and no number in it is too large for us.
+#[derive(Deserialize)]
+struct Batch {
+    events: Vec<IgnoredAny>,
+}
+
+fn read(body: &str) -> Result<Batch, Failed> {
+    serde_json::from_str(body)
+        .map_err(|error| Failed::plain(format!("the server answered something else than a batch: {error}")))
 }
 
 /// The sink meant: the one named, or the only one.
@@ -80,4 +91,22 @@ fn ask(client: &Client, method: Method, url: Url) -> Result<Answer, Failed> {
         return Err(Failed::plain(format!("{shown} answered {}: {}", answer.status, answer.body.trim_end())));
     }
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_of_events_may_be_whatever_json_allows() {
+        let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+        for data in ["1e400", "123456789012345678901234567890", "\"\\ud800\"", deep.as_str()] {
+            let body = format!(r#"{{"batch_id": 1, "events": [{{"data": {data}}}], "remaining_events": 0}}"#);
+            assert_eq!(read(&body).ok().map(|batch| batch.events.len()), Some(1), "{data:.40}");
+        }
+        assert!(read(r#"{"batch_id": null, "events": []}"#).ok().unwrap().events.is_empty());
+        for other in ["", "{}", "<html>", r#"{"events": [1}"#] {
+            assert!(read(other).is_err(), "{other}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ struct Stats {
 pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
     let origin = place::of_client(args)?;
     let config = place::load(&origin)?;
-    let client = Client::new(&origin, &config)?;
+    let client = Client::new(&config)?;
     let url = client.url(&["healthcheck"], &[]);
     let shown = url.to_string();
     let health = client::block_on(async { Ok(client.ask(Method::GET, url, TIMEOUT).await) })?;

@@ -12,16 +12,15 @@ pub(super) fn run(args: &Subscribe) -> Result<u8, Failed> {
     let origin = place::of_client(&args.config)?;
     let config = place::load(&origin)?;
     let (name, settings) = sink(&config, args.sink.as_deref())?;
-    let client = Client::new(&origin, &config)?;
+    let client = Client::new(&config)?;
     let url = client.url(&client::segments(name, &settings.path), &[]);
     output::remark(&format!("Connecting to {url}..."));
     client::block_on(async {
         tokio::select! {
-            told = follow(&client, url) => told,
-            _ = tokio::signal::ctrl_c() => Ok(()),
+            ended = follow(&client, url) => ended,
+            _ = tokio::signal::ctrl_c() => Ok(exit::OK),
         }
-    })?;
-    Ok(exit::OK)
+    })
 }
 
 /// The sink meant: the one named, or the first one.
@@ -47,20 +46,22 @@ fn sink<'a>(config: &'a Config, wanted: Option<&str>) -> Result<(&'a str, &'a ss
     found.ok_or_else(|| Failed::plain(format!("there is no sse sink {wanted:?}; there are: {names}")))
 }
 
-/// Prints until the stream ends. That it ended is no failure: whoever follows starts again.
-async fn follow(client: &Client, url: reqwest::Url) -> Result<(), Failed> {
+/// Prints until the stream ends. That it ended is no failure: whoever follows starts again. That it never began is
+/// one.
+async fn follow(client: &Client, url: reqwest::Url) -> Result<u8, Failed> {
     let response = match client.send(Method::GET, url).await {
         Ok(response) if response.status() == 200 => response,
         Ok(response) => {
             output::remark(&format!("Stream error: the server answered {}", response.status().as_u16()));
-            return Ok(());
+            return Ok(exit::FAILED);
         }
         Err(error) => {
             output::remark(&format!("Stream error: {}", error.0));
-            return Ok(());
+            return Ok(exit::FAILED);
         }
     };
-    print(response).await
+    print(response).await?;
+    Ok(exit::OK)
 }
 
 async fn print(mut response: Response) -> Result<(), Failed> {

@@ -1,6 +1,8 @@
 //! Checks a stretch of the file against the one declaration of its settings: keys against the JSON schema, values by
 //! parsing them. Finds everything that is wrong, not only the first thing. Left out: which stretch has which settings.
 
+use std::collections::HashSet;
+
 use inboxclaw_contract::SettingsError;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
@@ -147,6 +149,7 @@ impl<'s> Walk<'_, 's> {
         let none = Map::new();
         let known = schema.get("properties").and_then(Json::as_object);
         let others = schema.get("additionalProperties");
+        let mut unknown = HashSet::new();
         for entry in node.map().unwrap_or_default() {
             let inner = join(path, &entry.key);
             let found = known.and_then(|known| known.get(&entry.key));
@@ -166,8 +169,11 @@ impl<'s> Walk<'_, 's> {
                     path,
                     unknown_key(&entry.key, known.unwrap_or(&none).keys()),
                 );
-                json.as_deref_mut().and_then(Json::as_object_mut).map(|map| map.shift_remove(&entry.key));
+                unknown.insert(entry.key.as_str());
             }
+        }
+        if let Some(map) = json.and_then(Json::as_object_mut) {
+            map.retain(|key, _| !unknown.contains(key.as_str()));
         }
         let required = schema.get("required").and_then(Json::as_array);
         for key in required.into_iter().flatten().filter_map(Json::as_str) {

@@ -21,6 +21,8 @@ pub(super) struct Expanded {
     pub(super) changed: bool,
     /// References that look like ones to a variable but name none; they stay as they are.
     pub(super) missing: Vec<String>,
+    /// The names of what else looks like a reference and stays as it is: `${NAME:-x}`, `${NAME`, a first `$name`.
+    pub(super) odd: Vec<String>,
 }
 
 impl Environment {
@@ -67,8 +69,12 @@ impl Environment {
 
     /// Replaces `$NAME` and `${NAME}` by their values, once; what names no variable stays.
     pub(super) fn expand(&self, text: &str) -> Expanded {
-        let mut expanded =
-            Expanded { text: String::with_capacity(text.len()), changed: false, missing: Vec::new() };
+        let mut expanded = Expanded {
+            text: String::with_capacity(text.len()),
+            changed: false,
+            missing: Vec::new(),
+            odd: Vec::new(),
+        };
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             expanded.text.push_str(&rest[..at]);
@@ -83,6 +89,8 @@ impl Environment {
                     expanded.text.push_str(&rest[..length]);
                     if is_variable_like(name) {
                         expanded.missing.push(name.to_owned());
+                    } else if !TEMPLATE_WORDS.contains(&name) && is_odd(rest, rest.len() == text.len()) {
+                        expanded.odd.push(leading_name(rest).to_owned());
                     }
                 }
             }
@@ -114,6 +122,19 @@ fn reference(text: &str) -> (&str, usize) {
 fn is_variable_like(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Whether a text starting with `$`, which refers to no variable, was still meant to refer to one. In the middle of
+/// a text only braces show that: passwords hold `$` as well.
+fn is_odd(text: &str, is_first: bool) -> bool {
+    text.starts_with("${")
+        || is_first && leading_name(text).starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+}
+
+/// The name behind `$` or `${`, without what follows it: that may be a secret default.
+fn leading_name(text: &str) -> &str {
+    let name = text.trim_start_matches(['$', '{']);
+    &name[..name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len())]
 }
 
 enum Part {
@@ -288,6 +309,11 @@ mod tests {
             assert_eq!(env.expand(text).text, expanded, "{text}");
         }
         assert_eq!(env.expand("${NO} $no $NO_1 $root").missing, ["NO", "NO_1"]);
+        assert_eq!(env.expand("${NO:-x} ${no} ${NO $no").odd, ["NO", "no", "NO"]);
+        assert_eq!(env.expand("$no $no $5").odd, ["no"]);
+        for plain in ["$root", "${root}", "$A", "pa$$word", "$2b$10$x", "$B_2"] {
+            assert!(env.expand(plain).odd.is_empty(), "{plain}");
+        }
         assert!(env.expand("$A").changed);
         assert!(!env.expand("$NO").changed);
     }

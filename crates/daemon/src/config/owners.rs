@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::check::{schema_of, settings, whole_schema};
 use super::report::{Report, join, nearest};
+use super::secrets::Secrets;
 use super::sections::{SinkCommon, SourceCommon};
 use super::yaml::{Entry, Node, Value};
 use crate::{pull, sse};
@@ -223,6 +224,7 @@ fn kind(report: &mut Report, entry: &Entry, kinds: &Kinds, path: &str) -> Option
         format!("`type` is missing, and the name `{kind}` is no {owner} type{near}; there are: {all}")
     };
     let path = if given.is_some() { join(path, "type") } else { path.to_owned() };
-    report.problem(place, &path, message);
+    let shown = given.map(|given| Secrets::of(&entry.value).hide(&message, &[], &given.value));
+    report.problem(place, &path, shown.unwrap_or(message));
     None
 }

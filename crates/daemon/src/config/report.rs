@@ -34,6 +34,8 @@ pub struct ConfigError {
     pub file: PathBuf,
     /// At least one finding, in the order of the file.
     pub problems: Vec<Problem>,
+    /// What is doubtful besides.
+    pub warnings: Vec<Problem>,
 }
 
 /// Everything found while reading a file.
@@ -47,8 +49,8 @@ impl Problem {
     /// The line that people read, such as `config.yaml:12:7: sources.docs: unknown key`.
     pub fn line(&self, file: &str) -> String {
         let place = self.place.map_or_else(String::new, |place| format!("{}:{}:", place.line, place.column));
-        let path = if self.path.is_empty() { String::new() } else { format!(" {}:", self.path) };
-        format!("{file}:{place}{path} {}", self.message)
+        let path = if self.path.is_empty() { String::new() } else { format!(" {}:", one_line(&self.path)) };
+        format!("{file}:{place}{path} {}", one_line(&self.message))
     }
 }
 
@@ -56,7 +58,7 @@ impl ConfigError {
     /// An error about the file as a whole.
     pub(super) fn whole(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         let problem = Problem { place: None, path: String::new(), message: message.into() };
-        Self { file: file.into(), problems: vec![problem] }
+        Self { file: file.into(), problems: vec![problem], warnings: Vec::new() }
     }
 }
 
@@ -84,6 +86,15 @@ impl Report {
         self.warnings.sort_by_key(|problem| problem.place);
         self
     }
+}
+
+/// A finding is one line, also about a name with a line break in it, which may not pretend to be another finding.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }
 
 /// The dotted location of `key` under `path`.
@@ -129,5 +140,15 @@ mod tests {
         };
         assert_eq!(problem.line("config.yaml"), "config.yaml:12:7: sink.hook: unknown key `x`");
         assert_eq!(ConfigError::whole("a.yaml", "it is empty").to_string(), "a.yaml: it is empty");
+    }
+
+    #[test]
+    fn a_name_with_a_line_break_cannot_pretend_to_be_a_finding() {
+        let problem = Problem {
+            place: None,
+            path: "sink.a\nconfig.yaml:1:1: fine".to_owned(),
+            message: "no `b\u{1b}[2J` ž".to_owned(),
+        };
+        assert_eq!(problem.line("c"), "c: sink.a\\nconfig.yaml:1:1: fine: no `b\\u{1b}[2J` ž");
     }
 }

@@ -2,7 +2,7 @@
 //! knows the YAML parser. Left out: what unquoted scalars mean, which is in `scalar.rs`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Span, StrInput, Tag};
 use serde_json::{Number, Value as Json};
@@ -12,6 +12,8 @@ use super::scalar::{Plain, resolve};
 
 /// Most nodes of a file once its aliases are expanded.
 const NODES: usize = 100_000;
+/// Most bytes of keys and texts that aliases expand to.
+const BYTES: usize = 8 << 20;
 /// Deepest nesting of lists and mappings together.
 const DEPTH: usize = 100;
 
@@ -87,16 +89,30 @@ impl Node {
         }
     }
 
-    /// How many nodes it has, and how deep they go.
-    fn measure(&self) -> (usize, usize) {
-        let children: Vec<&Self> = match &self.value {
-            Value::List(items) => items.iter().collect(),
-            Value::Map(entries) => entries.iter().map(|entry| &entry.value).collect(),
-            _ => return (1, 0),
+    /// How many nodes it has, how deep they go, and how many bytes their keys and texts have.
+    fn measure(&self) -> Measured {
+        let mut all = Measured { nodes: 1, depth: 0, bytes: 0 };
+        let mut add = |key: &str, child: &Self| {
+            let child = child.measure();
+            all.nodes += child.nodes;
+            all.depth = all.depth.max(child.depth + 1);
+            all.bytes += key.len() + child.bytes;
         };
-        let measured = children.into_iter().map(Self::measure);
-        measured.fold((1, 1), |(count, depth), (size, deep)| (count + size, depth.max(deep + 1)))
+        match &self.value {
+            Value::Text(text) => all.bytes = text.len(),
+            Value::List(items) => items.iter().for_each(|item| add("", item)),
+            Value::Map(entries) => entries.iter().for_each(|entry| add(&entry.key, &entry.value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+        all
     }
+}
+
+/// The size of a node with everything in it.
+struct Measured {
+    nodes: usize,
+    depth: usize,
+    bytes: usize,
 }
 
 impl Place {
@@ -110,13 +126,15 @@ struct Builder<'a, 'r> {
     report: &'r mut Report,
     anchors: HashMap<usize, Node>,
     count: usize,
+    /// Bytes that aliases expanded to.
+    bytes: usize,
     path: Vec<String>,
 }
 
 impl<'a, 'r> Builder<'a, 'r> {
     fn new(text: &'a str, options: Options, report: &'r mut Report) -> Self {
         let parser = Parser::new_from_str_with_options(text, options);
-        Self { parser, report, anchors: HashMap::new(), count: 0, path: Vec::new() }
+        Self { parser, report, anchors: HashMap::new(), count: 0, bytes: 0, path: Vec::new() }
     }
 
     fn document(mut self) -> Result<Node, Problem> {
@@ -180,16 +198,19 @@ impl<'a, 'r> Builder<'a, 'r> {
     }
 
     fn alias(&mut self, id: usize, span: &Span) -> Result<Node, Problem> {
-        let Some(node) = self.anchors.get(&id).cloned() else {
+        let Some(node) = self.anchors.get(&id) else {
             return Err(self.wrong(span, "this alias stands inside of what it stands for"));
         };
-        let (size, depth) = node.measure();
-        self.count += size;
-        if self.count > NODES || self.path.len() + depth > DEPTH {
-            let message = format!("aliases expand to more than {NODES} values or {DEPTH} levels");
+        let Measured { nodes, depth, bytes } = node.measure();
+        self.count += nodes;
+        self.bytes += bytes;
+        if self.count > NODES || self.path.len() + depth > DEPTH || self.bytes > BYTES {
+            let message = format!(
+                "aliases expand to more than {NODES} values, {DEPTH} levels or {BYTES} bytes of text"
+            );
             return Err(self.wrong(span, message));
         }
-        Ok(node)
+        Ok(node.clone())
     }
 
     fn list(&mut self) -> Result<Vec<Node>, Problem> {
@@ -206,7 +227,7 @@ impl<'a, 'r> Builder<'a, 'r> {
     }
 
     fn mapping(&mut self) -> Result<Vec<Entry>, Problem> {
-        let (mut entries, mut merged) = (Vec::new(), Vec::new());
+        let (mut entries, mut merged, mut places) = (Vec::new(), Vec::new(), HashMap::new());
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -221,29 +242,31 @@ impl<'a, 'r> Builder<'a, 'r> {
             self.path.pop();
             match text {
                 Some(_) if is_merge => merged.push((key.place, value)),
-                Some(text) => self.add(&mut entries, Entry { key: text, place: key.place, value }),
+                Some(text) => match places.insert(text.clone(), key.place) {
+                    None => entries.push(Entry { key: text, place: key.place, value }),
+                    Some(first) => {
+                        self.doubled(&text, key.place, first);
+                        places.insert(text, first);
+                    }
+                },
                 None => self.bad_key(&key),
             }
         }
+        let mut known: HashSet<String> = places.into_keys().collect();
         for (place, value) in merged {
-            self.merge(&mut entries, place, value);
+            self.merge((&mut entries, &mut known), place, value);
         }
         Ok(entries)
     }
 
     /// Two values for one key are nearly always a slip of the hand, and a silent choice hides it.
-    fn add(&mut self, entries: &mut Vec<Entry>, new: Entry) {
-        match entries.iter().find(|entry| entry.key == new.key) {
-            None => entries.push(new),
-            Some(first) => {
-                let message = format!(
-                    "the key `{}` stands here again, it was already given in line {}, column {}",
-                    new.key, first.place.line, first.place.column
-                );
-                let path = join(&self.path.join("."), &new.key);
-                self.report.problem(new.place, &path, message);
-            }
-        }
+    fn doubled(&mut self, key: &str, place: Place, first: Place) {
+        let message = format!(
+            "the key `{key}` stands here again, it was already given in line {}, column {}",
+            first.line, first.column
+        );
+        let path = join(&self.path.join("."), key);
+        self.report.problem(place, &path, message);
     }
 
     fn bad_key(&mut self, key: &Node) {
@@ -252,7 +275,12 @@ impl<'a, 'r> Builder<'a, 'r> {
     }
 
     /// Takes over what `<<` names, without replacing what is there: a mapping, or a list of them.
-    fn merge(&mut self, entries: &mut Vec<Entry>, place: Place, value: Node) {
+    fn merge(
+        &mut self,
+        (entries, known): (&mut Vec<Entry>, &mut HashSet<String>),
+        place: Place,
+        value: Node,
+    ) {
         let maps = match value.value {
             Value::List(maps) => maps,
             _ => vec![value],
@@ -261,7 +289,7 @@ impl<'a, 'r> Builder<'a, 'r> {
             match map.value {
                 Value::Map(more) => {
                     for entry in more {
-                        if !entries.iter().any(|known| known.key == entry.key) {
+                        if known.insert(entry.key.clone()) {
                             entries.push(entry);
                         }
                     }

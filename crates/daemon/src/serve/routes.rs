@@ -135,8 +135,8 @@ async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
         }
         Target::Metrics => metrics::answer(server).await,
         Target::Event(id) => api::event(store, &id).await,
-        Target::Events => api::events(store, &request.uri).await,
-        Target::RecentEvents => api::recent(store, &request.uri).await,
+        Target::Events => api::events(store, &request.uri, app.bounds.page_bytes).await,
+        Target::RecentEvents => api::recent(store, &request.uri, app.bounds.page_bytes).await,
         Target::PendingEvents => api::pending(&request.uri),
         Target::Sources => api::owners(store, inboxclaw_contract::OwnerKind::Source).await,
         Target::Sinks => api::owners(store, inboxclaw_contract::OwnerKind::Sink).await,

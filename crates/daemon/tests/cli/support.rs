@@ -94,6 +94,18 @@ impl Place {
         running
     }
 
+    /// Starts `listen` with standard error to a file, stops it once it is healthy; returns code and log.
+    pub(crate) fn listen_and_stop(&self, args: &[&str]) -> (i32, String) {
+        let mut child = self.command(&[&["listen"], args].concat());
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut child = child.stdout(Stdio::null()).stderr(log.reopen().unwrap()).spawn().unwrap();
+        self.await_health();
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let code = child.wait().unwrap().code().unwrap_or(-1);
+        (code, std::fs::read_to_string(log.path()).unwrap())
+    }
+
     /// Asks until the program says that it is healthy.
     pub(crate) fn await_health(&self) {
         for _ in 0..500 {

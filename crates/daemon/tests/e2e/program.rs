@@ -41,9 +41,16 @@ impl Place {
 
     /// Starts the program and returns once it answers.
     pub(crate) fn start(&mut self) {
+        self.start_within("unlimited");
+    }
+
+    /// Starts the program with a limit of file sizes, in blocks of `ulimit -f`: a disk that will be full.
+    pub(crate) fn start_within(&mut self, blocks: &str) {
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let program = Command::new(env!("CARGO_BIN_EXE_inboxclaw"))
+        let program = Command::new("/bin/sh")
+            .args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_inboxclaw"))
             .args(["listen", "--config"])
             .arg(self.folder.path().join("config.yaml"))
             .env_clear()

@@ -245,6 +245,8 @@ async fn large_batches_wait_for_each_other() {
         _ = &mut waiting => panic!("it did not wait"),
         alive = server.get("/") => assert_eq!(alive.status, 200, "other routes go on"),
     }
+    let few = server.get("/inbox/extract?event_type=small&batch_size=1000").await;
+    assert_eq!(few.status, 200, "who asks for few does not wait for somebody slow");
     drop(untaken);
     assert_eq!(waiting.await.status, 200);
 }

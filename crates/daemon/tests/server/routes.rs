@@ -125,6 +125,21 @@ async fn events_can_be_looked_up() {
     }
 }
 
+/// Sixty events of 15 MiB were one answer of 944 MB.
+#[tokio::test]
+async fn a_page_of_large_events_ends_at_its_bytes() {
+    assert_eq!(Bounds::default().page_bytes, 64 << 20);
+    let inbox = Inbox::new().await;
+    let bounds = Bounds { page_bytes: 640, ..Bounds::default() };
+    let server = inbox.serve_with(|app| app.bounds = bounds).await;
+    inbox.emit_with(&["a"; 6], json!({ "big": "x".repeat(150) })).await;
+    for path in ["/api/events?limit=500", "/api/events/recent", "/api/events?ids=1,2,3,4,5,6"] {
+        let answer = server.get(path).await.json();
+        assert_eq!(answer["events"].as_array().unwrap().len(), 3, "{path}: 640 bytes hold 3 of 162");
+        assert_eq!((&answer["events"][0]["id"], &answer["total"]), (&json!(6), &json!(6)), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn owners_are_listed_by_name() {
     let inbox = Inbox::new().await;

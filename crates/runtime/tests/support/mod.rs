@@ -87,6 +87,17 @@ impl World {
         interval: Option<u64>,
         act: impl Fn(u32) -> Act + Send + Sync + 'static,
     ) -> Arc<Notify> {
+        self.settling_source(name, interval, Duration::ZERO, act)
+    }
+
+    /// Adds a source like [`source`](Self::source) that is polled only so long after it became ready.
+    pub fn settling_source(
+        &mut self,
+        name: &str,
+        interval: Option<u64>,
+        settle: Duration,
+        act: impl Fn(u32) -> Act + Send + Sync + 'static,
+    ) -> Arc<Notify> {
         let ready = Arc::new(Notify::new());
         let source = Scripted {
             name: name.to_owned(),
@@ -96,7 +107,8 @@ impl World {
             trace: self.trace.clone(),
             start: self.start,
         };
-        let built = BuiltSource { source: Box::new(source), interval: interval.map(Duration::from_secs) };
+        let interval = interval.map(Duration::from_secs);
+        let built = BuiltSource { source: Box::new(source), interval, settle };
         self.runtime.as_mut().unwrap().add_source(name, "scripted", built);
         ready
     }

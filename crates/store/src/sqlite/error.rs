@@ -8,6 +8,10 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi;
 use rustix::io::Errno;
 
+/// What the system says when there is no room: on the disk, for a file of that size, for this user.
+const NO_ROOM: [i32; 3] =
+    [Errno::NOSPC.raw_os_error(), Errno::FBIG.raw_os_error(), Errno::DQUOT.raw_os_error()];
+
 /// Why a store cannot be opened. Every text names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +33,17 @@ pub enum OpenError {
         path: PathBuf,
         /// What it is.
         found: &'static str,
+    },
+    /// The file has more names than one. SQLite keeps a log beside each, so nobody would see what another one writes.
+    #[error(
+        "{} has {links} names (hard links) and may have 1 only: remove the others, or set `database.db_path` to a new \
+        file", path.display()
+    )]
+    Linked {
+        /// The database.
+        path: PathBuf,
+        /// How many names it has.
+        links: u64,
     },
     /// A newer program wrote it.
     #[error(
@@ -59,6 +74,12 @@ pub enum OpenError {
         /// What SQLite said.
         reason: String,
     },
+    /// There is no room on its disk, or no more than a limit allows.
+    #[error("cannot open {}: there is no room on its disk", path.display())]
+    Full {
+        /// The database, or a file beside it.
+        path: PathBuf,
+    },
     /// The database is damaged.
     #[error("{} is damaged: {reason}; restore it from a backup", path.display())]
     Damaged {
@@ -71,13 +92,18 @@ pub enum OpenError {
 
 impl OpenError {
     pub(super) fn io(path: impl Into<PathBuf>, error: &io::Error) -> Self {
-        Self::Io { path: path.into(), reason: error.to_string() }
+        let path = path.into();
+        match error.raw_os_error() {
+            Some(errno) if NO_ROOM.contains(&errno) => Self::Full { path },
+            _ => Self::Io { path, reason: error.to_string() },
+        }
     }
 
     pub(super) fn sqlite(path: impl Into<PathBuf>, error: &rusqlite::Error) -> Self {
-        let (path, reason) = (path.into(), error.to_string());
-        match error.sqlite_error_code() {
-            Some(code) if is_damage(code) => Self::Damaged { path, reason },
+        let (errno, path, reason) = (last_errno(), path.into(), error.to_string());
+        match error.sqlite_error() {
+            Some(found) if is_damage(found.code) => Self::Damaged { path, reason },
+            Some(found) if is_full(found, errno) => Self::Full { path },
             _ => Self::Sqlite { path, reason },
         }
     }
@@ -135,10 +161,9 @@ fn is_damage(code: ErrorCode) -> bool {
 
 /// SQLite names only ENOSPC a full disk; a quota and a limit on file sizes are as curable.
 fn is_full(error: &ffi::Error, errno: Option<i32>) -> bool {
-    let no_room = [Errno::NOSPC, Errno::FBIG, Errno::DQUOT].map(Errno::raw_os_error);
     let grows = [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_IOERR_TRUNCATE];
     error.code == ErrorCode::DiskFull
-        || grows.contains(&error.extended_code) && errno.is_some_and(|errno| no_room.contains(&errno))
+        || grows.contains(&error.extended_code) && errno.is_some_and(|errno| NO_ROOM.contains(&errno))
 }
 
 #[cfg(test)]

@@ -34,7 +34,12 @@ impl Keeper for SqliteStore {
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.write(0, sweep::step).await
+        let place = self.place.clone();
+        let swept = self.write(0, move |tx| {
+            place.as_ref().map_or(Ok(()), |place| place.check())?;
+            sweep::step(tx)
+        });
+        swept.await.map_err(|error| self.shared.fail(error))
     }
 
     async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {

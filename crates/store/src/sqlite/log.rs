@@ -212,8 +212,14 @@ fn find_events(connection: &Connection, find: &Find) -> rusqlite::Result<Found> 
         None => newest(connection, event_type, source, find)?,
     };
     let mut events = Vec::with_capacity(seqs.len());
+    let mut bytes = 0;
     for seq in seqs {
-        events.extend(event(connection, seq)?);
+        let Some(event) = event(connection, seq)? else { continue };
+        bytes += event.data.len() + event.meta.len();
+        if bytes > find.bytes && !events.is_empty() {
+            break;
+        }
+        events.push(event);
     }
     Ok(Found { events, total })
 }

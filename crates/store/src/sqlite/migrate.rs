@@ -7,14 +7,19 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::error::OpenError;
-use crate::lock::beside;
+use crate::path::beside;
 
 /// All layouts in order; the number of one is its place from 1. A published one never changes.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_first.sql")];
 
 /// Refuses a layout from the future.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let (found, known) = (version(connection, path)?, number(MIGRATIONS));
+    check_number(version(connection, path)?, path)
+}
+
+/// Refuses the number of a layout from the future.
+pub(super) fn check_number(found: i64, path: &Path) -> Result<(), OpenError> {
+    let known = number(MIGRATIONS);
     if found > known { Err(OpenError::NewerVersion { path: path.into(), found, known }) } else { Ok(()) }
 }
 

@@ -3,8 +3,8 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -12,15 +12,17 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::OpenError;
 use super::pool::Pool;
 use super::{Durability, migrate};
-use crate::lock::{Lock, LockError, beside};
+use crate::lock::{Lock, LockError};
+use crate::path::{FileId, beside, folder, resolved};
 use crate::run_file::RunFile;
 
 /// Marks a SQLite file as ours: "ICLW".
 pub(super) const APPLICATION_ID: i64 = 0x4943_4C57;
 
-/// How every SQLite file starts, and where its header holds the application id.
+/// How every SQLite file starts, and where its header holds the layout and the application id.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const HEADER: usize = 100;
+const LAYOUT_AT: usize = 60;
 const APPLICATION_ID_AT: usize = 68;
 
 /// The settings of the writing connection, besides its durability. The caches bound what an idle program holds.
@@ -53,23 +55,48 @@ const CLOCK: &str = "
 /// While somebody writes, what a writer before left is outdated.
 const FORGET_CLOCK: &str = "DELETE FROM meta WHERE name = 'clock'";
 
+/// A database that may be opened: nobody else writes it, and it is ours or there is none yet. Nothing was made but
+/// its folder and its lock, which this holds. Made by [`SqliteStore::prepare`](super::SqliteStore::prepare).
+#[derive(Debug)]
+pub struct Prepared {
+    lock: Lock,
+    /// Where the database really lies.
+    path: PathBuf,
+    /// Whether it bears our mark already.
+    ours: bool,
+}
+
 /// A database that is ready to be written.
 pub(super) struct Opened {
     pub(super) lock: Lock,
+    pub(super) path: PathBuf,
+    pub(super) id: FileId,
     pub(super) connection: Connection,
     pub(super) pool: Pool,
     /// What the store's clock has shown already, in microseconds.
     pub(super) clock: i64,
 }
 
-pub(super) fn for_writing(path: &Path, durability: Durability) -> Result<Opened, OpenError> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(|error| OpenError::io(parent, &error))?;
+pub(super) fn prepare(path: &Path) -> Result<Prepared, OpenError> {
+    let folder = folder(path);
+    fs::create_dir_all(folder).map_err(|error| OpenError::io(folder, &error))?;
+    let path = resolved(path).map_err(|error| OpenError::io(path, &error))?;
+    refuse_odd(&path)?;
+    let lock = take_lock(&path)?;
+    match refuse_foreign(&path) {
+        Ok(ours) => Ok(Prepared { lock, path, ours }),
+        Err(error) => {
+            lock.undo();
+            Err(error)
+        }
     }
-    let lock = take_lock(path)?;
-    // From here on this process must not open the file by itself: closing it would drop SQLite's locks.
+}
+
+pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<Opened, OpenError> {
+    let Prepared { lock, path: file, ours } = prepared;
+    let path = file.as_path();
     make_private(path).map_err(|error| OpenError::io(path, &error))?;
-    let ours = refuse_foreign(path)?;
+    // From here on this process must not open the file by itself: closing it would drop SQLite's locks.
     let sqlite = |error| OpenError::sqlite(path, &error);
     let mut connection = Connection::open_with_flags(path, write_flags()).map_err(sqlite)?;
     connection.busy_timeout(PATIENCE).map_err(sqlite)?;
@@ -84,12 +111,15 @@ pub(super) fn for_writing(path: &Path, durability: Durability) -> Result<Opened,
     let clock = connection.query_row(CLOCK, [i64::MIN], |row| row.get(0)).map_err(sqlite)?;
     connection.execute(FORGET_CLOCK, []).map_err(sqlite)?;
     let pool = Pool::open(path, read_flags()).map_err(sqlite)?;
-    Ok(Opened { lock, connection, pool, clock })
+    let facts = fs::metadata(path).map_err(|error| OpenError::io(path, &error))?;
+    Ok(Opened { lock, id: FileId::of(&facts), path: file, connection, pool, clock })
 }
 
 /// The pool, and what the store's clock has shown already.
 pub(super) fn for_reading(path: &Path) -> Result<(Pool, i64), OpenError> {
-    fs::metadata(path).map_err(|error| OpenError::io(path, &error))?;
+    let file = fs::canonicalize(path).map_err(|error| OpenError::io(path, &error))?;
+    let path = file.as_path();
+    refuse_odd(path)?;
     let sqlite = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => foreign(path, "is no SQLite database"),
         _ => OpenError::sqlite(path, &error),
@@ -129,6 +159,21 @@ fn take_lock(path: &Path) -> Result<Lock, OpenError> {
     })
 }
 
+/// Refuses what is no file, and a file whose log could lie beside another name.
+fn refuse_odd(path: &Path) -> Result<(), OpenError> {
+    let facts = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        facts => facts.map_err(|error| OpenError::io(path, &error))?,
+    };
+    let refuse = |reason: &str| Err(OpenError::Io { path: path.into(), reason: reason.into() });
+    match facts.nlink() {
+        _ if facts.is_dir() => refuse("it is a folder"),
+        _ if !facts.is_file() => refuse("it is no regular file"),
+        0 | 1 => Ok(()),
+        links => Err(OpenError::Linked { path: path.into(), links }),
+    }
+}
+
 /// Makes an empty file that only its owner can read, or warns about one that others can.
 fn make_private(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
@@ -154,14 +199,17 @@ fn make_private(path: &Path) -> io::Result<()> {
 
 /// Makes the name of a new file durable.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder(path))?.sync_all()
 }
 
-/// Whether the file is ours already; `false` for an empty one. Looks at the bytes and touches nothing.
+/// Whether the file is ours already; `false` for an empty one, and for none. Refuses others', and ours from the future
+/// as far as its bytes show it. Touches nothing.
 fn refuse_foreign(path: &Path) -> Result<bool, OpenError> {
     let mut header = Vec::with_capacity(HEADER);
-    let file = File::open(path).map_err(|error| OpenError::io(path, &error))?;
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file.map_err(|error| OpenError::io(path, &error))?,
+    };
     file.take(HEADER as u64).read_to_end(&mut header).map_err(|error| OpenError::io(path, &error))?;
     if header.is_empty() {
         return Ok(false);
@@ -169,9 +217,12 @@ fn refuse_foreign(path: &Path) -> Result<bool, OpenError> {
     if header.len() < HEADER || !header.starts_with(MAGIC) {
         return Err(foreign(path, "is no SQLite database"));
     }
-    let id = header.get(APPLICATION_ID_AT..).and_then(|rest| rest.first_chunk::<4>());
-    if id.is_some_and(|id| i64::from(i32::from_be_bytes(*id)) == APPLICATION_ID) {
-        return Ok(true);
+    let number = |at: usize| {
+        let bytes = header.get(at..).and_then(|rest| rest.first_chunk::<4>());
+        bytes.map_or(0, |bytes| i64::from(i32::from_be_bytes(*bytes)))
+    };
+    if number(APPLICATION_ID_AT) == APPLICATION_ID {
+        return migrate::check_number(number(LAYOUT_AT), path).map(|()| true);
     }
     let wal = fs::metadata(beside(path, "-wal")).map_or(0, |wal| wal.len());
     let sqlite = |error| OpenError::sqlite(path, &error);

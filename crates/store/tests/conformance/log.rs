@@ -169,6 +169,9 @@ pub(crate) async fn people_find_events(ground: &Ground) {
     let some = Find { seqs: Some([2, 99, 1, 3, 2].map(Seq).to_vec()), ..all };
     assert_eq!(find(some.clone()).await, (vec![3, 2, 1], 3));
     assert_eq!(find(Find { event_type: text("t.x"), limit: 1, offset: 1, ..some }).await, (vec![1], 2));
+    let bytes = async |bytes| find(Find { bytes, limit: 100, ..Find::default() }).await;
+    assert_eq!(bytes(8).await, (vec![9, 8], 9), "data and meta are two bytes each");
+    assert_eq!(bytes(0).await, (vec![9], 9), "one event is always given");
     let event = ground.store.event(Seq(2)).await.unwrap().unwrap();
     assert_eq!(
         (event.event_id.as_str(), event.event_type.as_str(), event.source_name.as_str()),

@@ -1,8 +1,10 @@
 //! Which paths are looked at: ignore patterns, extensions, depth. The patterns are those of a shell, except that
-//! `*` also matches `/`; they are tried on the whole path and on each leading part of it.
+//! `*` also matches `/`; they are tried on the whole path and on each leading part of it. Whatever the settings say,
+//! the program's own files are left out.
 
 use crate::mime::extension;
 
+use super::own::Own;
 use super::path::Rel;
 
 /// What a source looks at.
@@ -14,6 +16,8 @@ pub(super) struct Filter {
     /// Without the dot, in lower case; empty for all.
     extensions: Vec<String>,
     recursive: bool,
+    /// The program's own files.
+    pub(super) own: Own,
 }
 
 impl Filter {
@@ -33,6 +37,7 @@ impl Filter {
             patterns: patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<anyhow::Result<_>>()?,
             extensions: extensions.iter().map(|text| text.trim_start_matches('.').to_lowercase()).collect(),
             recursive,
+            own: Own::default(),
         })
     }
 
@@ -42,18 +47,22 @@ impl Filter {
         self.is_in_depth(&text)
             && self.has_extension(&text)
             && !leading_parts(&text).any(|part| self.ignores(part))
+            && !self.own.holds(path)
     }
 
     /// Whether something that happened at that path matters, be it a file or a folder.
     pub(super) fn concerns(&self, path: &Rel) -> bool {
         let text = path.shown();
-        path.is_root() || (self.is_in_depth(&text) && !leading_parts(&text).any(|part| self.ignores(part)))
+        path.is_root()
+            || (self.is_in_depth(&text)
+                && !leading_parts(&text).any(|part| self.ignores(part))
+                && !self.own.holds(path))
     }
 
     /// Whether a file whose folder is looked at is looked at too.
     pub(super) fn wants_file_here(&self, path: &Rel) -> bool {
         let text = path.shown();
-        self.has_extension(&text) && !self.ignores(&text)
+        self.has_extension(&text) && !self.ignores(&text) && !self.own.holds(path)
     }
 
     /// Whether a folder is read, given that the one around it is.

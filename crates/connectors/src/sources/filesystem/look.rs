@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -54,7 +54,7 @@ pub(super) struct Reading {
 impl Reading {
     /// Starts to read; `None` when there is no regular file.
     fn start(root: &Path, path: &Rel) -> io::Result<Option<Self>> {
-        let full = path.under(root);
+        let full = real(root, path)?;
         // Before opening: to open a device may do something, even without reading.
         if !fs::metadata(&full)?.is_file() {
             return Ok(None);
@@ -97,7 +97,7 @@ impl Reading {
     /// The version that was read, if the path still shows it.
     fn finish(self, root: &Path) -> io::Result<Look> {
         let after = Stat::of(&self.file.metadata()?);
-        let there = Stat::of(&fs::metadata(self.path.under(root))?);
+        let there = Stat::of(&fs::metadata(real(root, &self.path)?)?);
         if after != self.before || there != self.before {
             return Ok(Look::Unstable);
         }
@@ -132,11 +132,27 @@ pub(super) fn look(
 /// # Errors
 /// When the file system does not say.
 pub(super) fn is_gone(root: &Path, path: &Rel) -> io::Result<bool> {
-    match fs::metadata(path.under(root)) {
+    match real(root, path).and_then(fs::metadata) {
         Ok(metadata) => Ok(!metadata.is_file()),
         Err(error) if is_absent(&error) => Ok(true),
         Err(error) => Err(error),
     }
+}
+
+/// The whole path, provided that every folder between the root and the last part is a real one: a walk does not
+/// follow links to folders, so what only such a link leads to is not there.
+///
+/// # Errors
+/// [`is_absent`] ones when a part is missing or no folder, else as the file system says.
+pub(super) fn real(root: &Path, path: &Rel) -> io::Result<PathBuf> {
+    let full = path.under(root);
+    let parents = full.ancestors().skip(1).take_while(|parent| *parent != root && parent.starts_with(root));
+    for parent in parents.collect::<Vec<_>>().into_iter().rev() {
+        if !fs::symlink_metadata(parent)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+    }
+    Ok(full)
 }
 
 /// Whether the error says that nothing is there: no such name, a file where a folder was, a link that leads to

@@ -8,6 +8,7 @@ use inboxclaw_contract::{Draft, Failure};
 
 use super::budget::Budget;
 use super::compare::Comparison;
+use super::mounts::Mounts;
 use super::moves::Moves;
 use super::path::{Family, Rel};
 use super::root::{Mark, Root, unmounted};
@@ -17,8 +18,9 @@ use super::work::Worklist;
 use super::write::{Rest, Writer};
 use super::{Bootstrap, Config, blocking};
 
-/// Changes of a turn besides those of files: the entry about the folder, put at the beginning and at the end.
-const MARKS: usize = 2;
+/// Changes of a turn besides those of files: the entry about the folder, put at the beginning and at the end, and
+/// the one about disks in it.
+const MARKS: usize = 3;
 
 /// A pass and how far it is.
 pub(super) struct Pass {
@@ -28,6 +30,7 @@ pub(super) struct Pass {
     pub(super) is_split: bool,
     /// Whether it is the second one of a baseline.
     pub(super) is_repeated: bool,
+    mounts: Mounts,
     root: Root,
     stage: Stage,
 }
@@ -58,6 +61,7 @@ impl Pass {
             rest: Rest::default(),
             is_split: false,
             is_repeated: false,
+            mounts: Mounts::default(),
             root,
             stage: Stage::Walk(walk),
         }
@@ -86,7 +90,8 @@ impl Pass {
             turn.budget.restart();
             let (stage, is_done) = match self.stage {
                 Stage::Walk(walk) => {
-                    Self::walk(walk, &self.root, &mut self.scopes, &mut self.rest, turn).await?
+                    let notes = (&mut self.rest, &mut self.mounts);
+                    Self::walk(walk, &self.root, &mut self.scopes, notes, turn).await?
                 }
                 Stage::Compare(mut comparison) => {
                     if comparison.advance(turn.draft, &mut turn.budget).await? {
@@ -101,6 +106,9 @@ impl Pass {
                     let (worklist, is_done) =
                         Self::work(worklist, &self.root, &mut self.rest, turn, silent).await?;
                     self.is_split |= !is_done;
+                    if is_done {
+                        self.mounts.put(turn.draft)?;
+                    }
                     self.stage = Stage::Work(worklist);
                     return Ok((self, is_done));
                 }
@@ -116,7 +124,7 @@ impl Pass {
         mut walk: Walk,
         root: &Root,
         scopes: &mut Scopes,
-        rest: &mut Rest,
+        (rest, mounts): (&mut Rest, &mut Mounts),
         turn: &mut Turn<'_, '_>,
     ) -> Result<(Stage, bool), Failure> {
         let watch = turn.watch.filter(|_| !scopes.all).cloned();
@@ -138,7 +146,11 @@ impl Pass {
             scopes.paths.extend(more);
             return Ok((Stage::Walk(self::walk(scopes, root, turn.config, turn.watch)), true));
         }
-        let found = walk.into_found();
+        let mut found = walk.into_found();
+        let tops = std::mem::take(&mut found.mounts);
+        let (known, missing) = Mounts::compare(tops, root, &turn.config.filter, scopes, turn.draft).await?;
+        *mounts = known;
+        found.blocked.extend(missing);
         for (path, error) in &found.blocked {
             rest.unreadable.insert(path.clone(), error);
         }
@@ -181,6 +193,15 @@ impl Pass {
     }
 }
 
+/// Whether the configured folder was there before.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn is_known(config: &Config, draft: &mut Draft<'_>) -> Result<bool, Failure> {
+    let mark: Option<Mark> = draft.entry(Mark::KEY).await?.and_then(|entry| entry.parse().ok());
+    Ok(mark.is_some_and(|mark| mark.is_of(&config.path)))
+}
+
 /// Brings the entry about the folder up to date. Answers whether the baseline is still being taken.
 ///
 /// # Errors
@@ -192,6 +213,7 @@ pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -
         for prefix in Family::ALL.into_iter().flat_map(Family::prefixes) {
             draft.delete_prefix(prefix)?;
         }
+        draft.delete(Mounts::KEY)?;
     }
     let complete = match &old {
         Some(old) if !is_other => old.complete,

@@ -79,6 +79,15 @@ impl Rel {
             || self.0.strip_prefix(&*folder.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     }
 
+    /// Whether it is the file `own`, or one beside it that is named after it: `own-wal`, `own.lock`.
+    pub(super) fn belongs_to(&self, own: &Self) -> bool {
+        self.0.strip_prefix(&*own.0).is_some_and(|rest| match rest {
+            [] => true,
+            [b'-' | b'.', ..] => !rest.contains(&b'/'),
+            _ => false,
+        })
+    }
+
     /// For people: what is not UTF-8 becomes U+FFFD.
     pub(super) fn shown(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
@@ -204,6 +213,22 @@ mod tests {
         assert!(rel(&[b'a'; EVENT_TEXT_BYTES]).entity().starts_with('a'));
         assert!(rel(&[b'a'; EVENT_TEXT_BYTES + 1]).entity().starts_with("sha256:"));
         assert!(rel(&[0xFF; ID_PATH_BYTES]).in_id().starts_with("sha256:"));
+    }
+
+    #[test]
+    fn what_is_named_after_a_file_belongs_to_it() {
+        let own = rel(b"a/data.db");
+        for (path, belongs) in [
+            ("a/data.db", true),
+            ("a/data.db-wal", true),
+            ("a/data.db.run.partial", true),
+            ("a/data.dbx", false),
+            ("a/data.d", false),
+            ("a/data.db.d/x", false),
+            ("data.db", false),
+        ] {
+            assert_eq!(rel(path.as_bytes()).belongs_to(&own), belongs, "{path}");
+        }
     }
 
     #[test]

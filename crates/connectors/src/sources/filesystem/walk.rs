@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use super::budget::Budget;
 use super::filter::Filter;
-use super::look::is_absent;
+use super::look::{is_absent, real};
+use super::mounts::is_top;
 use super::path::Rel;
 use super::record::Stat;
 use super::watch::Watch;
@@ -34,6 +35,8 @@ pub(super) struct Found {
     pub(super) files: HashMap<Rel, Stat>,
     /// What could not be read. What is known at or below these paths is neither there nor gone.
     pub(super) blocked: BTreeMap<Rel, io::Error>,
+    /// The folders that are the top of another file system than the one around them.
+    pub(super) mounts: BTreeSet<Rel>,
 }
 
 impl Walk {
@@ -77,13 +80,13 @@ impl Walk {
     }
 
     fn start(&mut self, path: Rel) {
-        match fs::symlink_metadata(path.under(&self.root)) {
+        match real(&self.root, &path).and_then(fs::symlink_metadata) {
             Ok(metadata) if metadata.is_dir() => {
                 if path.is_root() || self.filter.wants_folder_here(&path) {
                     self.folders.push(path);
                 }
             }
-            Ok(_) if self.filter.wants_file_here(&path) => self.file(path),
+            Ok(metadata) if self.filter.wants_file_here(&path) => self.file(path, metadata.is_symlink()),
             Ok(_) => {}
             Err(error) => self.block(path, error),
         }
@@ -91,6 +94,11 @@ impl Walk {
 
     fn open(&mut self, folder: Rel) {
         let full = folder.under(&self.root);
+        match self.is_folder(&folder) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.block(folder, error),
+        }
         if let Some(watch) = &self.watch {
             watch.add(&full);
         }
@@ -98,6 +106,15 @@ impl Walk {
             Ok(entries) => self.reading = Some((folder, entries)),
             Err(error) => self.block(folder, error),
         }
+    }
+
+    /// Whether it is a folder still, and no link in its place. Takes note of where another file system begins.
+    fn is_folder(&mut self, folder: &Rel) -> io::Result<bool> {
+        let metadata = fs::symlink_metadata(folder.under(&self.root))?;
+        if is_top(&self.root, folder, &metadata)? {
+            self.found.mounts.insert(folder.clone());
+        }
+        Ok(metadata.is_dir())
     }
 
     fn entry(&mut self, folder: &Rel, entry: &DirEntry) {
@@ -109,15 +126,19 @@ impl Walk {
                 }
             }
             Ok(kind) if !kind.is_file() && !kind.is_symlink() => {}
-            Ok(_) if self.filter.wants_file_here(&path) => self.file(path),
+            Ok(kind) if self.filter.wants_file_here(&path) => self.file(path, kind.is_symlink()),
             Ok(_) => {}
             Err(error) => self.block(path, error),
         }
     }
 
     /// Takes a file, or the file that a link leads to.
-    fn file(&mut self, path: Rel) {
-        match fs::metadata(path.under(&self.root)) {
+    fn file(&mut self, path: Rel, is_link: bool) {
+        let full = path.under(&self.root);
+        if is_link && self.filter.own.is_behind(&full) {
+            return;
+        }
+        match fs::metadata(full) {
             Ok(metadata) if metadata.is_file() => {
                 self.found.files.insert(path, Stat::of(&metadata));
             }

@@ -192,10 +192,13 @@ mod tests {
     use notify::Event;
     use notify::event::{CreateKind, Flag, MetadataKind, ModifyKind};
 
+    use super::super::own::Own;
     use super::*;
 
     fn check(event: notify::Result<Event>, all: bool, paths: &[&str]) {
-        let filter = Filter::new(&["*.tmp".to_owned()], &[], true).unwrap();
+        let mut filter = Filter::new(&["*.tmp".to_owned()], &[], true).unwrap();
+        filter.own = Own::new(vec!["/r/own.db".into()]);
+        filter.own.resolve(Path::new("/r"));
         let found = scopes(event, Path::new("/r"), &filter);
         assert_eq!(found.all, all);
         assert_eq!(found.paths.iter().map(Rel::shown).collect::<Vec<_>>(), paths);
@@ -218,6 +221,7 @@ mod tests {
         check(event(file, "/r/a/b"), false, &["a/b"]);
         check(event(file, "/r/a.tmp/b"), false, &[]);
         check(event(file, "/elsewhere"), false, &[]);
+        check(event(EventKind::Modify(ModifyKind::Any), "/r/own.db-wal"), false, &[]);
         check(event(EventKind::Access(AccessKind::Open(AccessMode::Any)), "/r/a"), false, &[]);
         check(event(EventKind::Access(AccessKind::Close(AccessMode::Read)), "/r/a"), false, &[]);
         check(event(EventKind::Access(AccessKind::Close(AccessMode::Write)), "/r/a"), false, &["a"]);

@@ -82,6 +82,33 @@ fn bombs_are_refused() {
 }
 
 #[test]
+fn a_long_text_cannot_be_multiplied_without_end() {
+    let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 1_000].join(", "));
+    let (_, problems) = read(&text);
+    assert!(problems[0].contains("8388608 bytes of text"), "{problems:?}");
+}
+
+#[test]
+fn one_mapping_of_very_many_keys_takes_no_longer_than_many_small_ones() {
+    let time = |text: &str| {
+        let begun = std::time::Instant::now();
+        (read(text).1, begun.elapsed())
+    };
+    let inner: String = (0..100).map(|key| format!("  key{key}: 1\n")).collect();
+    let small: String = (0..400).map(|map| format!("map{map}:\n{inner}")).collect();
+    let (problems, parts) = time(&small);
+    assert!(problems.is_empty(), "{problems:?}");
+    let mut large: String = (0..40_000).map(|key| format!("key{key}: 1\n")).collect();
+    large.push_str("key7: 2\n");
+    let (problems, whole) = time(&large);
+    assert_eq!(
+        problems,
+        ["f:40001:1: key7: the key `key7` stands here again, it was already given in line 8, column 1"]
+    );
+    assert!(whole < parts * 5, "{whole:?} for one mapping, {parts:?} for many");
+}
+
+#[test]
 fn every_value_knows_its_place() {
     let mut report = Report::default();
     let root = parse("a:\n  ž: [1,\n    two]\n", &mut report).unwrap();

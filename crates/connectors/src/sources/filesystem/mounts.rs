@@ -1,0 +1,192 @@
+//! Disks that are mounted within the folder. When such a disk is not mounted, its files are out of reach and not
+//! deleted; what is left is an empty folder of the file system around it. Which folders are the top of another file
+//! system is an entry of the state, so that a start without the disk is told from a deletion. Device numbers are
+//! compared at one moment only: they may change when the computer starts. Left out: the folder itself, which `root`
+//! checks, and single folders of the same file system that are mounted twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use inboxclaw_contract::limits::KEY_BYTES;
+use inboxclaw_contract::{Draft, Expiry, Failure};
+
+use super::blocking;
+use super::filter::Filter;
+use super::look::{is_absent, real};
+use super::path::{Family, Rel};
+use super::root::Root;
+use super::watch::Scopes;
+
+/// Most folders that are remembered, so that the entry stays small.
+const MOST: usize = 1_000;
+
+/// The folders that are the top of another file system.
+#[derive(Default)]
+pub(super) struct Mounts {
+    known: BTreeSet<Rel>,
+    now: BTreeSet<Rel>,
+}
+
+/// What became of a folder that was the top of another file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It still is, or the file system does not say.
+    Mounted,
+    /// An empty folder.
+    Empty,
+    /// It is gone, or an ordinary folder in use.
+    Over,
+}
+
+impl Mounts {
+    /// The key of the entry: a list of paths, escaped.
+    pub(super) const KEY: &'static str = "mounts";
+
+    /// Compares what is known with the tops `found` by a walk. Answers which folders within `scopes` lack their disk,
+    /// as far as files are known below them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) async fn compare(
+        found: BTreeSet<Rel>,
+        root: &Root,
+        filter: &Filter,
+        scopes: &Scopes,
+        draft: &mut Draft<'_>,
+    ) -> Result<(Self, BTreeMap<Rel, io::Error>), Failure> {
+        let known = read(draft).await?;
+        let (path, asked) = (root.path.clone(), known.clone());
+        let places = blocking(move || places(&path, asked)).await?;
+        let mut now = found;
+        let mut missing = BTreeMap::new();
+        for (folder, place) in places {
+            let is_empty = place == Place::Empty;
+            if place == Place::Over
+                || !filter.concerns(&folder)
+                || (is_empty && !holds(&folder, draft).await?)
+            {
+                continue;
+            }
+            if is_empty && is_touched(&folder, scopes) {
+                missing.insert(folder.clone(), not_mounted());
+            }
+            now.insert(folder);
+        }
+        now = now.into_iter().take(MOST).collect();
+        Ok((Self { known, now }, missing))
+    }
+
+    /// Writes down what is known now.
+    ///
+    /// # Errors
+    /// When the turn has no room.
+    pub(super) fn put(&self, draft: &mut Draft<'_>) -> Result<(), Failure> {
+        if self.now == self.known {
+            return Ok(());
+        }
+        if self.now.is_empty() {
+            return draft.delete(Self::KEY);
+        }
+        let paths: Vec<_> = self.now.iter().map(Rel::escaped).collect();
+        draft.put(Self::KEY, &paths, Expiry::Never)
+    }
+}
+
+/// Whether a folder below the root is the top of another file system. Blocks.
+///
+/// # Errors
+/// As the file system says.
+pub(super) fn is_top(root: &Path, folder: &Rel, metadata: &fs::Metadata) -> io::Result<bool> {
+    match folder.under(root).parent() {
+        Some(parent) if !folder.is_root() => Ok(fs::symlink_metadata(parent)?.dev() != metadata.dev()),
+        _ => Ok(false),
+    }
+}
+
+async fn read(draft: &mut Draft<'_>) -> Result<BTreeSet<Rel>, Failure> {
+    // What a person made unreadable says nothing; the next walk finds what is mounted.
+    let paths: Option<Vec<String>> = draft.entry(Mounts::KEY).await?.and_then(|entry| entry.parse().ok());
+    let paths = paths.unwrap_or_default();
+    Ok(paths.iter().filter_map(|path| Rel::from_escaped(path)).filter(|path| !path.is_root()).collect())
+}
+
+/// What became of the folders. One below an empty one is out of reach, and stays what it was.
+fn places(root: &Path, folders: BTreeSet<Rel>) -> Vec<(Rel, Place)> {
+    let mut places: Vec<(Rel, Place)> = Vec::new();
+    for folder in folders {
+        let is_hidden = places.iter().any(|(other, place)| *place == Place::Empty && folder.is_within(other));
+        let place = if is_hidden { Place::Mounted } else { place(root, &folder) };
+        places.push((folder, place));
+    }
+    places
+}
+
+fn place(root: &Path, folder: &Rel) -> Place {
+    let look = || -> io::Result<Place> {
+        let full = real(root, folder)?;
+        let metadata = fs::symlink_metadata(&full)?;
+        if !metadata.is_dir() {
+            return Ok(Place::Over);
+        }
+        if is_top(root, folder, &metadata)? {
+            return Ok(Place::Mounted);
+        }
+        Ok(if fs::read_dir(full)?.next().is_none() { Place::Empty } else { Place::Over })
+    };
+    look().unwrap_or_else(|error| if is_absent(&error) { Place::Over } else { Place::Mounted })
+}
+
+/// Whether files are known below the folder. Those whose paths are too long for a key count for every folder.
+async fn holds(folder: &Rel, draft: &mut Draft<'_>) -> Result<bool, Failure> {
+    let [plain, hashed] = Family::File.prefixes();
+    let prefix = format!("{plain}{}/", folder.escaped());
+    Ok((prefix.len() <= KEY_BYTES && !draft.list(&prefix, None, 1).await?.is_empty())
+        || !draft.list(hashed, None, 1).await?.is_empty())
+}
+
+fn is_touched(folder: &Rel, scopes: &Scopes) -> bool {
+    scopes.all || scopes.paths.iter().any(|path| path.is_within(folder) || folder.is_within(path))
+}
+
+fn not_mounted() -> io::Error {
+    io::Error::other(
+        "another file system was mounted here, and now the folder is empty, so its files are not taken for deleted: \
+         mount it, or remove the folder",
+    )
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use super::super::budget::Budget;
+    use super::super::walk::Walk;
+    use super::*;
+
+    #[test]
+    fn a_walk_finds_what_is_mounted() {
+        let proc = Rel::root().join("proc".as_ref());
+        let filter = Arc::new(Filter::new(&["proc/?*".to_owned()], &[".none".to_owned()], true).unwrap());
+        let mut walk = Walk::new(PathBuf::from("/"), filter, None, BTreeSet::from([proc.clone()]));
+        while !walk.advance(&mut Budget::of_bytes(1 << 20)) {}
+        assert_eq!(walk.into_found().mounts, BTreeSet::from([proc.clone()]));
+        assert_eq!(place(Path::new("/"), &proc), Place::Mounted);
+    }
+
+    #[test]
+    fn a_folder_that_hides_others_speaks_for_them() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["empty", "used/inner"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let rel = |path: &str| Rel::from_escaped(path).unwrap();
+        let folders = ["empty", "empty/inner", "gone", "used"].map(rel);
+        let found: Vec<Place> =
+            places(dir.path(), folders.into_iter().collect()).into_iter().map(|(_, place)| place).collect();
+        assert_eq!(found, [Place::Empty, Place::Mounted, Place::Over, Place::Over]);
+    }
+}

@@ -1,0 +1,62 @@
+//! The files that the program itself writes, such as its database. To report them would be one more commit, and so
+//! one more change of them, for ever. Links are resolved, since a folder has as many names as links lead to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::path::Rel;
+
+/// The program's own files. Until they are resolved, none is known.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    configured: Vec<PathBuf>,
+    resolved: Mutex<Resolved>,
+}
+
+#[derive(Debug, Default)]
+struct Resolved {
+    absolute: Vec<PathBuf>,
+    /// Those below the root.
+    below: Vec<Rel>,
+}
+
+impl Own {
+    /// The files at these absolute paths, with all that belongs to them.
+    pub(super) fn new(configured: Vec<PathBuf>) -> Self {
+        Self { configured, resolved: Mutex::default() }
+    }
+
+    /// Finds out where they are now, and where that is below `root`, whose links are resolved. Blocks.
+    pub(super) fn resolve(&self, root: &Path) {
+        let absolute: Vec<PathBuf> = self.configured.iter().flat_map(|path| places(path)).collect();
+        let below = absolute.iter().filter_map(|path| Rel::below(root, path)).collect();
+        *self.lock() = Resolved { absolute, below };
+    }
+
+    /// Whether the path is that of such a file.
+    pub(super) fn holds(&self, path: &Rel) -> bool {
+        self.lock().below.iter().any(|own| path.belongs_to(own))
+    }
+
+    /// Whether a link leads to such a file. Blocks.
+    pub(super) fn is_behind(&self, link: &Path) -> bool {
+        let Ok(target) = fs::canonicalize(link) else { return false };
+        let root = Path::new("/");
+        let Some(target) = Rel::below(root, &target) else { return false };
+        let resolved = self.lock();
+        resolved.absolute.iter().filter_map(|own| Rel::below(root, own)).any(|own| target.belongs_to(&own))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Resolved> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a file is: beside its name lies what is named after it, and where a link in its place leads lies the file.
+fn places(path: &Path) -> Vec<PathBuf> {
+    let folder = path.parent().map(|folder| fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()));
+    let named = folder.zip(path.file_name()).map(|(folder, name)| folder.join(name));
+    let file = fs::canonicalize(path).ok().filter(|file| Some(file) != named.as_ref());
+    named.into_iter().chain(file).collect()
+}
