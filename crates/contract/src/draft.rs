@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::event::NewEvent;
-use crate::failure::{Class, Failure};
+use crate::failure::Failure;
 use crate::json::Json;
 use crate::limits::{self, CURSOR_BYTES, TURN_BYTES, TURN_CHANGES};
 use crate::owner::OwnerId;
@@ -293,8 +293,7 @@ impl<'a> Draft<'a> {
         if found > TURN_CHANGES {
             return Err(Failure::internal(limits::LimitError::TooMany { found, limit: TURN_CHANGES }));
         }
-        limits::check_size("the turn", self.size + size, TURN_BYTES)
-            .map_err(|error| Failure::new(Class::Internal, error))?;
+        limits::check_size("the turn", self.size + size, TURN_BYTES).map_err(Failure::internal)?;
         self.size += size;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::StatusCode;
+use inboxclaw_runtime::OwnerStats;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,8 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::serve::Server;
 use crate::serve::reply::{self, Refusal, Reply};
-use crate::serve::{OwnerStats, Server};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -41,17 +42,18 @@ pub(crate) async fn answer(server: &Server) -> Result<Reply, Refusal> {
 
 fn owners(registry: &mut Registry, owners: &[OwnerStats]) {
     let mut register = |name, help, count: fn(&OwnerStats) -> u64| {
-        let rows = owners.iter().map(|owner| {
+        let rows = owners.iter().map(|stats| {
+            let owner = &stats.owner;
             let labels = vec![("kind", owner.kind.as_str().to_owned()), ("name", owner.name.clone())];
-            (labels, count(owner))
+            (labels, count(stats))
         });
         family(registry, name, help, rows);
     };
-    register("turns", "Committed turns", |owner| owner.turns);
-    register("turn_conflicts", "Turns refused because what they had read changed", |owner| owner.conflicts);
-    register("turn_failures", "Turns that failed", |owner| owner.failures);
-    register("events_stored", "New events", |owner| owner.events);
-    register("events_known", "Events that had been reported before", |owner| owner.known);
+    register("turns", "Committed turns", |stats| stats.turns);
+    register("turn_conflicts", "Turns refused because what they had read changed", |stats| stats.conflicts);
+    register("turn_failures", "Turns that failed", |stats| stats.failures);
+    register("events_stored", "New events", |stats| stats.stored);
+    register("events_known", "Events that had been reported before", |stats| stats.known);
 }
 
 fn pulls(registry: &mut Registry, server: &Server) {

@@ -16,7 +16,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::{Clock, OwnerKind, Random, Store};
+use inboxclaw_contract::{Clock, Random, Store};
+use inboxclaw_runtime::OwnerStats;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -58,25 +59,6 @@ pub trait Vitals: Send + Sync {
 
     /// Transactions that the store has committed since the program started.
     fn store_commits(&self) -> u64;
-}
-
-/// What an owner has done since the program started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnerStats {
-    /// Source or sink.
-    pub kind: OwnerKind,
-    /// Its name.
-    pub name: String,
-    /// Turns that were committed.
-    pub turns: u64,
-    /// Turns that were refused because what they had read changed.
-    pub conflicts: u64,
-    /// Turns that failed.
-    pub failures: u64,
-    /// Events that were new.
-    pub events: u64,
-    /// Events that had been reported before.
-    pub known: u64,
 }
 
 /// How much the server takes on, and how long it waits. The defaults suit everything but tests.

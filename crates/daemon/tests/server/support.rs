@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{
-    Clock, Draft, Json, NewEvent, Owner, OwnerId, OwnerKind, Patterns, Random, Seq, Store,
-};
+use inboxclaw_contract::{Clock, Draft, Json, NewEvent, Owner, OwnerId, Patterns, Random, Seq, Store};
 use inboxclaw_daemon::pull::{self, PullSink};
-use inboxclaw_daemon::serve::{self, App, Bounds, OwnerStats, ServeError, ServerSettings, Vitals};
+use inboxclaw_daemon::serve::{self, App, Bounds, ServeError, ServerSettings, Vitals};
 use inboxclaw_daemon::sse::{self, SseSink};
+use inboxclaw_runtime::OwnerStats;
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -132,13 +131,15 @@ impl Vitals for Well {
     fn owners(&self) -> Vec<OwnerStats> {
         let name = "s \"quoted\"".to_owned();
         vec![OwnerStats {
-            kind: OwnerKind::Source,
-            name,
+            owner: Owner::source(name),
             turns: 3,
             conflicts: 1,
             failures: 2,
-            events: 5,
+            stored: 5,
             known: 4,
+            delivered: 0,
+            again: 0,
+            dead: 0,
         }]
     }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use inboxclaw_contract::{OwnerId, Selection, Store, StoreError};
-use inboxclaw_runtime::{Debtor, Handle, Status};
+use inboxclaw_runtime::{Debtor, Handle, OwnerStats, Status};
 use inboxclaw_store::SqliteStore;
 
 use crate::pull::{PullError, PullSink};
-use crate::serve::{OwnerStats, Vitals};
+use crate::serve::Vitals;
 
 /// A pull sink, as the runtime's housekeeping sees it.
 pub(super) struct PullDebtor(pub(super) Arc<PullSink>);
@@ -52,16 +52,7 @@ impl Vitals for Whole {
     }
 
     fn owners(&self) -> Vec<OwnerStats> {
-        let stats = self.handle.stats().into_iter().map(|stats| OwnerStats {
-            kind: stats.owner.kind,
-            name: stats.owner.name,
-            turns: stats.turns,
-            conflicts: stats.conflicts,
-            failures: stats.failures,
-            events: stats.stored,
-            known: stats.known,
-        });
-        stats.collect()
+        self.handle.stats()
     }
 
     fn store_commits(&self) -> u64 {
