@@ -97,7 +97,7 @@ fn twenty_kills_lose_nothing_and_repeat_nothing() {
     });
     let (mut taken, mut confirmed) = (Vec::new(), BTreeSet::new());
     for round in 0..20_u64 {
-        // A different moment each time: between polls, in a commit, in an extract, in a start.
+        // A different moment of the source's work each time. Never in the middle of a request: this thread makes both.
         for _ in 0..round % 5 {
             take(&place, &mut taken, &mut confirmed);
         }
