@@ -10,7 +10,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use inboxclaw_connectors::SOURCES;
-use inboxclaw_contract::{NewEvent, Source};
+use inboxclaw_contract::settings::StartAt;
+use inboxclaw_contract::{NewEvent, Outside, Source};
 use serde_json::{Value, json};
 use server::{Server, ok};
 use support::{Memory, outside, poll};
@@ -146,6 +147,36 @@ async fn baseline_remembers_without_events_and_an_unchanged_feed_writes_nothing(
     assert_eq!(memory.writes(), 1);
     server.set("/feed", ok(rss(&[("3", "c"), ("1", "a"), ("2", "b")])));
     assert_eq!(short(&poll(&*feed, &memory).await.unwrap().events), [("published", "3")]);
+}
+
+#[tokio::test]
+async fn a_start_says_what_of_the_first_read_is_news_and_nothing_later() {
+    const ITEMS: &str = "<item><guid>old</guid><pubDate>Sat, 21 Nov 2026 11:59:59 GMT</pubDate></item>\
+        <item><guid>new</guid><pubDate>Sat, 21 Nov 2026 12:00:00 GMT</pubDate></item><item><guid>undated</guid></item>";
+    let document = |more: &str| format!("<rss version='2.0'><channel>{more}{ITEMS}</channel></rss>");
+    let since = StartAt::Since("2026-11-21T12:00:00Z".parse().unwrap());
+    for (start, bootstrap, news) in [
+        (StartAt::Now, "all", vec![]),
+        (StartAt::All, "baseline", vec!["new", "old", "undated"]),
+        (since, "all", vec!["new"]),
+    ] {
+        let server = Server::start().await;
+        server.set("/feed", ok(document("")));
+        let memory = Memory::new();
+        let kind = SOURCES.iter().find(|kind| kind.name == "feed").unwrap();
+        let settings = json!({ "url": format!("{}/feed", server.base), "bootstrap": bootstrap });
+        let built = (kind.build)(settings, &Outside { start: Some(start), ..outside("/") });
+        let feed = built.unwrap_or_else(|error| panic!("{error}")).source;
+        let mut found: Vec<String> =
+            poll(&*feed, &memory).await.unwrap().events.into_iter().map(|event| event.event_id).collect();
+        found.sort();
+        assert_eq!(found, news, "{start:?}");
+        server.set(
+            "/feed",
+            ok(document("<item><guid>late</guid><pubDate>Sun, 1 Nov 2026 12:00:00 GMT</pubDate></item>")),
+        );
+        assert_eq!(short(&poll(&*feed, &memory).await.unwrap().events), [("published", "late")], "{start:?}");
+    }
 }
 
 #[tokio::test]

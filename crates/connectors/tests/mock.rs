@@ -7,7 +7,8 @@ mod support;
 use std::time::Duration;
 
 use inboxclaw_connectors::SOURCES;
-use inboxclaw_contract::Next;
+use inboxclaw_contract::settings::StartAt;
+use inboxclaw_contract::{Next, Outside};
 use serde_json::{Value, json};
 use support::{Memory, outside, poll};
 
@@ -30,6 +31,15 @@ async fn numbers_come_from_the_second_poll_on() {
         let id = event.event_id.as_bytes();
         assert!(id.len() == 36 && id[14] == b'4' && b"89ab".contains(&id[19]), "{}", event.event_id);
     }
+}
+
+#[test]
+fn it_cannot_choose_where_it_begins() {
+    let kind = SOURCES.iter().find(|kind| kind.name == "mock").unwrap();
+    let outside = Outside { start: Some(StartAt::All), ..outside("/") };
+    let error = (kind.build)(json!({}), &outside).err().unwrap();
+    let told = "a source of type `mock` cannot choose where it begins; remove the key";
+    assert_eq!((error.path.as_str(), error.to_string().as_str()), ("start", told));
 }
 
 #[test]

@@ -15,8 +15,10 @@
 //! # }
 //! ```
 
+mod overlay;
+
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -27,9 +29,9 @@ use crate::failure::Failure;
 use crate::json::Json;
 use crate::limits::{self, CURSOR_BYTES, TURN_BYTES, TURN_CHANGES};
 use crate::owner::OwnerId;
-use crate::state::{Entry, Expiry, Snapshot, Version};
+use crate::state::{Entry, Evolving, Expiry, Snapshot, TypeError, Version};
 use crate::store::{State, StoreError};
-use crate::turn::{EntryChange, Outcome, Turn, TurnId};
+use crate::turn::{Age, EntryChange, Outcome, Sweep, Turn, TurnId};
 
 /// The pending changes of a turn. Dropped without [`commit`](Self::commit), nothing of it is stored.
 pub struct Draft<'a> {
@@ -67,9 +69,10 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// When it is longer than [`CURSOR_BYTES`].
     pub fn set_cursor(&mut self, cursor: Option<String>) -> Result<(), Failure> {
-        let size = cursor.as_ref().map_or(0, String::len);
-        limits::check_size("the cursor", size, CURSOR_BYTES).map_err(Failure::internal)?;
-        self.grow(size)?;
+        let size = |cursor: &Option<String>| cursor.as_ref().map_or(0, String::len);
+        let (before, after) = (self.turn.cursor.as_ref().map_or(0, size), size(&cursor));
+        limits::check_size("the cursor", after, CURSOR_BYTES).map_err(Failure::internal)?;
+        self.resize(before, after)?;
         self.turn.cursor = Some(cursor);
         Ok(())
     }
@@ -77,10 +80,20 @@ impl<'a> Draft<'a> {
     /// The value under `key` as a type of the connector's own.
     ///
     /// # Errors
-    /// When the value does not fit the type, or the store cannot be read.
+    /// When the value does not fit the type, naming the key and why, or the store cannot be read. Where the shape of
+    /// a value has changed, [`get_evolving`](Self::get_evolving) reads the earlier ones as well.
     pub async fn get<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, Failure> {
         let entry = self.entry(key).await?;
-        entry.map(|entry| entry.parse()).transpose().map_err(Failure::internal)
+        entry.map(|entry| entry.parse()).transpose().map_err(misfit)
+    }
+
+    /// The value under `key` as a type that also reads its earlier shapes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_evolving<T: Evolving>(&mut self, key: &str) -> Result<Option<T>, Failure> {
+        let entry = self.entry(key).await?;
+        entry.map(|entry| entry.parse_evolving()).transpose().map_err(misfit)
     }
 
     /// The values under `keys`, in the order asked, in one read.
@@ -93,7 +106,7 @@ impl<'a> Draft<'a> {
     ) -> Result<Vec<Option<T>>, Failure> {
         let entries = self.entries(keys).await?;
         let parsed = entries.into_iter().map(|entry| entry.map(|entry| entry.parse()).transpose());
-        parsed.collect::<Result<_, _>>().map_err(Failure::internal)
+        parsed.collect::<Result<_, _>>().map_err(misfit)
     }
 
     /// The entry under `key` with revision, times and expiry.
@@ -128,30 +141,38 @@ impl<'a> Draft<'a> {
     ) -> Result<Vec<Entry>, Failure> {
         self.turn.reads.prefixes.insert(prefix.to_owned());
         let mut found = BTreeMap::new();
-        let mut from = after.map(str::to_owned);
-        let end = loop {
-            let page = self.state.list(self.turn.owner, prefix, from.as_deref(), limit).await;
-            let page = page.map_err(Failure::internal)?;
-            let exhausted = page.len() < limit;
-            from = page.last().map(|entry| entry.key.clone()).or(from);
-            for stored in page {
-                let key = stored.key.clone();
-                if let Some(entry) = self.overlay(&key, Some(stored)) {
-                    found.insert(key, entry);
-                }
-            }
-            if exhausted {
-                break None;
-            }
-            if found.len() >= limit {
-                break from;
-            }
+        // What a deleted prefix hides as a whole need not be read.
+        let end = if self.is_prefix_deleted(prefix) {
+            None
+        } else {
+            self.add_stored(prefix, after, limit, &mut found).await?
         };
         self.add_pending(prefix, after, end.as_deref(), &mut found);
-        Ok(found.into_values().take(limit).collect())
+        Ok(found.into_values().flatten().take(limit).collect())
     }
 
-    /// Puts a value under `key`. A put of the value that is there changes neither version nor history.
+    /// Up to `limit` keys under a literal prefix, as [`list`](Self::list) would give them, without reading values.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn keys(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Failure> {
+        let pending = &self.turn;
+        if pending.entries.is_empty() && pending.deleted_prefixes.is_empty() && pending.sweeps.is_empty() {
+            self.turn.reads.prefixes.insert(prefix.to_owned());
+            let keys = self.state.keys(self.turn.owner, prefix, after, limit).await;
+            return keys.map_err(Failure::internal);
+        }
+        let entries = self.list(prefix, after, limit).await?;
+        Ok(entries.into_iter().map(|entry| entry.key).collect())
+    }
+
+    /// Puts a value under `key`. A put of the value that is there changes neither version nor history, and not
+    /// [`updated_at`](Entry::updated_at) either: to remember that something is still there, give an expiry.
     ///
     /// # Errors
     /// When key or value is beyond its limit, or the turn grows beyond its own.
@@ -179,15 +200,23 @@ impl<'a> Draft<'a> {
         self.change(key, EntryChange::Put { value, expiry, secret: true })
     }
 
-    /// Changes when `key` expires and nothing else. Nothing happens when the key is absent.
+    /// Changes when `key` expires and nothing else. Nothing happens when the key is absent, and by [`Expiry::Keep`].
     ///
     /// # Errors
     /// When the key is beyond its limit, or the turn grows beyond its own.
     pub fn touch(&mut self, key: &str, expiry: Expiry) -> Result<(), Failure> {
+        limits::check_key(key).map_err(Failure::internal)?;
+        if expiry == Expiry::Keep || self.is_pending_over(key) {
+            return Ok(());
+        }
         match self.turn.entries.get_mut(key) {
             Some(EntryChange::Delete) => Ok(()),
             Some(EntryChange::Put { expiry: pending, .. } | EntryChange::Touch { expiry: pending }) => {
                 *pending = expiry;
+                Ok(())
+            }
+            Some(EntryChange::Restore(entry)) => {
+                entry.expires_at = expiry.resolve(self.snapshot.now, entry.expires_at);
                 Ok(())
             }
             None => self.change(key, EntryChange::Touch { expiry }),
@@ -205,11 +234,47 @@ impl<'a> Draft<'a> {
     /// Deletes every entry under a literal prefix; the empty prefix deletes all.
     ///
     /// # Errors
-    /// When the prefix is beyond the limit of a key.
+    /// When the prefix is beyond the limit of a key, or the turn grows beyond its own.
     pub fn delete_prefix(&mut self, prefix: &str) -> Result<(), Failure> {
         limits::check_prefix(prefix).map_err(Failure::internal)?;
-        self.turn.entries.retain(|key, _| !key.starts_with(prefix));
-        self.turn.deleted_prefixes.push(prefix.to_owned());
+        let mut freed = 0;
+        self.turn.entries.retain(|key, change| {
+            let stays = !key.starts_with(prefix);
+            freed += if stays { 0 } else { key.len() + value_len(change) };
+            stays
+        });
+        self.size = self.size.saturating_sub(freed);
+        if !self.is_prefix_deleted(prefix) {
+            self.grow(prefix.len())?;
+            self.turn.deleted_prefixes.push(prefix.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Deletes every entry. The cursor stays.
+    ///
+    /// # Errors
+    /// When the turn grows beyond its limit.
+    pub fn clear(&mut self) -> Result<(), Failure> {
+        self.delete_prefix("")
+    }
+
+    /// Removes the entries under a literal prefix that are older than that, by when they were created or last
+    /// updated; what this draft puts itself is new. This draft no longer sees them; the store removes them in steps after the turn, like expired ones:
+    /// without a new version and without history. What counts are an entry's times after this turn, wherever in it
+    /// this is called: a new value makes an entry young by [`Age::Updated`], but not by [`Age::Created`], and an equal
+    /// value does not. For an exact instant, give the entries an expiry instead.
+    ///
+    /// # Errors
+    /// When the prefix is beyond the limit of a key, or the turn grows beyond its own.
+    pub fn sweep(&mut self, prefix: &str, by: Age, older_than: Duration) -> Result<(), Failure> {
+        limits::check_prefix(prefix).map_err(Failure::internal)?;
+        let age = jiff::SignedDuration::try_from(older_than).ok();
+        // What would be older than time itself does not exist.
+        if let Some(before) = age.and_then(|age| self.now().checked_sub(age).ok()) {
+            self.grow(prefix.len())?;
+            self.turn.sweeps.push(Sweep { prefix: prefix.to_owned(), by, before });
+        }
         Ok(())
     }
 
@@ -241,7 +306,7 @@ impl<'a> Draft<'a> {
 
     /// How many more changes fit into this turn.
     pub fn room(&self) -> usize {
-        TURN_CHANGES - self.changes()
+        TURN_CHANGES.saturating_sub(self.changes())
     }
 
     /// The turn as written so far, for those who open drafts: the runtime and the routes of the server add
@@ -260,7 +325,8 @@ impl<'a> Draft<'a> {
     }
 
     fn changes(&self) -> usize {
-        self.turn.events.len() + self.turn.entries.len()
+        let turn = &self.turn;
+        turn.events.len() + turn.entries.len() + turn.deleted_prefixes.len() + turn.sweeps.len()
     }
 
     fn change(&mut self, key: &str, mut change: EntryChange) -> Result<(), Failure> {
@@ -268,23 +334,12 @@ impl<'a> Draft<'a> {
         if let EntryChange::Put { expiry: expiry @ Expiry::Keep, .. } = &mut change {
             *expiry = self.pending_expiry(key);
         }
-        let value = if let EntryChange::Put { value, .. } = &change { value.len() } else { 0 };
-        if !self.turn.entries.contains_key(key) {
-            self.grow(key.len() + value)?;
-        } else {
-            self.size += value;
+        match self.turn.entries.get(key) {
+            Some(before) => self.resize(value_len(before), value_len(&change))?,
+            None => self.grow(key.len() + value_len(&change))?,
         }
         self.turn.entries.insert(key.to_owned(), change);
         Ok(())
-    }
-
-    /// What `Keep` means for a key that this draft has already changed.
-    fn pending_expiry(&self, key: &str) -> Expiry {
-        match self.turn.entries.get(key) {
-            None => Expiry::Keep,
-            Some(EntryChange::Put { expiry, .. } | EntryChange::Touch { expiry }) => *expiry,
-            Some(EntryChange::Delete) => Expiry::Never,
-        }
     }
 
     /// Makes room for one more change of `size` bytes.
@@ -293,66 +348,30 @@ impl<'a> Draft<'a> {
         if found > TURN_CHANGES {
             return Err(Failure::internal(limits::LimitError::TooMany { found, limit: TURN_CHANGES }));
         }
-        limits::check_size("the turn", self.size + size, TURN_BYTES).map_err(Failure::internal)?;
-        self.size += size;
+        self.resize(0, size)
+    }
+
+    /// Something of `before` bytes has `after` bytes now.
+    fn resize(&mut self, before: usize, after: usize) -> Result<(), Failure> {
+        // What others put into the turn directly was never counted.
+        let size = self.size.saturating_sub(before) + after;
+        limits::check_size("the turn", size, TURN_BYTES).map_err(Failure::internal)?;
+        self.size = size;
         Ok(())
     }
+}
 
-    fn is_prefix_deleted(&self, key: &str) -> bool {
-        self.turn.deleted_prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()))
+/// Bytes of the value that a change brings.
+fn value_len(change: &EntryChange) -> usize {
+    match change {
+        EntryChange::Put { value, .. } => value.len(),
+        EntryChange::Restore(entry) => entry.value.len(),
+        EntryChange::Touch { .. } | EntryChange::Delete => 0,
     }
+}
 
-    /// What a reader of this draft sees under `key`, given what is stored.
-    fn overlay(&self, key: &str, stored: Option<Entry>) -> Option<Entry> {
-        let stored = stored.filter(|_| !self.is_prefix_deleted(key));
-        let entry = match self.turn.entries.get(key) {
-            None => stored,
-            Some(EntryChange::Delete) => None,
-            Some(EntryChange::Touch { expiry }) => {
-                stored.map(|entry| Entry { expires_at: self.expires_at(*expiry, entry.expires_at), ..entry })
-            }
-            Some(EntryChange::Put { value, expiry, secret }) => {
-                let kept = stored.as_ref().and_then(|entry| entry.expires_at);
-                Some(Entry {
-                    key: key.to_owned(),
-                    value: value.clone(),
-                    revision: Version(self.snapshot.version.0 + 1),
-                    created_at: stored.as_ref().map_or(self.now(), |entry| entry.created_at),
-                    updated_at: self.now(),
-                    expires_at: self.expires_at(*expiry, kept),
-                    secret: *secret,
-                })
-            }
-        };
-        entry.filter(|entry| entry.expires_at.is_none_or(|at| at > self.now()))
-    }
-
-    /// Adds the draft's own puts that fall into a listed stretch of keys.
-    fn add_pending(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        end: Option<&str>,
-        found: &mut BTreeMap<String, Entry>,
-    ) {
-        let start = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let pending = self.turn.entries.range::<str, _>((start, Bound::Unbounded));
-        let listed = pending
-            .map(|(key, _)| key)
-            .take_while(|key| key.starts_with(prefix) && end.is_none_or(|end| key.as_str() <= end));
-        for key in listed {
-            if !found.contains_key(key)
-                && let Some(entry) = self.overlay(key, None)
-            {
-                found.insert(key.clone(), entry);
-            }
-        }
-    }
-
-    fn expires_at(&self, expiry: Expiry, kept: Option<Timestamp>) -> Option<Timestamp> {
-        expiry.resolve(self.now(), kept)
-    }
+/// A stored value that does not fit is a defect of ours, or of whoever edited it.
+fn misfit(error: TypeError) -> Failure {
+    Failure::internal(error)
+        .action("if somebody edited the entry, set it again or delete it with `inboxclaw state`")
 }

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::settings::StartAt;
+
 /// What a connector is built with besides its settings.
 #[derive(Clone)]
 pub struct Outside {
@@ -18,6 +20,8 @@ pub struct Outside {
     /// one of these names, continued with `-` or `.`, belongs to it: `data2.db-wal`, `data2.db.lock`. A source that
     /// reported them would cause the next change of them by each report.
     pub own_files: Vec<PathBuf>,
+    /// Where a source without any state begins, if the configuration says so.
+    pub start: Option<StartAt>,
     /// Time. In a turn, `draft.now()` is the time to use.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

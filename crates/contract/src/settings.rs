@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -27,6 +28,15 @@ pub trait SourceSettings: DeserializeOwned + JsonSchema + 'static {
         Duration::ZERO
     }
 
+    /// Sets where a source without any state begins, when the configuration says it with `start`; it takes the place
+    /// of whatever the kind's own settings say about that. A kind whose source cannot choose refuses, as by default.
+    ///
+    /// # Errors
+    /// Says in the words of the configuration which starts this kind knows.
+    fn start(&mut self, _start: StartAt) -> anyhow::Result<()> {
+        anyhow::bail!("a source of type `{}` cannot choose where it begins; remove the key", Self::KIND)
+    }
+
     /// Checks the values and makes the source. No I/O: the file may be only checked.
     ///
     /// # Errors
@@ -44,6 +54,18 @@ pub trait SinkSettings: DeserializeOwned + JsonSchema + 'static {
     /// # Errors
     /// Names the setting and what is wrong with its value.
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Sink>>;
+}
+
+/// Where a source without any state begins: what `start` says in the configuration. One that has state goes on
+/// from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// With what changes from now on.
+    Now,
+    /// With everything there is.
+    All,
+    /// With what changed since then.
+    Since(Timestamp),
 }
 
 /// A source, ready to run.
@@ -76,7 +98,12 @@ impl SourceKind {
             name: S::KIND,
             schema: S::json_schema,
             build: |value, outside| {
-                let settings: S = parse(value)?;
+                let mut settings: S = parse(value)?;
+                if let Some(start) = outside.start {
+                    settings
+                        .start(start)
+                        .map_err(|message| SettingsError { path: "start".into(), message })?;
+                }
                 let (interval, settle) = (settings.interval(), settings.settle());
                 let source = settings.build(outside).map_err(SettingsError::whole)?;
                 Ok(BuiltSource { source, interval, settle })

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use crate::event::{Event, Seq};
 use crate::owner::{Owner, OwnerId, OwnerKind};
 use crate::selection::Selection;
+use crate::space::SpaceId;
 use crate::state::{Entry, Snapshot, Version};
-use crate::turn::{DeliveryState, FactsPatch, Outcome, RunFacts, Turn};
+use crate::turn::{Age, DeliveryState, FactsPatch, Outcome, RunFacts, Turn};
 
 /// A whole store.
 pub trait Store: State + Log + Keeper {}
@@ -36,21 +37,38 @@ pub trait State: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError>;
 
+    /// Up to `limit` keys of live entries under a prefix, as [`list`](Self::list) would give them, without their
+    /// values.
+    async fn keys(
+        &self,
+        owner: OwnerId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let entries = self.list(owner, prefix, after, limit).await?;
+        Ok(entries.into_iter().map(|entry| entry.key).collect())
+    }
+
     /// Stores a turn, all or nothing. `Committed` means durable and visible to every later read;
     /// `Conflict` that nothing of it is stored. A repeated commit of the owner's last turn id answers
     /// `Committed` and stores nothing.
     ///
     /// # Errors
     /// [`StoreError::Full`]: nothing is stored, try later. [`StoreError::Refused`]: nothing is stored, and never will be.
+    /// [`StoreError::OverLimit`]: nothing is stored until the state is smaller.
     /// Anything else: the store is no longer usable, and the turn may or may not be durable.
     async fn commit(&self, turn: Turn) -> Result<Outcome, StoreError>;
 
-    /// The owner's last turns that changed its state, newest first, older than `before`, with what they replaced.
+    /// The owner's last turns that changed its state, newest first, older than `before`, with what they replaced: up
+    /// to `limit` turns and about `bytes` of what they replaced, but one if there is one. An empty answer means that
+    /// nothing older is known.
     async fn history(
         &self,
         owner: OwnerId,
         before: Option<Version>,
         limit: usize,
+        bytes: usize,
     ) -> Result<Vec<PastTurn>, StoreError>;
 
     /// Returns the owner's version once it is beyond `after`. May be dropped at any await.
@@ -93,6 +111,10 @@ pub trait Keeper: Send + Sync {
     /// How an owner runs.
     async fn facts(&self, owner: OwnerId) -> Result<RunFacts, StoreError>;
 
+    /// Sets the rules for an owner's state, in place of those before. They are not stored: the configuration tells
+    /// them anew at each start.
+    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError>;
+
     /// Changes run facts outside a turn.
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError>;
 
@@ -100,8 +122,9 @@ pub trait Keeper: Send + Sync {
     /// `false` when somebody else holds it. Saves double work only: correctness never depends on it.
     async fn claim(&self, owner: OwnerId, holder: &str, lasts: Duration) -> Result<bool, StoreError>;
 
-    /// Removes some of what has expired: entries, and history beyond its bounds. Small steps; `more` says
-    /// whether another call would find something.
+    /// Removes some of what has expired or was dropped: entries, also by the rules and sweeps for their age, history
+    /// beyond its bounds, spaces that nobody names. Small steps; `more` says whether another call would find
+    /// something.
     async fn sweep(&self) -> Result<Swept, StoreError>;
 
     /// Removes up to `limit` events that are past retention and that nobody owes. Their identities stay.
@@ -196,6 +219,32 @@ pub struct OwnerInfo {
     pub version: Version,
     /// Its cursor.
     pub cursor: Option<String>,
+    /// How many entries it has, with those that have expired and are not swept yet.
+    pub entries: u64,
+    /// The bytes of their keys and values.
+    pub bytes: u64,
+}
+
+/// The rules for an owner's state. By default there are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Entries that go at a certain age. Sweeps see to it; for an exact instant there is [`Expiry`](crate::Expiry).
+    pub expire: Vec<Expire>,
+    /// Most entries: a turn that would make them more is refused.
+    pub max_entries: Option<u64>,
+    /// Most bytes of keys and values: a turn that would make them more is refused.
+    pub max_bytes: Option<u64>,
+}
+
+/// A rule by which entries go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expire {
+    /// A literal prefix.
+    pub prefix: String,
+    /// The age.
+    pub after: Duration,
+    /// From when the age counts.
+    pub by: Age,
 }
 
 /// A turn in an owner's history.
@@ -209,16 +258,31 @@ pub struct PastTurn {
     pub author: Option<String>,
     /// The cursor before, if the turn changed it.
     pub cursor: Option<Option<String>>,
-    /// The changed entries as they were before, by key; `None` when the key was absent or held a secret.
-    pub entries: Vec<(String, Option<Entry>)>,
+    /// The changed entries as they were before, by key.
+    pub entries: Vec<(String, Before)>,
     /// The turn replaced more than history keeps of one turn: only the fact that it happened is known.
     pub marker: bool,
+    /// The space that the turn replaced: `cursor` and `entries` tell the rest of what it did.
+    pub replaced: Option<SpaceId>,
+    /// The version whose change this turn took back.
+    pub undoes: Option<Version>,
+}
+
+/// What was under a key before a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Absent,
+    /// This entry.
+    Entry(Entry),
+    /// A secret, which history does not keep.
+    Secret,
 }
 
 /// What a sweep removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Expired entries.
+    /// Entries: expired, too old, or of a space that nobody names.
     pub entries: u64,
     /// History rows.
     pub history: u64,
@@ -259,6 +323,9 @@ pub enum StoreError {
     /// The request is beyond a limit or otherwise not acceptable. Nothing is stored.
     #[error("{0}")]
     Refused(String),
+    /// The owner's state would grow beyond a limit of its [`Policy`]. Nothing is stored.
+    #[error("{0}")]
+    OverLimit(String),
     /// There is no owner of that number.
     #[error("there is no owner {0:?}")]
     NoOwner(OwnerId),

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use crate::event::{NewEvent, Seq};
 use crate::json::Json;
 use crate::owner::OwnerId;
-use crate::state::{Expiry, Version};
+use crate::space::SpaceId;
+use crate::state::{Entry, Expiry, Version};
 
 /// Names one attempt to commit, so that a repeated request after a lost answer is not a second turn. Random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,7 +18,8 @@ pub struct TurnId(pub u128);
 
 /// A turn, ready to commit: all or nothing.
 ///
-/// Within a turn the deletions by prefix happen first, then the changes of single keys.
+/// Within a turn the swap happens first, then the deletions by prefix, then the changes of single keys; the sweeps
+/// follow after it.
 #[derive(Debug, Clone)]
 pub struct Turn {
     /// Names this attempt.
@@ -42,8 +44,15 @@ pub struct Turn {
     pub deliveries: Vec<DeliveryChange>,
     /// Run facts that become true with this turn, of this owner or of another.
     pub facts: Vec<(OwnerId, FactsPatch)>,
+    /// Entries that are to go because of their age, in steps after the turn.
+    pub sweeps: Vec<Sweep>,
+    /// Another space in place of the owner's, before everything else in this turn. Then all of the state counts as
+    /// read: the turn conflicts unless the owner's version is still `base`.
+    pub swap: Option<Swap>,
     /// Who edits, when a person does.
     pub author: Option<String>,
+    /// The version whose change this turn takes back, for [`PastTurn::undoes`](crate::store::PastTurn::undoes).
+    pub undoes: Option<Version>,
 }
 
 impl Turn {
@@ -61,7 +70,10 @@ impl Turn {
             events: Vec::new(),
             deliveries: Vec::new(),
             facts: Vec::new(),
+            sweeps: Vec::new(),
+            swap: None,
             author: None,
+            undoes: None,
         }
     }
 
@@ -74,6 +86,64 @@ impl Turn {
             && self.events.is_empty()
             && self.deliveries.is_empty()
             && self.facts.is_empty()
+            && self.sweeps.is_empty()
+            && self.swap.is_none()
+    }
+}
+
+/// Puts another space in the place of an owner's. The replaced one stays as long as history names it, without
+/// secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swap {
+    /// The space to put in place: one built for this owner, or one that its history names.
+    pub space: SpaceId,
+    /// Whether the secrets of the present space move into the new one. Secrets that the new one has under other keys
+    /// go in any case unless it was just built.
+    pub keep_secrets: bool,
+}
+
+/// Removes entries of a certain age. Like an expiry it changes no version and writes no history; it happens in steps
+/// after the turn, so as not to hold up others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// A literal prefix.
+    pub prefix: String,
+    /// Which of the entry's times counts.
+    pub by: Age,
+    /// Entries whose time is before this go.
+    pub before: Timestamp,
+}
+
+/// From when the age of an entry counts.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Age {
+    /// From when the key was first put.
+    Created,
+    /// From when its value last changed.
+    #[default]
+    Updated,
+}
+
+impl Sweep {
+    /// Whether an entry is to go.
+    pub fn takes(&self, key: &str, created_at: Timestamp, updated_at: Timestamp) -> bool {
+        let time = match self.by {
+            Age::Created => created_at,
+            Age::Updated => updated_at,
+        };
+        key.starts_with(&self.prefix) && time < self.before
     }
 }
 
@@ -105,6 +175,10 @@ pub enum EntryChange {
         /// When it expires.
         expiry: Expiry,
     },
+    /// The entry comes back as it was, with its times and its expiry, under a new revision. What has expired since
+    /// does not come back: then the key goes. Whether it is the same as what is there is a matter of value and
+    /// secrecy, as with `Put`.
+    Restore(Entry),
     /// The key goes.
     Delete,
 }

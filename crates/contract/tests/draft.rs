@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use inboxclaw_contract::limits::{CURSOR_BYTES, TURN_CHANGES};
+use inboxclaw_contract::limits::{CURSOR_BYTES, JSON_BYTES, TURN_BYTES, TURN_CHANGES};
 use inboxclaw_contract::store::PastTurn;
-use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, TurnId};
+use inboxclaw_contract::turn::{Age, Committed, Conflict, EntryChange, Sweep, TurnId};
 use inboxclaw_contract::{
-    Draft, Entry, Expiry, Failure, Json, NewEvent, Outcome, OwnerId, Snapshot, State, StoreError, Turn,
-    Version,
+    Draft, Entry, Evolving, Expiry, Failure, Json, NewEvent, Outcome, OwnerId, Snapshot, State, StoreError,
+    Turn, Version,
 };
 use jiff::Timestamp;
 
@@ -91,7 +91,13 @@ impl State for Fixed {
         Ok(Outcome::Committed(Committed { version: Version(6), stored: 0, known: 0 }))
     }
 
-    async fn history(&self, _: OwnerId, _: Option<Version>, _: usize) -> Result<Vec<PastTurn>, StoreError> {
+    async fn history(
+        &self,
+        _: OwnerId,
+        _: Option<Version>,
+        _: usize,
+        _: usize,
+    ) -> Result<Vec<PastTurn>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -194,5 +200,194 @@ fn a_value_of_another_type_is_an_error_that_names_the_key() {
         let error = draft.get::<u64>("a").await.unwrap_err().to_string();
         assert!(error.starts_with("the value of \"a\" does not fit: invalid type: string"), "{error}");
         Ok(())
+    });
+}
+
+#[test]
+fn keys_are_those_that_a_list_gives_with_and_without_pending_changes() {
+    let turn = Fixed::with(&["p:1", "p:2", "p:3", "q:1"]).turn(async |draft| {
+        assert_eq!(draft.keys("p:", None, 2).await?, ["p:1", "p:2"]);
+        assert_eq!(draft.keys("p:", Some("p:2"), 2).await?, ["p:3"]);
+        draft.put("p:0", &1, Expiry::Never)?;
+        draft.delete("p:2")?;
+        assert_eq!(draft.keys("p:", None, 2).await?, ["p:0", "p:1"]);
+        assert_eq!(draft.keys("p:", Some("p:1"), 2).await?, ["p:3"]);
+        assert_eq!(draft.keys("none", None, 2).await?, [""; 0]);
+        Ok(())
+    });
+    assert!(turn.reads.prefixes.contains("p:") && turn.reads.prefixes.contains("none"));
+}
+
+#[test]
+fn clear_leaves_what_is_put_afterwards_and_the_cursor() {
+    let turn = Fixed::with(&["a", "b"]).turn(async |draft| {
+        draft.put("c", "lost", Expiry::Never)?;
+        draft.clear()?;
+        draft.delete_prefix("a")?;
+        assert_eq!(keys(draft, "", None, 10).await, [""; 0]);
+        draft.put("b", "stored", Expiry::Keep)?;
+        draft.touch("a", Expiry::Never)?;
+        assert_eq!(keys(draft, "", None, 10).await, ["b"]);
+        let anew = draft.entry("b").await?.unwrap();
+        assert_eq!((anew.revision, anew.created_at), (Version(6), at(100)), "the old one is gone");
+        assert_eq!(draft.entry("a").await?, None);
+        assert_eq!(draft.cursor(), Some("token"));
+        Ok(())
+    });
+    assert_eq!(turn.deleted_prefixes, [""], "all is deleted already");
+    assert_eq!(turn.cursor, None);
+}
+
+#[test]
+fn a_put_of_the_stored_value_keeps_revision_and_times() {
+    Fixed::with(&["a", "b"]).turn(async |draft| {
+        draft.put("a", "stored", Expiry::For(Duration::from_secs(5)))?;
+        let same = draft.entry("a").await?.unwrap();
+        assert_eq!((same.revision, same.updated_at, same.expires_at), (Version(3), at(20), Some(at(105))));
+        draft.put_secret("b", "stored", Expiry::Never)?;
+        let hidden = draft.entry("b").await?.unwrap();
+        assert_eq!((hidden.revision, hidden.updated_at, hidden.secret), (Version(6), at(100), true));
+        assert_eq!(hidden.created_at, at(10));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_sweep_hides_what_is_older_after_this_turn() {
+    let turn = Fixed::with(&["p:old", "p:new", "q:old"]).turn(async |draft| {
+        // Stored entries were created 90 and updated 80 seconds ago.
+        draft.sweep("p:", Age::Updated, Duration::from_secs(80))?;
+        assert_eq!(keys(draft, "", None, 10).await, ["p:new", "p:old", "q:old"], "not older, but as old");
+        draft.sweep("p:", Age::Updated, Duration::from_secs(79))?;
+        assert_eq!(keys(draft, "", None, 10).await, ["q:old"]);
+        assert_eq!(draft.keys("p:", None, 10).await?, [""; 0]);
+        draft.put("p:new", "another value", Expiry::Never)?;
+        draft.put("p:old", "stored", Expiry::Never)?;
+        assert_eq!(keys(draft, "", None, 10).await, ["p:new", "p:old", "q:old"], "what it puts is new");
+        draft.sweep("q:", Age::Created, Duration::from_secs(89))?;
+        assert_eq!(keys(draft, "", None, 10).await, ["p:new", "p:old"]);
+        draft.put("q:old", "another value", Expiry::Never)?;
+        assert_eq!(draft.entry("q:old").await?.map(|entry| entry.created_at), Some(draft.now()));
+        draft.sweep("", Age::Created, Duration::MAX)?;
+        Ok(())
+    });
+    let last = Sweep { prefix: "q:".to_owned(), by: Age::Created, before: at(11) };
+    assert_eq!(turn.sweeps.last(), Some(&last), "older than time itself is nothing");
+    assert_eq!(turn.sweeps.len(), 3);
+}
+
+#[test]
+fn a_restored_entry_is_seen_as_it_was_and_can_be_touched() {
+    let restored =
+        Entry { created_at: at(1), updated_at: at(2), expires_at: Some(at(150)), ..entry("a", "1") };
+    let turn = Fixed::with(&["a"]).turn(async |draft| {
+        let past = Entry { key: "b".to_owned(), expires_at: Some(at(100)), ..restored.clone() };
+        let entries = &mut draft.turn_mut().entries;
+        entries.insert("a".to_owned(), EntryChange::Restore(restored.clone()));
+        entries.insert("b".to_owned(), EntryChange::Restore(past));
+        assert_eq!(draft.entry("a").await?.as_ref(), Some(&restored));
+        assert_eq!(draft.entry("b").await?, None, "nothing expired comes back");
+        draft.touch("a", Expiry::Keep)?;
+        draft.touch("b", Expiry::Never)?;
+        assert_eq!(keys(draft, "", None, 10).await, ["a"], "nor does a touch revive it");
+        assert_eq!(draft.entry("a").await?.unwrap().expires_at, Some(at(150)));
+        draft.touch("a", Expiry::For(Duration::from_secs(7)))?;
+        Ok(())
+    });
+    let EntryChange::Restore(last) = &turn.entries["a"] else { panic!("still a restored entry") };
+    assert_eq!(*last, Entry { expires_at: Some(at(107)), ..restored });
+}
+
+#[test]
+fn what_has_expired_within_the_draft_stays_gone() {
+    let turn = Fixed::with(&["c"]).turn(async |draft| {
+        draft.put("a", "1", Expiry::Until(at(100)))?;
+        draft.touch("a", Expiry::Never)?;
+        assert_eq!(draft.entry("a").await?, None);
+        draft.put("b", "1", Expiry::For(Duration::ZERO))?;
+        draft.put("b", "2", Expiry::Keep)?;
+        assert_eq!(draft.entry("b").await?.unwrap().expires_at, None, "absent, so that nothing is kept");
+        draft.put("d", "1", Expiry::For(Duration::from_secs(5)))?;
+        draft.touch("d", Expiry::Keep)?;
+        draft.touch("c", Expiry::Keep)?;
+        Ok(())
+    });
+    let EntryChange::Put { expiry, .. } = &turn.entries["d"] else { panic!("a put") };
+    assert_eq!(*expiry, Expiry::For(Duration::from_secs(5)));
+    assert!(!turn.entries.contains_key("c"), "to keep what is there is no change");
+}
+
+/// A number that was once a text.
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Page {
+    number: u32,
+}
+
+impl Evolving for Page {
+    fn migrate(old: &Json) -> Option<Self> {
+        Some(Self { number: old.parse::<String>().ok()?.parse().ok()? })
+    }
+}
+
+#[test]
+fn a_value_of_an_earlier_shape_is_read_by_its_migration() {
+    let mut store = Fixed::with(&["neither"]);
+    store.entries.insert("now".to_owned(), entry("now", r#"{"number": 7}"#));
+    store.entries.insert("then".to_owned(), entry("then", r#""8""#));
+    store.turn(async |draft| {
+        assert_eq!(draft.get_evolving("now").await?, Some(Page { number: 7 }));
+        assert_eq!(draft.get_evolving("then").await?, Some(Page { number: 8 }));
+        assert_eq!(draft.get_evolving::<Page>("nothing").await?, None);
+        let without = draft.get::<Page>("then").await.unwrap_err();
+        assert!(without.to_string().starts_with("the value of \"then\" does not fit: "), "{without}");
+        let failure = draft.get_evolving::<Page>("neither").await.unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "the value of \"neither\" does not fit: invalid type: string, expected struct Page at line 1 column 8"
+        );
+        assert!(failure.action.is_some_and(|action| action.contains("inboxclaw state")));
+        let many = draft.get_many::<Page>(&["now".to_owned(), "neither".to_owned()]).await.unwrap_err();
+        assert_eq!(many.to_string(), failure.cause.to_string());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_value_written_over_counts_once_and_a_deleted_one_not_at_all() {
+    let most = "v".repeat(JSON_BYTES - 1_000);
+    let event = Json::from_value(&BTreeMap::from([("data", &most)])).unwrap();
+    Fixed::default().turn(async |draft| {
+        for n in 1..TURN_BYTES / JSON_BYTES {
+            draft.emit(NewEvent::new(n.to_string(), "a.b", event.clone()))?;
+        }
+        draft.put("k", &most, Expiry::Never)?;
+        draft.put("k", &most, Expiry::Never)?;
+        draft.put("small", "", Expiry::Never)?;
+        let full = draft.put("small", &most, Expiry::Never).unwrap_err().to_string();
+        assert!(full.starts_with("the turn has ") && full.ends_with(", the limit is 268435456"), "{full}");
+        assert_eq!(
+            draft.get::<String>("small").await?.as_deref(),
+            Some(""),
+            "what was refused changed nothing"
+        );
+        draft.delete_prefix("k")?;
+        draft.put("small", &most, Expiry::Never)
+    });
+}
+
+#[test]
+fn the_cursor_takes_no_room_and_other_changes_do() {
+    Fixed::default().turn(async |draft| {
+        draft.delete_prefix("p:")?;
+        draft.sweep("q:", Age::Created, Duration::ZERO)?;
+        assert_eq!(draft.room(), TURN_CHANGES - 2);
+        for n in 0..draft.room() {
+            draft.delete(&n.to_string())?;
+        }
+        assert!(
+            draft.delete_prefix("more").is_err() && draft.sweep("", Age::Updated, Duration::ZERO).is_err()
+        );
+        assert!(draft.delete_prefix("p:1").is_ok(), "deleted already");
+        draft.set_cursor(Some("last".to_owned()))
     });
 }

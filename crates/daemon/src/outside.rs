@@ -38,6 +38,7 @@ pub fn outside() -> Outside {
         name: String::new(),
         base_dir: std::path::PathBuf::new(),
         own_files: Vec::new(),
+        start: None,
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         shared: Arc::new(Shared::default()),

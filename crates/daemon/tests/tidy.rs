@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crates of this workspace each crate may use. Development dependencies are free: a test may name anyone.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("contract", &[]),
     ("store", &["contract"]),
+    ("edit", &["contract"]),
     ("connectors", &["contract"]),
     ("runtime", &["contract"]),
-    ("daemon", &["contract", "store", "connectors", "runtime"]),
-    ("bench", &["contract", "store"]),
+    ("daemon", &["contract", "store", "edit", "connectors", "runtime"]),
+    ("bench", &["contract", "store", "edit"]),
 ];
 
 /// Everything that the contract may use: no I/O, no async runtime.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::outstanding::Outstanding;
+use crate::rules::refused;
 use crate::runner::{Env, Runner};
 use crate::schedule::{Woken, either};
 use crate::turn::store_error;
@@ -109,7 +110,10 @@ impl DeliveryLoop {
             if self.runner.take_called() {
                 self.refreshed = None;
             }
-            let wait = match self.pass().await {
+            let protection = self.runner.protected().await;
+            let pass = self.pass().await;
+            drop(protection);
+            let wait = match pass {
                 Ok(Pass::More | Pass::Cut) => continue,
                 Ok(Pass::Idle(idle)) => {
                     self.idle(idle).await?;
@@ -194,7 +198,7 @@ pub(crate) fn owed_by(
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Refused(_) => Self::Failed(Failure::internal(error)),
+            StoreError::Refused(_) | StoreError::OverLimit(_) => Self::Failed(refused(error)),
             error => Self::Store(error),
         }
     }

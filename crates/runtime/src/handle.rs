@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use inboxclaw_contract::Owner;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::time::timeout;
 
 use crate::health::{Health, Report};
 use crate::stats::{OwnerStats, Stats};
@@ -24,11 +26,21 @@ pub(crate) struct Shared {
     signals: Mutex<BTreeMap<Owner, Arc<Signal>>>,
 }
 
-/// How one loop is called, and what it last knew about being paused.
+/// How one loop is called, what it last knew about being paused, and who may edit.
 #[derive(Default)]
 pub(crate) struct Signal {
     calls: Notify,
     paused: AtomicBool,
+    /// Edits share it; a loop takes it alone for a turn that must not lose once more.
+    edits: Arc<RwLock<()>>,
+}
+
+/// How long an edit lets a turn go first.
+const EDIT_WAITS: Duration = Duration::from_secs(30);
+
+/// Leave to edit the state of an owner, for as long as it lives.
+pub struct Leave {
+    _shared: Option<OwnedRwLockReadGuard<()>>,
 }
 
 impl Handle {
@@ -46,18 +58,29 @@ impl Handle {
     /// state, deliveries or run facts (`pause`, `resume`); a paused owner only looks whether it still is. Several
     /// calls before the loop looks are one. `false` when no loop has that owner.
     pub fn wake(&self, owner: &Owner) -> bool {
-        let signals = self.shared.signals.lock().unwrap_or_else(PoisonError::into_inner);
-        let signal = signals.get(owner);
-        if let Some(signal) = signal {
+        let signal = self.signal(owner);
+        if let Some(signal) = &signal {
             signal.calls.notify_one();
         }
         signal.is_some()
     }
 
+    /// Leave to edit an owner's state now. Given at once, but for one case: when edits have refused several turns of
+    /// the owner in a row, they wait for the end of the next one, so that no rate of edits starves it. For 30 s at
+    /// most: an edit wins in the end. Not for what takes long.
+    pub async fn leave(&self, owner: &Owner) -> Leave {
+        let edits = self.signal(owner).map(|signal| signal.edits.clone());
+        let Some(edits) = edits else { return Leave { _shared: None } };
+        Leave { _shared: timeout(EDIT_WAITS, edits.read_owned()).await.ok() }
+    }
+
     /// Whether the owner's loop stands still because its run facts say that it is paused.
     pub fn is_paused(&self, owner: &Owner) -> bool {
-        let signals = self.shared.signals.lock().unwrap_or_else(PoisonError::into_inner);
-        signals.get(owner).is_some_and(|signal| signal.paused.load(Relaxed))
+        self.signal(owner).is_some_and(|signal| signal.paused.load(Relaxed))
+    }
+
+    fn signal(&self, owner: &Owner) -> Option<Arc<Signal>> {
+        self.shared.signals.lock().unwrap_or_else(PoisonError::into_inner).get(owner).cloned()
     }
 }
 
@@ -82,6 +105,11 @@ impl Signal {
     /// Whether somebody called since the last look.
     pub(crate) fn take(&self) -> bool {
         self.calls.notified().now_or_never().is_some()
+    }
+
+    /// Has edits wait until the answer is dropped.
+    pub(crate) async fn hold_edits(&self) -> OwnedRwLockWriteGuard<()> {
+        self.edits.clone().write_owned().await
     }
 
     pub(crate) fn set_paused(&self, paused: bool) {

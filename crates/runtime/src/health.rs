@@ -80,6 +80,8 @@ struct Row {
     resting: Option<&'static str>,
     /// Something to know that is no failure.
     notice: Option<String>,
+    /// Which limits of its state are near.
+    filling: Option<String>,
     /// The consumer took nothing for so long that the sink owes nothing.
     silent: bool,
     /// How long a loop may report nothing; `None` for what has no interval.
@@ -152,6 +154,16 @@ impl Health {
     /// Something to know that is no failure.
     pub(crate) fn notice(&self, owner: &Owner, notice: Option<String>) {
         self.change(owner, |row, _| row.notice = notice);
+    }
+
+    /// Which limits of the owner's state are near, if any.
+    pub(crate) fn filling(&self, owner: &Owner, filling: Option<String>) {
+        self.change(owner, |row, _| {
+            if filling.is_some() && row.filling.is_none() {
+                tracing::warn!(%owner, filling, "a limit is near");
+            }
+            row.filling = filling;
+        });
     }
 
     /// The owner's loop is gone.
@@ -257,6 +269,7 @@ impl Row {
             last_healthy_at: None,
             resting: None,
             notice: None,
+            filling: None,
             silent: false,
             silence,
             quiet_since: Instant::now(),

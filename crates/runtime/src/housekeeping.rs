@@ -1,5 +1,5 @@
 //! Housekeeping: sweeps away what has expired, prunes what is past retention and owed to nobody, and watches
-//! for sinks whose consumers have gone.
+//! for sinks whose consumers have gone and for states that come near to their limits.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::delivery::{Start, owed_by};
 use crate::health::Status;
+use crate::rules::{self, Limits};
 use crate::runner::Env;
 use crate::schedule::tick;
 
@@ -68,6 +69,7 @@ pub(crate) struct Registered {
 pub(crate) struct Housekeeping {
     pub(crate) env: Arc<Env>,
     pub(crate) debtors: Vec<Registered>,
+    pub(crate) limits: Limits,
 }
 
 /// What is owed and may not be removed.
@@ -91,6 +93,8 @@ impl Housekeeping {
                 self.forgive(result)?;
             }
             let result = self.sweep().await;
+            self.forgive(result)?;
+            let result = rules::show(&self.limits, &self.env).await;
             self.forgive(result)?;
             if !tick(&self.env.shutdown, SWEEP, pending()).await {
                 return Ok(());

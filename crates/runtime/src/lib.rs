@@ -10,6 +10,7 @@ mod handle;
 mod health;
 mod housekeeping;
 mod outstanding;
+mod rules;
 mod runner;
 mod runtime;
 mod schedule;
@@ -24,7 +25,7 @@ use inboxclaw_contract::{Clock, Random};
 
 pub use claims::Claims;
 pub use delivery::Start;
-pub use handle::Handle;
+pub use handle::{Handle, Leave};
 pub use health::{OwnerReport, PendingFailure, Report, Status, StoreReport};
 pub use housekeeping::Debtor;
 pub use runtime::{Runtime, RuntimeError};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use inboxclaw_contract::turn::{FactsPatch, TurnId};
 use inboxclaw_contract::{Class, Failure, Owner, OwnerId, State, Store, StoreError, Version};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{OwnedRwLockWriteGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::handle::{Shared, Signal};
@@ -19,6 +19,8 @@ use crate::{Doors, Options};
 
 /// How often a paused owner looks by itself whether it still is: another machine may have resumed it.
 const PAUSED_LOOK: Duration = Duration::from_secs(30);
+/// Conflicts in a row after which edits wait for the next turn.
+const CONFLICTS_SHIELDED: u32 = 2;
 /// Conflicts in a row that show in health.
 const CONFLICTS_SHOWN: u32 = 3;
 /// How long running work may go on when the program ends.
@@ -171,6 +173,11 @@ impl Runner {
         let woken = schedule::until(&self.env.shutdown, &self.signal, wait, news).await;
         self.woken(&woken);
         woken
+    }
+
+    /// After conflicts in a row, has edits wait for the turn that follows: dropped at its end.
+    pub(crate) async fn protected(&self) -> Option<OwnedRwLockWriteGuard<()>> {
+        if self.conflicts < CONFLICTS_SHIELDED { None } else { Some(self.signal.hold_edits().await) }
     }
 
     /// Whether somebody called since the last time.

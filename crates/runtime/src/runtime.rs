@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use inboxclaw_contract::limits::INTERNAL_SOURCE;
 use inboxclaw_contract::settings::BuiltSource;
+use inboxclaw_contract::store::{OwnerInfo, Policy};
 use inboxclaw_contract::{Owner, OwnerId, OwnerKind, Patterns, Sink, Store, StoreError, Ttl};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -19,6 +20,7 @@ use crate::delivery::{DeliveryLoop, SinkSpec, Start};
 use crate::handle::{Handle, Shared};
 use crate::health::{Health, Status, Trouble};
 use crate::housekeeping::{Debtor, Housekeeping, Pushed, Registered};
+use crate::rules::{Registry, Rules};
 use crate::runner::{Env, Runner};
 use crate::schedule::by;
 use crate::sources::SourceLoop;
@@ -37,6 +39,7 @@ pub struct Runtime {
     broken: Vec<(Owner, String)>,
     sinks: Vec<(Owner, String, SinkSpec)>,
     debtors: Vec<(Owner, String, Box<dyn Debtor>)>,
+    rules: Rules,
 }
 
 /// Why the runtime ended before it was told to.
@@ -88,6 +91,7 @@ impl Runtime {
             broken: Vec::new(),
             sinks: Vec::new(),
             debtors: Vec::new(),
+            rules: Rules::default(),
         }
     }
 
@@ -136,6 +140,16 @@ impl Runtime {
         self.debtors.push((owner, connector.to_owned(), debtor));
     }
 
+    /// Sets the rules for the state of a source or sink that is added. Without a call there are none.
+    pub fn govern(&mut self, owner: &Owner, policy: Policy) {
+        self.rules.policies.insert(owner.clone(), policy);
+    }
+
+    /// Has an added source paused when the store first hears of it; whether it is paused later is for people to say.
+    pub fn begin_stopped(&mut self, owner: &Owner) {
+        self.rules.stopped.insert(owner.clone());
+    }
+
     /// Runs everything until `shutdown`. Then every loop ends within 5 s: running polls and deliveries may go on
     /// for 3 s before they are dropped, commits are waited for.
     ///
@@ -167,27 +181,30 @@ impl Runtime {
 
     /// Registers everything, then starts the loops.
     async fn start(self, env: &Arc<Env>, tasks: &mut Tasks) -> Result<Keeping, RuntimeError> {
-        let internal = register_internal(env).await?;
+        let known = env.store.owners().await?;
+        let internal = register_internal(env, &known).await?;
+        let mut registry = Registry::new(self.rules, known);
         let mut claims = Keeping::new(env.clone());
         let mut ids = Vec::new();
         for (owner, connector) in &self.broken {
-            ids.push((owner.clone(), env.store.register(owner, connector).await?));
+            ids.push((owner.clone(), registry.register(env, owner, connector).await?));
         }
         let mut loops: Vec<(Owner, BoxFuture<'static, Result<(), StoreError>>)> = Vec::new();
         for (owner, connector, built) in self.sources {
-            let id = env.store.register(&owner, &connector).await?;
+            let id = registry.register(env, &owner, &connector).await?;
             ids.push((owner.clone(), id));
             let runner = Runner::new(env.clone(), owner.clone(), id, built.interval, claims.add(&owner, id));
-            let source = SourceLoop { runner, source: built.source, settle: built.settle };
+            let (source, settle) = (built.source, built.settle);
+            let source = SourceLoop { runner, source, settle, ended: None, edited: false };
             loops.push((owner, source.run().boxed()));
         }
         let mut debtors = Vec::new();
         for (owner, connector, debtor) in self.debtors {
-            let id = env.store.register(&owner, &connector).await?;
+            let id = registry.register(env, &owner, &connector).await?;
             debtors.push(Registered { owner, id, debtor, holds_up: false });
         }
         for (owner, connector, spec) in self.sinks {
-            let id = env.store.register(&owner, &connector).await?;
+            let id = registry.register(env, &owner, &connector).await?;
             let runner = Runner::new(env.clone(), owner.clone(), id, None, claims.add(&owner, id));
             loops.push((owner, DeliveryLoop::new(runner, spec).run().boxed()));
         }
@@ -195,19 +212,18 @@ impl Runtime {
         for (owner, running) in loops {
             tasks.spawn(Task::Owner(owner), running);
         }
-        tasks.own("housekeeping", Housekeeping { env: env.clone(), debtors }.run());
+        let housekeeping = Housekeeping { env: env.clone(), debtors, limits: registry.limits };
+        tasks.own("housekeeping", housekeeping.run());
         tasks.own("health", Announcer { env: env.clone(), internal, sources: ids }.run());
         Ok(claims)
     }
 }
 
 /// Registers the source of the program's own events.
-async fn register_internal(env: &Env) -> Result<OwnerId, RuntimeError> {
-    let owners = env.store.owners().await?;
-    let taken =
-        owners.into_iter().find(|info| info.kind == OwnerKind::Source && info.name == INTERNAL_SOURCE);
+async fn register_internal(env: &Env, known: &[OwnerInfo]) -> Result<OwnerId, RuntimeError> {
+    let taken = known.iter().find(|info| info.kind == OwnerKind::Source && info.name == INTERNAL_SOURCE);
     if let Some(info) = taken.filter(|info| info.connector != INTERNAL_SOURCE) {
-        return Err(RuntimeError::Reserved { name: INTERNAL_SOURCE, connector: info.connector });
+        return Err(RuntimeError::Reserved { name: INTERNAL_SOURCE, connector: info.connector.clone() });
     }
     Ok(env.store.register(&Owner::source(INTERNAL_SOURCE), INTERNAL_SOURCE).await?)
 }

@@ -15,6 +15,8 @@ use crate::handle::Signal;
 
 /// The least that lies between two polls by interval, so that an interval of zero cannot spin.
 pub(crate) const LEAST_INTERVAL: Duration = Duration::from_millis(100);
+/// The least that lies between a turn and one that was only prompted by edits.
+pub(crate) const EDIT_GAP: Duration = Duration::from_secs(1);
 /// The longest wait that another side may ask for.
 pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest stored wait that a restart honours. A longer one tells of a clock that was wrong.

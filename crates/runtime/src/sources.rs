@@ -1,12 +1,15 @@
 //! The loop of a source: turns, and the waits between them.
 
+use std::future::pending;
 use std::time::Duration;
 
 use inboxclaw_contract::{Failure, Next, Source, StoreError, Version};
 
+use tokio::time::Instant;
+
 use crate::health::Trouble;
 use crate::runner::Runner;
-use crate::schedule::{LEAST_INTERVAL, Woken, contained_async, either, jittered};
+use crate::schedule::{EDIT_GAP, LEAST_INTERVAL, Woken, contained_async, either, jittered, tick};
 use crate::stats::count;
 use crate::turn::{self, End, Start, panicked};
 
@@ -16,6 +19,10 @@ pub(crate) struct SourceLoop {
     pub(crate) source: Box<dyn Source>,
     /// See [`SourceSettings::settle`](inboxclaw_contract::SourceSettings::settle).
     pub(crate) settle: Duration,
+    /// When the last turn ended.
+    pub(crate) ended: Option<Instant>,
+    /// An edit is why the next turn comes now.
+    pub(crate) edited: bool,
 }
 
 /// What lies before the next turn.
@@ -40,9 +47,14 @@ impl SourceLoop {
     /// # Errors
     /// When the store will not recover.
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
+        let mut at_once = true;
         while self.runner.admit().await? {
+            self.space_out(at_once).await;
             let end = self.turn().await;
-            match self.conclude(end).await? {
+            self.ended = Some(Instant::now());
+            let pause = self.conclude(end).await?;
+            at_once = matches!(pause, Pause::None);
+            match pause {
                 Pause::None => {}
                 Pause::Interval(version) => self.interval(version).await?,
                 Pause::BackOff(wait) => self.runner.rest(wait).await,
@@ -51,7 +63,18 @@ impl SourceLoop {
         Ok(())
     }
 
+    /// One edit is answered at once; of many in a row each may only prompt a poll some time after the last one, so
+    /// that the outside world does not get a request for each.
+    async fn space_out(&mut self, at_once: bool) {
+        let prompted = (self.runner.take_called() | std::mem::take(&mut self.edited)) && !at_once;
+        let wait = self.ended.map(|ended| EDIT_GAP.saturating_sub(ended.elapsed()));
+        if let Some(wait) = wait.filter(|wait| prompted && !wait.is_zero()) {
+            tick(&self.runner.env.shutdown, wait, pending()).await;
+        }
+    }
+
     async fn turn(&self) -> End {
+        let _protection = self.runner.protected().await;
         let env = &self.runner.env;
         let start = Start {
             store: env.store.as_ref(),
@@ -89,20 +112,23 @@ impl SourceLoop {
 
     /// Waits for the next poll.
     async fn interval(&mut self, version: Version) -> Result<(), StoreError> {
-        let Self { runner, source, settle } = self;
+        let Self { runner, source, settle, edited, .. } = self;
         let (env, id) = (runner.env.clone(), runner.id);
         let wait =
             runner.interval.map(|interval| jittered(env.doors.random.as_ref(), interval.max(LEAST_INTERVAL)));
         let ready = async { News::Ready(contained_async(async { source.ready().await }).await) };
-        let edited = async { News::Edited(Runner::edited(&env, id, version).await) };
-        let news = either(ready, edited);
+        let other = async { News::Edited(Runner::edited(&env, id, version).await) };
+        let news = either(ready, other);
         match runner.until(wait, news).await {
             Woken::News(News::Ready(Err(message))) => {
                 let wait = runner.failed(&panicked("the source", &message)).await?;
                 runner.rest(wait).await;
                 Ok(())
             }
-            Woken::News(News::Edited(result)) => result,
+            Woken::News(News::Edited(result)) => {
+                *edited = true;
+                result
+            }
             Woken::News(News::Ready(Ok(()))) if !settle.is_zero() => {
                 runner.rest(*settle).await;
                 Ok(())

@@ -6,6 +6,7 @@ use inboxclaw_contract::{
     Class, Draft, Failure, Next, Outcome, OwnerId, Settled, Source, Store, StoreError, Turn, Version,
 };
 
+use crate::rules::refused;
 use crate::schedule::{Attempt, Bounds, contained};
 
 /// What one turn starts from.
@@ -95,7 +96,7 @@ pub(crate) fn panicked(who: &str, message: &str) -> Failure {
 /// The store's error inside a failure: a connector passes on what the draft gave it.
 pub(crate) fn store_error(failure: &Failure) -> Option<StoreError> {
     let error = failure.cause.downcast_ref::<StoreError>()?;
-    (!matches!(error, StoreError::Refused(_))).then(|| error.clone())
+    (!matches!(error, StoreError::Refused(_) | StoreError::OverLimit(_))).then(|| error.clone())
 }
 
 impl End {
@@ -108,7 +109,7 @@ impl From<StoreError> for End {
     fn from(error: StoreError) -> Self {
         match error {
             // The store works; it is the turn that cannot be stored.
-            StoreError::Refused(_) => Self::Failed(Failure::internal(error)),
+            StoreError::Refused(_) | StoreError::OverLimit(_) => Self::Failed(refused(error)),
             error => Self::Store(error),
         }
     }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::settings::BuiltSource;
+use inboxclaw_contract::store::Policy;
+use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
     Clock, Draft, Event, Expiry, Failure, Json, Keeper, Log, NewEvent, Next, Owner, Patterns, Random,
     Receipt, Seq, Sink, Source, State,
@@ -53,6 +55,18 @@ impl Source for Counting {
             draft.put("to", &to, Expiry::Never)?;
         }
         Ok(if to < self.0 { Next::More } else { Next::Wait })
+    }
+}
+
+/// Remembers one thing more at each poll, for ever.
+struct Hoarding;
+
+#[async_trait]
+impl Source for Hoarding {
+    async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+        let n = draft.keys("", None, 100).await?.len();
+        draft.put(&n.to_string(), &n, Expiry::Never)?;
+        Ok(Next::Wait)
     }
 }
 
@@ -131,6 +145,40 @@ async fn events_reach_a_sink_once_over_a_restart() {
     assert_eq!(life.next().await, "250");
     assert_eq!(life.next().await, "251");
     life.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = inboxclaw_store::Options::new(Arc::new(Wall));
+    let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), options).unwrap());
+    let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Numbers(AtomicU64::new(1))) };
+    let mut runtime = Runtime::new(store.clone(), doors, Options::default());
+    let interval = Some(Duration::from_millis(100));
+    let built = BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO };
+    let hoard = Owner::source("hoard");
+    runtime.add_source("hoard", "hoarding", built);
+    runtime.govern(&hoard, Policy { max_entries: Some(3), ..Policy::default() });
+    let (handle, shutdown) = (runtime.handle(), CancellationToken::new());
+    let task = tokio::spawn(runtime.run(shutdown.clone()));
+    while !handle.health().is_unhealthy() {
+        tokio::task::yield_now().await;
+    }
+    let told = handle.health().failures[0].clone();
+    assert_eq!(told.code, Some("configuration"), "{told:?}");
+    let message = told.message.unwrap();
+    assert!(message.contains("hoard would have 4 entries of state, the limit is 3"), "{message}");
+    assert!(told.action.unwrap().contains("state.max_entries"));
+    let id = store.register(&hoard, "hoarding").await.unwrap();
+    let mut draft = Draft::open(store.as_ref(), id, TurnId(7)).await.unwrap();
+    draft.clear().unwrap();
+    draft.commit().await.unwrap();
+    assert!(handle.wake(&hoard));
+    while handle.health().is_unhealthy() {
+        tokio::task::yield_now().await;
+    }
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

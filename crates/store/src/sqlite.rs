@@ -2,7 +2,9 @@
 //!
 //! - `open` and `migrate`: from a path to a usable database; `values` and `error`: columns and failures.
 //! - `writer`: groups what waits into one transaction; `tx`: what that transaction knows without reading.
-//! - `apply`, `conflict`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
+//! - `apply`, `conflict`, `plan`, `swap`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
+//! - `counts`, `lasting`: what a space holds, and what the writer keeps beyond a transaction.
+//! - `spaces`: looking into spaces and building them, renaming and forgetting owners.
 //! - `state`, `log`, `keeper`: the three traits. `pool`, `scan`, `watch`, `clock`: what reads need.
 //!
 //! A `+` before a parameter in SQL hides it from the planner, which would otherwise plan a cached statement anew for
@@ -13,31 +15,37 @@ mod apply;
 mod check;
 mod clock;
 mod conflict;
+mod counts;
 mod error;
 mod history;
 mod keeper;
+mod lasting;
 mod log;
 mod migrate;
 mod open;
 mod owners;
+mod plan;
 #[cfg(test)]
 mod plans;
 mod pool;
 mod prune;
 mod scan;
+mod spaces;
 mod state;
+mod swap;
 mod sweep;
 mod tx;
 mod values;
 mod watch;
 mod writer;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use inboxclaw_contract::{Clock, StoreError};
+use inboxclaw_contract::{Clock, OwnerId, StoreError};
 use rusqlite::Connection;
 
 use crate::lock::Lock;
@@ -119,6 +127,8 @@ struct Shared {
     watch: Watch,
     broken: OnceLock<String>,
     commits: AtomicU64,
+    /// Where the last page of each owner's history ended, as row and version, so that the next one starts there.
+    pages: Mutex<HashMap<OwnerId, (i64, i64)>>,
 }
 
 impl SqliteStore {
@@ -155,7 +165,7 @@ impl SqliteStore {
         })
     }
 
-    /// How many transactions with changes were made durable since the store was opened. Turns that wait at the same
+    /// How many transactions with changes were stored since the store was opened. Turns that wait at the same
     /// time share one.
     pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Relaxed)
@@ -167,8 +177,25 @@ impl SqliteStore {
         weight: usize,
         work: impl FnMut(&mut Tx<'_>) -> Result<T, error::Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.run(weight, false, work).await
+    }
+
+    /// As [`write`](Self::write), for what does no harm when it is lost with the power: it is found and done again.
+    async fn write_lazily<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, error::Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(0, true, work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        weight: usize,
+        lazy: bool,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, error::Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
         match &self.writer {
-            Some(writer) => writer.run(weight, work).await,
+            Some(writer) => writer.run(weight, lazy, work).await,
             None => Err(StoreError::Refused("the store was opened for reading only".into())),
         }
     }
@@ -211,7 +238,8 @@ impl Drop for SqliteStore {
 
 impl Shared {
     fn new(pool: Pool, clock: StoreClock) -> Self {
-        Self { pool, clock, watch: Watch::new(), broken: OnceLock::new(), commits: AtomicU64::new(0) }
+        let (watch, pages) = (Watch::new(), Mutex::default());
+        Self { pool, clock, watch, broken: OnceLock::new(), commits: AtomicU64::new(0), pages }
     }
 
     /// A read of a few microseconds, done at once.

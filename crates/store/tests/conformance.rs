@@ -3,12 +3,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod common;
+#[path = "conformance/counts.rs"]
+mod counts;
+#[path = "conformance/history.rs"]
+mod history;
 #[path = "conformance/housekeeping.rs"]
 mod housekeeping;
 #[path = "conformance/log.rs"]
 mod log;
+#[path = "conformance/owners.rs"]
+mod owners;
+#[path = "conformance/spaces.rs"]
+mod spaces;
 #[path = "conformance/state.rs"]
 mod state;
+#[path = "conformance/swaps.rs"]
+mod swaps;
+#[path = "conformance/sweeps.rs"]
+mod sweeps;
 #[path = "conformance/turns.rs"]
 mod turns;
 
@@ -33,6 +45,7 @@ macro_rules! on {
             turns {
                 promise_1_a_turn_is_all_or_nothing
                 promise_1_a_turn_beyond_a_limit_stores_nothing
+                promise_1_a_refused_turn_sweeps_nothing
                 promise_1_a_repeated_commit_stores_nothing
                 promise_2_a_turn_conflicts_when_what_it_read_changed
                 promise_2_a_turn_conflicts_when_what_it_writes_changed
@@ -47,14 +60,41 @@ macro_rules! on {
                 promise_8_expiry_and_sweep_change_no_version
                 promise_8_small_steps_back_are_absorbed
                 promise_9_a_prefix_is_literal
+                promise_9_no_character_stands_for_others
                 promise_9_a_list_resumes_after_a_key
                 promise_10_json_comes_back_as_it_went_in
                 a_put_of_what_is_there_changes_nothing
                 deletions_by_prefix_come_first
+                keys_are_those_that_a_list_would_give
+                a_restored_entry_is_as_it_was_under_a_new_revision
+                a_change_wakes_those_who_wait
+            }
+            history {
                 history_says_what_was_replaced
                 history_keeps_no_secret
                 history_is_a_marker_when_a_turn_replaces_too_much
-                a_change_wakes_those_who_wait
+                history_says_which_turn_was_taken_back
+                a_page_of_history_is_bounded_in_turns_and_bytes
+            }
+            counts {
+                what_an_owner_has_is_counted
+                what_has_expired_counts_until_it_is_swept
+                deletions_by_overlapping_prefixes_count_once
+                a_turn_that_makes_more_than_the_limit_is_refused
+                less_is_welcome_when_there_is_too_much
+                a_limit_holds_between_turns_that_commit_together
+            }
+            swaps {
+                deleting_many_entries_leaves_their_space_to_history
+                deleting_few_entries_is_told_key_by_key
+                clearing_away_what_has_expired_is_no_change
+                a_swap_conflicts_with_every_change_since_its_base
+                a_space_of_somebody_else_is_refused
+                a_swap_happens_before_everything_else_in_its_turn
+                a_swap_that_clears_leaves_what_the_turn_puts
+                secrets_move_with_a_swap_and_never_stay_behind
+                a_built_space_keeps_the_secrets_that_it_came_with
+                a_limit_holds_for_swaps
             }
             log {
                 promise_3_an_event_is_logged_once
@@ -65,6 +105,35 @@ macro_rules! on {
                 a_page_is_bounded_and_counts_the_rest
                 every_type_has_its_own_position
                 people_find_events
+            }
+            spaces {
+                a_space_is_built_in_steps_while_others_go_on
+                only_what_is_being_built_can_be_filled
+                a_space_that_nobody_builds_any_more_goes
+                a_copy_takes_live_entries_without_secrets
+                a_step_of_copying_is_bounded_in_bytes
+                what_has_expired_does_not_come_back_with_a_space
+                a_replaced_space_stays_as_long_as_history_names_it
+                a_look_goes_page_by_page
+                a_look_is_bounded_in_bytes_of_values
+                a_scan_sees_one_instant_and_holds_nobody_up
+                what_expires_is_told_in_order
+            }
+            owners {
+                a_renamed_owner_keeps_everything
+                only_a_name_without_a_past_can_be_taken
+                a_forgotten_owner_leaves_nothing_but_what_it_reported
+                a_forgotten_source_repeats_nothing
+                an_owner_that_comes_back_early_starts_from_nothing_too
+            }
+            sweeps {
+                what_has_just_expired_is_left_to_those_who_watch
+                a_sweep_finds_what_has_expired_in_every_space
+                a_turn_removes_entries_by_their_age
+                what_a_sweeping_turn_puts_is_new
+                a_sweep_by_age_works_in_steps
+                rules_remove_entries_by_their_age
+                several_rules_go_over_many_entries
             }
             housekeeping {
                 promise_6_retention_removes_only_what_nobody_owes

@@ -47,7 +47,10 @@ async fn whole_turns(path: &Path) -> Vec<i64> {
         assert_eq!(entries.len() as i64, if version == 0 { 0 } else { PARTS });
         assert!(entries.iter().all(|entry| entry.value.as_str() == version.to_string()));
         assert_eq!(owner.cursor, (version > 0).then(|| version.to_string()));
-        assert_eq!(store.history(owner.id, None, usize::MAX).await.unwrap().len() as i64, version);
+        assert_eq!(
+            store.history(owner.id, None, usize::MAX, usize::MAX).await.unwrap().len() as i64,
+            version
+        );
         let own = events.iter().filter(|event| event.source == owner.id);
         let ids: Vec<String> = own.map(|event| event.event_id.clone()).collect();
         let expected =

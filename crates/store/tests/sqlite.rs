@@ -13,7 +13,7 @@ use common::{Ground, HandClock, Words, committed, turn};
 use inboxclaw_contract::store::{Prune, ReadLimit};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{
-    Interval, Keeper, Log, Owner, OwnerId, Selection, Seq, State, Store, StoreError, Ttl, Version,
+    Interval, Keeper, Log, Owner, OwnerId, Selection, Seq, State, StoreError, Ttl, Version,
 };
 use inboxclaw_store::{HistoryBounds, OpenError, Options, RunFile, SqliteStore};
 use rusqlite::Connection;
@@ -76,7 +76,7 @@ async fn everything_is_there_after_opening_again() {
         1
     );
     assert_eq!(after.event_ids().await, ["1", "2"]);
-    assert_eq!(after.store.history(owner, None, 10).await.unwrap().len(), 4);
+    assert_eq!(after.store.history(owner, None, 10, usize::MAX).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -180,8 +180,8 @@ fn what_cannot_be_opened_says_why() {
         OpenError::NewerVersion { found, known, .. } => (found, known),
         error => panic!("{error}"),
     };
-    assert_eq!(newer(open(&path)), (99, 1));
-    assert_eq!(newer(SqliteStore::read_only(&path, HandClock::new())), (99, 1));
+    assert_eq!(newer(open(&path)), (99, 2));
+    assert_eq!(newer(SqliteStore::read_only(&path, HandClock::new())), (99, 2));
 
     let missing = dir.path().join("missing.db");
     let error = SqliteStore::read_only(&missing, HandClock::new()).err().unwrap();
@@ -308,7 +308,7 @@ async fn history_goes_by_bytes_for_each_owner() {
     let clock = HandClock::new();
     let bounds = HistoryBounds { bytes: 10_000, ..HistoryBounds::default() };
     let options = Options { history: bounds, ..Options::new(clock.clone()) };
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&dir.path().join("a.db"), options).unwrap());
+    let store = Arc::new(SqliteStore::open(&dir.path().join("a.db"), options).unwrap());
     let ground = Ground { store, clock };
     let (big, small) = (ground.source("big").await, ground.source("small").await);
     for n in 0..50 {
@@ -324,8 +324,8 @@ async fn history_goes_by_bytes_for_each_owner() {
             break;
         }
     }
-    assert_eq!(ground.store.history(small, None, 100).await.unwrap().len(), 50);
-    let kept = ground.store.history(big, None, 100).await.unwrap();
+    assert_eq!(ground.store.history(small, None, 100, usize::MAX).await.unwrap().len(), 50);
+    let kept = ground.store.history(big, None, 100, usize::MAX).await.unwrap();
     assert_eq!((kept.len(), removed), (9, 41));
     assert_eq!(kept[0].version, Version(50), "the newest stay");
     assert!(!ground.store.sweep().await.unwrap().more);

@@ -11,7 +11,8 @@
 //! - `past:` + entry id: one that left the feed; gone 90 days later.
 //!
 //! So a poll of an unchanged feed writes nothing. With another `url` the validators are dropped and entries that
-//! are known stay known: a feed that moved goes on, and one with no known entry at all begins as `bootstrap` says.
+//! are known stay known: a feed that moved goes on, and one with no known entry at all begins as `start` or
+//! `bootstrap` says.
 //! A feed about something else deserves a source of its own, because names of entries can be as plain as `1`.
 //!
 //! Left out: WebSub, paging through a feed's archive, and cleaning of HTML.
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
+use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
 use reqwest::header::HeaderValue;
 
@@ -47,9 +49,13 @@ pub struct Settings {
     #[serde(default = "default_poll_interval")]
     poll_interval: Interval,
 
-    /// What becomes of the entries that the feed holds when it is read for the first time.
+    /// What becomes of the entries that the feed holds when it is read for the first time. `start` says it too, and
+    /// wins: `now` means `baseline`, `all` is the same word, and a time reports the entries that appeared since then.
     #[serde(default)]
     bootstrap: Bootstrap,
+
+    #[serde(skip)]
+    start: Option<StartAt>,
 
     /// Largest feed in bytes, unpacked: from 1024 (1 KiB) to 33554432 (32 MiB).
     #[serde(default = "default_max_bytes", deserialize_with = "coerce::lax")]
@@ -93,6 +99,11 @@ impl SourceSettings for Settings {
         Some(self.poll_interval.as_duration())
     }
 
+    fn start(&mut self, start: StartAt) -> anyhow::Result<()> {
+        self.start = Some(start);
+        Ok(())
+    }
+
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         let url = http::parse_url("url", &self.url)?;
         ensure!(
@@ -109,13 +120,17 @@ impl SourceSettings for Settings {
         let user_agent = user_agent.context("user_agent cannot be sent in a header")?;
         let http = Http::shared(outside);
         let fetcher = Fetcher { http, url, user_agent, max_bytes: self.max_bytes };
-        Ok(Box::new(Feed { fetcher, bootstrap: self.bootstrap }))
+        let start = self.start.unwrap_or(match self.bootstrap {
+            Bootstrap::Baseline => StartAt::Now,
+            Bootstrap::All => StartAt::All,
+        });
+        Ok(Box::new(Feed { fetcher, start }))
     }
 }
 
 struct Feed {
     fetcher: Fetcher,
-    bootstrap: Bootstrap,
+    start: StartAt,
 }
 
 #[async_trait]
@@ -131,8 +146,8 @@ impl Source for Feed {
                 if document.cut > 0 {
                     draft.problem(too_many(&document));
                 }
-                let may_begin = before.is_none() && self.bootstrap == Bootstrap::Baseline;
-                seen::report(draft, &document, may_begin).await?;
+                let start = before.is_none().then_some(self.start);
+                seen::report(draft, &document, start).await?;
                 token
             }
         };

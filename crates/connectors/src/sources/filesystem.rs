@@ -45,6 +45,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{
     Clock, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
 };
@@ -108,9 +109,12 @@ pub struct Settings {
     /// Whether folders within the folder count.
     #[serde(default = "yes", deserialize_with = "coerce::lax")]
     recursive: bool,
-    /// What happens with files that are there at the first start.
+    /// What happens with files that are there at the first start. `start` says it too, and wins: `now` means
+    /// `baseline`, `all` is the same word, and a time reports the files that were last written since then as created.
     #[serde(default)]
     bootstrap: Bootstrap,
+    #[serde(skip)]
+    start: Option<StartAt>,
     /// Whether events hold the beginning of the text (`content_preview`). Files of binary types by their extension,
     /// such as `.png` or `.pdf`, have none.
     #[serde(default, deserialize_with = "coerce::lax")]
@@ -197,6 +201,11 @@ impl SourceSettings for Settings {
         SETTLE
     }
 
+    fn start(&mut self, start: StartAt) -> anyhow::Result<()> {
+        self.start = Some(start);
+        Ok(())
+    }
+
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         anyhow::ensure!(!self.path.is_empty(), "path is empty");
         anyhow::ensure!(
@@ -214,7 +223,10 @@ impl SourceSettings for Settings {
             watch_mode: self.watch_mode,
             interval: self.poll_interval.nonzero("poll_interval")?,
             filter: Arc::new(filter),
-            bootstrap: self.bootstrap,
+            start: self.start.unwrap_or(match self.bootstrap {
+                Bootstrap::Baseline => StartAt::Now,
+                Bootstrap::All => StartAt::All,
+            }),
             preview: self.include_content_preview.then_some(self.content_preview_length),
             bounds: Bounds { sections: self.max_changed_sections, section_chars: self.max_section_chars },
             diff_bytes: self.max_diff_bytes,
@@ -245,7 +257,8 @@ struct Config {
     watch_mode: WatchMode,
     interval: Duration,
     filter: Arc<Filter>,
-    bootstrap: Bootstrap,
+    /// Where a folder that is not known yet begins.
+    start: StartAt,
     /// Characters of the preview, if there is one.
     preview: Option<usize>,
     bounds: Bounds,

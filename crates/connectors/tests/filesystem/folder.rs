@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use inboxclaw_connectors::SOURCES;
+use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure, NewEvent, Next, Outside, OwnerId, Settled, Source};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -15,6 +16,7 @@ use crate::support::{Memory, outside, poll};
 pub(crate) struct Folder {
     dir: TempDir,
     settings: Value,
+    start: Option<StartAt>,
     pub(crate) memory: Memory,
     pub(crate) source: Box<dyn Source>,
     /// The events of the last check.
@@ -28,8 +30,8 @@ impl Folder {
         fs::create_dir(dir.path().join("root")).unwrap();
         let mut all = json!({ "path": "root", "watch_mode": "poll" });
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        let source = build(&dir, &all);
-        Self { dir, settings: all, memory: Memory::new(), source, events: Vec::new() }
+        let source = build(&dir, &all, None);
+        Self { dir, settings: all, start: None, memory: Memory::new(), source, events: Vec::new() }
     }
 
     /// A folder with these files, whose baseline is taken.
@@ -45,7 +47,19 @@ impl Folder {
     /// Starts the program anew, with other settings if given.
     pub(crate) fn restart(&mut self, settings: Value) {
         self.settings.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        self.source = build(&self.dir, &self.settings);
+        self.source = build(&self.dir, &self.settings, self.start);
+    }
+
+    /// Starts the program anew, where `start` says.
+    pub(crate) fn restart_at(&mut self, start: StartAt) {
+        self.start = Some(start);
+        self.restart(json!({}));
+    }
+
+    /// Says that a file was last written at that second.
+    pub(crate) fn date(&self, path: &str, second: u64) {
+        let file = fs::File::options().write(true).open(self.path(path)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(second)).unwrap();
     }
 
     /// The path of a file; `../x` is outside of the folder.
@@ -132,11 +146,11 @@ impl Folder {
     }
 }
 
-fn build(dir: &TempDir, settings: &Value) -> Box<dyn Source> {
+fn build(dir: &TempDir, settings: &Value, start: Option<StartAt>) -> Box<dyn Source> {
     let kind = SOURCES.iter().find(|kind| kind.name == "filesystem").unwrap();
     // The folder `way` is not there unless a test makes it a link.
     let own_files = vec![dir.path().join("way/data/own.db")];
-    (kind.build)(settings.clone(), &Outside { own_files, ..outside(dir.path()) }).unwrap().source
+    (kind.build)(settings.clone(), &Outside { own_files, start, ..outside(dir.path()) }).unwrap().source
 }
 
 fn describe(event: &NewEvent) -> String {

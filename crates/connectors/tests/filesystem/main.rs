@@ -10,6 +10,7 @@ mod own;
 mod places;
 mod rewinds;
 mod settings;
+mod starts;
 #[path = "../support/mod.rs"]
 mod support;
 mod turns;

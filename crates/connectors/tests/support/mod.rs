@@ -146,7 +146,13 @@ impl State for Memory {
         Ok(self.lock().commit(turn))
     }
 
-    async fn history(&self, _: OwnerId, _: Option<Version>, _: usize) -> Result<Vec<PastTurn>, StoreError> {
+    async fn history(
+        &self,
+        _: OwnerId,
+        _: Option<Version>,
+        _: usize,
+        _: usize,
+    ) -> Result<Vec<PastTurn>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -178,6 +184,10 @@ impl Inner {
                 EntryChange::Delete => self.delete(&key, next),
                 change => self.put(key, change, next),
             };
+        }
+        // A store does it a little later, in steps.
+        for sweep in &turn.sweeps {
+            self.entries.retain(|key, entry| !sweep.takes(key, entry.created_at, entry.updated_at));
         }
         if let Some(cursor) = turn.cursor.filter(|cursor| *cursor != self.cursor) {
             self.cursor = cursor;
@@ -255,7 +265,7 @@ impl Inner {
                 self.changed.insert(key, version);
                 true
             }
-            (_, EntryChange::Touch { .. } | EntryChange::Delete) => false,
+            (_, EntryChange::Touch { .. } | EntryChange::Restore(_) | EntryChange::Delete) => false,
         }
     }
 }
@@ -281,7 +291,7 @@ pub fn outside(base_dir: impl Into<PathBuf>) -> Outside {
     let shared = Arc::new(Shared::default());
     let (clock, random) = (Arc::new(Steady::default()), Arc::new(Steady::default()));
     let (base_dir, own_files) = (base_dir.into(), Vec::new());
-    Outside { name: "test".to_owned(), base_dir, own_files, clock, random, shared }
+    Outside { name: "test".to_owned(), base_dir, own_files, start: None, clock, random, shared }
 }
 
 /// What a committed poll did.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    Find, Found, Keeper, Log, Owed, OwnerInfo, Page, PastTurn, Prune, Pruned, ReadLimit, State, Swept,
+    Find, Found, Keeper, Log, Owed, OwnerInfo, Page, PastTurn, Policy, Prune, Pruned, ReadLimit, State, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
@@ -81,8 +81,9 @@ impl State for Meddler {
         owner: OwnerId,
         before: Option<Version>,
         limit: usize,
+        bytes: usize,
     ) -> Result<Vec<PastTurn>, StoreError> {
-        self.inner.history(owner, before, limit).await
+        self.inner.history(owner, before, limit, bytes).await
     }
 
     async fn changed(&self, owner: OwnerId, after: Version) -> Result<Version, StoreError> {
@@ -131,6 +132,10 @@ impl Keeper for Meddler {
 
     async fn facts(&self, owner: OwnerId) -> Result<RunFacts, StoreError> {
         self.inner.facts(owner).await
+    }
+
+    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+        self.inner.govern(owner, policy).await
     }
 
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError> {

@@ -53,7 +53,7 @@ pub struct OwnerReport {
     pub status: Status,
     /// What kind of trouble it has.
     pub code: Option<&'static str>,
-    /// The trouble in words, and what else there is to know, such as that it is paused.
+    /// The trouble in words, and what else there is to know, such as that it is paused or its state nearly full.
     pub message: Option<String>,
     /// What a person can do.
     pub action: Option<String>,
@@ -163,8 +163,8 @@ impl Row {
         let trouble = self.trouble.as_ref();
         let silent =
             self.silent.then_some("nothing was taken for longer than database.owed_max: owes nothing");
-        let words =
-            [trouble.map(|trouble| trouble.message.as_str()), self.resting, silent, self.notice.as_deref()];
+        let (message, notice) = (trouble.map(|trouble| trouble.message.as_str()), self.notice.as_deref());
+        let words = [message, self.resting, silent, notice, self.filling.as_deref()];
         let words: Vec<&str> = words.into_iter().flatten().collect();
         OwnerReport {
             name: owner.name.clone(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    Find, Found, Keeper, Log, Owed, OwnerInfo, Page, PastTurn, Prune, Pruned, ReadLimit, State, StoreError,
-    Swept,
+    Find, Found, Keeper, Log, Owed, OwnerInfo, Page, PastTurn, Policy, Prune, Pruned, ReadLimit, State,
+    StoreError, Swept,
 };
 use inboxclaw_contract::turn::{
     Committed, Conflict, DeliveryChange, DeliveryState, EntryChange, FactsPatch, Outcome, RunFacts, Turn,
@@ -50,6 +50,8 @@ pub struct Inner {
     pub prunes: Vec<Prune>,
     /// How many steps sweep and prune still have to do.
     pub steps: u32,
+    /// The rules for each owner as last told.
+    pub policies: BTreeMap<OwnerId, Policy>,
     pub sweeps: Vec<Duration>,
 }
 
@@ -168,6 +170,21 @@ impl Inner {
 
     fn at(&self, id: OwnerId) -> &Row {
         &self.owners[usize::try_from(id.0).unwrap()]
+    }
+
+    /// As a real store says it, about entries only.
+    fn check_limit(&self, turn: &Turn) -> Result<(), StoreError> {
+        let Some(limit) = self.policies.get(&turn.owner).and_then(|policy| policy.max_entries) else {
+            return Ok(());
+        };
+        let row = self.at(turn.owner);
+        let new = turn.entries.keys().filter(|key| !row.entries.contains_key(*key)).count();
+        let found = row.entries.len() + new;
+        if new == 0 || found as u64 <= limit {
+            return Ok(());
+        }
+        let refused = format!("{} would have {found} entries of state, the limit is {limit}", row.owner.name);
+        Err(StoreError::OverLimit(refused))
     }
 
     fn conflict(&mut self, turn: &Turn) -> Option<Conflict> {
@@ -300,10 +317,17 @@ impl State for Memory {
                 }),
             }));
         }
+        self.with(|inner| inner.check_limit(&turn))?;
         self.write(|inner| inner.commit(turn, now)).await
     }
 
-    async fn history(&self, _: OwnerId, _: Option<Version>, _: usize) -> Result<Vec<PastTurn>, StoreError> {
+    async fn history(
+        &self,
+        _: OwnerId,
+        _: Option<Version>,
+        _: usize,
+        _: usize,
+    ) -> Result<Vec<PastTurn>, StoreError> {
         panic!("no test looks back")
     }
 
@@ -392,6 +416,8 @@ impl Keeper for Memory {
                 connector: row.connector.clone(),
                 version: row.version,
                 cursor: row.cursor.clone(),
+                entries: row.entries.len() as u64,
+                bytes: 0,
             };
             inner.owners.iter().enumerate().map(info).collect()
         })
@@ -399,6 +425,11 @@ impl Keeper for Memory {
 
     async fn facts(&self, owner: OwnerId) -> Result<RunFacts, StoreError> {
         self.read(|inner| inner.at(owner).facts.clone())
+    }
+
+    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+        self.with(|inner| inner.policies.insert(owner, policy));
+        Ok(())
     }
 
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError> {

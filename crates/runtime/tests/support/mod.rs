@@ -216,8 +216,12 @@ pub enum Act {
     Slow(Duration),
     /// Emits an event of this id and moves its cursor.
     Emit(&'static str),
+    /// Puts a value under this key.
+    Put(String),
     /// Reports a part that failed.
     Problem(Failure),
+    /// Reads the cursor, takes so long, and moves it.
+    Work(Duration),
     /// Runs while the poll runs.
     Meanwhile(Box<dyn FnOnce() + Send>),
 }
@@ -267,7 +271,13 @@ impl Source for Scripted {
                 draft.set_cursor(Some(id.to_owned()))?;
                 draft.put("last", id, Expiry::Never)?;
             }
+            Act::Put(key) => draft.put(&key, &n, Expiry::Never)?,
             Act::Problem(failure) => draft.problem(failure),
+            Act::Work(long) => {
+                let before = draft.cursor().map_or(0, str::len);
+                tokio::time::sleep(long).await;
+                draft.set_cursor(Some("x".repeat(before % 100 + 1)))?;
+            }
             Act::Meanwhile(work) => {
                 draft.cursor();
                 work();

@@ -21,12 +21,17 @@ fn sized(turn: &Turn) -> Result<usize, LimitError> {
         limits::check_prefix(prefix)?;
         size += prefix.len();
     }
+    for sweep in &turn.sweeps {
+        limits::check_prefix(&sweep.prefix)?;
+    }
     for (key, change) in &turn.entries {
         limits::check_key(key)?;
         size += key.len();
-        if let EntryChange::Put { value, .. } = change {
-            size += value.len();
-        }
+        size += match change {
+            EntryChange::Put { value, .. } => value.len(),
+            EntryChange::Restore(entry) => entry.value.len(),
+            EntryChange::Touch { .. } | EntryChange::Delete => 0,
+        };
     }
     size += turn.events.iter().map(inboxclaw_contract::NewEvent::size).sum::<usize>();
     limits::check_size("the turn", size, TURN_BYTES)?;

@@ -7,7 +7,7 @@ use inboxclaw_contract::turn::Conflict;
 
 use super::apply::live_revision;
 use super::error::Fault;
-use super::history::Walk;
+use super::history::{Step, Walk};
 use super::tx::Tx;
 
 /// How many bytes of keys are remembered for each owner, about. Older changes are looked up in history.
@@ -84,8 +84,8 @@ fn moved(tx: &mut Tx<'_>, turn: &Turn) -> Result<Option<Conflict>, Fault> {
     if version == base || !depends_on_state(turn) {
         return Ok(None);
     }
-    if version < base {
-        // A base from the future comes from another database.
+    if version < base || turn.swap.is_some() {
+        // A base from the future comes from another database. A swap replaces what nobody has looked at.
         return Ok(Some(Conflict::Unknown));
     }
     if let Some(mut changes) = owner.recent.since(base) {
@@ -96,8 +96,8 @@ fn moved(tx: &mut Tx<'_>, turn: &Turn) -> Result<Option<Conflict>, Fault> {
         if step <= base {
             return Ok(None);
         }
-        match walk.next(|_| true)? {
-            Some(past) if !past.marker => {
+        match walk.next(|_, _| Step::Take)? {
+            Some(past) if !past.marker && past.replaced.is_none() => {
                 let keys = past.entries.into_iter().map(|(key, _)| key).collect();
                 let change = Change { version: past.version.0, cursor: past.cursor.is_some(), keys };
                 if let Some(conflict) = touched(turn, &change) {
@@ -118,6 +118,7 @@ fn depends_on_state(turn: &Turn) -> bool {
         || !turn.reads.prefixes.is_empty()
         || !turn.entries.is_empty()
         || !turn.deleted_prefixes.is_empty()
+        || turn.swap.is_some()
 }
 
 fn touched(turn: &Turn, change: &Change) -> Option<Conflict> {

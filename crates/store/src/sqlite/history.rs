@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use inboxclaw_contract::store::PastTurn;
-use inboxclaw_contract::{Entry, Json, OwnerId, Version};
+use inboxclaw_contract::store::{Before, PastTurn};
+use inboxclaw_contract::{Entry, Json, OwnerId, SpaceId, Turn, Version};
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension};
@@ -21,16 +21,18 @@ const FORMAT: u8 = 1;
 const ABSENT: u8 = 0;
 const PRESENT: u8 = 1;
 const EXPIRING: u8 = 2;
+const SECRET: u8 = 3;
 
 /// Owner and version make sure that a row is the one meant: numbers of swept rows may come back.
-const ROW: &str =
-    "SELECT previous, at, author, changes FROM history WHERE id = ?1 AND owner = ?2 AND version = ?3";
+const ROW: &str = "
+    SELECT previous, bytes, at, author, replaced, undoes, changes FROM history
+    WHERE id = ?1 AND owner = ?2 AND version = ?3";
 
 const ADD: &str = "
-    INSERT INTO history (owner, version, previous, at, author, bytes, changes)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    INSERT INTO history (owner, version, previous, at, author, bytes, replaced, undoes, changes)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
-const HEAD: &str = "SELECT history, version FROM owners WHERE id = ?1";
+const HEAD: &str = "SELECT history, version FROM owners WHERE id = ?1 AND forgotten = 0";
 
 /// What a row costs besides its changes, about.
 const ROW_BYTES: usize = 48;
@@ -42,6 +44,8 @@ pub(super) struct Replaced {
     pub(super) cursor: Option<Option<String>>,
     /// The entries before, by key; `None` for absent. Empty when there were too many.
     pub(super) entries: BTreeMap<String, Option<Entry>>,
+    /// The space, if the turn puts another one in place. Then the entries are those of the other.
+    pub(super) space: Option<i64>,
     bytes: usize,
     /// Whether there was too much to keep.
     pub(super) too_much: bool,
@@ -50,7 +54,7 @@ pub(super) struct Replaced {
 impl Replaced {
     /// Whether the turn changes the state at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.cursor.is_none() && self.entries.is_empty() && !self.too_much
+        self.cursor.is_none() && self.entries.is_empty() && !self.too_much && self.space.is_none()
     }
 
     /// Notes what was under `key`. What was noted first is what was there.
@@ -86,27 +90,39 @@ impl Replaced {
             write_text(&mut out, key);
             match old {
                 // The old value of a secret is never kept.
-                Some(old) if !old.secret => write_entry(&mut out, old),
-                _ => out.push(ABSENT),
+                Some(old) if old.secret => out.push(SECRET),
+                Some(old) => write_entry(&mut out, old),
+                None => out.push(ABSENT),
             }
         }
         Some(out)
     }
 }
 
-/// Adds a row and returns its number and its size in bytes.
+/// Adds the row of a turn, given the version that it makes and the owner's row before it. Returns its number and its
+/// size in bytes.
 pub(super) fn add(
     connection: &Connection,
-    (owner, version, previous): (OwnerId, i64, Option<i64>),
+    turn: &Turn,
+    (version, previous): (i64, Option<i64>),
     at: Micros,
-    author: Option<&str>,
     replaced: &Replaced,
 ) -> rusqlite::Result<(i64, i64)> {
-    let changes = replaced.encode();
+    let (changes, author) = (replaced.encode(), turn.author.as_deref());
     let bytes = ROW_BYTES + changes.as_ref().map_or(0, Vec::len) + author.map_or(0, str::len);
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    let row = (owner.0, version, previous, at, author, bytes, changes);
+    let undoes = turn.undoes.map(|version| version.0);
+    let row = (turn.owner.0, version, previous, at, author, bytes, replaced.space, undoes, changes);
     Ok((connection.prepare_cached(ADD)?.insert(row)?, bytes))
+}
+
+/// What to do with a row on a walk.
+pub(super) enum Step {
+    Take,
+    /// Passed without looking into it.
+    Pass,
+    /// The walk ends before it.
+    End,
 }
 
 /// A walk along an owner's rows, newest first. Ends where history was swept.
@@ -130,38 +146,57 @@ impl<'a> Walk<'a> {
         Ok(head.optional()?.map(|(head, version)| Self::from(connection, owner, head, version)))
     }
 
-    /// The next older turn that `wanted` takes by its version; the others are passed without looking into them.
-    pub(super) fn next(&mut self, wanted: impl Fn(i64) -> bool) -> rusqlite::Result<Option<PastTurn>> {
+    /// The next older turn that `step` takes, told each turn's version and its size in bytes.
+    pub(super) fn next(
+        &mut self,
+        mut step: impl FnMut(i64, usize) -> Step,
+    ) -> rusqlite::Result<Option<PastTurn>> {
         let mut find = self.connection.prepare_cached(ROW)?;
         while let Some((id, version)) = self.next {
-            let found = find.query_row((id, self.owner.0, version), |row| {
-                let previous: Option<i64> = row.get(0)?;
-                Ok((previous, if wanted(version) { Some(past_turn(version, row)?) } else { None }))
-            });
-            let Some((previous, turn)) = found.optional()? else {
+            let mut rows = find.query((id, self.owner.0, version))?;
+            let Some(row) = rows.next()? else {
                 self.next = None;
-                return Ok(None);
+                break;
             };
+            let step = step(version, usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
+            if matches!(step, Step::End) {
+                break;
+            }
+            let previous: Option<i64> = row.get(0)?;
             self.next = previous.map(|previous| (previous, version - 1));
-            if turn.is_some() {
-                return Ok(turn);
+            if matches!(step, Step::Take) {
+                return past_turn(version, row).map(Some);
             }
         }
         Ok(None)
     }
+
+    /// The row where the walk goes on, and the version that it made.
+    pub(super) fn place(&self) -> Option<(i64, i64)> {
+        self.next
+    }
 }
 
 fn past_turn(version: i64, row: &rusqlite::Row<'_>) -> rusqlite::Result<PastTurn> {
-    let changes = row.get_ref(3)?.as_blob_or_null()?;
-    let broken = || rusqlite::Error::FromSqlConversionFailure(3, Type::Blob, "unreadable history".into());
+    let changes = row.get_ref(6)?.as_blob_or_null()?;
+    let broken = || rusqlite::Error::FromSqlConversionFailure(6, Type::Blob, "unreadable history".into());
     let decoded = changes.map(|changes| decode(changes).ok_or_else(broken)).transpose()?;
     let marker = decoded.is_none();
     let (cursor, entries) = decoded.unwrap_or_default();
-    let at: Micros = row.get(1)?;
-    Ok(PastTurn { version: Version(version), at: at.0, author: row.get(2)?, cursor, entries, marker })
+    let (at, replaced, undoes): (Micros, Option<i64>, Option<i64>) = (row.get(2)?, row.get(4)?, row.get(5)?);
+    Ok(PastTurn {
+        version: Version(version),
+        at: at.0,
+        author: row.get(3)?,
+        cursor,
+        entries,
+        marker,
+        replaced: replaced.map(SpaceId),
+        undoes: undoes.map(Version),
+    })
 }
 
-type Changes = (Option<Option<String>>, Vec<(String, Option<Entry>)>);
+type Changes = (Option<Option<String>>, Vec<(String, Before)>);
 
 fn decode(changes: &[u8]) -> Option<Changes> {
     let mut rest = changes;
@@ -177,8 +212,9 @@ fn decode(changes: &[u8]) -> Option<Changes> {
     while !rest.is_empty() {
         let key = read_text(&mut rest)?;
         let old = match take(&mut rest)? {
-            ABSENT => None,
-            tag => Some(read_entry(&mut rest, key, tag == EXPIRING)?),
+            ABSENT => Before::Absent,
+            SECRET => Before::Secret,
+            tag => Before::Entry(read_entry(&mut rest, key, tag == EXPIRING)?),
         };
         entries.push((key.to_owned(), old));
     }
@@ -288,10 +324,10 @@ mod tests {
         let (cursor, entries) = decode(&encoded).unwrap();
         assert_eq!(cursor, Some(Some("c".into())));
         let wanted = [
-            ("a".to_owned(), Some(entry("a", false, None))),
-            ("b".to_owned(), Some(entry("b", false, Some(7)))),
-            ("c".to_owned(), None),
-            ("d".to_owned(), None),
+            ("a".to_owned(), Before::Entry(entry("a", false, None))),
+            ("b".to_owned(), Before::Entry(entry("b", false, Some(7)))),
+            ("c".to_owned(), Before::Absent),
+            ("d".to_owned(), Before::Secret),
         ];
         assert_eq!(entries, wanted);
         // The end of the list is the end of the row, so a cut between two entries cannot show.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::{OwnerInfo, Prune, Pruned, Swept};
+use inboxclaw_contract::store::{OwnerInfo, Policy, Prune, Pruned, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{Keeper, Owner, OwnerId, StoreError};
 
@@ -24,6 +24,16 @@ impl Keeper for SqliteStore {
         self.shared.short(|connection, _| owners::facts(connection, owner))?.ok_or(StoreError::NoOwner(owner))
     }
 
+    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+        let govern = move |tx: &mut super::tx::Tx<'_>| {
+            tx.owner(owner)?;
+            tx.lasting.policies.insert(owner, policy.clone());
+            tx.lasting.restart_rules(owner);
+            Ok(())
+        };
+        self.write(0, govern).await
+    }
+
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError> {
         self.write(0, move |tx| owners::patch_facts(tx, owner, &patch).map(drop)).await
     }
@@ -35,7 +45,7 @@ impl Keeper for SqliteStore {
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
         let place = self.place.clone();
-        let swept = self.write(0, move |tx| {
+        let swept = self.write_lazily(move |tx| {
             place.as_ref().map_or(Ok(()), |place| place.check())?;
             sweep::step(tx)
         });

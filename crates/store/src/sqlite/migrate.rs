@@ -10,7 +10,10 @@ use super::error::OpenError;
 use crate::path::beside;
 
 /// All layouts in order; the number of one is its place from 1. A published one never changes.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_first.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_first.sql"),
+    include_str!("../../migrations/0002_spaces_and_counts.sql"),
+];
 
 /// Refuses a layout from the future.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {

@@ -9,18 +9,27 @@ use inboxclaw_contract::{Owner, OwnerId, OwnerKind, StoreError, Version};
 use jiff::SignedDuration;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::counts::unsigned;
 use super::error::Fault;
 use super::tx::Tx;
 use super::values::Micros;
 
-const FIND: &str = "SELECT id, connector FROM owners WHERE kind = ?1 AND name = ?2";
-const ADD: &str = "INSERT INTO owners (kind, name, connector, space) VALUES (?1, ?2, ?3, 0)";
+const FIND: &str = "SELECT id, connector, forgotten FROM owners WHERE kind = ?1 AND name = ?2";
+/// Numbers are not used again, not even that of an owner who gave way to a renamed one.
+const ADD: &str = "
+    INSERT INTO owners (id, kind, name, connector, space)
+    SELECT 1 + max(
+        coalesce((SELECT max(id) FROM owners), 0), coalesce((SELECT value FROM meta WHERE name = 'owner'), 0)
+    ), ?1, ?2, ?3, 0";
 const ADD_SPACE: &str = "INSERT INTO spaces (owner) VALUES (?1)";
 const SET_SPACE: &str = "UPDATE owners SET space = ?2 WHERE id = ?1";
-const SET_CONNECTOR: &str = "UPDATE owners SET connector = ?2 WHERE id = ?1";
-const ALL: &str = "SELECT id, kind, name, connector, version, cursor FROM owners ORDER BY kind, name";
+const SET_CONNECTOR: &str = "UPDATE owners SET connector = ?2, forgotten = 0 WHERE id = ?1";
+const ALL: &str = "
+    SELECT id, kind, name, connector, version, cursor, entries, bytes FROM owners WHERE forgotten = 0
+    ORDER BY kind, name";
 
-const FACTS: &str = "SELECT failures, next_at, paused, announced, seen_at FROM owners WHERE id = ?1";
+const FACTS: &str =
+    "SELECT failures, next_at, paused, announced, seen_at FROM owners WHERE id = ?1 AND forgotten = 0";
 const SET_FACTS: &str =
     "UPDATE owners SET failures = ?2, next_at = ?3, paused = ?4, announced = ?5, seen_at = ?6 WHERE id = ?1";
 
@@ -28,20 +37,21 @@ const CLAIM: &str = "
     UPDATE owners SET claim_holder = ?2, claim_until = ?3
     WHERE id = ?1 AND (claim_holder IS NULL OR claim_holder = ?2 OR claim_until <= ?4)";
 
-/// Registers an owner, or brings the connector type of a known one up to date.
+/// Registers an owner, or brings the connector type of a known one up to date. A forgotten one comes back under its
+/// number, so that what it once reported stays known.
 pub(super) fn register(tx: &mut Tx<'_>, owner: &Owner, connector: &str) -> Result<OwnerId, Fault> {
     let internal = owner.kind == OwnerKind::Source && owner.name == INTERNAL_SOURCE;
     if !internal {
         check_name(owner.kind, &owner.name).map_err(|error| StoreError::Refused(error.to_string()))?;
     }
-    let known: Option<(i64, String)> = tx
+    let known: Option<(i64, String, bool)> = tx
         .connection
         .prepare_cached(FIND)?
-        .query_row((owner.kind.as_str(), &owner.name), |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row((owner.kind.as_str(), &owner.name), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let id = match known {
-        Some((id, found)) => {
-            if found != connector {
+        Some((id, found, forgotten)) => {
+            if forgotten || found != connector {
                 tx.connection.prepare_cached(SET_CONNECTOR)?.execute((id, connector))?;
             }
             id
@@ -70,6 +80,8 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<OwnerInfo>> {
             connector: row.get(3)?,
             version: Version(row.get(4)?),
             cursor: row.get(5)?,
+            entries: unsigned(row.get(6)?),
+            bytes: unsigned(row.get(7)?),
         })
     })?
     .collect()

@@ -5,7 +5,7 @@ use rusqlite::{Connection, StatementStatus};
 /// Runs each statement again and again with new values, as its cache does.
 pub(super) fn check(statements: &[&str]) {
     let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(include_str!("../../migrations/0001_first.sql")).unwrap();
+    super::migrate::MIGRATIONS.iter().for_each(|sql| connection.execute_batch(sql).unwrap());
     for sql in statements {
         for value in 0..10 {
             let mut statement = connection.prepare_cached(sql).unwrap();

@@ -1,7 +1,8 @@
 //! The connections that read. Small reads run at once on the task that asks, which takes microseconds; long ones
 //! share connections of their own, so that no small read ever waits for them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rusqlite::{Connection, OpenFlags};
@@ -16,6 +17,9 @@ const ALL: usize = 4;
 /// Read connections; `None` once the pool is closed.
 pub(super) struct Pool {
     connections: Vec<Mutex<Option<Connection>>>,
+    path: PathBuf,
+    flags: OpenFlags,
+    closed: AtomicBool,
 }
 
 type Guard<'a> = MutexGuard<'a, Option<Connection>>;
@@ -23,7 +27,19 @@ type Guard<'a> = MutexGuard<'a, Option<Connection>>;
 impl Pool {
     pub(super) fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Self> {
         let connections = (0..ALL).map(|_| Ok(Mutex::new(Some(read_connection(path, flags)?))));
-        Ok(Self { connections: connections.collect::<rusqlite::Result<_>>()? })
+        let connections = connections.collect::<rusqlite::Result<_>>()?;
+        Ok(Self { connections, path: path.into(), flags, closed: AtomicBool::new(false) })
+    }
+
+    /// A connection outside the pool, for a read that waits for whoever takes what it finds. `None` when the pool is
+    /// closed; should that happen later, the read must come to an end by itself.
+    pub(super) fn separate(&self) -> Option<rusqlite::Result<Connection>> {
+        (!self.is_closed()).then(|| read_connection(&self.path, self.flags))
+    }
+
+    /// Whether nothing may be read any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Runs a read of a few microseconds. `None` when the pool is closed.
@@ -39,6 +55,7 @@ impl Pool {
 
     /// Closes every connection, as soon as its current read is done.
     pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         for connection in &self.connections {
             drop(connection.lock().unwrap_or_else(PoisonError::into_inner).take());
         }

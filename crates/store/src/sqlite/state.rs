@@ -1,23 +1,26 @@
 //! The states of owners, as the contract wants them read and written.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use async_trait::async_trait;
 use inboxclaw_contract::store::PastTurn;
 use inboxclaw_contract::turn::Committed;
 use inboxclaw_contract::{Entry, Outcome, OwnerId, Snapshot, State, StoreError, Turn, Version};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
-use super::history::Walk;
+use super::history::{Step, Walk};
 use super::values::{End, Micros};
 use super::{Shared, SqliteStore, apply, check, in_snapshot};
 
-const HEAD: &str = "SELECT version, cursor FROM owners WHERE id = ?1";
+const HEAD: &str = "SELECT version, cursor FROM owners WHERE id = ?1 AND forgotten = 0";
 
 /// One row for a known owner, empty when the key is absent.
 const ENTRY: &str = "
     SELECT e.key, e.revision, e.created_at, e.updated_at, e.expires_at, e.secret, e.value
     FROM owners o LEFT JOIN entries e ON e.space = o.space AND e.key = +?2
         AND (e.expires_at IS NULL OR e.expires_at > ?3)
-    WHERE o.id = +?1";
+    WHERE o.id = +?1 AND o.forgotten = 0";
 
 const LIST_FROM: &str = "
     SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
@@ -26,6 +29,16 @@ const LIST_FROM: &str = "
 
 const LIST_AFTER: &str = "
     SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
+    WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key > ?2 AND key < ?3
+        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
+
+const KEYS_FROM: &str = "
+    SELECT key FROM entries
+    WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key >= ?2 AND key < ?3
+        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
+
+const KEYS_AFTER: &str = "
+    SELECT key FROM entries
     WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key > ?2 AND key < ?3
         AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
 
@@ -69,15 +82,29 @@ impl State for SqliteStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let found = if limit <= FEW {
-            self.shared.short(|connection, now| list(connection, owner, (prefix, after), limit, now))?
-        } else {
-            let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
-            let read = move |connection: &Connection, now| {
-                list(connection, owner, (&prefix, after.as_deref()), limit, now)
-            };
-            self.shared.long(read).await?
+        let range = Range::new(owner, prefix, after, limit);
+        let read = move |connection: &Connection, now| {
+            range.read(connection, now, [LIST_FROM, LIST_AFTER], apply::entry)
         };
+        let found = if limit <= FEW { self.shared.short(read)? } else { self.shared.long(read).await? };
+        if found.is_empty() {
+            self.shared.known(owner)?;
+        }
+        Ok(found)
+    }
+
+    async fn keys(
+        &self,
+        owner: OwnerId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let range = Range::new(owner, prefix, after, limit);
+        let read = move |connection: &Connection, now| {
+            range.read(connection, now, [KEYS_FROM, KEYS_AFTER], |row| row.get(0))
+        };
+        let found = if limit <= FEW { self.shared.short(read)? } else { self.shared.long(read).await? };
         if found.is_empty() {
             self.shared.known(owner)?;
         }
@@ -99,17 +126,12 @@ impl State for SqliteStore {
         owner: OwnerId,
         before: Option<Version>,
         limit: usize,
+        bytes: usize,
     ) -> Result<Vec<PastTurn>, StoreError> {
-        let found = self.shared.long(move |connection, _| {
-            let Some(mut walk) = Walk::start(connection, owner)? else { return Ok(None) };
-            let mut turns = Vec::new();
-            while turns.len() < limit
-                && let Some(turn) = walk.next(|version| before.is_none_or(|before| version < before.0))?
-            {
-                turns.push(turn);
-            }
-            Ok(Some(turns))
-        });
+        let shared = self.shared.clone();
+        let found = self
+            .shared
+            .long(move |connection, _| page(connection, &shared.pages, owner, before, (limit, bytes)));
         found.await?.ok_or(StoreError::NoOwner(owner))
     }
 
@@ -170,20 +192,71 @@ fn one(
     .optional()
 }
 
-fn list(
-    connection: &Connection,
+/// The live entries under a prefix and after a key, up to a limit.
+struct Range {
     owner: OwnerId,
-    (prefix, after): (&str, Option<&str>),
-    limit: usize,
-    now: Micros,
-) -> rusqlite::Result<Vec<Entry>> {
-    let (sql, start) = match after {
-        Some(after) if after >= prefix => (LIST_AFTER, after),
-        _ => (LIST_FROM, prefix),
+    prefix: String,
+    after: Option<String>,
+    limit: i64,
+}
+
+impl Range {
+    fn new(owner: OwnerId, prefix: &str, after: Option<&str>, limit: usize) -> Self {
+        // A key before all of the prefix is as good as none.
+        let after = after.filter(|after| *after >= prefix).map(str::to_owned);
+        Self { owner, prefix: prefix.to_owned(), after, limit: i64::try_from(limit).unwrap_or(i64::MAX) }
+    }
+
+    /// Reads them with the first of two statements, which starts at a key, or the second, which starts after one.
+    fn read<T>(
+        &self,
+        connection: &Connection,
+        now: Micros,
+        [from, beyond]: [&str; 2],
+        row: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let (sql, start) = match &self.after {
+            Some(after) => (beyond, after),
+            None => (from, &self.prefix),
+        };
+        let mut find = connection.prepare_cached(sql)?;
+        find.query_map((self.owner.0, start, End::of(&self.prefix), now, self.limit), row)?.collect()
+    }
+}
+
+/// A page of history; `None` when there is no such owner. Rows are linked one to the other, so the place where the
+/// last page ended is worth remembering.
+fn page(
+    connection: &Connection,
+    pages: &Mutex<HashMap<OwnerId, (i64, i64)>>,
+    owner: OwnerId,
+    before: Option<Version>,
+    (limit, bytes): (usize, usize),
+) -> rusqlite::Result<Option<Vec<PastTurn>>> {
+    let pages = || pages.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut walk) = Walk::start(connection, owner)? else { return Ok(None) };
+    let known = pages().get(&owner).copied();
+    if let Some((row, version)) = known.filter(|(_, version)| before == Some(Version(version + 1))) {
+        walk = Walk::from(connection, owner, Some(row), version);
+    }
+    let (mut turns, mut left) = (Vec::new(), Some(bytes));
+    while turns.len() < limit {
+        let first = turns.is_empty();
+        let turn = walk.next(|version, size| {
+            if before.is_some_and(|before| version >= before.0) {
+                return Step::Pass;
+            }
+            left = left.and_then(|left| left.checked_sub(size));
+            if first || left.is_some() { Step::Take } else { Step::End }
+        })?;
+        let Some(turn) = turn else { break };
+        turns.push(turn);
+    }
+    match walk.place() {
+        Some(place) => pages().insert(owner, place),
+        None => pages().remove(&owner),
     };
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut find = connection.prepare_cached(sql)?;
-    find.query_map((owner.0, start, End::of(prefix), now, limit), apply::entry)?.collect()
+    Ok(Some(turns))
 }
 
 #[cfg(test)]
@@ -192,6 +265,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::plans::check(&[HEAD, ENTRY, LIST_FROM, LIST_AFTER]);
+        super::super::plans::check(&[HEAD, ENTRY, LIST_FROM, LIST_AFTER, KEYS_FROM, KEYS_AFTER]);
     }
 }

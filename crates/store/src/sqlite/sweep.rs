@@ -1,132 +1,89 @@
-//! Removes what has expired: entries, and history beyond its bounds. Changes no version and writes no history.
+//! Removes what nobody needs any more, in steps that turns hardly feel: `history` beyond its bounds, what has expired
+//! in `spaces` and the spaces that nobody names, entries whose `ages` rules or turns no longer want. Changes no version
+//! and writes no history.
 
-use std::collections::HashMap;
+mod ages;
+mod history;
+mod spaces;
 
-use inboxclaw_contract::OwnerId;
 use inboxclaw_contract::store::Swept;
-use jiff::SignedDuration;
-use rusqlite::OptionalExtension;
 
+use super::counts::{Counts, unsigned};
 use super::error::Fault;
 use super::tx::Tx;
 
-/// How much one step removes at most of each kind; turns wait for it.
-const STEP: usize = 500;
-/// How many rows of history one step looks at when an owner has too many bytes.
-const WINDOW: i64 = 5_000;
+/// How many entries one step removes at most, how many bytes of them, and how many it looks at for their age.
+const STEP: i64 = 500;
+const STEP_BYTES: i64 = 4 << 20;
+const LOOKED_AT: i64 = 2_000;
 
-const EXPIRED: &str = "SELECT space, key FROM entries WHERE expires_at <= ?1 ORDER BY expires_at LIMIT +?2";
-const DELETE_ENTRY: &str = "DELETE FROM entries WHERE space = ?1 AND key = ?2";
-
-const OLDEST: &str = "SELECT id, owner, bytes, at FROM history ORDER BY id LIMIT +?1";
-const DELETE_HISTORY: &str = "DELETE FROM history WHERE id = ?1";
-const LESS_HISTORY: &str = "UPDATE owners SET history_bytes = history_bytes - ?2 WHERE id = ?1";
-
-const OVER: &str = "SELECT id, history_bytes FROM owners WHERE history_bytes > ?1 LIMIT 1";
-const ENDS: &str =
-    "SELECT coalesce((SELECT min(id) FROM history), 0), coalesce((SELECT max(id) FROM history), 0)";
-const OF_OWNER: &str =
-    "SELECT id, bytes FROM history WHERE id > ?1 AND id <= ?2 AND owner = +?3 ORDER BY id LIMIT +?4";
-const RECOUNT: &str = "
-    UPDATE owners SET history_bytes = (SELECT coalesce(sum(bytes), 0) FROM history WHERE owner = ?1) WHERE id = ?1";
+const DELETE: &str = "DELETE FROM entries WHERE space = ?1 AND key = ?2";
 
 /// One step.
 pub(super) fn step(tx: &mut Tx<'_>) -> Result<Swept, Fault> {
-    let entries = expired(tx)?;
-    let old = too_old(tx)?;
-    let (surplus, more) = too_much(tx)?;
+    // First, so that spaces which lose their last name here go in the same pass.
+    let (history, more_history) = history::step(tx)?;
+    let mut room = Room { entries: STEP, bytes: STEP_BYTES, rows: LOOKED_AT };
+    let more_spaces = spaces::step(tx, &mut room)?;
+    let more_aged = ages::step(tx, &mut room)?;
     Ok(Swept {
-        entries: entries as u64,
-        history: (old + surplus) as u64,
-        more: entries == STEP || old == STEP || more,
+        entries: unsigned(STEP - room.entries),
+        history,
+        more: more_history || more_spaces || more_aged,
     })
 }
 
-fn expired(tx: &Tx<'_>) -> rusqlite::Result<usize> {
-    let found: Vec<(i64, String)> = tx
-        .connection
-        .prepare_cached(EXPIRED)?
-        .query_map((tx.now, STEP as i64), |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut delete = tx.connection.prepare_cached(DELETE_ENTRY)?;
-    for (space, key) in &found {
-        delete.execute((space, key))?;
-    }
-    Ok(found.len())
+/// Where the next step goes on. Kept in memory, whatever becomes of single transactions: what a failed one did not
+/// remove is found by the next pass.
+#[derive(Default)]
+pub(super) struct Round {
+    spaces: spaces::Pass,
+    /// An owner whose replaced spaces are too large.
+    surplus: Option<history::Surplus>,
+    rules: ages::Rules,
 }
 
-/// History beyond its age. Rows are in the order of commit, so the oldest are the first.
-fn too_old(tx: &mut Tx<'_>) -> rusqlite::Result<usize> {
-    let age = SignedDuration::try_from(tx.history.age).ok();
-    let Some(limit) = age.and_then(|age| tx.now.0.checked_sub(age).ok()) else { return Ok(0) };
-    let limit = limit.as_microsecond();
-    let mut find = tx.connection.prepare_cached(OLDEST)?;
-    let rows = find.query_map([STEP as i64], |row| {
-        Ok((row.get::<_, i64>(3)?, (row.get(0)?, OwnerId(row.get(1)?), row.get(2)?)))
-    })?;
-    let mut gone: Vec<(i64, OwnerId, i64)> = Vec::new();
-    for row in rows {
-        let (at, row) = row?;
-        if at > limit {
-            break;
+/// What one step may still do.
+struct Room {
+    entries: i64,
+    bytes: i64,
+    rows: i64,
+}
+
+impl Room {
+    fn is_used(&self) -> bool {
+        self.entries <= 0 || self.bytes <= 0 || self.rows <= 0
+    }
+}
+
+/// The entries of one space that a step removes.
+struct Gone {
+    space: i64,
+    keys: Vec<String>,
+    counts: Counts,
+}
+
+impl Gone {
+    fn of(space: i64) -> Self {
+        Self { space, keys: Vec::new(), counts: Counts::default() }
+    }
+
+    fn add(&mut self, room: &mut Room, key: String, bytes: i64) {
+        self.keys.push(key);
+        self.counts += Counts { entries: 1, bytes };
+        room.entries -= 1;
+        room.bytes -= bytes;
+    }
+
+    fn remove(mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        // Neighbours share pages.
+        self.keys.sort_unstable();
+        let mut delete = tx.connection.prepare_cached(DELETE)?;
+        for key in &self.keys {
+            delete.execute((self.space, key))?;
         }
-        gone.push(row);
+        tx.count(self.space, Counts::default() - self.counts)
     }
-    remove(tx, &gone)?;
-    Ok(gone.len())
-}
-
-/// History of the first owner that has too many bytes, its oldest first. The walk goes on where the last step
-/// ended, because rows of an owner lie between those of all others.
-fn too_much(tx: &mut Tx<'_>) -> rusqlite::Result<(usize, bool)> {
-    let bound = i64::try_from(tx.history.bytes).unwrap_or(i64::MAX);
-    let over = tx.connection.prepare_cached(OVER)?.query_row([bound], |row| Ok((row.get(0)?, row.get(1)?)));
-    let Some((owner, mut bytes)): Option<(i64, i64)> = over.optional()? else { return Ok((0, false)) };
-    let ends: (i64, i64) =
-        tx.connection.prepare_cached(ENDS)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let from = tx.cache.trimmed.get(&owner).copied().unwrap_or(0).max(ends.0 - 1);
-    let to = from.saturating_add(WINDOW).min(ends.1);
-    let mut gone = Vec::new();
-    let mut find = tx.connection.prepare_cached(OF_OWNER)?;
-    let mut rows = find.query((from, to, owner, STEP as i64))?;
-    while bytes > bound
-        && let Some(row) = rows.next()?
-    {
-        let size: i64 = row.get(1)?;
-        bytes -= size;
-        gone.push((row.get(0)?, OwnerId(owner), size));
-    }
-    drop(rows);
-    // Where the step was full or enough, the rest of the window is still to be looked at.
-    let looked_at = match gone.last() {
-        Some((last, ..)) if bytes <= bound || gone.len() == STEP => *last,
-        _ => to,
-    };
-    tx.cache.trimmed.insert(owner, looked_at);
-    remove(tx, &gone)?;
-    if bytes > bound && looked_at >= ends.1 {
-        // All rows are gone and the sum is not: it was wrong.
-        tx.connection.prepare_cached(RECOUNT)?.execute([owner])?;
-        tx.cache.forget_owner(OwnerId(owner));
-        tx.cache.trimmed.remove(&owner);
-    }
-    Ok((gone.len(), true))
-}
-
-fn remove(tx: &mut Tx<'_>, rows: &[(i64, OwnerId, i64)]) -> rusqlite::Result<()> {
-    let mut delete = tx.connection.prepare_cached(DELETE_HISTORY)?;
-    let mut freed: HashMap<OwnerId, i64> = HashMap::new();
-    for (id, owner, bytes) in rows {
-        delete.execute([id])?;
-        *freed.entry(*owner).or_default() += bytes;
-    }
-    for (owner, bytes) in freed {
-        tx.connection.prepare_cached(LESS_HISTORY)?.execute((owner.0, bytes))?;
-        if let Some(known) = tx.cache.known_owner(owner) {
-            known.history_bytes -= bytes;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -135,6 +92,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::plans::check(&[EXPIRED, DELETE_ENTRY, DELETE_HISTORY, LESS_HISTORY, ENDS, OF_OWNER]);
+        super::super::plans::check(&[DELETE]);
     }
 }

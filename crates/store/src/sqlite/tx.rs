@@ -1,18 +1,22 @@
 //! What the writer knows without reading, because nobody else writes: the heads of owners, the numbers of event
 //! types, the end of the log. All of it is forgotten when a transaction fails, and read again.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
+use inboxclaw_contract::turn::Sweep;
 use inboxclaw_contract::{OwnerId, StoreError, Version};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::conflict::Recent;
+use super::counts::Counts;
 use super::error::Fault;
+use super::lasting::{Asked, Lasting};
 use super::values::Micros;
 
-const OWNER: &str =
-    "SELECT version, cursor, space, turn_id, history, history_bytes FROM owners WHERE id = ?1";
+const OWNER: &str = "
+    SELECT version, cursor, space, turn_id, history, history_bytes, entries, bytes FROM owners
+    WHERE id = ?1 AND forgotten = 0";
 
 const LOG_END: &str = "
     SELECT coalesce((SELECT value FROM meta WHERE name = 'pruned'), 0), seq, created_at
@@ -26,6 +30,8 @@ const ADD_EVENT_TYPE: &str = "INSERT INTO event_types (name) VALUES (?1)";
 pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) cache: &'a mut Cache,
+    /// What outlives this transaction, stored or not.
+    pub(super) lasting: &'a mut Lasting,
     /// The store's clock for everything in this transaction.
     pub(super) now: Micros,
     pub(super) history: super::HistoryBounds,
@@ -41,6 +47,12 @@ pub(super) struct Cache {
     pub(super) changed: Vec<(OwnerId, Version)>,
     /// Whether this transaction has added to the log.
     pub(super) grown: bool,
+    /// The sweeps that turns of this transaction ask for.
+    pub(super) asked: Vec<(OwnerId, Sweep)>,
+    /// What is left to do of the sweeps that earlier turns asked for, once this transaction has done some.
+    pub(super) sweeps: Option<VecDeque<Asked>>,
+    /// The spaces that turns of this transaction have put in place.
+    pub(super) placed: Vec<i64>,
     /// How far the history of each owner has been trimmed to its bound of bytes, by row.
     pub(super) trimmed: HashMap<i64, i64>,
 }
@@ -54,6 +66,8 @@ pub(super) struct OwnerRow {
     /// The newest row of its history.
     pub(super) history: Option<i64>,
     pub(super) history_bytes: i64,
+    /// What its space holds.
+    pub(super) counts: Counts,
     pub(super) recent: Recent,
 }
 
@@ -67,7 +81,7 @@ pub(super) struct LogEnd {
 }
 
 impl Tx<'_> {
-    /// The head of an owner.
+    /// The head of an owner. Forgotten ones are none.
     pub(super) fn owner(&mut self, owner: OwnerId) -> Result<&mut OwnerRow, Fault> {
         match self.cache.owners.entry(owner) {
             Entry::Occupied(known) => Ok(known.into_mut()),
@@ -142,6 +156,7 @@ fn owner_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwnerRow> {
         turn_id: turn_id.map(u128::from_be_bytes),
         history: row.get(4)?,
         history_bytes: row.get(5)?,
+        counts: Counts { entries: row.get(6)?, bytes: row.get(7)? },
         recent: Recent::default(),
     })
 }

@@ -4,12 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use inboxclaw_contract::{Seq, StoreError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Fault, last_errno, of_write};
+use super::lasting::Lasting;
 use super::tx::{Cache, Tx};
 use super::{HistoryBounds, Shared};
 
@@ -17,8 +19,16 @@ use super::{HistoryBounds, Shared};
 const QUEUE: usize = 1_024;
 /// Most pieces of work in one transaction.
 const GROUP: usize = 4_096;
+/// How often the writer lets others run before it stops expecting them.
+const PATIENCE: usize = 32;
 /// Most bytes in one transaction, about; a single larger piece goes alone.
 const GROUP_BYTES: usize = 64 << 20;
+
+/// How long closing waits for those who still read.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// What SQLite calls `synchronous=FULL`.
+const FULL: i64 = 2;
 
 const SET_CLOCK: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('clock', ?1)";
 
@@ -35,7 +45,11 @@ impl Writer {
         history: HistoryBounds,
     ) -> io::Result<Self> {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let mut engine = Engine { connection, shared, history, cache: Cache::default() };
+        let level: i64 =
+            connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap_or_default();
+        let (cache, lasting) = (Cache::default(), Lasting::default());
+        let mut engine =
+            Engine { connection, shared, history, cache, lasting, full: level >= FULL, lazy: false };
         let thread = thread::Builder::new().name("store".into()).spawn(move || {
             engine.serve(queue);
             engine.close();
@@ -45,14 +59,16 @@ impl Writer {
 
     /// Has `work` done in the next transaction, and returns once that is durable. `work` checks before it writes:
     /// a [`Fault::Answer`] means that it has written nothing. It runs again when its group could not be stored.
+    /// What is `lazy` may be lost with the power, until something else is durable: it is not worth a wait for the disk.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         weight: usize,
+        lazy: bool,
         work: impl FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let ended = || StoreError::Broken("the thread that writes has ended".into());
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Job { weight, work, result: None, reply });
+        let job = Box::new(Job { weight, lazy, work, result: None, reply });
         let sender = self.sender.as_ref().ok_or_else(ended)?;
         sender.send(job).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
@@ -72,6 +88,8 @@ impl Drop for Writer {
 /// Work that waits for its transaction.
 trait Task: Send {
     fn weight(&self) -> usize;
+    /// Whether it may be lost with the power.
+    fn is_lazy(&self) -> bool;
     /// Does the work and keeps its result.
     fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()>;
     /// Hands the result over, or why the transaction failed.
@@ -80,6 +98,7 @@ trait Task: Send {
 
 struct Job<T, F> {
     weight: usize,
+    lazy: bool,
     work: F,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -88,6 +107,10 @@ struct Job<T, F> {
 impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send> Task for Job<T, F> {
     fn weight(&self) -> usize {
         self.weight
+    }
+
+    fn is_lazy(&self) -> bool {
+        self.lazy
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
@@ -113,6 +136,34 @@ struct Engine {
     shared: Arc<Shared>,
     history: HistoryBounds,
     cache: Cache,
+    lasting: Lasting,
+    /// Whether transactions wait for the disk at all, and whether the present one does not.
+    full: bool,
+    lazy: bool,
+}
+
+/// Takes what waits, and what is about to. Those whose turns were stored together a moment ago are just being woken
+/// and come back together: who takes the first of them alone has the others wait for two transactions. So while the
+/// group is smaller than the last one, the others are let run a little; whoever works alone never waits.
+fn gather(
+    first: Box<dyn Task>,
+    queue: &mut mpsc::Receiver<Box<dyn Task>>,
+    expected: usize,
+) -> Vec<Box<dyn Task>> {
+    let (mut weight, mut group, mut yields) = (first.weight(), vec![first], 0);
+    while group.len() < GROUP && weight < GROUP_BYTES {
+        if let Ok(next) = queue.try_recv() {
+            weight += next.weight();
+            group.push(next);
+            yields = 0;
+        } else if group.len() < expected && yields < PATIENCE {
+            thread::yield_now();
+            yields += 1;
+        } else {
+            break;
+        }
+    }
+    group
 }
 
 /// Why a transaction is not stored.
@@ -124,16 +175,10 @@ struct Failed {
 
 impl Engine {
     fn serve(&mut self, mut queue: mpsc::Receiver<Box<dyn Task>>) {
+        let mut expected = 1;
         while let Some(first) = queue.blocking_recv() {
-            let mut weight = first.weight();
-            let mut group = vec![first];
-            while group.len() < GROUP
-                && weight < GROUP_BYTES
-                && let Ok(next) = queue.try_recv()
-            {
-                weight += next.weight();
-                group.push(next);
-            }
+            let group = gather(first, &mut queue, expected);
+            expected = group.len();
             self.store(group);
         }
     }
@@ -175,7 +220,7 @@ impl Engine {
                 if self.connection.total_changes() != before {
                     self.shared.commits.fetch_add(1, Ordering::Relaxed);
                 }
-                self.announce();
+                self.settle();
                 Ok(())
             }
             Err(failed) => {
@@ -189,15 +234,33 @@ impl Engine {
     }
 
     fn work(&mut self, group: &mut [Box<dyn Task>]) -> rusqlite::Result<()> {
+        self.be_lazy(group.iter().all(|task| task.is_lazy()))?;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let now = self.shared.clock.now();
         let (connection, history) = (&self.connection, self.history);
-        let mut tx = Tx { connection, cache: &mut self.cache, now, history };
+        let mut tx = Tx { connection, cache: &mut self.cache, lasting: &mut self.lasting, now, history };
         group.iter_mut().try_for_each(|task| task.run(&mut tx))
     }
 
-    /// Wakes whoever waits for what was just committed.
-    fn announce(&mut self) {
+    /// Whether the next transaction waits for the disk. One that does makes those before it durable as well.
+    fn be_lazy(&mut self, lazy: bool) -> rusqlite::Result<()> {
+        if self.full && lazy != self.lazy {
+            let level = if lazy { "NORMAL" } else { "FULL" };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.lazy = lazy;
+        }
+        Ok(())
+    }
+
+    /// Wakes whoever waits for what was just committed, and keeps what is to be done later.
+    fn settle(&mut self) {
+        if let Some(left) = self.cache.sweeps.take() {
+            self.lasting.sweeps = left;
+        }
+        if !self.cache.asked.is_empty() || !self.cache.placed.is_empty() {
+            let (asked, placed) = (&mut self.cache.asked, &mut self.cache.placed);
+            self.lasting.settle(std::mem::take(asked), std::mem::take(placed));
+        }
         if std::mem::take(&mut self.cache.grown)
             && let Some(end) = self.cache.log_end()
         {
@@ -214,6 +277,8 @@ impl Engine {
         if clock != i64::MIN && self.shared.broken().is_none() {
             let _ = self.connection.execute(SET_CLOCK, [clock]);
         }
+        // Nor is it worth to wait for whoever still reads, such as a scan for a slow consumer.
+        let _ = self.connection.busy_timeout(CLOSING);
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 }

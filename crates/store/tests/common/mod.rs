@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Page, ReadLimit};
-use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, TurnId};
+use inboxclaw_contract::store::{Page, PastTurn, ReadLimit};
+use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, Swap, TurnId};
 use inboxclaw_contract::{
-    Clock, Expiry, Json, NewEvent, Outcome, Owner, OwnerId, Patterns, Selection, Seq, Store, Turn, Version,
+    Clock, Entry, Expiry, Json, NewEvent, Outcome, Owner, OwnerId, Patterns, Selection, Seq, SpaceId, Spaces,
+    Store, Turn, Version,
 };
 use jiff::Timestamp;
 
@@ -34,9 +35,14 @@ impl Clock for HandClock {
     }
 }
 
+/// Everything that a store can do.
+pub(crate) trait Whole: Store + Spaces {}
+
+impl<T: Store + Spaces> Whole for T {}
+
 /// What a promise is tried on.
 pub(crate) struct Ground {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Whole>,
     pub(crate) clock: Arc<HandClock>,
 }
 
@@ -81,6 +87,23 @@ impl Ground {
     pub(crate) async fn keys(&self, owner: OwnerId, prefix: &str) -> Vec<String> {
         let found = self.store.list(owner, prefix, None, 1_000).await.unwrap();
         found.into_iter().map(|entry| entry.key).collect()
+    }
+
+    /// All entries.
+    pub(crate) async fn all(&self, owner: OwnerId) -> Vec<Entry> {
+        self.store.list(owner, "", None, 1_000_000).await.unwrap()
+    }
+
+    /// How many entries an owner has, and their bytes, as the store says.
+    pub(crate) async fn counts(&self, owner: OwnerId) -> (u64, u64) {
+        let all = self.store.owners().await.unwrap();
+        let info = all.into_iter().find(|info| info.id == owner).unwrap();
+        (info.entries, info.bytes)
+    }
+
+    /// The newest turn in an owner's history.
+    pub(crate) async fn last(&self, owner: OwnerId) -> PastTurn {
+        self.store.history(owner, None, 1, usize::MAX).await.unwrap().remove(0)
     }
 
     pub(crate) async fn page(&self, selection: &Selection) -> Page {
@@ -132,6 +155,9 @@ pub(crate) trait Words {
     fn emit(self, id: &str, event_type: &str) -> Self;
     fn check(self, key: &str, revision: Option<i64>) -> Self;
     fn reads(self, keys: &[&str], prefixes: &[&str], cursor: bool) -> Self;
+    fn restore(self, entry: Entry) -> Self;
+    fn swap(self, space: SpaceId, keep_secrets: bool) -> Self;
+    fn author(self, author: &str) -> Self;
 }
 
 impl Words for Turn {
@@ -185,6 +211,21 @@ impl Words for Turn {
         self.reads.keys = owned(keys);
         self.reads.prefixes = owned(prefixes);
         self.reads.cursor = cursor;
+        self
+    }
+
+    fn restore(mut self, entry: Entry) -> Self {
+        self.entries.insert(entry.key.clone(), EntryChange::Restore(entry));
+        self
+    }
+
+    fn swap(mut self, space: SpaceId, keep_secrets: bool) -> Self {
+        self.swap = Some(Swap { space, keep_secrets });
+        self
+    }
+
+    fn author(mut self, author: &str) -> Self {
+        self.author = Some(author.into());
         self
     }
 }

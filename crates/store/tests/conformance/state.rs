@@ -1,9 +1,17 @@
 //! Promises 8, 9 and 10, and what else is said about entries, history and watching.
 
-use inboxclaw_contract::turn::Conflict;
-use inboxclaw_contract::{Expiry, StoreError, Version};
+use inboxclaw_contract::store::Before;
+use inboxclaw_contract::{Entry, Expiry, StoreError, Version};
 
 use crate::common::{Ground, Words, json, seconds, turn};
+
+/// The entry that history kept.
+fn entry(before: &Before) -> &Entry {
+    match before {
+        Before::Entry(entry) => entry,
+        other => panic!("{other:?}"),
+    }
+}
 
 pub(crate) async fn promise_8_an_expired_entry_is_gone_for_everybody(ground: &Ground) {
     let owner = ground.source("a").await;
@@ -30,7 +38,8 @@ pub(crate) async fn promise_8_expiry_and_sweep_change_no_version(ground: &Ground
         many = many.put_for(&format!("goes/{n}"), "1", seconds(10));
     }
     ground.commit(many).await;
-    ground.clock.step(10);
+    // What has just expired is left to those who watch.
+    ground.clock.step(20);
     let mut removed = 0;
     loop {
         let swept = ground.store.sweep().await.unwrap();
@@ -43,7 +52,7 @@ pub(crate) async fn promise_8_expiry_and_sweep_change_no_version(ground: &Ground
     assert_eq!(removed, 1_200);
     assert_eq!(ground.keys(owner, "").await, ["stays"]);
     assert_eq!(ground.version(owner).await, Version(1));
-    assert_eq!(ground.store.history(owner, None, 10).await.unwrap().len(), 1);
+    assert_eq!(ground.store.history(owner, None, 10, usize::MAX).await.unwrap().len(), 1);
     // Nor is the expiry a change that a turn could conflict with.
     ground.commit(turn(owner, Version(1)).reads(&["goes/1"], &["goes"], false).put("x", "1")).await;
 }
@@ -102,6 +111,62 @@ pub(crate) async fn promise_9_a_prefix_is_literal(ground: &Ground) {
     assert!(ground.keys(owner, "").await.is_empty());
 }
 
+pub(crate) async fn promise_9_no_character_stands_for_others(ground: &Ground) {
+    let owner = ground.source("a").await;
+    let odd =
+        ["a_b", "aXb", "A_B", "a%b", "a\\b", "a\\_b", "aXYb", "\u{1F600}", "\u{1F600}_", "_", "%", "\\"];
+    let long = "\u{1F600}".repeat(512);
+    let almost = format!("{}x", &long[..2_044]);
+    assert_eq!((long.len(), almost.len()), (2_048, 2_045));
+    let mut keys: Vec<String> = odd.iter().map(|key| (*key).to_owned()).chain([long, almost]).collect();
+    let put = keys
+        .iter()
+        .zip(0..)
+        .fold(ground.turn(owner).await, |turn, (key, n): (_, u32)| turn.put(key, &n.to_string()));
+    ground.commit(put).await;
+    let values: Vec<_> = ground.store.entries(owner, &keys).await.unwrap();
+    for (n, (key, found)) in keys.iter().zip(values).enumerate() {
+        assert_eq!(found.map(|entry| entry.value.as_str().to_owned()), Some(n.to_string()), "{key}");
+    }
+    keys.sort_unstable();
+    assert_eq!(ground.keys(owner, "").await, keys);
+    for prefix in ["a_", "a%", "a\\", "A", "_", "%", "\\", "\u{1F600}", "a_b", "a"] {
+        let expected: Vec<_> = keys.iter().filter(|key| key.starts_with(prefix)).cloned().collect();
+        assert_eq!(ground.keys(owner, prefix).await, expected, "{prefix}");
+        assert_eq!(ground.store.keys(owner, prefix, None, 100).await.unwrap(), expected, "{prefix}");
+    }
+    ground.commit(ground.turn(owner).await.delete_prefix("a_").delete_prefix("%")).await;
+    keys.retain(|key| !key.starts_with("a_") && !key.starts_with('%'));
+    assert_eq!(ground.keys(owner, "").await, keys);
+    let read = turn(owner, Version(1)).reads(&[], &["a%", "A_"], false).put("new", "1");
+    ground.commit(read).await;
+}
+
+pub(crate) async fn keys_are_those_that_a_list_would_give(ground: &Ground) {
+    let owner = ground.source("a").await;
+    let mut put =
+        ground.turn(owner).await.put_for("k/gone", "1", seconds(10)).secret("k/secret", "1").put("l", "1");
+    for n in 0..200 {
+        put = put.put(&format!("k/{n:03}"), "1");
+    }
+    ground.commit(put).await;
+    ground.clock.step(10);
+    for (prefix, after, limit) in [
+        ("", None, 500),
+        ("k/", None, 3),
+        ("k/", Some("k/150"), 100),
+        ("k/", Some("a"), 2),
+        ("k/", Some("z"), 2),
+    ] {
+        let listed = ground.store.list(owner, prefix, after, limit).await.unwrap();
+        let keys = ground.store.keys(owner, prefix, after, limit).await.unwrap();
+        assert!(listed.iter().map(|entry| &entry.key).eq(&keys), "{prefix:?} {after:?} {limit}");
+        assert_eq!(keys.is_empty(), after == Some("z"));
+    }
+    let unknown = ground.store.keys(inboxclaw_contract::OwnerId(99), "", None, 1).await;
+    assert!(matches!(unknown, Err(StoreError::NoOwner(_))));
+}
+
 pub(crate) async fn promise_9_a_list_resumes_after_a_key(ground: &Ground) {
     let owner = ground.source("a").await;
     let keys: Vec<String> = (0..300).map(|n| format!("k/{n:03}")).collect();
@@ -142,8 +207,8 @@ pub(crate) async fn promise_10_json_comes_back_as_it_went_in(ground: &Ground) {
     assert_eq!((event.data.as_str(), event.meta.as_str()), (text, text));
     assert_eq!(event.entity_id.as_deref(), Some("nul\u{0}and\nmore"));
     ground.commit(ground.turn(owner).await.put("a", "1")).await;
-    let past = ground.store.history(owner, None, 1).await.unwrap().remove(0);
-    assert_eq!(past.entries[0].1.as_ref().unwrap().value.as_str(), text);
+    let past = ground.store.history(owner, None, 1, usize::MAX).await.unwrap().remove(0);
+    assert_eq!(entry(&past.entries[0].1).value.as_str(), text);
 }
 
 pub(crate) async fn a_put_of_what_is_there_changes_nothing(ground: &Ground) {
@@ -188,59 +253,44 @@ pub(crate) async fn deletions_by_prefix_come_first(ground: &Ground) {
     let keys: Vec<_> = found.iter().map(|entry| (entry.key.as_str(), entry.value.as_str())).collect();
     assert_eq!(keys, [("a/1", "1"), ("a/3", "4"), ("b", "3")]);
     assert_eq!((found[0].revision, found[0].expires_at), (Version(2), None), "a new entry");
-    let past = ground.store.history(owner, None, 1).await.unwrap().remove(0);
-    let old: Vec<_> = past.entries.iter().map(|(key, old)| (key.as_str(), old.is_some())).collect();
+    let past = ground.store.history(owner, None, 1, usize::MAX).await.unwrap().remove(0);
+    let old: Vec<_> = past.entries.iter().map(|(key, old)| (key.as_str(), *old != Before::Absent)).collect();
     assert_eq!(old, [("a/1", true), ("a/2", true), ("a/3", false)]);
 }
 
-pub(crate) async fn history_says_what_was_replaced(ground: &Ground) {
+pub(crate) async fn a_restored_entry_is_as_it_was_under_a_new_revision(ground: &Ground) {
     let owner = ground.source("a").await;
-    ground.commit(ground.turn(owner).await.put_for("a", "1", seconds(60)).cursor("c")).await;
-    let first = ground.store.list(owner, "a", None, 1).await.unwrap().remove(0);
-    ground.clock.step(5);
-    let mut edit = ground.turn(owner).await.put("a", "2").put("b", "1");
-    edit.author = Some("ann".into());
-    ground.commit(edit).await;
-    ground.commit(ground.turn(owner).await.touch("a", Expiry::Never).put("b", "1").emit("e", "t")).await;
-    let mut clear = ground.turn(owner).await.delete("b");
-    clear.cursor = Some(None);
-    ground.commit(clear).await;
-
-    let all = ground.store.history(owner, None, 10).await.unwrap();
-    assert_eq!(all.iter().map(|past| past.version.0).collect::<Vec<_>>(), [3, 2, 1]);
-    assert_eq!(all[2].cursor, Some(None));
-    assert_eq!(all[2].entries, [("a".to_owned(), None)]);
-    assert_eq!((all[1].author.as_deref(), &all[1].cursor), (Some("ann"), &None));
-    assert_eq!(all[1].entries, [("a".to_owned(), Some(first)), ("b".to_owned(), None)]);
-    assert_eq!(all[0].cursor, Some(Some("c".into())));
-    assert_eq!(all[0].entries[0].1.as_ref().unwrap().value.as_str(), "1");
-    assert!(all[0].at == all[1].at && all[1].at > all[2].at);
-    assert_eq!(ground.store.history(owner, Some(Version(3)), 1).await.unwrap(), all[1..2]);
-    assert!(ground.store.history(owner, Some(Version(1)), 1).await.unwrap().is_empty());
-}
-
-pub(crate) async fn history_keeps_no_secret(ground: &Ground) {
-    let owner = ground.source("a").await;
-    ground.commit(ground.turn(owner).await.secret("a", "1").secret("b", "1").put("c", "1")).await;
-    ground.commit(ground.turn(owner).await.secret("a", "2").put("b", "2").secret("c", "2")).await;
-    ground.commit(ground.turn(owner).await.delete("a")).await;
-    let all = ground.store.history(owner, None, 10).await.unwrap();
-    assert_eq!(all[0].entries, [("a".to_owned(), None)]);
-    let kept: Vec<_> = all[1].entries.iter().map(|(key, old)| (key.as_str(), old.is_some())).collect();
-    assert_eq!(kept, [("a", false), ("b", false), ("c", true)]);
-}
-
-pub(crate) async fn history_is_a_marker_when_a_turn_replaces_too_much(ground: &Ground) {
-    let owner = ground.source("a").await;
-    let big = format!("\"{}\"", "x".repeat(9 << 20));
-    ground.commit(ground.turn(owner).await.put("a", &big).put("b", &big).put("c", "1")).await;
-    let base = ground.commit(ground.turn(owner).await.delete_prefix("")).await.version;
-    let past = ground.store.history(owner, None, 1).await.unwrap().remove(0);
-    assert!(past.marker && past.entries.is_empty());
-    assert!(ground.keys(owner, "").await.is_empty());
-    // What was changed is no longer known, so everything older is in doubt.
-    assert_eq!(ground.conflict(turn(owner, Version(1)).put("z", "1")).await, Conflict::Unknown);
-    ground.commit(turn(owner, base).put("z", "1")).await;
+    let put = ground.turn(owner).await.put_for("a", "1", seconds(100)).put_for("b", "1", seconds(10));
+    ground.commit(put.put("c", "1")).await;
+    let old = ground.all(owner).await;
+    ground.clock.step(9);
+    let change = ground.turn(owner).await.put_for("a", "2", Expiry::Never).delete("b").touch("c", seconds(5));
+    ground.commit(change).await;
+    let restore =
+        |turn| old.iter().cloned().fold(turn, |turn: inboxclaw_contract::Turn, entry| turn.restore(entry));
+    assert_eq!(ground.commit(restore(ground.turn(owner).await)).await.version, Version(3));
+    let expected = |entry: &Entry, revision| Entry { revision: Version(revision), ..entry.clone() };
+    // What has the same value has only its expiry back.
+    let back = [expected(&old[0], 3), expected(&old[1], 3), old[2].clone()];
+    assert_eq!(ground.all(owner).await, back);
+    let past: Vec<_> = ground.last(owner).await.entries.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(past, ["a", "b"]);
+    assert_eq!(
+        ground.commit(restore(ground.turn(owner).await)).await.version,
+        Version(3),
+        "nothing is left to do"
+    );
+    // What has expired since does not come back; then the key goes.
+    ground.commit(ground.turn(owner).await.put_for("b", "2", Expiry::Never)).await;
+    ground.clock.step(1);
+    assert_eq!(ground.commit(ground.turn(owner).await.restore(old[1].clone())).await.version, Version(5));
+    assert_eq!(ground.get(owner, "b").await, None);
+    let gone = ground.turn(owner).await.restore(old[1].clone());
+    assert_eq!(ground.commit(gone).await.version, Version(5));
+    // Whether it is a secret matters as much as its value.
+    ground.commit(ground.turn(owner).await.restore(Entry { secret: true, ..old[2].clone() })).await;
+    let last = ground.all(owner).await.pop().unwrap();
+    assert_eq!((last.secret, last.revision, last.created_at), (true, Version(6), old[2].created_at));
 }
 
 pub(crate) async fn a_change_wakes_those_who_wait(ground: &Ground) {

@@ -1,6 +1,6 @@
 //! Promises 1, 2 and 4: what a turn is, and when it is refused.
 
-use inboxclaw_contract::turn::{Conflict, DeliveryChange, DeliveryState, FactsPatch};
+use inboxclaw_contract::turn::{Age, Conflict, DeliveryChange, DeliveryState, FactsPatch, Sweep};
 use inboxclaw_contract::{OwnerId, Seq, StoreError, Turn, Version};
 use jiff::Timestamp;
 
@@ -65,6 +65,21 @@ pub(crate) async fn promise_1_a_turn_beyond_a_limit_stores_nothing(ground: &Grou
         assert!(matches!(ground.store.commit(turn).await, Err(StoreError::NoOwner(id)) if id == unknown));
     }
     assert_eq!(seen(ground, owner, other).await, (0, None, 0, 0, 0, Version(0)));
+}
+
+pub(crate) async fn promise_1_a_refused_turn_sweeps_nothing(ground: &Ground) {
+    let owner = ground.source("a").await;
+    ground.commit(ground.turn(owner).await.put("a", "1").put("b", "1")).await;
+    ground.clock.step(60);
+    let before = ground.store.snapshot(owner).await.unwrap().now;
+    let mut sweeps = ground.turn(owner).await;
+    sweeps.sweeps.push(Sweep { prefix: "a".into(), by: Age::Updated, before });
+    ground.conflict(sweeps.clone().check("absent", Some(1))).await;
+    while ground.store.sweep().await.unwrap().more {}
+    assert_eq!(ground.keys(owner, "").await, ["a", "b"]);
+    assert_eq!(ground.commit(sweeps).await.version, Version(1));
+    while ground.store.sweep().await.unwrap().more {}
+    assert_eq!(ground.keys(owner, "").await, ["b"]);
 }
 
 pub(crate) async fn promise_1_a_repeated_commit_stores_nothing(ground: &Ground) {
@@ -190,7 +205,7 @@ pub(crate) async fn promise_4a_owners_cannot_touch_each_other(ground: &Ground) {
     ground.commit(ground.turn(source).await.put("a", "1").cursor("c").emit("e", "t")).await;
     assert_eq!(ground.get(sink, "a").await, None);
     assert_eq!(ground.store.snapshot(sink).await.unwrap().cursor, None);
-    assert!(ground.store.history(sink, None, 10).await.unwrap().is_empty());
+    assert!(ground.store.history(sink, None, 10, usize::MAX).await.unwrap().is_empty());
     ground.commit(ground.turn(sink).await.put("a", "2").emit("e", "t")).await;
     ground.commit(ground.turn(sink).await.delete_prefix("")).await;
     assert_eq!(ground.get(source, "a").await.as_deref(), Some("1"));

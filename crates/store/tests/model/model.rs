@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Find, PastTurn};
+use inboxclaw_contract::store::{Before, Find, PastTurn};
 use inboxclaw_contract::turn::{Committed, DeliveryChange, EntryChange};
-use inboxclaw_contract::{Clock, Entry, Expiry, Interval, OwnerId, Selection, Seq, Ttl, Turn, Version};
+use inboxclaw_contract::{Clock, Entry, Expiry, Interval, Json, OwnerId, Selection, Seq, Ttl, Turn, Version};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::common::Ground;
@@ -88,8 +88,10 @@ impl Model {
         all.retain(|(_, kept)| *kept);
         all.sort_by_key(|(past, _)| past.author.clone());
         all.into_iter().take_while(|(past, _)| past.at <= limit).for_each(|(_, kept)| *kept = false);
+        // What has just expired is left to those who watch.
+        let expired = now.checked_sub(SignedDuration::from_secs(10)).unwrap();
         for owner in &mut self.owners {
-            owner.entries.retain(|_, entry| entry.expires_at.is_none_or(|at| at > now));
+            owner.entries.retain(|_, entry| entry.expires_at.is_none_or(|at| at > expired));
         }
     }
 
@@ -244,34 +246,14 @@ impl OwnerModel {
         }
         for (key, change) in &turn.entries {
             let old = self.live(key, now).cloned();
-            let expires = |expiry: Expiry| expiry.resolve(now, old.as_ref().and_then(|old| old.expires_at));
-            let changed = match change {
-                EntryChange::Put { value, expiry, secret } => {
-                    let same = old.as_ref().filter(|old| old.value == *value && old.secret == *secret);
-                    let entry = match same {
-                        Some(same) => Entry { expires_at: expires(*expiry), ..same.clone() },
-                        None => Entry {
-                            key: key.clone(),
-                            value: value.clone(),
-                            revision: next,
-                            created_at: old.as_ref().map_or(now, |old| old.created_at),
-                            updated_at: now,
-                            expires_at: expires(*expiry),
-                            secret: *secret,
-                        },
-                    };
-                    let changed = same.is_none();
+            let changed = match becomes(key, change, old.as_ref(), now, next) {
+                Becomes::Same => false,
+                Becomes::Gone => self.entries.remove(key).is_some(),
+                Becomes::Entry(entry) => {
+                    let changed = entry.revision == next;
                     self.entries.insert(key.clone(), entry);
                     changed
                 }
-                EntryChange::Touch { expiry } => {
-                    if let Some(old) = &old {
-                        self.entries
-                            .insert(key.clone(), Entry { expires_at: expires(*expiry), ..old.clone() });
-                    }
-                    false
-                }
-                EntryChange::Delete => old.is_some() && self.entries.remove(key).is_some(),
             };
             if changed {
                 replaced.entry(key.clone()).or_insert(old);
@@ -281,11 +263,24 @@ impl OwnerModel {
         let cursor = cursor.map(|cursor| std::mem::replace(&mut self.cursor, cursor));
         if cursor.is_some() || !replaced.is_empty() {
             self.version = next.0;
-            let entries =
-                replaced.into_iter().map(|(key, old)| (key, old.filter(|old| !old.secret))).collect();
+            let before = |old: Option<Entry>| match old {
+                None => Before::Absent,
+                Some(old) if old.secret => Before::Secret,
+                Some(old) => Before::Entry(old),
+            };
+            let entries = replaced.into_iter().map(|(key, old)| (key, before(old))).collect();
             // The author is not part of the game; its place holds the order of commit.
             let author = Some(format!("{number:09}"));
-            let past = PastTurn { version: next, at: now, author, cursor, entries, marker: false };
+            let past = PastTurn {
+                version: next,
+                at: now,
+                author,
+                cursor,
+                entries,
+                marker: false,
+                replaced: None,
+                undoes: None,
+            };
             self.turns.push((past, true));
         }
     }
@@ -296,6 +291,8 @@ impl OwnerModel {
             (snapshot.version.0, &snapshot.cursor, snapshot.now),
             (self.version, &self.cursor, model.now)
         );
+        let bytes = self.entries.iter().map(|(key, entry)| key.len() + entry.value.len()).sum::<usize>();
+        assert_eq!(ground.counts(id).await, (self.entries.len() as u64, bytes as u64));
         let live: Vec<_> = self.entries.keys().filter_map(|key| self.live(key, model.now)).cloned().collect();
         assert_eq!(ground.store.list(id, "", None, 100).await.unwrap(), live);
         let under: Vec<_> = live.iter().filter(|entry| entry.key.starts_with("a/")).cloned().collect();
@@ -303,7 +300,7 @@ impl OwnerModel {
         let keys = ["a".to_owned(), "none".to_owned()];
         let found = ground.store.entries(id, &keys).await.unwrap();
         assert_eq!(found, keys.map(|key| self.live(&key, model.now).cloned()));
-        let history = ground.store.history(id, None, 100).await.unwrap();
+        let history = ground.store.history(id, None, 100, usize::MAX).await.unwrap();
         let kept = self.turns.iter().rev().take_while(|(_, kept)| *kept);
         let kept: Vec<_> = kept.map(|(past, _)| PastTurn { author: None, ..past.clone() }).collect();
         assert_eq!(history, kept);
@@ -311,5 +308,37 @@ impl OwnerModel {
         let there = |seq: &&i64| model.events.iter().any(|event| event.seq == **seq);
         let expected: Vec<_> = self.owed.iter().filter(there).copied().collect();
         assert_eq!(owed.iter().map(|owed| owed.event.seq.0).collect::<Vec<_>>(), expected);
+    }
+}
+
+/// What a change makes of what is under its key.
+enum Becomes {
+    Same,
+    Gone,
+    Entry(Entry),
+}
+
+fn becomes(key: &str, change: &EntryChange, old: Option<&Entry>, now: Timestamp, next: Version) -> Becomes {
+    let expires = |expiry: Expiry| expiry.resolve(now, old.and_then(|old| old.expires_at));
+    let gone = || old.map_or(Becomes::Same, |_| Becomes::Gone);
+    let until =
+        |expires_at| old.map_or(Becomes::Same, |old| Becomes::Entry(Entry { expires_at, ..old.clone() }));
+    let same = |value: &Json, secret| old.is_some_and(|old| old.value == *value && old.secret == secret);
+    match change {
+        EntryChange::Put { value, expiry, secret } if same(value, *secret) => until(expires(*expiry)),
+        EntryChange::Put { value, expiry, secret } => Becomes::Entry(Entry {
+            key: key.to_owned(),
+            value: value.clone(),
+            revision: next,
+            created_at: old.map_or(now, |old| old.created_at),
+            updated_at: now,
+            expires_at: expires(*expiry),
+            secret: *secret,
+        }),
+        EntryChange::Touch { expiry } => until(expires(*expiry)),
+        EntryChange::Restore(entry) if entry.expires_at.is_some_and(|at| at <= now) => gone(),
+        EntryChange::Restore(entry) if same(&entry.value, entry.secret) => until(entry.expires_at),
+        EntryChange::Restore(entry) => Becomes::Entry(Entry { revision: next, ..entry.clone() }),
+        EntryChange::Delete => gone(),
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, EntryChange};
-use inboxclaw_contract::{Expiry, Seq, Turn, Version};
+use inboxclaw_contract::{Entry, Expiry, Seq, Turn, Version};
+use jiff::Timestamp;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -60,7 +61,11 @@ impl Plan {
             turn = turn.delete_prefix(prefix);
         }
         for (key, change) in &self.entries {
-            turn.entries.insert((*key).to_owned(), change.clone());
+            let mut change = change.clone();
+            if let EntryChange::Restore(entry) = &mut change {
+                entry.key = (*key).to_owned();
+            }
+            turn.entries.insert((*key).to_owned(), change);
         }
         for (id, event_type) in &self.events {
             turn = turn.emit(id, event_type);
@@ -138,13 +143,29 @@ fn any_change() -> impl Strategy<Value = EntryChange> {
             Expiry::For(Duration::ZERO),
             Expiry::For(Duration::from_secs(10)),
             Expiry::For(Duration::from_secs(100)),
-            Expiry::Until(jiff::Timestamp::from_second(1_700_000_050).unwrap()),
+            Expiry::Until(Timestamp::from_second(1_700_000_050).unwrap()),
         ])
     };
     prop_oneof![
         6 => (select(VALUES.to_vec()), expiry(), prop_oneof![4 => Just(false), 1 => Just(true)])
             .prop_map(|(value, expiry, secret)| EntryChange::Put { value: json(value), expiry, secret }),
         2 => expiry().prop_map(|expiry| EntryChange::Touch { expiry }),
+        2 => (select(VALUES.to_vec()), option::of(1_700_000_000_i64..1_700_000_100), any::<bool>())
+            .prop_map(|(value, expires, secret)| EntryChange::Restore(old(value, expires, secret))),
         2 => Just(EntryChange::Delete),
     ]
+}
+
+/// An entry as history may have kept it; its key is told later.
+fn old(value: &str, expires: Option<i64>, secret: bool) -> Entry {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    Entry {
+        key: String::new(),
+        value: json(value),
+        revision: Version(1),
+        created_at: at(1_600_000_000),
+        updated_at: at(1_600_000_001),
+        expires_at: expires.map(at),
+        secret,
+    }
 }

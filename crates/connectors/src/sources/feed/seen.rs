@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Draft, Entry, Expiry, Failure, NewEvent};
 
 use super::document::Document;
@@ -30,12 +31,12 @@ struct Seen {
     mark: String,
 }
 
-/// Writes into the draft what the document has to report. With `may_begin` a document of which nothing is known is
-/// remembered without events.
+/// Writes into the draft what the document has to report. With `start` a document of which nothing is known begins
+/// there: what appeared before is remembered without events.
 pub(super) async fn report(
     draft: &mut Draft<'_>,
     document: &Document,
-    may_begin: bool,
+    start: Option<StartAt>,
 ) -> Result<(), Failure> {
     let mut seen = listed(draft).await?;
     let unseen = document.items.iter().filter(|item| !seen.contains_key(&item.id));
@@ -43,8 +44,8 @@ pub(super) async fn report(
     let past = draft.entries(&keys).await?.into_iter().flatten();
     let past: BTreeMap<String, Entry> =
         past.map(|entry| (entry.key[PAST.len()..].to_owned(), entry)).collect();
-    let quiet = may_begin
-        && !document.items.iter().any(|item| seen.contains_key(&item.id) || past.contains_key(&item.id));
+    let is_known = |item: &Item| seen.contains_key(&item.id) || past.contains_key(&item.id);
+    let start = start.filter(|_| !document.items.iter().any(is_known)).unwrap_or(StartAt::All);
     for item in &document.items {
         match (seen.remove(&item.id), past.get(&item.id)) {
             (Some(entry), _) => known(draft, document, item, &entry)?,
@@ -53,7 +54,7 @@ pub(super) async fn report(
                 known(draft, document, item, entry)?;
             }
             (None, None) => {
-                if !quiet {
+                if is_news(item, start) {
                     published(draft, document, item)?;
                 }
                 remember(draft, item, item.digest.clone())?;
@@ -66,6 +67,15 @@ pub(super) async fn report(
         draft.delete(&entry.key)?;
     }
     Ok(())
+}
+
+/// Whether an entry that nobody knows is to be reported. One without a date cannot be told from an old one.
+fn is_news(item: &Item, start: StartAt) -> bool {
+    match start {
+        StartAt::Now => false,
+        StartAt::All => true,
+        StartAt::Since(since) => item.appeared_at().is_some_and(|at| at >= since),
+    }
 }
 
 /// What the feed held when last read, by name.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Draft, Failure};
 
 use super::budget::Budget;
@@ -16,7 +17,7 @@ use super::walk::Walk;
 use super::watch::{Scopes, Watch};
 use super::work::Worklist;
 use super::write::{Rest, Writer};
-use super::{Bootstrap, Config, blocking};
+use super::{Config, blocking};
 
 /// Changes of a turn besides those of files: the entry about the folder, put at the beginning and at the end, and
 /// the one about disks in it.
@@ -217,7 +218,7 @@ pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -
     }
     let complete = match &old {
         Some(old) if !is_other => old.complete,
-        _ => config.bootstrap == Bootstrap::All,
+        _ => config.start == StartAt::All,
     };
     let is_unmounted = old.as_ref().is_some_and(|old| !is_other && old.looks_unmounted(root));
     if is_unmounted && !draft.list(Family::File.prefixes()[0], None, 1).await?.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Draft, Entry, Expiry, Failure, Json};
 
 use crate::textdiff::{self, TextDiff};
@@ -11,7 +12,7 @@ use super::Config;
 use super::budget::{Budget, STORED};
 use super::look::{Look, Seen};
 use super::path::{Family, Rel};
-use super::record::{Record, Version};
+use super::record::{Record, Stat, Version};
 use super::report::{Kind, Report, is_text, preview};
 use super::trouble::Unreadable;
 use super::work::{Checked, Task, Worklist};
@@ -32,7 +33,7 @@ pub(super) struct Rest {
 pub(super) struct Writer<'a, 'd> {
     config: &'a Config,
     draft: &'a mut Draft<'d>,
-    /// During the baseline nothing is reported.
+    /// During the baseline nothing is reported, but for files written since the time where the source starts.
     silent: bool,
     known: HashMap<Rel, Known>,
     worklist: &'a mut Worklist,
@@ -90,7 +91,7 @@ impl<'a, 'd> Writer<'a, 'd> {
             let record = entry.and_then(|entry| entry.parse().ok());
             self.known.insert((*path).clone(), Known { record, gone: None });
         }
-        if !self.silent {
+        if self.reports() {
             for (path, entry) in arrived.iter().zip(self.entries(Family::Gone, &arrived).await?) {
                 let gone = entry.and_then(|entry| entry.parse().ok());
                 self.known.entry((*path).clone()).or_default().gone = gone;
@@ -179,7 +180,8 @@ impl<'a, 'd> Writer<'a, 'd> {
     async fn updated(&mut self, path: &Rel, known: &Record, seen: Seen) -> Result<(), Failure> {
         let version = Version::after(&seen.stat, None);
         let text = self.text(path, &seen);
-        let diff = if self.silent { None } else { self.diff(path, known, text.as_deref()).await? };
+        let diff =
+            if self.is_silent(&seen.stat) { None } else { self.diff(path, known, text.as_deref()).await? };
         self.report(Kind::Updated, path, &seen, version, diff, None)?;
         self.put_text(path, text.as_deref(), known.text)?;
         self.put(path, Record::new(seen.stat, seen.sha256, version, text.is_some()))
@@ -224,12 +226,26 @@ impl<'a, 'd> Writer<'a, 'd> {
         diff: Option<TextDiff>,
         old_path: Option<&Rel>,
     ) -> Result<(), Failure> {
-        if self.silent {
+        if self.is_silent(&seen.stat) {
             return Ok(());
         }
         let preview = self.config.preview.filter(|_| is_text(path)).map(|chars| preview(&seen.head, chars));
         let (sha256, size) = (seen.sha256.as_str(), seen.stat.size);
         Report { kind, path, version, sha256, size, preview, diff, old_path }.emit(self.draft)
+    }
+
+    /// Whether anything is reported at all.
+    fn reports(&self) -> bool {
+        !self.silent || matches!(self.config.start, StartAt::Since(_))
+    }
+
+    /// Whether nothing is reported of the file with this stat: what was reported of it depends on the same time.
+    fn is_silent(&self, stat: &Stat) -> bool {
+        let is_new = match self.config.start {
+            StartAt::Since(since) => i128::from(stat.mtime) >= since.as_nanosecond(),
+            StartAt::Now | StartAt::All => false,
+        };
+        self.silent && !is_new
     }
 
     async fn diff(
@@ -293,7 +309,7 @@ impl<'a, 'd> Writer<'a, 'd> {
     }
 
     fn remember_gone(&mut self, path: &Rel, known: &Record) -> Result<(), Failure> {
-        if self.silent {
+        if self.is_silent(&known.stat) {
             return Ok(());
         }
         self.draft.put(&path.key(Family::Gone).0, &known.version(), Expiry::For(GONE_KEPT))

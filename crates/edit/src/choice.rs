@@ -1,0 +1,227 @@
+//! Deletion by choice: under a prefix, or older than that. Many entries go by a space that is built without them.
+
+use std::collections::BTreeMap;
+
+use inboxclaw_contract::limits::KEY_BYTES;
+use inboxclaw_contract::space::{EntryInfo, Look, Looked, SpaceInfo};
+use inboxclaw_contract::turn::{EntryChange, Sweep};
+use inboxclaw_contract::{OwnerId, Version};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::bulk::{Build, Meanwhile};
+use crate::turns::{STEP_ENTRIES, TRIES, is_small};
+use crate::{Choice, Deleted, EditError, Editor, Progress};
+
+/// A choice at an instant.
+struct Chosen<'a> {
+    prefix: &'a str,
+    /// What this takes; everything if there is none.
+    sweep: Option<Sweep>,
+}
+
+/// What is chosen.
+#[derive(Default)]
+struct Tally {
+    entries: u64,
+    bytes: u64,
+    /// The keys, as long as they are few.
+    keys: Vec<String>,
+    /// The keys of secrets.
+    secrets: Vec<String>,
+}
+
+impl Editor {
+    pub(crate) async fn delete_choice(
+        &self,
+        owner: OwnerId,
+        choice: &Choice,
+        dry_run: bool,
+        progress: Progress<'_>,
+    ) -> Result<Deleted, EditError> {
+        for _ in 0..TRIES {
+            let base = self.store.space(owner).await?;
+            let now = self.store.snapshot(owner).await?.now;
+            let Some(chosen) = Chosen::new(choice, now) else {
+                return Ok(Deleted { entries: 0, bytes: 0, version: base.version });
+            };
+            let tally = chosen.tally(self, owner, base, progress).await?;
+            let (entries, bytes) = (tally.entries, tally.bytes);
+            let version = if dry_run || entries == 0 {
+                Some(base.version)
+            } else if tally.is_small() {
+                self.delete_few(owner, base.version, tally.keys).await?
+            } else {
+                chosen.delete_many(self, owner, base, tally, progress).await?
+            };
+            if let Some(version) = version {
+                return Ok(Deleted { entries, bytes, version });
+            }
+        }
+        Err(EditError::Busy)
+    }
+
+    async fn delete_few(
+        &self,
+        owner: OwnerId,
+        base: Version,
+        keys: Vec<String>,
+    ) -> Result<Option<Version>, EditError> {
+        let mut turn = self.turn(owner, base);
+        turn.entries = keys.into_iter().map(|key| (key, EntryChange::Delete)).collect();
+        Ok(self.commit(turn).await?.map(|committed| committed.version))
+    }
+}
+
+impl Tally {
+    fn is_small(&self) -> bool {
+        is_small(
+            usize::try_from(self.entries).unwrap_or(usize::MAX),
+            usize::try_from(self.bytes).unwrap_or(usize::MAX),
+        )
+    }
+
+    fn add(&mut self, entry: &EntryInfo) {
+        self.entries += 1;
+        self.bytes += entry.key.len() as u64 + entry.size;
+        if entry.secret {
+            self.secrets.push(entry.key.clone());
+        }
+        if self.is_small() {
+            self.keys.push(entry.key.clone());
+        } else {
+            self.keys.clear();
+        }
+    }
+}
+
+impl<'a> Chosen<'a> {
+    /// `None` when nothing can be so old.
+    fn new(choice: &'a Choice, now: Timestamp) -> Option<Self> {
+        let sweep = match choice.older_than {
+            None => None,
+            Some((age, by)) => {
+                let before = now.checked_sub(SignedDuration::try_from(age).ok()?).ok()?;
+                Some(Sweep { prefix: choice.prefix.clone(), by, before })
+            }
+        };
+        Some(Self { prefix: &choice.prefix, sweep })
+    }
+
+    fn takes(&self, entry: &EntryInfo) -> bool {
+        let sweep = self.sweep.as_ref();
+        sweep.is_none_or(|sweep| sweep.takes(&entry.key, entry.created_at, entry.updated_at))
+    }
+
+    /// Counts what is chosen.
+    async fn tally(
+        &self,
+        editor: &Editor,
+        owner: OwnerId,
+        base: SpaceInfo,
+        progress: Progress<'_>,
+    ) -> Result<Tally, EditError> {
+        let of = self.prefix.is_empty().then_some(base.entries);
+        let mut tally = Tally::default();
+        let mut done = 0;
+        let mut after = None;
+        loop {
+            let page = self.page(editor, owner, after).await?;
+            page.entries.iter().filter(|entry| self.takes(entry)).for_each(|entry| tally.add(entry));
+            done += page.entries.len() as u64;
+            progress(done, of.map(|of| of.max(done)));
+            after = page.next;
+            if after.is_none() {
+                return Ok(tally);
+            }
+        }
+    }
+
+    async fn page(
+        &self,
+        editor: &Editor,
+        owner: OwnerId,
+        after: Option<String>,
+    ) -> Result<Looked, EditError> {
+        let prefix = self.prefix.to_owned();
+        let look = Look { prefix, after, entries: STEP_ENTRIES, bytes: usize::MAX, values: false };
+        Ok(editor.store.look(owner, &look).await?)
+    }
+
+    async fn delete_many(
+        &self,
+        editor: &Editor,
+        owner: OwnerId,
+        base: SpaceInfo,
+        tally: Tally,
+        progress: Progress<'_>,
+    ) -> Result<Option<Version>, EditError> {
+        let mut build = Build::begin(editor, owner, progress).await?;
+        build.of = Some(base.entries);
+        build.entries = tally.secrets.into_iter().map(|key| (key, EntryChange::Delete)).collect();
+        // Without an age, all under the prefix goes: it is passed over.
+        let all = self.sweep.is_none();
+        let mut after = None;
+        while !(all && self.prefix.is_empty()) {
+            let next = build.copy_step(base.id, after.as_deref()).await?;
+            self.remove(&mut build, editor, owner, after, next.as_deref()).await?;
+            let Some(next) = next else { break };
+            after = Some(if all && next.starts_with(self.prefix) { beyond(self.prefix) } else { next });
+        }
+        let swapped = build.swap(base, Meanwhile::Keep(&BTreeMap::new())).await?;
+        Ok(swapped.map(|(_, version)| version))
+    }
+
+    /// Removes what is chosen of a stretch of keys that was just copied, in the order of the copy: whatever changed
+    /// in between is caught up with in the end.
+    async fn remove(
+        &self,
+        build: &mut Build<'_>,
+        editor: &Editor,
+        owner: OwnerId,
+        mut after: Option<String>,
+        until: Option<&str>,
+    ) -> Result<(), EditError> {
+        loop {
+            let page = self.page(editor, owner, after).await?;
+            for entry in &page.entries {
+                if until.is_some_and(|until| entry.key.as_str() > until) {
+                    return build.flush().await;
+                }
+                if self.takes(entry) {
+                    build.add(entry.key.clone(), None).await?;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return build.flush().await;
+            }
+        }
+    }
+}
+
+/// A text after every key under a prefix, and before every other key after those.
+fn beyond(prefix: &str) -> String {
+    let mut beyond = prefix.to_owned();
+    while beyond.len() <= KEY_BYTES {
+        beyond.push(char::MAX);
+    }
+    beyond
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_a_prefix_is_after_all_its_keys_and_before_the_next() {
+        for prefix in ["a", "a\u{10FFFF}", "\u{10FFFF}", "é/"] {
+            let beyond = beyond(prefix);
+            let mut last = prefix.to_owned();
+            while last.len() + char::MAX.len_utf8() <= KEY_BYTES {
+                last.push(char::MAX);
+            }
+            assert!(beyond > last && beyond.starts_with(prefix), "{prefix:?}");
+        }
+        assert!(beyond("a").as_str() < "b" && beyond("a/").as_str() < "a0");
+    }
+}

@@ -1,0 +1,71 @@
+//! Import: what an export wrote comes to an owner, all of it or nothing.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use inboxclaw_contract::OwnerId;
+
+use crate::bring::Bringing;
+use crate::lines::{self, Line};
+use crate::reader::Reader;
+use crate::{Brought, EditError, Editor, Lines, Mode, Progress};
+
+/// The keys that came so far, in 16 bytes each: a million entries are to fit into little memory.
+#[derive(Default)]
+struct Seen {
+    keys: HashSet<u128>,
+    hashers: [RandomState; 2],
+}
+
+impl Seen {
+    /// Whether the key is new. The hashes are keyed at random, so that nobody can make two keys look alike.
+    fn insert(&mut self, key: &str) -> bool {
+        let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(key)));
+        self.keys.insert(high << 64 | low)
+    }
+}
+
+impl Editor {
+    pub(crate) async fn import_lines(
+        &self,
+        owner: OwnerId,
+        lines: Lines,
+        mode: Mode,
+        progress: Progress<'_>,
+    ) -> Result<Brought, EditError> {
+        let now = self.store.snapshot(owner).await?.now;
+        let mut reader = Reader::new(lines);
+        let mut bringing = Bringing::new(self, owner, mode, progress);
+        let mut seen = Seen::default();
+        let (mut entries, mut expired, mut secrets) = (0, 0, 0);
+        let mut cursor = None;
+        let mut first = true;
+        while let Some(line) = reader.next().await? {
+            let line = lines::parse(&line, now).map_err(|reason| reader.wrong(reason))?;
+            let key = match &line {
+                Line::Head { cursor: found } if first => {
+                    cursor.clone_from(found);
+                    None
+                }
+                Line::Head { .. } => return Err(reader.wrong("inboxclaw: a head can only be the first line")),
+                Line::Entry(entry) => Some(&entry.key),
+                Line::Hidden(key) => Some(key),
+            };
+            first = false;
+            let Some(key) = key else { continue };
+            if !seen.insert(key) {
+                return Err(reader.wrong(format!("key: {key:?} came on a line before")));
+            }
+            entries += 1;
+            bringing.read();
+            match line {
+                Line::Entry(entry) if entry.expires_at.is_some_and(|at| at <= now) => expired += 1,
+                Line::Entry(entry) => bringing.add(entry).await?,
+                _ => secrets += 1,
+            }
+        }
+        let cursor = cursor.filter(|_| mode == Mode::Replace);
+        let version = bringing.finish(cursor).await?.ok_or(EditError::Busy)?;
+        Ok(Brought { entries, expired, secrets, version })
+    }
+}

@@ -1,0 +1,82 @@
+//! Changes of one key or of the cursor. They win in the end, however often the state changes meanwhile: each
+//! conflict means that somebody else got on.
+
+use inboxclaw_contract::turn::EntryChange;
+use inboxclaw_contract::{Entry, Expiry, Json, OwnerId, Version};
+
+use crate::{Condition, EditError, Editor, Put};
+
+impl Editor {
+    pub(crate) async fn put_key(
+        &self,
+        owner: OwnerId,
+        key: &str,
+        (value, expiry, secret): (Json, Expiry, Option<bool>),
+        condition: Condition,
+    ) -> Result<Put, EditError> {
+        loop {
+            let base = self.store.snapshot(owner).await?.version;
+            let found = self.found(owner, key, condition).await?;
+            let secret = secret.unwrap_or_else(|| found.as_ref().is_some_and(|found| found.secret));
+            let same = found.as_ref().filter(|found| found.value == value && found.secret == secret);
+            let mut turn = self.turn(owner, base);
+            // An entry that expires meanwhile moves no version: only the check sees it.
+            turn.checks.push((key.to_owned(), found.as_ref().map(|found| found.revision)));
+            turn.entries.insert(key.to_owned(), EntryChange::Put { value: value.clone(), expiry, secret });
+            if let Some(committed) = self.commit(turn).await? {
+                let revision = same.map_or(committed.version, |same| same.revision);
+                return Ok(Put { revision, created: found.is_none() });
+            }
+        }
+    }
+
+    pub(crate) async fn delete_key(
+        &self,
+        owner: OwnerId,
+        key: &str,
+        condition: Condition,
+    ) -> Result<bool, EditError> {
+        loop {
+            let base = self.store.snapshot(owner).await?.version;
+            let Some(found) = self.found(owner, key, condition).await? else { return Ok(false) };
+            let mut turn = self.turn(owner, base);
+            turn.checks.push((key.to_owned(), Some(found.revision)));
+            turn.entries.insert(key.to_owned(), EntryChange::Delete);
+            if self.commit(turn).await?.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+
+    pub(crate) async fn put_cursor(
+        &self,
+        owner: OwnerId,
+        cursor: Option<String>,
+    ) -> Result<Version, EditError> {
+        loop {
+            let mut turn = self.turn(owner, self.store.snapshot(owner).await?.version);
+            turn.cursor = Some(cursor.clone());
+            if let Some(committed) = self.commit(turn).await? {
+                return Ok(committed.version);
+            }
+        }
+    }
+
+    /// The entry under a key, if the condition holds for it.
+    async fn found(
+        &self,
+        owner: OwnerId,
+        key: &str,
+        condition: Condition,
+    ) -> Result<Option<Entry>, EditError> {
+        let found = self.store.entries(owner, &[key.to_owned()]).await?.pop().flatten();
+        let revision = found.as_ref().map(|found| found.revision);
+        let holds = match condition {
+            Condition::Any => true,
+            Condition::Absent => revision.is_none(),
+            Condition::Present => revision.is_some(),
+            Condition::Revision(wanted) => revision == Some(wanted),
+        };
+        if holds { Ok(found) } else { Err(EditError::Condition { key: key.to_owned(), found: revision }) }
+    }
+}

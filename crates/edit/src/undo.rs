@@ -1,0 +1,213 @@
+//! Undo: one change taken back, key by key.
+
+use std::collections::{BTreeMap, HashSet};
+
+use inboxclaw_contract::space::SpaceInfo;
+use inboxclaw_contract::store::{Before, PastTurn};
+use inboxclaw_contract::{Entry, OwnerId, Version};
+
+use crate::past::{Past, Walk, marker};
+use crate::restore::{Restored, Target, Why, restore};
+use crate::turns::{READ_KEYS, TRIES};
+use crate::{EditError, Editor, Progress, Undone, Which};
+
+/// Most keys that an error names.
+const NAMED: usize = 100;
+
+/// A change to be taken back.
+struct Candidate {
+    turn: PastTurn,
+    /// The state right after it, or why that is not known.
+    after: Result<Past, EditError>,
+}
+
+/// What was changed since a change that is to be taken back.
+#[derive(Default)]
+struct Since {
+    keys: Vec<String>,
+    cursor: bool,
+    /// All of the state: another space is in place.
+    all: bool,
+}
+
+impl Editor {
+    pub(crate) async fn undo_change(
+        &self,
+        owner: OwnerId,
+        which: Which,
+        force: bool,
+        progress: Progress<'_>,
+    ) -> Result<Undone, EditError> {
+        for _ in 0..TRIES {
+            let base = self.store.space(owner).await?;
+            let Candidate { turn, after } = candidate(self, owner, base, which).await?;
+            if turn.marker {
+                return Err(marker(&turn));
+            }
+            if !force {
+                let after = after.as_ref().map_err(Clone::clone)?;
+                refuse_changed(self, owner, base, &turn, after).await?;
+            }
+            let (undid, at, author) = (turn.version, turn.at, turn.author.clone());
+            let lost = if turn.replaced.is_some() { secrets(&turn) } else { Vec::new() };
+            let target = target(base, turn, after, force)?;
+            if let Some(done) = restore(self, owner, base, target, progress).await? {
+                let Restored { version, entries, cursor, mut left, .. } = done;
+                left.extend(lost);
+                return Ok(Undone { undid, at, author, version, entries, cursor, left });
+            }
+        }
+        Err(EditError::Busy)
+    }
+}
+
+/// Finds the change to be taken back, and how the state was right after it.
+async fn candidate(
+    editor: &Editor,
+    owner: OwnerId,
+    base: SpaceInfo,
+    which: Which,
+) -> Result<Candidate, EditError> {
+    let mut walk = Walk::new(editor, owner, base.version);
+    let mut after = Ok(Past::new(base));
+    let mut undone = HashSet::new();
+    while let Some(turn) = walk.next().await? {
+        let found = match which {
+            Which::Version(version) => version == turn.version,
+            _ if undone.contains(&turn.version) => false,
+            _ if turn.undoes.is_some() => {
+                undone.extend(turn.undoes);
+                false
+            }
+            Which::Any => true,
+            Which::Person => turn.author.is_some(),
+        };
+        if found {
+            return Ok(Candidate { turn, after });
+        }
+        after = after.and_then(|mut past| past.take_back(&turn).map(|()| past));
+    }
+    Err(match which {
+        Which::Version(Version(version)) if version > base.version.0 || version < 1 => {
+            let newest = base.version.0;
+            EditError::Forgotten(format!("no change made version {version}: the newest is version {newest}"))
+        }
+        Which::Version(Version(version)) => {
+            walk.forgotten(&format!("the change that made version {version}"))
+        }
+        Which::Person | Which::Any => EditError::Nothing,
+    })
+}
+
+fn target(
+    base: SpaceInfo,
+    turn: PastTurn,
+    after: Result<Past, EditError>,
+    force: bool,
+) -> Result<Target, EditError> {
+    let undoes = Some(turn.version);
+    if turn.replaced.is_none() {
+        let changes = turn.entries.into_iter().collect();
+        return Ok(Target { space: base.id, changes, cursor: turn.cursor, undoes, why: Why::Undo });
+    }
+    // The space comes back as it was when it was replaced, should it have been in place again since.
+    let mut before = after?;
+    before.take_back(&turn)?;
+    let (changes, why) = (before.take_changes(), Why::UndoSwap { force });
+    Ok(Target { space: before.space, changes, cursor: turn.cursor, undoes, why })
+}
+
+async fn refuse_changed(
+    editor: &Editor,
+    owner: OwnerId,
+    base: SpaceInfo,
+    turn: &PastTurn,
+    after: &Past,
+) -> Result<(), EditError> {
+    let since = if turn.replaced.is_some() {
+        since_swap(editor, owner, base, after).await?
+    } else {
+        since(editor, owner, base, turn, after).await?
+    };
+    let cursor = if since.cursor { after.cursor.as_ref() } else { None };
+    let present = editor.store.snapshot(owner).await?.cursor;
+    let cursor = cursor.is_some_and(|cursor| *cursor != present);
+    if since.keys.is_empty() && !cursor && !since.all {
+        return Ok(());
+    }
+    let more = since.keys.len();
+    let keys = since.keys.into_iter().take(NAMED).collect();
+    Err(EditError::Changed { version: turn.version.0, keys, more, cursor })
+}
+
+/// What was changed since an ordinary change, among what it changed.
+async fn since(
+    editor: &Editor,
+    owner: OwnerId,
+    base: SpaceInfo,
+    turn: &PastTurn,
+    after: &Past,
+) -> Result<Since, EditError> {
+    let keys: Vec<String> = turn.entries.iter().map(|(key, _)| key.clone()).collect();
+    let mut since = Since { cursor: turn.cursor.is_some(), ..Since::default() };
+    let none = BTreeMap::new();
+    let changes = after.changes().unwrap_or(&none);
+    for keys in keys.chunks(READ_KEYS) {
+        let present = editor.store.entries(owner, keys).await?;
+        // In the same space, what no turn changed is as it was.
+        let there = if after.space == base.id {
+            present.clone()
+        } else {
+            editor.store.entries_in(after.space, keys).await?
+        };
+        for ((key, present), there) in keys.iter().zip(present).zip(there) {
+            let then = changes.get(key).cloned().unwrap_or_else(|| there.map_or(Before::Absent, before));
+            if differs(&then, present.as_ref()) {
+                since.keys.push(key.clone());
+            }
+        }
+    }
+    Ok(since)
+}
+
+/// What was changed since a change that replaced the space: anything counts.
+async fn since_swap(
+    editor: &Editor,
+    owner: OwnerId,
+    base: SpaceInfo,
+    after: &Past,
+) -> Result<Since, EditError> {
+    let mut since = Since { cursor: true, all: after.space != base.id, ..Since::default() };
+    let none = BTreeMap::new();
+    let changes: Vec<_> = after.changes().unwrap_or(&none).iter().collect();
+    for changes in changes.chunks(READ_KEYS) {
+        let keys: Vec<String> = changes.iter().map(|(key, _)| (*key).clone()).collect();
+        let present = editor.store.entries(owner, &keys).await?;
+        for ((key, then), present) in changes.iter().zip(present) {
+            if differs(then, present.as_ref()) {
+                since.keys.push((*key).clone());
+            }
+        }
+    }
+    Ok(since)
+}
+
+/// The keys of secrets that a turn replaced: they do not come back with the space.
+fn secrets(turn: &PastTurn) -> Vec<String> {
+    let secrets = turn.entries.iter().filter(|(_, before)| *before == Before::Secret);
+    secrets.map(|(key, _)| key.clone()).collect()
+}
+
+fn before(entry: Entry) -> Before {
+    if entry.secret { Before::Secret } else { Before::Entry(entry) }
+}
+
+/// Whether something else is there than then. Secrets are left alone in any case.
+fn differs(then: &Before, present: Option<&Entry>) -> bool {
+    match (then, present) {
+        (Before::Secret, _) => false,
+        (_, Some(present)) if present.secret => false,
+        (Before::Absent, present) => present.is_some(),
+        (Before::Entry(then), present) => present.is_none_or(|present| present.value != then.value),
+    }
+}

@@ -1,0 +1,127 @@
+//! Spaces, as the contract wants them: here is what is asked of the store. `read`: looking into them; `build`: making
+//! new ones; `rename` and `forget`: what happens to an owner as a whole. Putting a space in place is part of a turn
+//! (`apply.rs`), removing those that nobody names part of sweeping.
+
+mod build;
+mod forget;
+mod read;
+mod rename;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use inboxclaw_contract::space::{Copied, EachEntry, Look, Looked, NewSpace, SpaceInfo};
+use inboxclaw_contract::{Entry, Owner, OwnerId, Snapshot, SpaceId, Spaces, StoreError};
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::values::Micros;
+use super::{Shared, SqliteStore, in_snapshot};
+
+/// One row when the space is in place, or history names it.
+const NAMED: &str = "
+    SELECT 1 FROM spaces s JOIN owners o ON o.id = s.owner
+    WHERE s.id = +?1
+        AND (o.space = s.id OR EXISTS (SELECT 1 FROM history h WHERE h.replaced = s.id AND h.owner = o.id))";
+
+/// Reads of so many entries are done at once.
+const FEW: usize = 64;
+
+#[async_trait]
+impl Spaces for SqliteStore {
+    async fn space(&self, owner: OwnerId) -> Result<SpaceInfo, StoreError> {
+        let found = self.shared.short(|connection, _| read::info(connection, owner));
+        found?.ok_or(StoreError::NoOwner(owner))
+    }
+
+    async fn look(&self, owner: OwnerId, look: &Look) -> Result<Looked, StoreError> {
+        let wanted = look.clone();
+        let page = move |connection: &Connection, now| read::look(connection, owner, &wanted, now);
+        self.shared.read(look.entries, page).await?.ok_or(StoreError::NoOwner(owner))
+    }
+
+    async fn scan(&self, owner: OwnerId, prefix: &str, each: EachEntry) -> Result<Snapshot, StoreError> {
+        let (shared, prefix) = (self.shared.clone(), prefix.to_owned());
+        let work = move || read::scan(&shared, owner, &prefix, each);
+        let found = tokio::task::spawn_blocking(work).await;
+        found.map_err(|error| StoreError::Read(error.to_string()))?
+    }
+
+    async fn entries_in(&self, space: SpaceId, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+        let wanted = keys.to_vec();
+        let read = move |connection: &Connection, now| read::entries_in(connection, space, &wanted, now);
+        self.shared.read(keys.len(), read).await
+    }
+
+    async fn expiring(
+        &self,
+        owner: OwnerId,
+        after: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let read = move |connection: &Connection, _| read::expiring(connection, owner, after, limit);
+        self.shared.read(limit, read).await?.ok_or(StoreError::NoOwner(owner))
+    }
+
+    async fn build(&self, owner: OwnerId) -> Result<NewSpace, StoreError> {
+        self.write(0, move |tx| build::begin(tx, owner)).await
+    }
+
+    async fn fill(&self, space: &NewSpace, changes: Vec<(String, Option<Entry>)>) -> Result<(), StoreError> {
+        let size = build::size(&changes)?;
+        let space = space.id;
+        self.write(size, move |tx| build::fill(tx, space, &changes)).await
+    }
+
+    async fn copy(
+        &self,
+        from: SpaceId,
+        to: &NewSpace,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Copied, StoreError> {
+        let (to, prefix, after) = (to.id, prefix.to_owned(), after.map(str::to_owned));
+        let weight = build::COPIED_BYTES;
+        self.write(weight, move |tx| build::copy(tx, from, to, (&prefix, after.as_deref()), limit)).await
+    }
+
+    async fn rename(&self, owner: OwnerId, to: &Owner) -> Result<(), StoreError> {
+        let to = to.clone();
+        self.write(0, move |tx| rename::rename(tx, owner, &to)).await
+    }
+
+    async fn forget(&self, owner: OwnerId) -> Result<bool, StoreError> {
+        self.write(0, move |tx| forget::step(tx, owner)).await
+    }
+}
+
+impl Shared {
+    /// Reads about so many entries as of one instant: a few at once, more where that holds nobody up.
+    async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        entries: usize,
+        read: impl FnOnce(&Connection, Micros) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if entries <= FEW {
+            self.short(|connection, now| in_snapshot(connection, |connection| read(connection, now)))
+        } else {
+            self.long(read).await
+        }
+    }
+}
+
+/// Whether a space is in place or named by history. All others are on their way out, or being built.
+fn is_named(connection: &Connection, space: SpaceId) -> rusqlite::Result<bool> {
+    connection.prepare_cached(NAMED)?.exists([space.0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_planned_once_and_scan_nothing() {
+        super::super::plans::check(&[NAMED]);
+    }
+}

@@ -1,0 +1,187 @@
+//! Entries that go because of their age: by sweeps that turns asked for, and by the rules of their owner.
+
+use std::collections::HashMap;
+
+use inboxclaw_contract::store::Expire;
+use inboxclaw_contract::turn::Sweep;
+use inboxclaw_contract::{OwnerId, StoreError};
+use jiff::SignedDuration;
+
+use super::super::error::Fault;
+use super::super::lasting::{Asked, Lasting};
+use super::super::tx::Tx;
+use super::super::values::{End, Micros};
+use super::{Gone, Room};
+
+/// How often a rule goes over its prefix at most, in microseconds: an hour.
+const PAUSE: i64 = 60 * 60 * 1_000_000;
+
+const FROM: &str = "
+    SELECT key, created_at, updated_at, octet_length(key) + octet_length(value) FROM entries
+    WHERE space = +?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT +?4";
+
+const AFTER: &str = "
+    SELECT key, created_at, updated_at, octet_length(key) + octet_length(value) FROM entries
+    WHERE space = +?1 AND key > ?2 AND key < ?3 ORDER BY key LIMIT +?4";
+
+/// How far the rules of owners have come. Those of owners that are not here have not begun.
+#[derive(Default)]
+pub(super) struct Rules(HashMap<OwnerId, Vec<Passing>>);
+
+/// How far one rule has come.
+#[derive(Debug, Clone, Default)]
+struct Passing {
+    /// When its last pass began, in microseconds.
+    begun: Option<i64>,
+    /// The key after which that pass goes on; `None` when it is done.
+    after: Option<String>,
+}
+
+impl Passing {
+    fn is_due(&self, now: i64) -> bool {
+        // A clock that was set back must not silence a rule for long.
+        let rested = |begun: i64| now < begun || now - begun >= PAUSE;
+        self.after.is_some() || self.begun.is_none_or(rested)
+    }
+}
+
+impl Lasting {
+    /// Has the rules of an owner start anew.
+    pub(in super::super) fn restart_rules(&mut self, owner: OwnerId) {
+        self.round.rules.0.remove(&owner);
+    }
+
+    /// Drops the rules of an owner, and what its turns asked for.
+    pub(in super::super) fn forget(&mut self, owner: OwnerId) {
+        self.policies.remove(&owner);
+        self.sweeps.retain(|asked| asked.owner != owner);
+        self.restart_rules(owner);
+    }
+}
+
+/// One step; returns whether there is more to do.
+pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
+    // Worked on in a copy, which takes effect with the commit: nobody asks again for what would be skipped.
+    let mut asked = match tx.cache.sweeps.take() {
+        Some(staged) => staged,
+        None => tx.lasting.sweeps.clone(),
+    };
+    while !room.is_used()
+        && let Some(Asked { owner, sweep, after }) = asked.pop_front()
+    {
+        if let Some(last) = stretch(tx, (owner, &sweep), after.as_deref(), room)? {
+            asked.push_front(Asked { owner, sweep, after: Some(last) });
+        }
+    }
+    let more = !asked.is_empty();
+    tx.cache.sweeps = Some(asked);
+    while !room.is_used() {
+        let Some((owner, place, rule)) = next_rule(tx) else { return Ok(more) };
+        rule_step(tx, owner, place, &rule, room)?;
+    }
+    Ok(more || next_rule(tx).is_some())
+}
+
+/// A rule that is due, with its owner and its place among the owner's.
+fn next_rule(tx: &Tx<'_>) -> Option<(OwnerId, usize, Expire)> {
+    let now = tx.now.get();
+    tx.lasting.policies.iter().find_map(|(owner, policy)| {
+        let passing = tx.lasting.round.rules.0.get(owner);
+        let due = |place: usize| {
+            passing.and_then(|passing| passing.get(place)).is_none_or(|passing| passing.is_due(now))
+        };
+        let (place, rule) = policy.expire.iter().enumerate().find(|(place, _)| due(*place))?;
+        Some((*owner, place, rule.clone()))
+    })
+}
+
+fn rule_step(
+    tx: &mut Tx<'_>,
+    owner: OwnerId,
+    place: usize,
+    rule: &Expire,
+    room: &mut Room,
+) -> Result<(), Fault> {
+    let now = tx.now;
+    let passings = tx.lasting.round.rules.0.entry(owner).or_default();
+    if passings.len() <= place {
+        passings.resize_with(place + 1, Passing::default);
+    }
+    let Passing { begun, after } = std::mem::take(&mut passings[place]);
+    let begun = if after.is_some() { begun } else { Some(now.get()) };
+    let after = match before(now, rule) {
+        Some(before) => {
+            let sweep = Sweep { prefix: rule.prefix.clone(), by: rule.by, before };
+            stretch(tx, (owner, &sweep), after.as_deref(), room)?
+        }
+        None => None,
+    };
+    if let Some(passing) = tx.lasting.round.rules.0.get_mut(&owner).and_then(|all| all.get_mut(place)) {
+        *passing = Passing { begun, after };
+    }
+    Ok(())
+}
+
+/// What was created or updated before this is too old; `None` when that is before all time.
+fn before(now: Micros, rule: &Expire) -> Option<jiff::Timestamp> {
+    let age = SignedDuration::try_from(rule.after).ok()?;
+    now.0.checked_sub(age).ok()
+}
+
+/// Removes what a sweep takes after a key, as far as there is room. Returns where to go on, if anywhere.
+fn stretch(
+    tx: &mut Tx<'_>,
+    (owner, sweep): (OwnerId, &Sweep),
+    after: Option<&str>,
+    room: &mut Room,
+) -> Result<Option<String>, Fault> {
+    let space = match tx.owner(owner) {
+        Ok(owner) => owner.space,
+        Err(Fault::Answer(StoreError::NoOwner(_))) => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let (sql, start) = match after {
+        Some(after) => (AFTER, after),
+        None => (FROM, sweep.prefix.as_str()),
+    };
+    let mut gone = Gone::of(space);
+    let mut find = tx.connection.prepare_cached(sql)?;
+    let mut rows = find.query((space, start, End::of(&sweep.prefix), room.rows))?;
+    let mut last = None;
+    while !room.is_used() {
+        let Some(row) = rows.next()? else {
+            last = None;
+            break;
+        };
+        room.rows -= 1;
+        let (created_at, updated_at): (Micros, Micros) = (row.get(1)?, row.get(2)?);
+        let key: String = row.get(0)?;
+        if sweep.takes(&key, created_at.0, updated_at.0) {
+            gone.add(room, key.clone(), row.get(3)?);
+        }
+        last = Some(key);
+    }
+    drop(rows);
+    gone.remove(tx)?;
+    Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_planned_once_and_scan_nothing() {
+        super::super::super::plans::check(&[FROM, AFTER]);
+    }
+
+    #[test]
+    fn a_rule_rests_for_an_hour() {
+        let passing = |begun, after: Option<&str>| Passing { begun, after: after.map(str::to_owned) };
+        assert!(passing(None, None).is_due(7), "at first");
+        assert!(passing(Some(7), Some("k")).is_due(8), "in the middle");
+        assert!(!passing(Some(7), None).is_due(PAUSE + 6));
+        assert!(passing(Some(7), None).is_due(PAUSE + 7));
+        assert!(passing(Some(7), None).is_due(6), "after the clock was set back");
+    }
+}

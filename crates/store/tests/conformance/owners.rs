@@ -1,0 +1,170 @@
+//! Owners that get another name, and owners that are forgotten.
+
+use futures_util::future::join_all;
+use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
+use inboxclaw_contract::{Owner, OwnerId, Seq, StoreError, Version};
+use jiff::Timestamp;
+
+use crate::common::{Ground, Words, turn};
+use crate::spaces::sweep;
+
+async fn named(ground: &Ground) -> Vec<(OwnerId, String)> {
+    let all = ground.store.owners().await.unwrap();
+    all.into_iter().map(|info| (info.id, format!("{}:{}", info.kind, info.name))).collect()
+}
+
+pub(crate) async fn a_renamed_owner_keeps_everything(ground: &Ground) {
+    let owner = ground.source("old").await;
+    ground.commit(ground.turn(owner).await.put("k", "1").cursor("c").emit("e1", "t")).await;
+    ground.commit(ground.turn(owner).await.put("k", "2")).await;
+    ground.store.set_facts(owner, FactsPatch { failures: Some(3), ..FactsPatch::default() }).await.unwrap();
+    let before = (ground.all(owner).await, ground.store.history(owner, None, 9, usize::MAX).await.unwrap());
+    ground.store.rename(owner, &Owner::source("new")).await.unwrap();
+    assert_eq!(named(ground).await, [(owner, "source:new".into())]);
+    assert_eq!(ground.source("new").await, owner, "the name leads to it");
+    let after = (ground.all(owner).await, ground.store.history(owner, None, 9, usize::MAX).await.unwrap());
+    assert_eq!(after, before);
+    assert_eq!(ground.store.facts(owner).await.unwrap().failures, 3);
+    let snapshot = ground.store.snapshot(owner).await.unwrap();
+    assert_eq!((snapshot.version, snapshot.cursor.as_deref()), (Version(2), Some("c")));
+    // Its events are those of the new name, and what it reported stays known.
+    assert_eq!(ground.store.event(Seq(1)).await.unwrap().unwrap().source_name, "new");
+    let again = ground.commit(ground.turn(owner).await.emit("e1", "t").emit("e2", "t")).await;
+    assert_eq!((again.stored, again.known), (1, 1));
+    let other = ground.source("old").await;
+    assert_ne!(other, owner, "the old name is free");
+    assert_eq!(ground.commit(turn(other, Version(0)).emit("e1", "t")).await.stored, 1);
+    // The kind is part of the name.
+    ground.store.rename(owner, &Owner::sink("new")).await.unwrap();
+    assert_eq!(named(ground).await, [(owner, "sink:new".into()), (other, "source:old".into())]);
+    ground.store.rename(owner, &Owner::sink("new")).await.unwrap();
+}
+
+pub(crate) async fn only_a_name_without_a_past_can_be_taken(ground: &Ground) {
+    let owner = ground.source("a").await;
+    ground.commit(ground.turn(owner).await.put("k", "1")).await;
+    let (stateful, reporting) = (ground.source("stateful").await, ground.source("reporting").await);
+    ground.commit(ground.turn(stateful).await.put("k", "1")).await;
+    ground.commit(ground.turn(reporting).await.emit("e", "t")).await;
+    let prune = inboxclaw_contract::store::Prune {
+        older_than: std::time::Duration::ZERO,
+        owed: vec![],
+        sinks: vec![],
+        limit: 9,
+    };
+    ground.clock.step(1);
+    assert_eq!(ground.store.prune(&prune).await.unwrap().events, 1);
+    for taken in ["stateful", "reporting", "a/b", "inboxclaw"] {
+        let refused = ground.store.rename(owner, &Owner::source(taken)).await;
+        assert!(matches!(refused, Err(StoreError::Refused(_))), "{taken}: {refused:?}");
+    }
+    assert_eq!(ground.store.owners().await.unwrap().len(), 3);
+    // One that only ran gives way.
+    let fresh = ground.source("fresh").await;
+    ground.store.set_facts(fresh, FactsPatch { failures: Some(3), ..FactsPatch::default() }).await.unwrap();
+    ground.store.rename(owner, &Owner::source("fresh")).await.unwrap();
+    assert_eq!(ground.source("fresh").await, owner);
+    assert!(matches!(ground.store.snapshot(fresh).await, Err(StoreError::NoOwner(_))));
+    assert!(matches!(
+        ground.store.commit(turn(fresh, Version(0)).put("k", "1")).await,
+        Err(StoreError::NoOwner(_))
+    ));
+    assert_eq!((sweep(ground).await, ground.get(owner, "k").await), (0, Some("1".into())));
+    let next = ground.source("next").await;
+    assert!(next != fresh && next != owner, "numbers are not used again");
+    assert!(matches!(
+        ground.store.rename(OwnerId(99), &Owner::source("x")).await,
+        Err(StoreError::NoOwner(_))
+    ));
+    let internal = ground.source("inboxclaw").await;
+    let refused = ground.store.rename(internal, &Owner::source("mine")).await;
+    assert!(matches!(refused, Err(StoreError::Refused(_))));
+}
+
+/// Gives an owner something of everything, in many rows.
+async fn live(ground: &Ground, owner: OwnerId, source: OwnerId) {
+    for round in 0..8 {
+        let base = ground.version(owner).await;
+        let turns = (0..300).map(|n| turn(owner, base).put(&format!("h/{n}"), &round.to_string()));
+        join_all(turns.map(|turn| ground.commit(turn))).await;
+    }
+    let many = (0..700).fold(ground.turn(owner).await.cursor("c"), |turn, n| turn.put(&n.to_string(), "1"));
+    ground.commit(many).await;
+    let events = (0..2_500).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), "t"));
+    ground.commit(events).await;
+    let mut owes = ground.turn(owner).await;
+    owes.deliveries = (1..=2_500)
+        .map(|seq| DeliveryChange::Owe {
+            seq: Seq(seq),
+            entity: None,
+            state: DeliveryState::Waiting,
+            due: Timestamp::UNIX_EPOCH,
+            attempts: 0,
+            error: None,
+        })
+        .collect();
+    ground.commit(owes).await;
+    let patch = FactsPatch { failures: Some(2), paused: Some(true), ..FactsPatch::default() };
+    ground.store.set_facts(owner, patch).await.unwrap();
+}
+
+pub(crate) async fn a_forgotten_owner_leaves_nothing_but_what_it_reported(ground: &Ground) {
+    let (source, owner) = (ground.source("a").await, ground.sink("b").await);
+    live(ground, owner, source).await;
+    ground.commit(ground.turn(source).await.put("k", "1")).await;
+    let flying = ground.turn(owner).await.put("late", "1");
+    assert!(!ground.store.forget(owner).await.unwrap(), "in steps");
+    assert_eq!(named(ground).await, [(source, "source:a".into())], "but at once it is nobody any more");
+    for answer in [
+        ground.store.snapshot(owner).await.err(),
+        ground.store.space(owner).await.err(),
+        ground.store.commit(flying).await.err(),
+        ground.store.facts(owner).await.err(),
+    ] {
+        assert!(matches!(answer, Some(StoreError::NoOwner(_))), "{answer:?}");
+    }
+    while !ground.store.forget(owner).await.unwrap() {}
+    assert_eq!(sweep(ground).await, 1_000);
+    // Should the name come back, it starts from nothing.
+    assert_eq!(ground.sink("b").await, owner);
+    assert!(
+        ground.all(owner).await.is_empty() && ground.store.owed(owner, true, 9).await.unwrap().is_empty()
+    );
+    assert!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().is_empty());
+    assert_eq!(ground.store.snapshot(owner).await.unwrap().cursor, None);
+    assert_eq!(ground.store.facts(owner).await.unwrap(), RunFacts::default());
+    ground.commit(ground.turn(owner).await.put("k", "1")).await;
+    assert_eq!((ground.counts(owner).await, ground.get(source, "k").await), ((1, 2), Some("1".into())));
+    assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 1);
+    assert!(matches!(ground.store.forget(OwnerId(99)).await, Err(StoreError::NoOwner(_))));
+}
+
+pub(crate) async fn a_forgotten_source_repeats_nothing(ground: &Ground) {
+    let (source, other) = (ground.source("a").await, ground.source("b").await);
+    ground.commit(ground.turn(source).await.emit("e1", "t")).await;
+    ground.commit(ground.turn(other).await.put("k", "1")).await;
+    while !ground.store.forget(source).await.unwrap() {}
+    assert_eq!(ground.store.event(Seq(1)).await.unwrap().unwrap().source_name, "a", "its events stay");
+    let taken = ground.store.rename(other, &Owner::source("a")).await;
+    assert!(matches!(taken, Err(StoreError::Refused(_))), "and its name, which they need");
+    assert_eq!(ground.source("a").await, source);
+    let again = ground.commit(ground.turn(source).await.emit("e1", "t").emit("e2", "t")).await;
+    assert_eq!((again.stored, again.known), (1, 1));
+}
+
+pub(crate) async fn an_owner_that_comes_back_early_starts_from_nothing_too(ground: &Ground) {
+    let (source, owner) = (ground.source("a").await, ground.sink("b").await);
+    live(ground, owner, source).await;
+    let base = ground.version(owner).await;
+    assert!(!ground.store.forget(owner).await.unwrap());
+    assert_eq!(ground.sink("b").await, owner);
+    assert!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().is_empty());
+    let late = turn(owner, base).put("h/1", "1");
+    ground.conflict(late).await;
+    ground.commit(ground.turn(owner).await.put("x", "1")).await;
+    ground.commit(ground.turn(owner).await.put("x", "2")).await;
+    assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 2);
+    assert_eq!(ground.keys(owner, "").await, ["x"]);
+    sweep(ground).await;
+    assert_eq!((ground.keys(owner, "").await, ground.counts(owner).await), (vec!["x".into()], (1, 2)));
+}
