@@ -146,12 +146,14 @@ pub trait Spaces: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(String, Timestamp)>, StoreError>;
 
-    /// Begins a new, empty space for `owner`.
+    /// Begins a new, empty space for `owner`. While it is built, what history does not tell of the owner's entries
+    /// (touches, what goes because of its age) happens to copies of them in it too. Once another built space of
+    /// the owner is put in place, a turn that wants this one conflicts.
     async fn build(&self, owner: OwnerId) -> Result<NewSpace, StoreError>;
 
     /// Puts entries into a space that is being built, over what is there; `None` removes the key. Times, expiry and
-    /// secrecy come from the entry, the revision is the one that the owner's next turn would give; what has expired
-    /// is left out. Turns wait for one call at a time: some thousand entries, about a megabyte, at most.
+    /// secrecy come from the entry, the revision is one that the key has not had: that which the owner's next turn
+    /// would give, or a later one; what has expired is left out. Turns wait for one call at a time: some thousand entries, about a megabyte, at most.
     async fn fill(&self, space: &NewSpace, changes: Vec<(String, Option<Entry>)>) -> Result<(), StoreError>;
 
     /// Copies up to `limit` live entries without secrets, under a prefix and after a key, from a space into one that

@@ -31,6 +31,18 @@ pub enum EditError {
         /// Whether the cursor is another.
         cursor: bool,
     },
+    /// The change did nothing that can be taken back. An older one goes by its version.
+    #[error(
+        "version {version} did nothing that can be taken back, what was there is a secret or has expired: {}; an \
+         older change goes by its version",
+        changed(.keys, .keys.len(), false)
+    )]
+    Kept {
+        /// The version that it made.
+        version: i64,
+        /// The keys.
+        keys: Vec<String>,
+    },
     /// History does not go back so far, or does not know that version.
     #[error("{0}")]
     Forgotten(String),

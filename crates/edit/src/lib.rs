@@ -8,9 +8,6 @@
 //! - `undo`, `rewind`: what is to be put back, from the walks in `past`; `restore` puts it back.
 //! - `import`, `copy`: where entries come from; `bring`: how they come to an owner. `export` writes them.
 //! - `lines`, `reader`: the format. `bulk`: spaces built in steps. `turns`: the bounds, and who signs a turn.
-//!
-//! Known gap: a touch, or a put that only moves the expiry, leaves no trace in history. One that comes while a space is
-//! built, and after its entry was copied, goes with the space that is replaced.
 
 mod bring;
 mod bulk;
@@ -20,6 +17,8 @@ mod error;
 mod export;
 mod import;
 mod lines;
+#[cfg(test)]
+mod lives;
 mod past;
 mod put;
 mod reader;
@@ -235,7 +234,7 @@ impl Editor {
     /// the whole space, the replaced one comes back: then any change since counts.
     ///
     /// # Errors
-    /// [`EditError::Nothing`], [`EditError::Changed`], [`EditError::Forgotten`], [`EditError::Marker`],
+    /// [`EditError::Nothing`], [`EditError::Changed`], [`EditError::Kept`], [`EditError::Forgotten`], [`EditError::Marker`],
     /// [`EditError::Busy`], or the store's.
     pub async fn undo(
         &self,

@@ -7,12 +7,12 @@ use crate::{EditError, Editor};
 
 /// How often a change is worked out anew after a lost race.
 pub(crate) const TRIES: usize = 20;
-/// Most changes of one turn; more are built in steps.
-pub(crate) const SMALL_CHANGES: usize = 10_000;
+/// Most changes of one turn; more are built in steps. Tests in here see both ways with a handful of keys.
+pub(crate) const SMALL_CHANGES: usize = if cfg!(test) { 2 } else { 10_000 };
 /// Most bytes of keys and values of one turn; more are built in steps.
 pub(crate) const SMALL_BYTES: usize = 8 << 20;
 /// Most entries in a step.
-pub(crate) const STEP_ENTRIES: usize = 2_000;
+pub(crate) const STEP_ENTRIES: usize = if cfg!(test) { 2 } else { 2_000 };
 /// Most bytes in a step, about.
 pub(crate) const STEP_BYTES: usize = 1 << 20;
 /// Keys whose entries are read at once: few, since a value may have 16 MiB.

@@ -38,9 +38,10 @@ impl Editor {
         force: bool,
         progress: Progress<'_>,
     ) -> Result<Undone, EditError> {
-        for _ in 0..TRIES {
+        let (mut races, mut idle) = (0, HashSet::new());
+        while races < TRIES {
             let base = self.store.space(owner).await?;
-            let Candidate { turn, after } = candidate(self, owner, base, which).await?;
+            let Candidate { turn, after } = candidate(self, owner, base, which, &idle).await?;
             if turn.marker {
                 return Err(marker(&turn));
             }
@@ -51,11 +52,20 @@ impl Editor {
             let (undid, at, author) = (turn.version, turn.at, turn.author.clone());
             let lost = if turn.replaced.is_some() { secrets(&turn) } else { Vec::new() };
             let target = target(base, turn, after, force)?;
-            if let Some(done) = restore(self, owner, base, target, progress).await? {
-                let Restored { version, entries, cursor, mut left, .. } = done;
-                left.extend(lost);
+            let Some(done) = restore(self, owner, base, target, progress).await? else {
+                races += 1;
+                continue;
+            };
+            let Restored { base, version, entries, cursor, mut left } = done;
+            left.extend(lost);
+            if base < version || force || matches!(which, Which::Version(_)) {
                 return Ok(Undone { undid, at, author, version, entries, cursor, left });
             }
+            if !left.is_empty() {
+                return Err(EditError::Kept { version: undid.0, keys: left });
+            }
+            // What it put has expired: it is not in effect any more.
+            idle.insert(undid);
         }
         Err(EditError::Busy)
     }
@@ -67,6 +77,7 @@ async fn candidate(
     owner: OwnerId,
     base: SpaceInfo,
     which: Which,
+    idle: &HashSet<Version>,
 ) -> Result<Candidate, EditError> {
     let mut walk = Walk::new(editor, owner, base.version);
     let mut after = Ok(Past::new(base));
@@ -74,7 +85,7 @@ async fn candidate(
     while let Some(turn) = walk.next().await? {
         let found = match which {
             Which::Version(version) => version == turn.version,
-            _ if undone.contains(&turn.version) => false,
+            _ if undone.contains(&turn.version) || idle.contains(&turn.version) => false,
             _ if turn.undoes.is_some() => {
                 undone.extend(turn.undoes);
                 false

@@ -122,11 +122,33 @@ async fn nothing_expired_is_revived() {
     ground.put_for("b", "1", seconds(10)).await;
     ground.editor().delete(ground.owner, "b", Condition::Any).await.unwrap();
     ground.clock.step(10);
-    let undone = undo(&ground, Which::Person).await.unwrap();
-    assert_eq!((undone.entries, undone.left), (0, vec!["b".to_owned()]));
+    let kept = undo(&ground, Which::Person).await.unwrap_err();
+    assert!(matches!(&kept, EditError::Kept { version: 4, keys } if keys == &["b"]), "{kept:?}");
     let undone = undo(&ground, Which::Version(Version(2))).await.unwrap();
     assert_eq!((undone.entries, undone.left), (1, vec!["a".to_owned()]));
     assert_eq!(ground.state().await, "");
+}
+
+#[tokio::test]
+async fn what_has_expired_is_in_effect_no_more() {
+    let ground = Ground::new().await;
+    ground.put("a", "1").await;
+    ground.put_for("b", "1", seconds(10)).await;
+    ground.clock.step(10);
+    assert_eq!(undo(&ground, Which::Person).await.unwrap().undid, Version(1));
+    assert_eq!(ground.state().await, "");
+}
+
+#[tokio::test]
+async fn a_change_of_a_secret_alone_is_not_passed_over_in_silence() {
+    let ground = Ground::new().await;
+    ground.put("a", "1").await;
+    ground.secret("b", "1").await;
+    for _ in 0..2 {
+        let kept = undo(&ground, Which::Person).await.unwrap_err();
+        assert!(matches!(&kept, EditError::Kept { version: 2, keys } if keys == &["b"]), "{kept:?}");
+    }
+    assert_eq!(ground.state().await, "a=1 b=1");
 }
 
 #[tokio::test]
@@ -211,7 +233,8 @@ async fn an_import_of_a_whole_space_comes_off_again() {
     assert_eq!((undone.undid.0, undone.entries), (6, 10_002));
     assert_eq!(ground.store.space_count(ground.owner).await, 10_002);
     undo(&ground, Which::Version(Version(7))).await.unwrap();
-    assert_eq!(undo(&ground, Which::Person).await.unwrap().undid.0, 2, "one further back");
+    let error = undo(&ground, Which::Person).await.unwrap_err();
+    assert!(matches!(error, EditError::Kept { version: 2, .. }), "one further back: {error}");
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@
 //! - `writer`: groups what waits into one transaction; `tx`: what that transaction knows without reading.
 //! - `apply`, `conflict`, `plan`, `swap`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
 //! - `counts`, `lasting`: what a space holds, and what the writer keeps beyond a transaction.
-//! - `spaces`: looking into spaces and building them, renaming and forgetting owners.
+//! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `beside`: what turns and sweeps
+//!   do to those that are being built.
 //! - `state`, `log`, `keeper`: the three traits. `pool`, `scan`, `watch`, `clock`: what reads need.
 //!
 //! A `+` before a parameter in SQL hides it from the planner, which would otherwise plan a cached statement anew for
@@ -12,6 +13,7 @@
 
 mod append;
 mod apply;
+mod beside;
 mod check;
 mod clock;
 mod conflict;

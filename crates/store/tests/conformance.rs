@@ -2,6 +2,8 @@
 //! a clock; a new store adds one line at the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "conformance/beside.rs"]
+mod beside;
 mod common;
 #[path = "conformance/counts.rs"]
 mod counts;
@@ -76,6 +78,13 @@ macro_rules! on {
                 history_says_which_turn_was_taken_back
                 a_page_of_history_is_bounded_in_turns_and_bytes
             }
+            beside {
+                no_revision_stands_for_two_values
+                of_two_built_spaces_one_comes_in_place
+                a_touch_reaches_the_copies
+                what_goes_because_of_its_age_goes_from_the_copies
+                what_comes_in_place_is_counted_once
+            }
             counts {
                 what_an_owner_has_is_counted
                 what_has_expired_counts_until_it_is_swept
@@ -127,6 +136,7 @@ macro_rules! on {
                 an_owner_that_comes_back_early_starts_from_nothing_too
             }
             sweeps {
+                turns_that_ask_again_and_again_hold_up_no_rule
                 what_has_just_expired_is_left_to_those_who_watch
                 a_sweep_finds_what_has_expired_in_every_space
                 a_turn_removes_entries_by_their_age

@@ -58,15 +58,16 @@ impl OwnerModel {
         turn
     }
 
-    /// The change that is to be taken back; `Err(true)` when history may have known one.
-    pub(crate) fn candidate(&self, which: Which) -> Result<&Past, bool> {
+    /// The change that is to be taken back, but for those in which nothing is left to take back; `Err(true)` when
+    /// history may have known one.
+    pub(crate) fn candidate(&self, which: Which, idle: &BTreeSet<i64>) -> Result<&Past, bool> {
         let kept = || self.past.iter().rev().take_while(|past| past.kept);
         if let Which::Version(version) = which {
             return kept().find(|past| past.version == version.0).ok_or(true);
         }
         let mut undone = BTreeSet::new();
         for past in kept() {
-            if undone.contains(&past.version) {
+            if undone.contains(&past.version) || idle.contains(&past.version) {
                 continue;
             }
             if let Some(version) = past.undoes {
@@ -141,6 +142,18 @@ impl OwnerModel {
         Edit::Turn(Box::new(turn))
     }
 
+    /// Whether taking `past` back leaves keys as they are that it changed: secrets, and what has expired since.
+    pub(crate) fn leaves(&self, past: &Past, now: Timestamp) -> bool {
+        past.before.iter().any(|(key, before)| {
+            let gone = match before {
+                Before::Absent => false,
+                Before::Secret => true,
+                Before::Entry(entry) => !is_live(entry, now),
+            };
+            gone || self.live(key, now).is_some_and(|present| present.secret)
+        })
+    }
+
     /// The version that was in place at a time.
     pub(crate) fn version_at(&self, time: Timestamp) -> Option<i64> {
         let mut kept = self.past.iter().rev().take_while(|past| past.kept);
@@ -166,8 +179,9 @@ impl OwnerModel {
             turn.swap = Some(Swap { space, keep_secrets: true });
         }
         let there = &self.spaces[then.space];
+        let hidden = self.hidden(to, then.space);
         for key in there.keys().chain(then.rows.keys()) {
-            if self.live(key, now).is_some_and(|present| present.secret) {
+            if hidden.contains(key) || self.live(key, now).is_some_and(|present| present.secret) {
                 continue;
             }
             if let Some(change) = restored(there, &then.rows, key) {
@@ -175,6 +189,18 @@ impl OwnerModel {
             }
         }
         Edit::Turn(Box::new(turn))
+    }
+
+    /// Keys of a space whose first change after a version was one of a secret. That it came with a swap, and was not
+    /// there at that version, is known to nobody.
+    fn hidden(&self, to: i64, space: usize) -> BTreeSet<&String> {
+        let newer = self.past.iter().filter(|past| past.version > to);
+        let here = newer.filter(|past| self.then[usize::try_from(past.version).unwrap()].space == space);
+        let mut first = BTreeMap::new();
+        for (key, before) in here.flat_map(|past| &past.before) {
+            first.entry(key).or_insert(before);
+        }
+        first.into_iter().filter(|(_, before)| **before == Before::Secret).map(|(key, _)| key).collect()
     }
 
     /// The turn that brings entries, and with `Replace` the cursor.

@@ -1,8 +1,10 @@
 //! A life: each step on the store and on the model, and what must come of it.
 
+use std::collections::BTreeSet;
+
 use inboxclaw_contract::space::Copied;
 use inboxclaw_contract::turn::{Conflict, EntryChange, Swap};
-use inboxclaw_contract::{Clock, Entry, Keeper, Outcome, Spaces, State, StoreError, Turn, Version};
+use inboxclaw_contract::{Clock, Entry, Keeper, Outcome, OwnerId, Spaces, State, StoreError, Turn, Version};
 use inboxclaw_edit::{Choice, Condition, EditError, Mode, To, Which};
 
 use crate::compare::{adopt, compare};
@@ -271,20 +273,31 @@ impl Life {
             Chosen::Any => Which::Any,
             Chosen::Back(versions) => Which::Version(Version(model.version - versions)),
         };
-        let past = match model.candidate(which) {
-            Ok(past) => past.clone(),
-            Err(cut) => {
-                let error = self.ground.editor().undo(id, which, force, &unseen).await.unwrap_err();
-                let forgotten = matches!(error, EditError::Forgotten(_));
-                assert!(matches!(error, EditError::Nothing) || (cut && forgotten), "{error:?}");
+        let mut idle = BTreeSet::new();
+        let (past, turn, since) = loop {
+            let past = match model.candidate(which, &idle) {
+                Ok(past) => past.clone(),
+                Err(cut) => return self.nothing_to_undo(id, which, force, cut).await,
+            };
+            let Edit::Turn(turn) = model.undo(id, &past, now) else { return };
+            let since = model.since(&past, now);
+            let same = self.world.turn(&turn).1.version == model.version;
+            if !same || force || matches!(which, Which::Version(_)) || since.is_sure() {
+                break (past, turn, since);
+            }
+            let restores = turn.entries.values().any(|change| matches!(change, EntryChange::Restore(_)));
+            if restores || !since.doubts.is_empty() {
+                // Whether an expiry that moves is something to take back is left open.
                 return;
             }
+            if model.leaves(&past, now) {
+                let error = self.ground.editor().undo(id, which, force, &unseen).await.unwrap_err();
+                let kept = matches!(error, EditError::Kept { version, .. } if version == past.version);
+                assert!(kept, "{error:?}");
+                return;
+            }
+            idle.insert(past.version);
         };
-        let turn = match model.undo(id, &past, now) {
-            Edit::Turn(turn) => turn,
-            _ => return,
-        };
-        let since = model.since(&past, now);
         match self.ground.editor().undo(id, which, force, &unseen).await {
             Ok(found) => {
                 assert!(force || !since.is_sure(), "{found:?}, but changed since: {since:?}");
@@ -303,6 +316,12 @@ impl Life {
             }
             Err(error) => self.refused(&turn, &error),
         }
+    }
+
+    async fn nothing_to_undo(&self, id: OwnerId, which: Which, force: bool, cut: bool) {
+        let error = self.ground.editor().undo(id, which, force, &unseen).await.unwrap_err();
+        let forgotten = matches!(error, EditError::Forgotten(_));
+        assert!(matches!(error, EditError::Nothing) || (cut && forgotten), "{error:?}");
     }
 
     async fn rewind(&mut self, place: usize, back: Back) {

@@ -37,6 +37,9 @@ pub(super) struct Asked {
 struct Building {
     owner: OwnerId,
     alive: Weak<dyn Any + Send + Sync>,
+    /// Another space that was being built for the owner has been put in place: entries of both may have the same
+    /// revision under the same key.
+    overtaken: bool,
 }
 
 impl Lasting {
@@ -57,14 +60,30 @@ impl Lasting {
     pub(super) fn begin(&mut self, space: i64, owner: OwnerId) -> Arc<dyn Any + Send + Sync> {
         self.building.retain(|_, building| building.alive.strong_count() > 0);
         let alive: Arc<dyn Any + Send + Sync> = Arc::new(());
-        self.building.insert(space, Building { owner, alive: Arc::downgrade(&alive) });
+        let building = Building { owner, alive: Arc::downgrade(&alive), overtaken: false };
+        self.building.insert(space, building);
         alive
     }
 
+    /// The space that was begun last; numbers grow.
+    pub(super) fn last_begun(&self) -> i64 {
+        self.building.keys().max().copied().unwrap_or_default()
+    }
+
+    /// Whether another built space was put in place since this one was begun.
+    pub(super) fn is_overtaken(&self, space: i64) -> bool {
+        self.building.get(&space).is_some_and(|building| building.overtaken)
+    }
+
     /// What a committed transaction leaves behind: sweeps asked for, and spaces that are in place now.
-    pub(super) fn settle(&mut self, asked: Vec<(OwnerId, Sweep)>, placed: Vec<i64>) {
+    pub(super) fn settle(&mut self, asked: Vec<(OwnerId, Sweep)>, placed: Vec<(i64, i64)>) {
         asked.into_iter().for_each(|(owner, sweep)| self.ask(owner, sweep));
-        placed.iter().for_each(|space| drop(self.building.remove(space)));
+        for (space, last) in placed {
+            let Some(placed) = self.building.remove(&space) else { continue };
+            for (space, other) in &mut self.building {
+                other.overtaken |= other.owner == placed.owner && *space <= last;
+            }
+        }
     }
 }
 
@@ -72,7 +91,14 @@ impl Tx<'_> {
     /// For whom `space` is being built; `None` when nobody builds it any more, or when it has been put in place.
     pub(super) fn builder_of(&self, space: i64) -> Option<OwnerId> {
         let building = self.lasting.building.get(&space).filter(|it| it.alive.strong_count() > 0)?;
-        (!self.cache.placed.contains(&space)).then_some(building.owner)
+        let is_placed = self.cache.placed.iter().any(|(placed, _)| *placed == space);
+        (!is_placed).then_some(building.owner)
+    }
+
+    /// The spaces that are being built for `owner`.
+    pub(super) fn built_for(&self, owner: OwnerId) -> Vec<i64> {
+        let all = self.lasting.building.keys().copied();
+        all.filter(|space| self.builder_of(*space) == Some(owner)).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use inboxclaw_contract::{Entry, Expiry, Json, OwnerId, StoreError, Turn};
 use rusqlite::{CachedStatement, OptionalExtension};
 
 use super::apply::entry;
+use super::beside;
 use super::counts::{Counts, unsigned};
 use super::error::Fault;
 use super::history::Replaced;
@@ -119,13 +120,18 @@ impl<'t> Plan<'t> {
             connection.prepare_cached(TOUCH)?,
             connection.prepare_cached(DELETE)?,
         );
+        let built = tx.built_for(owner);
         for write in &self.writes {
             match write {
                 Write::Put { key, value, secret, times, expires_at } => {
                     let (revision, value) = (self.version + 1, value.as_str());
+                    beside::renumber(tx, &built, key, revision)?;
                     put.execute((space, key, revision, times.0, times.1, expires_at, secret, value))?
                 }
-                Write::Touch { key, expires_at } => touch.execute((space, key, expires_at))?,
+                Write::Touch { key, expires_at } => {
+                    beside::touch(tx, &built, (space, key), *expires_at)?;
+                    touch.execute((space, key, expires_at))?
+                }
                 Write::Delete { key } => delete.execute((space, key))?,
             };
         }

@@ -51,8 +51,8 @@ pub(super) struct Cache {
     pub(super) asked: Vec<(OwnerId, Sweep)>,
     /// What is left to do of the sweeps that earlier turns asked for, once this transaction has done some.
     pub(super) sweeps: Option<VecDeque<Asked>>,
-    /// The spaces that turns of this transaction have put in place.
-    pub(super) placed: Vec<i64>,
+    /// The spaces that turns of this transaction have put in place, each with the last one begun before.
+    pub(super) placed: Vec<(i64, i64)>,
     /// How far the history of each owner has been trimmed to its bound of bytes, by row.
     pub(super) trimmed: HashMap<i64, i64>,
 }

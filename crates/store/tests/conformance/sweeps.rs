@@ -169,3 +169,18 @@ pub(crate) async fn several_rules_go_over_many_entries(ground: &Ground) {
     assert_eq!((ground.counts(owner).await.0, ground.keys(owner, "b/1").await.len()), (3_889, 0));
     assert_eq!(sweep(ground).await, 0);
 }
+
+pub(crate) async fn turns_that_ask_again_and_again_hold_up_no_rule(ground: &Ground) {
+    let (owner, other) = (ground.source("a").await, ground.source("b").await);
+    ground.store.govern(other, rule("", 1, Age::Updated)).await.unwrap();
+    let many = (0..9_000).fold(ground.turn(owner).await, |turn, n| turn.put(&format!("k/{n:04}"), "1"));
+    ground.commit(many).await;
+    ground.commit(ground.turn(other).await.put("old", "1")).await;
+    ground.clock.step(HOUR + 1);
+    for _ in 0..20 {
+        let again = sweeping(ground, owner, "k/", Age::Updated, 2 * HOUR).await;
+        ground.commit(again).await;
+        assert!(ground.store.sweep().await.unwrap().more);
+    }
+    assert!(ground.keys(other, "").await.is_empty());
+}

@@ -7,6 +7,7 @@ use inboxclaw_contract::turn::Sweep;
 use inboxclaw_contract::{OwnerId, StoreError};
 use jiff::SignedDuration;
 
+use super::super::beside;
 use super::super::error::Fault;
 use super::super::lasting::{Asked, Lasting};
 use super::super::tx::Tx;
@@ -61,6 +62,12 @@ impl Lasting {
 
 /// One step; returns whether there is more to do.
 pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
+    // First, because a rule rests after each pass, while there may always be a turn that asks.
+    while !room.is_used()
+        && let Some((owner, place, rule)) = next_rule(tx)
+    {
+        rule_step(tx, owner, place, &rule, room)?;
+    }
     // Worked on in a copy, which takes effect with the commit: nobody asks again for what would be skipped.
     let mut asked = match tx.cache.sweeps.take() {
         Some(staged) => staged,
@@ -75,10 +82,6 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
     }
     let more = !asked.is_empty();
     tx.cache.sweeps = Some(asked);
-    while !room.is_used() {
-        let Some((owner, place, rule)) = next_rule(tx) else { return Ok(more) };
-        rule_step(tx, owner, place, &rule, room)?;
-    }
     Ok(more || next_rule(tx).is_some())
 }
 
@@ -162,6 +165,7 @@ fn stretch(
         last = Some(key);
     }
     drop(rows);
+    beside::remove(tx, owner, space, &gone.keys)?;
     gone.remove(tx)?;
     Ok(last)
 }
