@@ -15,7 +15,7 @@ supply() {
 checks() {
   step "format"
   # Not `cargo fmt`: it does not see the modules that the lists of connectors declare.
-  find crates -name '*.rs' -print0 | xargs -0 rustfmt --check --edition 2024
+  find crates bench fuzz -name target -prune -o -name '*.rs' -print0 | xargs -0 rustfmt --check --edition 2024
   step "lints"
   cargo clippy --workspace --all-targets --locked -- -D warnings
   step "tests"
