@@ -10,7 +10,8 @@ use inboxclaw_contract::{Json, Log, Patterns, Selection, Seq};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::measure::{Hand, in_turn};
+use crate::data;
+use crate::measure::{Hand, in_turn, timed};
 use crate::ours::Ours;
 use crate::plain::{Plain, PlainTurn};
 use crate::report::Row;
@@ -21,10 +22,7 @@ const OWNERS: usize = 64;
 /// A payload as sources write it: a few fields, some 250 bytes.
 #[allow(clippy::missing_panics_doc, clippy::expect_used, reason = "the text is right by construction")]
 pub(crate) fn event_data(id: u64) -> Json {
-    let text = format!(
-        r#"{{"message_id":"{id:016x}","subject":"Re: the plan for next week","from":"someone@example.org","to":["me@example.org"],"labels":["INBOX","UNREAD"],"snippet":"Thank you, that works for me. I will bring the documents that you asked for.","size_bytes":{id}}}"#
-    );
-    Json::new(text).expect("a JSON object")
+    Json::new(data::event(id)).expect("a JSON object")
 }
 
 pub(crate) fn run(
@@ -52,7 +50,7 @@ fn single(runtime: &Runtime, folder: &Path, rounds: usize, events: usize, turns:
     let mut hands: [Hand<'_>; 2] = [
         (
             "ours",
-            Box::new(|| {
+            timed(|| {
                 // On a worker of the runtime, where a source's loop runs.
                 runtime.block_on(async {
                     for _ in 0..turns {
@@ -64,7 +62,7 @@ fn single(runtime: &Runtime, folder: &Path, rounds: usize, events: usize, turns:
         ),
         (
             "rusqlite",
-            Box::new(|| {
+            timed(|| {
                 for _ in 0..turns {
                     plain.commit(&[PlainTurn { owner, events }])?;
                 }
@@ -86,10 +84,10 @@ fn concurrent(runtime: &Runtime, folder: &Path, rounds: usize, events: usize) ->
     let total = turns_each * OWNERS as u64;
     let batch: Vec<PlainTurn> = ids.map(|n| PlainTurn { owner: ours.owners[n], events }).collect();
     let mut hands: [Hand<'_>; 3] = [
-        ("ours", Box::new(|| runtime.block_on(all_owners(&ours, turns_each, events)).map(|()| total))),
+        ("ours", timed(|| runtime.block_on(all_owners(&ours, turns_each, events)).map(|()| total))),
         (
             "rusqlite",
-            Box::new(|| {
+            timed(|| {
                 // Each is a sync of its own; fewer of them give the same rate.
                 let few = batch.chunks(1).take(OWNERS);
                 for turn in few {
@@ -100,7 +98,7 @@ fn concurrent(runtime: &Runtime, folder: &Path, rounds: usize, events: usize) ->
         ),
         (
             "rusqlite_batch64",
-            Box::new(|| {
+            timed(|| {
                 for _ in 0..turns_each {
                     batched.commit(&batch)?;
                 }
@@ -154,13 +152,9 @@ async fn extracts_behind(folder: &Path, rounds: usize, history: &[u64]) -> anyho
         our_rates.sort_by(f64::total_cmp);
         peer_rates.sort_by(f64::total_cmp);
         let middle = our_rates.len() / 2;
-        rows.push(Row {
-            bench: "log",
-            case: format!("extract100_of_{behind}"),
-            unit: "extracts/s",
-            ours: our_rates[middle],
-            peers: BTreeMap::from([("rusqlite", peer_rates[middle])]),
-        });
+        let case = format!("extract100_of_{behind}");
+        let peers = BTreeMap::from([("rusqlite", peer_rates[middle])]);
+        rows.push(Row { peers, ..Row::new("log", case, "extracts/s", our_rates[middle]) });
     }
     Ok(rows)
 }
@@ -202,7 +196,8 @@ fn pair(runtime: &Runtime, folder: &Path) -> anyhow::Result<(Ours, Plain)> {
     Ok((runtime.block_on(Ours::new(folder, OWNERS))?, plain))
 }
 
-fn subfolder(folder: &Path, name: &str) -> anyhow::Result<std::path::PathBuf> {
+/// A folder of that name in another, made now.
+pub(crate) fn subfolder(folder: &Path, name: &str) -> anyhow::Result<std::path::PathBuf> {
     let path = folder.join(name);
     std::fs::create_dir_all(&path)?;
     Ok(path)
@@ -212,5 +207,5 @@ fn row(case: String, unit: &'static str, rounds: usize, hands: &mut [Hand<'_>]) 
     let rates = in_turn(rounds, hands)?;
     let mut named = hands.iter().map(|(name, _)| *name).zip(rates);
     let (_, ours) = named.next().context("ours comes first")?;
-    Ok(Row { bench: "log", case, unit, ours, peers: named.collect() })
+    Ok(Row { peers: named.collect(), ..Row::new("log", case, unit, ours) })
 }

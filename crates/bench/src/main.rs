@@ -4,11 +4,14 @@
 //! rounds counts. No test asserts a time; people read the ratio.
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
+mod bulk;
+mod data;
 mod log;
 mod measure;
 mod ours;
 mod plain;
 mod report;
+mod state;
 
 use std::path::PathBuf;
 
@@ -38,6 +41,18 @@ enum Bench {
         #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
         history: Vec<u64>,
     },
+    /// Reads and durable writes of entries, beside plain rusqlite, denokv and redb.
+    State {
+        /// How many keys there are.
+        #[arg(long, value_delimiter = ',', default_values_t = [10_000, 10_000_000])]
+        keys: Vec<u64>,
+    },
+    /// Changes too big for one turn, and the turns of other owners meanwhile.
+    Bulk {
+        /// How many entries are imported, copied, taken back and cleared.
+        #[arg(long, default_value_t = 1_000_000)]
+        entries: u64,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -49,6 +64,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let rows = match &arguments.bench {
         Bench::Log { history } => log::run(&runtime, folder.path(), arguments.rounds, history)?,
+        Bench::State { keys } => state::run(&runtime, folder.path(), arguments.rounds, keys)?,
+        Bench::Bulk { entries } => bulk::run(&runtime, folder.path(), *entries)?,
     };
     print!("{}", report::table(&rows));
     if let Some(file) = &arguments.json {

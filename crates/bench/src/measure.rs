@@ -2,8 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-/// One hand: its name, and work that says how many operations it did.
-pub(crate) type Hand<'a> = (&'static str, Box<dyn FnMut() -> anyhow::Result<u64> + 'a>);
+/// How many operations were done, and how long that took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    pub(crate) count: u64,
+    pub(crate) took: Duration,
+}
+
+/// One hand: its name, and its work.
+pub(crate) type Hand<'a> = (&'static str, Work<'a>);
+
+/// Does a round of work.
+pub(crate) type Work<'a> = Box<dyn FnMut() -> anyhow::Result<Done> + 'a>;
+
+/// Work of which all takes part in the measurement; it says how many operations it did.
+pub(crate) fn timed<'a>(mut work: impl FnMut() -> anyhow::Result<u64> + 'a) -> Work<'a> {
+    Box::new(move || {
+        let started = Instant::now();
+        let count = work()?;
+        Ok(Done { count, took: started.elapsed() })
+    })
+}
 
 /// Lets each hand work once for warming up, then `rounds` times in turn. Returns the median rate of each, in
 /// operations per second.
@@ -11,11 +30,9 @@ pub(crate) fn in_turn(rounds: usize, hands: &mut [Hand<'_>]) -> anyhow::Result<V
     let mut rates = vec![Vec::with_capacity(rounds); hands.len()];
     for round in 0..=rounds {
         for ((_, work), rates) in hands.iter_mut().zip(&mut rates) {
-            let started = Instant::now();
             let done = work()?;
-            let rate = per_second(done, started.elapsed());
             if round > 0 {
-                rates.push(rate);
+                rates.push(per_second(done));
             }
         }
     }
@@ -23,8 +40,8 @@ pub(crate) fn in_turn(rounds: usize, hands: &mut [Hand<'_>]) -> anyhow::Result<V
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn per_second(done: u64, took: Duration) -> f64 {
-    done as f64 / took.as_secs_f64()
+pub(crate) fn per_second(done: Done) -> f64 {
+    done.count as f64 / done.took.as_secs_f64()
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {

@@ -1,15 +1,20 @@
 //! Our store as a benchmark uses it: through the traits, as the runtime does.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use inboxclaw_contract::turn::{Outcome, TurnId};
-use inboxclaw_contract::{Clock, Draft, Keeper, NewEvent, Owner, OwnerId};
-use inboxclaw_store::{Options, SqliteStore};
+use inboxclaw_contract::turn::{EntryChange, Outcome, TurnId};
+use inboxclaw_contract::{
+    Clock, Draft, Expiry, Failure, Json, Keeper, NewEvent, Owner, OwnerId, State, Turn,
+};
+use inboxclaw_store::{HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;
 
+use crate::data::LOAD_STEP;
 use crate::log::{EVENT_TYPE, event_data};
 
 /// A store and its owners.
@@ -20,15 +25,32 @@ pub(crate) struct Ours {
 
 struct WallClock;
 
+/// By how much the clock of our stores is ahead, in seconds.
+static AHEAD: AtomicU64 = AtomicU64::new(0);
+
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        Timestamp::now() + Duration::from_secs(AHEAD.load(Ordering::Relaxed))
     }
+}
+
+/// Lets time pass for our stores, without waiting.
+pub(crate) fn pass(seconds: u64) {
+    AHEAD.fetch_add(seconds, Ordering::Relaxed);
 }
 
 impl Ours {
     pub(crate) async fn new(folder: &Path, owners: usize) -> anyhow::Result<Self> {
-        let store = SqliteStore::open(&folder.join("ours.db"), Options::new(Arc::new(WallClock)))?;
+        Self::with_history(folder, owners, HistoryBounds::default()).await
+    }
+
+    pub(crate) async fn with_history(
+        folder: &Path,
+        owners: usize,
+        history: HistoryBounds,
+    ) -> anyhow::Result<Self> {
+        let options = Options { history, ..Options::new(Arc::new(WallClock)) };
+        let store = SqliteStore::open(&folder.join("ours.db"), options)?;
         let mut ids = Vec::new();
         for n in 0..owners {
             ids.push(store.register(&Owner::source(format!("source-{n}")), "bench").await?);
@@ -63,4 +85,37 @@ impl Ours {
 pub(crate) fn next(count: usize) -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(count as u64, Ordering::Relaxed)
+}
+
+/// Puts the entries of these numbers into an owner's space, in turns of some thousand.
+pub(crate) async fn fill(
+    store: &SqliteStore,
+    owner: OwnerId,
+    numbers: Range<u64>,
+    expiry: Expiry,
+    entry: impl Fn(u64) -> (String, String),
+) -> anyhow::Result<()> {
+    for step in numbers.clone().step_by(usize::try_from(LOAD_STEP)?) {
+        let base = store.snapshot(owner).await?.version;
+        let mut turn = Turn::new(TurnId(next(1).into()), owner, base);
+        for n in step..(step + LOAD_STEP).min(numbers.end) {
+            let (key, value) = entry(n);
+            turn.entries.insert(key, EntryChange::Put { value: Json::new(value)?, expiry, secret: false });
+        }
+        committed(&store.commit(turn).await?)?;
+    }
+    Ok(())
+}
+
+/// Fails when the turn was refused.
+pub(crate) fn committed(outcome: &Outcome) -> anyhow::Result<()> {
+    match outcome {
+        Outcome::Committed(_) => Ok(()),
+        Outcome::Conflict(conflict) => bail!("nobody else writes, and yet: {conflict}"),
+    }
+}
+
+/// What a connector's error says.
+pub(crate) fn cause(failure: Failure) -> anyhow::Error {
+    failure.cause
 }

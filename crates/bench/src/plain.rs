@@ -51,7 +51,13 @@ impl Plain {
     }
 }
 
-fn event(connection: &Connection, seq: i64, owner: OwnerId, now: i64, id: u64) -> anyhow::Result<()> {
+pub(crate) fn event(
+    connection: &Connection,
+    seq: i64,
+    owner: OwnerId,
+    now: i64,
+    id: u64,
+) -> anyhow::Result<()> {
     let event_id = format!("event-{id}");
     let digest = Sha256::new().chain_update(owner.0.to_be_bytes()).chain_update(&event_id).finalize();
     connection
