@@ -7,6 +7,7 @@ use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::store::Find;
 use inboxclaw_contract::{Event, Json, OwnerKind, Seq, Store};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::serve::params::Params;
@@ -22,7 +23,7 @@ pub(crate) async fn event(store: &dyn Store, id: &str) -> Result<Reply, Refusal>
     params.done()?;
     let event = store.event(Seq(seq.unwrap_or(0))).await?;
     match event {
-        Some(event) => json(&Row::of(&event)),
+        Some(event) => json(&LoggedEvent::of(&event)),
         None => Err(reply::detail(StatusCode::NOT_FOUND, "Event not found").into()),
     }
 }
@@ -60,10 +61,10 @@ pub(crate) fn pending(uri: &Uri) -> Result<Reply, Refusal> {
 /// `GET /api/sources` and `GET /api/sinks`: also those no longer configured.
 pub(crate) async fn owners(store: &dyn Store, kind: OwnerKind) -> Result<Reply, Refusal> {
     let owners = store.owners().await?;
-    let mut rows: Vec<OwnerRow<'_>> = owners
+    let mut rows: Vec<NamedOwner<'_>> = owners
         .iter()
         .filter(|owner| owner.kind == kind)
-        .map(|owner| OwnerRow { id: owner.id.0, name: &owner.name, kind: &owner.connector })
+        .map(|owner| NamedOwner { id: owner.id.0, name: &owner.name, kind: &owner.connector })
         .collect();
     rows.sort_by_key(|row| row.name);
     json(&rows)
@@ -78,7 +79,7 @@ fn page(params: &mut Params) -> (usize, usize) {
 
 async fn found(store: &dyn Store, find: &Find) -> Result<Reply, Refusal> {
     let found = store.find(find).await?;
-    json(&PageRow { events: found.events.iter().map(Row::of).collect(), total: found.total })
+    json(&EventPage { events: found.events.iter().map(LoggedEvent::of).collect(), total: found.total })
 }
 
 fn json(value: &impl Serialize) -> Result<Reply, Refusal> {
@@ -88,29 +89,48 @@ fn json(value: &impl Serialize) -> Result<Reply, Refusal> {
     })
 }
 
-#[derive(Serialize)]
-struct PageRow<'a> {
-    events: Vec<Row<'a>>,
+/// Events, newest first.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct EventPage<'a> {
+    /// The events.
+    events: Vec<LoggedEvent<'a>>,
+    /// How many match, before paging.
     total: u64,
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
+/// An event of the log.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LoggedEvent<'a> {
+    /// Its place in the log.
+    #[schemars(with = "i64")]
     id: Seq,
+    /// Unique in its source.
     event_id: &'a str,
+    /// What kind of event it is.
     event_type: &'a str,
+    /// What it is about.
     entity_id: Option<&'a str>,
+    /// The source's number.
     source_id: i64,
+    /// The source's name.
     source_name: &'a str,
+    /// When it was stored, in UTC without saying so.
     #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
     created_at: Option<Timestamp>,
+    /// When it happened, if that is known.
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<String>")]
     occurred_at: Option<Timestamp>,
+    /// What the source says of it.
+    #[schemars(with = "serde_json::Value")]
     data: &'a Json,
+    /// What the program adds to it.
+    #[schemars(with = "serde_json::Value")]
     meta: &'a Json,
 }
 
-impl<'a> Row<'a> {
+impl<'a> LoggedEvent<'a> {
     fn of(event: &'a Event) -> Self {
         Self {
             id: event.seq,
@@ -127,10 +147,14 @@ impl<'a> Row<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct OwnerRow<'a> {
+/// A source or sink that the store knows.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct NamedOwner<'a> {
+    /// Its number.
     id: i64,
+    /// Its name.
     name: &'a str,
+    /// Its connector's type.
     #[serde(rename = "type")]
     kind: &'a str,
 }

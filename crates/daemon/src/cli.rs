@@ -1,8 +1,19 @@
 //! The command line: what can be asked for, and the help that teaches it. Left out: doing it (`commands`).
 
+mod owner;
+mod source;
+mod state;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use owner::OwnerArg;
+pub use source::{Named, Sink, SinkCommand, Source, SourceCommand};
+pub use state::{
+    By, Copy, Cursor, Delete, Edit, Export, Forget, Get, History, Import, List, Move, Rewind, Set, State,
+    StateCommand, To, Undo, Watch,
+};
 
 /// The codes that a process ends with.
 pub mod exit {
@@ -31,10 +42,12 @@ With a configuration:
   inboxclaw init                         write config.yaml here
   inboxclaw check                        say what is wrong with it, line by line
   inboxclaw listen                       run it
+  inboxclaw source test NAME             poll a source once, without storing anything
+  inboxclaw state owners                 what the sources and sinks remember
 
 Exit codes:
   0  it worked; listen was asked to stop (SIGINT, SIGTERM, SIGHUP)
-  1  the configuration, the database or the server's answer is not what is needed
+  1  the configuration, the database or the server's answer is not what is needed; a condition does not hold
   2  the command line is wrong; healthcheck: nobody answers, or it is still starting
   3  listen: the port is taken
   4  listen: the store failed";
@@ -82,6 +95,13 @@ pub enum Command {
     /// Print events as they come, one line of JSON each, from an sse sink of the running program. Exit 1 when the
     /// stream never began.
     Subscribe(Subscribe),
+    /// Look at the state of a source or sink, edit it, undo, rewind, export and import it. Works whether or not the
+    /// program runs.
+    State(State),
+    /// Test, pause and resume sources.
+    Source(Source),
+    /// Pause and resume sinks.
+    Sink(Sink),
 }
 
 /// Where the configuration is.

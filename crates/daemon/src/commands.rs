@@ -1,7 +1,9 @@
 //! What the commands do, one file each. Here: who does what, and how a command ends without success.
 
+mod answer;
 mod check;
 mod client;
+mod door;
 mod events;
 mod healthcheck;
 mod init;
@@ -10,8 +12,11 @@ mod output;
 mod place;
 mod pull;
 mod schema;
+mod source;
+mod state;
 mod status;
 mod subscribe;
+mod table;
 
 use crate::cli::{Cli, Command, exit};
 use crate::config::ConfigError;
@@ -47,6 +52,9 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
         Command::Pull(args) => pull::pull(&args, json),
         Command::PullMarkProcessed(args) => pull::mark_processed(&args, json),
         Command::Subscribe(args) => subscribe::run(&args),
+        Command::State(args) => state::run(&args, json),
+        Command::Source(args) => source::source(&args, json),
+        Command::Sink(args) => source::sink(&args, json),
     }
 }
 

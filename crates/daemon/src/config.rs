@@ -1,7 +1,7 @@
 //! The configuration: read from a file, checked whole, and turned into what the program starts.
 //!
-//! `yaml` reads the tree, `env` expands references, `check` compares it with the settings types, `owners` and
-//! `sections` know what stands where, `schema` and `reference` tell editors and people. Left out: starting anything.
+//! `yaml` reads the tree, `env` expands references, `check` compares it with the settings types, `owners`, `states`
+//! and `sections` know what stands where, `schema` and `reference` tell editors and people. Left out: starting anything.
 
 mod check;
 mod env;
@@ -12,6 +12,7 @@ mod scalar;
 mod schema;
 mod secrets;
 mod sections;
+mod states;
 mod yaml;
 
 use std::collections::BTreeSet;
@@ -31,6 +32,7 @@ use crate::serve::ServerSettings;
 pub use env::Environment;
 pub use owners::{SinkConfig, SourceConfig, Target};
 pub use reference::pages;
+pub(crate) use report::nearest;
 pub use report::{ConfigError, Problem};
 pub use schema::schema;
 

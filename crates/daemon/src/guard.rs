@@ -7,12 +7,12 @@ use std::net::IpAddr;
 
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HOST, HeaderName, ORIGIN, VARY,
-    WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION,
+    HOST, HeaderName, ORIGIN, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
 use crate::serve::ServerSettings;
 use crate::serve::reply::{self, Reply};
@@ -23,13 +23,22 @@ const OPEN_PATH: &str = "/healthcheck/live";
 /// Names of this machine for itself. A browser resolves them locally, so no page can make its own name one of them.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
+/// The header in which the command line says whose it is.
+pub(crate) const USER: &str = "inboxclaw-user";
+/// Most characters of that name that are kept.
+const USER_CHARS: usize = 64;
+/// Who asks without a token.
+const ANYBODY: &str = "http";
+
 /// What the configuration allows.
 pub(crate) struct Guard {
     /// Lower case, with or without a port.
     hosts: Vec<String>,
     origins: Vec<String>,
-    /// Who knows one of them passes; `None` when everybody does.
-    tokens: Option<Vec<String>>,
+    /// Who knows it passes; when there is none, everybody does.
+    token: Option<String>,
+    /// The token of this run: who knows it passes, and says which user asks.
+    run_token: Option<String>,
 }
 
 /// What becomes of a request.
@@ -38,24 +47,26 @@ pub(crate) enum Verdict {
     Pass {
         /// The listed origin of the page that asks, if one does.
         origin: Option<String>,
+        /// Who asks, for history: `cli:NAME`, `token`, or `http` for somebody without a token.
+        who: String,
     },
     /// It ends here.
     Answer(Reply),
 }
 
 impl Guard {
-    /// The guard of that configuration. The run's own token counts only where tokens are needed at all.
+    /// The guard of that configuration. Tokens are needed only where the configuration has one.
     pub(crate) fn new(settings: &ServerSettings, run_token: Option<&str>) -> Self {
         let hosts = settings.allowed_hosts.iter().map(|host| host.to_ascii_lowercase());
         let bound = match settings.host.parse() {
             Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
             _ => settings.host.to_ascii_lowercase(),
         };
-        let tokens = settings.token.iter().map(String::as_str).chain(run_token).map(str::to_owned);
         Self {
             hosts: hosts.chain([bound]).collect(),
             origins: settings.cors_origins.iter().map(|origin| origin.to_ascii_lowercase()).collect(),
-            tokens: settings.token.is_some().then(|| tokens.collect()),
+            token: settings.token.clone(),
+            run_token: run_token.map(str::to_owned),
         }
     }
 
@@ -75,10 +86,10 @@ impl Guard {
         {
             return Verdict::Answer(self.share(preflight(), Some(origin)));
         }
-        if request.uri.path() != OPEN_PATH && !self.is_known(headers) {
-            return Verdict::Answer(self.share(unknown(headers), origin));
+        match self.who(headers) {
+            None if request.uri.path() != OPEN_PATH => Verdict::Answer(self.share(unknown(headers), origin)),
+            who => Verdict::Pass { origin, who: who.unwrap_or_else(|| ANYBODY.to_owned()) },
         }
-        Verdict::Pass { origin }
     }
 
     /// Lets a page of that origin read the answer.
@@ -86,7 +97,10 @@ impl Guard {
         // Caches must keep answers for different pages apart, also the answer to nobody in particular.
         let reply = if self.origins.is_empty() { reply } else { reply::with(reply, VARY, "origin") };
         match origin {
-            Some(origin) => reply::with(reply, ACCESS_CONTROL_ALLOW_ORIGIN, &origin),
+            Some(origin) => {
+                let reply = reply::with(reply, ACCESS_CONTROL_ALLOW_ORIGIN, &origin);
+                reply::with(reply, ACCESS_CONTROL_EXPOSE_HEADERS, "etag")
+            }
             None => reply,
         }
     }
@@ -126,13 +140,30 @@ impl Guard {
         Ok(origin.filter(|_| listed))
     }
 
-    /// Whether the request carries a token that counts, if one is needed. Takes as long for a wrong one.
-    fn is_known(&self, headers: &HeaderMap) -> bool {
-        let Some(tokens) = &self.tokens else { return true };
-        let Some(given) = bearer(headers) else { return false };
-        let equal = tokens.iter().map(|token| token.as_bytes().ct_eq(given.as_bytes()));
-        equal.fold(Choice::from(0), |any, equal| any | equal).into()
+    /// Who asks, by the token that the request carries; `None` when it carries none that counts and one is needed.
+    /// Takes as long for a wrong one.
+    fn who(&self, headers: &HeaderMap) -> Option<String> {
+        let given = bearer(headers).unwrap_or_default().as_bytes();
+        let is = |token: &Option<String>| match token {
+            Some(token) => bool::from(token.as_bytes().ct_eq(given)),
+            None => false,
+        };
+        let (is_token, is_run) = (is(&self.token), is(&self.run_token));
+        if is_run {
+            return Some(user(headers));
+        }
+        let word = if is_token { "token" } else { ANYBODY };
+        (is_token || self.token.is_none()).then(|| word.to_owned())
     }
+}
+
+/// Who a request of the command line is from. The header says nothing without the token of the run, which only the
+/// user of this program can read.
+fn user(headers: &HeaderMap) -> String {
+    let name = headers.get(USER).map(|name| String::from_utf8_lossy(name.as_bytes()));
+    let name = name.unwrap_or_default();
+    let printable = name.chars().filter(|c| !c.is_control() && *c != char::REPLACEMENT_CHARACTER);
+    format!("cli:{}", printable.take(USER_CHARS).collect::<String>())
 }
 
 /// The host that the request is for, in lower case. Two different ones are no host.
@@ -171,8 +202,11 @@ fn unknown(headers: &HeaderMap) -> Reply {
 
 fn preflight() -> Reply {
     let headers: [(HeaderName, &str); 3] = [
-        (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
-        (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, cache-control, content-type, last-event-id"),
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
+        (
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, cache-control, content-type, if-match, if-none-match, last-event-id",
+        ),
         (ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     let reply = reply::of(StatusCode::OK, "text/plain; charset=utf-8", "OK");

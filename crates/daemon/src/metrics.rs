@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::StatusCode;
+use inboxclaw_contract::store::OwnerInfo;
 use inboxclaw_runtime::OwnerStats;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -34,6 +35,7 @@ pub(crate) async fn answer(server: &Server) -> Result<Reply, Refusal> {
     commits.inc_by(server.app.vitals.store_commits());
     registry.register("store_commits", "Transactions that the store committed", commits);
     owners(&mut registry, &server.app.vitals.owners());
+    states(&mut registry, &server.app.store.owners().await?);
     pulls(&mut registry, server);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Refusal::from(reply::internal()))?;
@@ -54,6 +56,24 @@ fn owners(registry: &mut Registry, owners: &[OwnerStats]) {
     register("turn_failures", "Turns that failed", |stats| stats.failures);
     register("events_stored", "New events", |stats| stats.stored);
     register("events_known", "Events that had been reported before", |stats| stats.known);
+}
+
+fn states(registry: &mut Registry, owners: &[OwnerInfo]) {
+    let mut register = |name, help, value: fn(&OwnerInfo) -> i64| {
+        let family = Family::<Labels, Gauge>::default();
+        for owner in owners {
+            let labels = vec![("kind", owner.kind.as_str().to_owned()), ("name", owner.name.clone())];
+            family.get_or_create(&labels).set(value(owner));
+        }
+        registry.register(name, help, family);
+    };
+    register("state_entries", "Entries, with those that have expired and are not swept yet", |owner| {
+        i64::try_from(owner.entries).unwrap_or(i64::MAX)
+    });
+    register("state_bytes", "Bytes of keys and values", |owner| {
+        i64::try_from(owner.bytes).unwrap_or(i64::MAX)
+    });
+    register("state_version", "How often the state has changed", |owner| owner.version.0);
 }
 
 fn pulls(registry: &mut Registry, server: &Server) {

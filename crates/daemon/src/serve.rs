@@ -2,9 +2,10 @@
 //!
 //! `connections` accepts and ends connections, `routes` says who answers which path, `params` reads query
 //! parameters, `reply` shapes answers. Left out: who may ask (`guard`) and what is answered (`pull`, `sse`, `api`,
-//! `metrics`).
+//! `states`, `metrics`).
 
 mod connections;
+mod describe;
 pub(crate) mod params;
 pub(crate) mod reply;
 mod routes;
@@ -16,7 +17,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::{Clock, Random, Store};
+use inboxclaw_contract::{Clock, Editable, Random, Store};
 use inboxclaw_runtime::OwnerStats;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::guard::Guard;
 use crate::pull::PullSink;
 use crate::sse::SseSink;
+use crate::states::{Configured, States, Waker};
 
 pub use settings::ServerSettings;
 
@@ -31,6 +33,12 @@ pub use settings::ServerSettings;
 pub struct App {
     /// Where events and positions are.
     pub store: Arc<dyn Store>,
+    /// The same store, as people look into it and edit it.
+    pub states: Arc<dyn Editable>,
+    /// The sources and sinks of the configuration.
+    pub configured: Vec<Configured>,
+    /// Whom edits wake.
+    pub waker: Arc<dyn Waker>,
     /// How to serve.
     pub settings: ServerSettings,
     /// The sinks of kind [`pull::KIND`](crate::pull::KIND), in the order of the configuration.
@@ -74,13 +82,13 @@ pub struct Bounds {
     pub page_bytes: usize,
     /// Most bytes of a request's head.
     pub head_bytes: usize,
-    /// Most bytes of a request's body. No route reads one.
+    /// Most bytes of a request's body, where a route does not say otherwise.
     pub body_bytes: u64,
     /// How long a request's head may take, also on a connection that is kept open.
     pub head_timeout: Duration,
     /// How long an answer may take to begin.
     pub answer_timeout: Duration,
-    /// How long a client may take nothing of what is sent to it.
+    /// How long a client may take nothing of what is sent to it, or send nothing of a body that is read.
     pub stall_timeout: Duration,
     /// How long answers under way may still take at shutdown.
     pub grace: Duration,
@@ -145,7 +153,7 @@ pub enum ServeError {
     /// Other machines could read everything.
     #[error(
         "server.host {host:?} can be reached from other machines and there is no token: set server.token, or \
-         server.allow_anonymous: true if everyone who reaches the port may read and confirm events"
+         server.allow_anonymous: true if everyone who reaches the port may read and confirm events and edit states"
     )]
     Exposed {
         /// The address as configured.
@@ -205,10 +213,15 @@ pub fn bind(settings: &ServerSettings) -> Result<Listener, ServeError> {
 /// [`ServeError::Accept`] when the listener breaks for good.
 pub async fn serve(listener: Listener, app: App, shutdown: CancellationToken) -> Result<(), ServeError> {
     let inner = tokio::net::TcpListener::from_std(listener.inner).map_err(ServeError::Accept)?;
+    let streams = Arc::new(Semaphore::new(app.bounds.streams));
+    let states =
+        States::new(app.states.clone(), app.random.clone(), app.clock.clone(), app.configured.clone());
+    let states = states.running(app.waker.clone(), &app.bounds, streams.clone(), shutdown.clone());
     let server = Server {
+        states,
         guard: Guard::new(&app.settings, app.run_token.as_deref()),
         routes: routes::Routes::of(&app),
-        streams: Arc::new(Semaphore::new(app.bounds.streams)),
+        streams,
         batches: Arc::new(Semaphore::new(app.bounds.batches)),
         small_batches: Arc::new(Semaphore::new(app.bounds.batches)),
         shutdown,
@@ -223,6 +236,7 @@ pub(crate) struct Server {
     pub(crate) app: App,
     pub(crate) guard: Guard,
     routes: routes::Routes,
+    pub(crate) states: States,
     /// A permit per open stream.
     pub(crate) streams: Arc<Semaphore>,
     /// A permit per batch that is read or being sent.

@@ -5,7 +5,7 @@
 //! needs them takes the pull sink.
 
 mod feed;
-mod frames;
+pub(crate) mod frames;
 
 use std::time::Duration;
 

@@ -120,7 +120,7 @@ fn unknown_keys_at_every_level_with_the_nearest_one() {
             "c.yaml:8:5: sources.mock.mock: unknown key `intervall`, did you mean `interval`?",
             "c.yaml:12:12: sink.inbox.http_pull.path: unknown key `extrakt`, did you mean `extract`?",
             "c.yaml:13:5: sink.inbox.http_pull: unknown key `coalesce`; the keys here are: ttl_enabled, default_ttl, \
-             event_ttl, path",
+             event_ttl, path, match, state",
             "c.yaml:14:1: unknown key `zebra`; the keys here are: server, database, sources, sink",
         ],
     );

@@ -1,6 +1,12 @@
 //! The HTTP server on a real port over a real store, asked as strangers would ask it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+#[path = "server/bulk.rs"]
+mod bulk;
+#[path = "server/described.rs"]
+mod described;
+#[path = "server/entries.rs"]
+mod entries;
 #[path = "server/guard.rs"]
 mod guard;
 #[path = "server/leases.rs"]
@@ -9,8 +15,16 @@ mod leases;
 mod meddler;
 #[path = "server/model.rs"]
 mod model;
+#[path = "server/openapi.rs"]
+mod openapi;
+#[path = "server/owners.rs"]
+mod owners;
+#[path = "server/past.rs"]
+mod past;
 #[path = "server/pull.rs"]
 mod pull;
+#[path = "server/quiet.rs"]
+mod quiet;
 #[path = "server/races.rs"]
 mod races;
 #[path = "server/routes.rs"]
@@ -19,3 +33,5 @@ mod routes;
 mod sse;
 #[path = "server/support.rs"]
 mod support;
+#[path = "server/watch.rs"]
+mod watch;

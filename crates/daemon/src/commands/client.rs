@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use inboxclaw_store::RunFile;
@@ -36,9 +37,7 @@ impl Client {
     /// The program that runs with this configuration: where its run file says that it is, or else at the configured
     /// address.
     pub(super) fn new(config: &Config) -> Result<Self, Failed> {
-        let database = inboxclaw_store::resolved(&config.database.path);
-        let run = database.and_then(|database| RunFile::read(&database)).ok().flatten().filter(lives);
-        let (address, token) = whom(config, run);
+        let (address, token) = whom(config, run_file(&config.database.path));
         let base = Url::parse(&format!("http://{address}/"));
         let base = base.map_err(|error| {
             Failed::plain(format!("server.host {:?} makes no address: {error}", config.server.host))
@@ -103,6 +102,18 @@ pub(super) fn segments<'a>(name: &'a str, suffix: &'a str) -> Vec<&'a str> {
     segments
 }
 
+/// Where the program that runs on a database listens, and the token of its run.
+pub(super) fn running(database: &Path) -> Option<(String, String)> {
+    let run = run_file(database)?;
+    Some((address(&run), run.token))
+}
+
+/// The run file of a database, if the process that wrote it is there.
+fn run_file(database: &Path) -> Option<RunFile> {
+    let database = inboxclaw_store::resolved(database);
+    database.and_then(|database| RunFile::read(&database)).ok().flatten().filter(lives)
+}
+
 /// Whether the process that wrote the file is there. A file that a killed process left behind says nothing, not even
 /// when its number is ours by now, as in a container.
 fn lives(run: &RunFile) -> bool {
@@ -117,14 +128,16 @@ fn lives(run: &RunFile) -> bool {
 fn whom(config: &Config, run: Option<RunFile>) -> (String, Option<String>) {
     let server = &config.server;
     match run {
-        Some(run) => {
-            let address = match run.address.parse::<SocketAddr>() {
-                Ok(at) => format!("{}:{}", reachable(&at.ip().to_string()), at.port()),
-                Err(_) => run.address,
-            };
-            (address, Some(run.token))
-        }
+        Some(run) => (address(&run), Some(run.token)),
         None => (format!("{}:{}", reachable(&server.host), server.port), server.token.clone()),
+    }
+}
+
+/// The address under which this machine reaches the program that wrote the file.
+fn address(run: &RunFile) -> String {
+    match run.address.parse::<SocketAddr>() {
+        Ok(at) => format!("{}:{}", reachable(&at.ip().to_string()), at.port()),
+        Err(_) => run.address.clone(),
     }
 }
 

@@ -6,20 +6,21 @@ mod signals;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use inboxclaw_contract::{Outside, Owner, Store};
 use inboxclaw_runtime::{Doors, Runtime, RuntimeError, Start};
 use inboxclaw_store::{Durability, HistoryBounds, OpenError, Prepared, RunFile, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failed, output, place};
+use super::{Failed, client, output, place};
 use crate::cli::{Listen, exit};
 use crate::config::{self, Config, Database, Environment, Origin, Problem, SinkConfig, Target};
 use crate::outside::{file_limit, outside, token};
 use crate::pull::PullSink;
 use crate::serve::{self, App, Bounds, Listener, ServeError};
 use crate::sse::SseSink;
+use crate::states::Configured;
 
 /// Threads that run tasks. The work waits far more than it computes.
 const WORKERS: usize = 2;
@@ -29,6 +30,10 @@ const BLOCKING: usize = 32;
 const STACK: usize = 1 << 20;
 /// How long threads that block may take when everything else has ended.
 const LAST: Duration = Duration::from_millis(500);
+/// How long a command that holds the database is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) fn run(args: &Listen) -> Result<u8, Failed> {
     let outside = outside();
@@ -43,7 +48,7 @@ pub(super) fn run(args: &Listen) -> Result<u8, Failed> {
     let tokio = threads().map_err(|error| Failed::plain(format!("cannot start threads: {error}")))?;
     let is_new = !config.database.path.exists();
     let refused = |error| refused(&error, origin.built_in);
-    let prepared = SqliteStore::prepare(&config.database.path).map_err(refused)?;
+    let prepared = take(&config.database.path).map_err(refused)?;
     let listener = serve::bind(&config.server).map_err(|error| unserved(error, origin.built_in))?;
     // Nothing is made or migrated before nothing else can refuse.
     let store = Arc::new(open(prepared, &config.database, &outside).map_err(refused)?);
@@ -53,6 +58,22 @@ pub(super) fn run(args: &Listen) -> Result<u8, Failed> {
     let ended = tokio.block_on(start(config, store, listener, &outside));
     tokio.shutdown_timeout(LAST);
     ended
+}
+
+/// Takes the database. A command such as `state set` holds it for a moment only: that one is waited for, another
+/// `listen` is not.
+fn take(database: &Path) -> Result<Prepared, OpenError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match SqliteStore::prepare(database) {
+            Err(OpenError::Locked { .. })
+                if client::running(database).is_none() && Instant::now() < deadline =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// The threads that everything runs on, and the first signal handler: from here on every write may fail.
@@ -103,7 +124,12 @@ fn warn(origin: &Origin, warning: &Problem) {
     tracing::warn!("{}", place::told(origin, warning));
 }
 
-fn open(prepared: Prepared, database: &Database, outside: &Outside) -> Result<SqliteStore, OpenError> {
+/// Opens the database as the configuration wants it.
+pub(super) fn open(
+    prepared: Prepared,
+    database: &Database,
+    outside: &Outside,
+) -> Result<SqliteStore, OpenError> {
     let options = inboxclaw_store::Options {
         durability: if database.durable { Durability::Full } else { Durability::Normal },
         history: HistoryBounds { age: database.history_age, bytes: database.history_bytes },
@@ -213,11 +239,18 @@ async fn build(
     };
     let shared: Arc<dyn Store> = store.clone();
     let mut runtime = Runtime::new(shared.clone(), doors, options);
+    let configured = Configured::all(&config);
     for source in config.sources {
         runtime.add_source(&source.name, source.kind, source.built);
+        let owner = Owner::source(&source.name);
+        runtime.govern(&owner, source.policy);
+        if source.stopped {
+            runtime.begin_stopped(&owner);
+        }
     }
     let (mut pulls, mut streams) = (Vec::new(), Vec::new());
-    for SinkConfig { name, kind, patterns, target } in config.sinks {
+    for SinkConfig { name, kind, patterns, policy, target } in config.sinks {
+        runtime.govern(&Owner::sink(&name), policy);
         match target {
             Target::Pull(settings) => {
                 let id = shared.register(&Owner::sink(&name), kind).await;
@@ -236,6 +269,9 @@ async fn build(
     }
     let app = App {
         store: shared,
+        states: store.clone(),
+        configured,
+        waker: Arc::new(joints::Loops(runtime.handle())),
         settings: config.server,
         pulls,
         streams,

@@ -44,10 +44,19 @@ fn commands() -> String {
         lines(&mut cli)
     );
     for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
-        let help = lines(command);
-        text.push_str(&format!("\n## `{}`\n\n```text\n{help}\n```\n", command.get_name()));
+        section(&mut text, command, "");
     }
     text
+}
+
+/// The help of a command and of those under it.
+fn section(text: &mut String, command: &mut clap::Command, above: &str) {
+    let name = format!("{above}{}", command.get_name());
+    let help = lines(command);
+    text.push_str(&format!("\n## `{name}`\n\n```text\n{help}\n```\n"));
+    for command in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+        section(text, command, &format!("{name} "));
+    }
 }
 
 fn lines(command: &mut clap::Command) -> String {

@@ -1,20 +1,23 @@
 //! `status`: how the program and its database are doing, as far as it can be seen from here.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::store::{Find, OwnerInfo};
-use inboxclaw_contract::{Keeper as _, Log as _, OwnerKind};
+use inboxclaw_contract::{Keeper as _, Log as _, OwnerId, OwnerKind};
 use inboxclaw_store::SqliteStore;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 
 use super::client::{self, Client};
 use super::healthcheck::text;
-use super::{Failed, output, place};
+use super::state::share;
+use super::{Failed, output, place, table};
 use crate::cli::{ConfigFile, exit};
 use crate::config::Config;
 use crate::outside::SystemClock;
+use crate::states::Configured;
 
 /// How long the program may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,9 +26,14 @@ const CURSOR: usize = 60;
 /// The source and connector of the program's own events.
 const INTERNAL: &str = inboxclaw_contract::limits::INTERNAL_SOURCE;
 
+/// From this part of a limit on, in percent, it is told.
+const NEAR: u64 = 80;
+
 /// What the database holds.
 struct Stats {
     owners: Vec<OwnerInfo>,
+    /// Those that a person stopped.
+    paused: HashSet<OwnerId>,
     events: u64,
 }
 
@@ -61,8 +69,14 @@ async fn stats(config: &Config) -> Result<Stats, Failed> {
     let failed = |error: &dyn std::fmt::Display| Failed::plain(error.to_string());
     let store = SqliteStore::read_only(path, Arc::new(SystemClock)).map_err(|error| failed(&error))?;
     let owners = store.owners().await.map_err(|error| failed(&error))?;
+    let mut paused = HashSet::new();
+    for owner in &owners {
+        if store.facts(owner.id).await.map_err(|error| failed(&error))?.paused {
+            paused.insert(owner.id);
+        }
+    }
     let found = store.find(&Find { limit: 1, ..Find::default() }).await.map_err(|error| failed(&error))?;
-    Ok(Stats { owners, events: found.total })
+    Ok(Stats { owners, paused, events: found.total })
 }
 
 fn tell(
@@ -95,7 +109,14 @@ fn tell(
     output::line(&format!("Total events in DB: {}", stats.events))?;
     output::line("\n[Sources Detail]")?;
     for owner in stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Source) {
-        output::line(&source(config, owner, health))?;
+        output::line(&source(config, stats, owner, health))?;
+    }
+    let sinks = stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Sink);
+    for sink in sinks.filter(|sink| stats.paused.contains(&sink.id)) {
+        output::line(&format!(" [Paused] sink {} ({})", sink.name, sink.connector))?;
+    }
+    for warning in filling(config, stats) {
+        output::line(&format!(" WARNING {warning}"))?;
     }
     let new: Vec<&str> = pending(config, stats);
     if !new.is_empty() {
@@ -108,14 +129,17 @@ fn tell(
 }
 
 /// The line of a source in the database.
-fn source(config: &Config, owner: &OwnerInfo, health: &Json) -> String {
+fn source(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> String {
     if owner.name == INTERNAL {
         return format!(" [Internal] {INTERNAL} ({})", owner.connector);
     }
     let active = config.sources.iter().any(|source| source.name == owner.name);
     let cursor: String = owner.cursor.as_deref().unwrap_or("None").chars().take(CURSOR).collect();
+    let cursor = table::plain(&cursor);
     let state = if active { "Active" } else { "Inactive" };
-    let mut line = format!(" [{state}] {} ({}): cursor={cursor}", owner.name, owner.connector);
+    let (name, kind, entries) = (&owner.name, &owner.connector, owner.entries);
+    let paused = if stats.paused.contains(&owner.id) { ", paused" } else { "" };
+    let mut line = format!(" [{state}] {name} ({kind}): cursor={cursor}, entries={entries}{paused}");
     let rows = health.get("sources").and_then(Json::as_array);
     if let Some(row) = rows.into_iter().flatten().find(|row| text(row, "name") == owner.name) {
         let code = text(row, "code");
@@ -128,6 +152,25 @@ fn source(config: &Config, owner: &OwnerInfo, health: &Json) -> String {
         }
     }
     line
+}
+
+/// A sentence for each state that comes near to a limit.
+fn filling(config: &Config, stats: &Stats) -> Vec<String> {
+    let mut near = Vec::new();
+    for Configured { owner, policy, .. } in Configured::all(config) {
+        let is_it = |info: &&OwnerInfo| info.kind == owner.kind && info.name == owner.name;
+        let Some(info) = stats.owners.iter().find(is_it) else { continue };
+        for (used, limit, what, key) in [
+            (info.entries, policy.max_entries, "entries", "max_entries"),
+            (info.bytes, policy.max_bytes, "bytes", "max_bytes"),
+        ] {
+            if let Some(percent) = share(used, limit).filter(|percent| *percent >= NEAR) {
+                let limit = limit.unwrap_or_default();
+                near.push(format!("{owner}: {used} of {limit} {what} of state ({percent} % of state.{key})"));
+            }
+        }
+    }
+    near
 }
 
 fn sources(stats: &Stats) -> impl Iterator<Item = &OwnerInfo> {
@@ -144,9 +187,11 @@ fn as_json(config: &Config, url: &str, answer: &str, health: &Json, stats: &Resu
     let database = match stats {
         Ok(stats) => {
             let owners = stats.owners.iter().map(|owner| {
-                json!({ "kind": owner.kind, "name": owner.name, "type": owner.connector, "version": owner.version.0 })
+                json!({ "kind": owner.kind, "name": owner.name, "type": owner.connector, "version": owner.version.0,
+                    "entries": owner.entries, "bytes": owner.bytes, "paused": stats.paused.contains(&owner.id) })
             });
-            json!({ "events": stats.events, "owners": owners.collect::<Vec<_>>(), "pending": pending(config, stats) })
+            let filling = filling(config, stats);
+            json!({ "events": stats.events, "owners": owners.collect::<Vec<_>>(), "pending": pending(config, stats), "warnings": filling })
         }
         Err(error) => json!({ "error": error.message }),
     };

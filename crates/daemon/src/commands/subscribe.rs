@@ -97,20 +97,21 @@ fn tell(message: &Message) -> Result<(), Failed> {
 
 /// One message of the stream.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Message {
-    event: String,
-    data: String,
+pub(super) struct Message {
+    pub(super) event: String,
+    pub(super) data: String,
 }
 
 /// Puts messages together from what arrives in pieces.
 #[derive(Default)]
-struct Lines {
+pub(super) struct Lines {
     rest: Vec<u8>,
     open: Message,
 }
 
 impl Lines {
-    fn feed(&mut self, chunk: &[u8]) -> Vec<Message> {
+    /// Takes what arrived; returns what is complete.
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> Vec<Message> {
         self.rest.extend_from_slice(chunk);
         let mut done = Vec::new();
         let mut from = 0;

@@ -1,8 +1,11 @@
 //! The sections `sources` and `sink`: which kind each entry is, and what it is built from.
 //! Left out: what the kinds do.
 
+use std::cell::RefCell;
+
 use inboxclaw_connectors::{SINKS, SOURCES};
-use inboxclaw_contract::settings::{BuiltSource, parse};
+use inboxclaw_contract::settings::{BuiltSource, StartAt, parse};
+use inboxclaw_contract::store::Policy;
 use inboxclaw_contract::{Outside, OwnerKind, Patterns, SettingsError, Sink, limits};
 use serde_json::Value as Json;
 
@@ -40,6 +43,10 @@ pub struct SourceConfig {
     pub kind: &'static str,
     /// Ready to run.
     pub built: BuiltSource,
+    /// The rules for its state.
+    pub policy: Policy,
+    /// Whether it is paused when it is first registered.
+    pub stopped: bool,
 }
 
 /// A sink of the file.
@@ -50,6 +57,8 @@ pub struct SinkConfig {
     pub kind: &'static str,
     /// Which event types it takes.
     pub patterns: Patterns,
+    /// The rules for its state.
+    pub policy: Policy,
     /// What it is.
     pub target: Target,
 }
@@ -79,28 +88,60 @@ pub(super) fn source_kinds() -> Vec<&'static str> {
     kinds
 }
 
+/// The keys that every source has besides those of its kind.
+const OF_SOURCES: [&str; 4] = ["coalesce", "state", "stopped", "start"];
+/// The same of sinks.
+const OF_SINKS: [&str; 2] = ["match", "state"];
+
 /// Reads `sources`.
 pub(super) fn sources(report: &mut Report, section: &Node, outside: &Outside) -> Vec<SourceConfig> {
-    let later = Kinds { owner: OwnerKind::Source, known: source_kinds(), later: &LATER_SOURCES };
-    let read = |report: &mut Report, entry: &Entry| {
-        let owner = owner(report, entry, &later, &["coalesce"])?;
-        let common =
-            settings(report, &owner.common, &owner.path, &schema_of::<SourceCommon>(), parse::<SourceCommon>);
-        if common.is_some_and(|common| !common.coalesce.is_empty()) {
-            let place = entry.value.get("coalesce").map_or(entry.place, |entry| entry.place);
-            report.problem(
-                place,
-                &join(&owner.path, "coalesce"),
-                "coalescing is not available in this version yet",
-            );
-        }
-        let kind = SOURCES.iter().find(|kind| kind.name == owner.kind)?;
-        let outside = Outside { name: entry.key.clone(), ..outside.clone() };
-        let build = |value| (kind.build)(value, &outside);
-        let built = settings(report, &owner.own, &owner.path, &whole_schema(kind.schema), build)?;
-        Some(SourceConfig { name: entry.key.clone(), kind: kind.name, built })
+    let kinds = Kinds { owner: OwnerKind::Source, known: source_kinds(), later: &LATER_SOURCES };
+    let entries = section.map().unwrap_or_default().iter();
+    entries.filter_map(|entry| source(report, entry, &kinds, outside)).collect()
+}
+
+fn source(report: &mut Report, entry: &Entry, kinds: &Kinds, outside: &Outside) -> Option<SourceConfig> {
+    let owner = owner(report, entry, kinds, &OF_SOURCES)?;
+    let place = |key: &str| entry.value.get(key).map_or(entry.place, |entry| entry.place);
+    let parse_common = |json| {
+        let common = parse::<SourceCommon>(json)?;
+        common.state.policy().map(|policy| (common, policy))
     };
-    section.map().unwrap_or_default().iter().filter_map(|entry| read(report, entry)).collect()
+    let common = settings(report, &owner.common, &owner.path, &schema_of::<SourceCommon>(), parse_common);
+    if common.as_ref().is_some_and(|(common, _)| !common.coalesce.is_empty()) {
+        let message = "coalescing is not available in this version yet";
+        report.problem(place("coalesce"), &join(&owner.path, "coalesce"), message);
+    }
+    let now = outside.clock.now();
+    let start = common.as_ref().and_then(|(common, _)| common.start).map(|start| start.at(now));
+    let path = join(&owner.path, "start");
+    if matches!(start, Some(StartAt::Since(since)) if since > now) {
+        report.warn(place("start"), &path, "this time is still to come: until then it means `now`");
+    }
+    let kind = SOURCES.iter().find(|kind| kind.name == owner.kind)?;
+    let outside = Outside { name: entry.key.clone(), ..outside.clone() };
+    let refused = RefCell::new(None);
+    let build = |value: Json| match (kind.build)(value.clone(), &Outside { start, ..outside.clone() }) {
+        // The key is none of its own: told where it stands, after everything else.
+        Err(error) if start.is_some() && error.path == "start" => {
+            refused.replace(Some(error.to_string()));
+            (kind.build)(value, &outside)
+        }
+        built => built,
+    };
+    let schema = with_common(whole_schema(kind.schema), schema_of::<SourceCommon>());
+    let built = settings(report, &owner.own, &owner.path, &schema, build);
+    if let Some(message) = refused.into_inner() {
+        report.problem(place("start"), &path, message);
+    }
+    let (common, policy) = common?;
+    Some(SourceConfig {
+        name: entry.key.clone(),
+        kind: kind.name,
+        built: built?,
+        policy,
+        stopped: common.stopped,
+    })
 }
 
 /// Reads `sink`.
@@ -108,18 +149,34 @@ pub(super) fn sinks(report: &mut Report, section: &Node, outside: &Outside) -> V
     let mut known = sink_kinds();
     known.push(WITHOUT_EFFECT);
     let kinds = Kinds { owner: OwnerKind::Sink, known, later: &LATER_SINKS };
-    let read = |report: &mut Report, entry: &Entry| {
-        let owner = owner(report, entry, &kinds, &["match"])?;
-        let common =
-            settings(report, &owner.common, &owner.path, &schema_of::<SinkCommon>(), parse::<SinkCommon>);
-        if owner.kind == WITHOUT_EFFECT {
-            report.warn(entry.place, &owner.path, "this sink has no effect: notifications need Windows");
-            return None;
-        }
-        let (kind, target) = target(report, &owner, &entry.key, outside)?;
-        Some(SinkConfig { name: entry.key.clone(), kind, patterns: common?.patterns, target })
+    let entries = section.map().unwrap_or_default().iter();
+    entries.filter_map(|entry| sink(report, entry, &kinds, outside)).collect()
+}
+
+fn sink(report: &mut Report, entry: &Entry, kinds: &Kinds, outside: &Outside) -> Option<SinkConfig> {
+    let owner = owner(report, entry, kinds, &OF_SINKS)?;
+    let parse_common = |json| {
+        let common = parse::<SinkCommon>(json)?;
+        common.state.policy().map(|policy| (common, policy))
     };
-    section.map().unwrap_or_default().iter().filter_map(|entry| read(report, entry)).collect()
+    let common = settings(report, &owner.common, &owner.path, &schema_of::<SinkCommon>(), parse_common);
+    if owner.kind == WITHOUT_EFFECT {
+        report.warn(entry.place, &owner.path, "this sink has no effect: notifications need Windows");
+        return None;
+    }
+    let (kind, target) = target(report, &owner, &entry.key, outside)?;
+    let (common, policy) = common?;
+    Some(SinkConfig { name: entry.key.clone(), kind, patterns: common.patterns, policy, target })
+}
+
+/// The schema of a kind that also knows the keys of every owner of its sort, so that they are among the nearest.
+fn with_common(mut own: Json, mut common: Json) -> Json {
+    if let (Some(own), Some(common)) =
+        (own["properties"].as_object_mut(), common["properties"].as_object_mut())
+    {
+        own.extend(std::mem::take(common));
+    }
+    own
 }
 
 fn target(
@@ -133,20 +190,21 @@ fn target(
             report,
             &owner.own,
             &owner.path,
-            &schema_of::<pull::Settings>(),
+            &with_common(schema_of::<pull::Settings>(), schema_of::<SinkCommon>()),
             parse::<pull::Settings>,
         )?;
         return Some((pull::KIND, Target::Pull(parsed)));
     }
     if owner.kind == sse::KIND {
-        let parsed =
-            settings(report, &owner.own, &owner.path, &schema_of::<sse::Settings>(), parse::<sse::Settings>)?;
+        let schema = with_common(schema_of::<sse::Settings>(), schema_of::<SinkCommon>());
+        let parsed = settings(report, &owner.own, &owner.path, &schema, parse::<sse::Settings>)?;
         return Some((sse::KIND, Target::Sse(parsed)));
     }
     let kind = SINKS.iter().find(|kind| kind.name == owner.kind)?;
     let outside = Outside { name: name.to_owned(), ..outside.clone() };
     let build = |value: Json| -> Result<_, SettingsError> { (kind.build)(value, &outside) };
-    let sink = settings(report, &owner.own, &owner.path, &whole_schema(kind.schema), build)?;
+    let schema = with_common(whole_schema(kind.schema), schema_of::<SinkCommon>());
+    let sink = settings(report, &owner.own, &owner.path, &schema, build)?;
     Some((kind.name, Target::Push(sink)))
 }
 

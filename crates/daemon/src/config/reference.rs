@@ -93,8 +93,11 @@ impl Page {
             };
             // Writing to a string cannot fail.
             let _ = writeln!(text, "| `{prefix}{key}` | {} | {default} | {about} |", self.kind(property));
+            let items = resolved.get("items").map(|items| self.resolve(items));
             if nested {
                 self.rows(text, resolved, &format!("{prefix}{key}."));
+            } else if let Some(items) = items.filter(|items| items.get("properties").is_some()) {
+                self.rows(text, items, &format!("{prefix}{key}[]."));
             }
         }
     }
@@ -165,7 +168,7 @@ fn choices(schema: &Json) -> String {
 /// The name of the type that a schema refers to, where that says more than its form.
 fn named(schema: &Json) -> Option<&str> {
     let name = schema.get("$ref").and_then(Json::as_str)?.rsplit('/').next()?;
-    ["Interval", "Size", "Patterns"].contains(&name).then_some(name)
+    ["Interval", "Size", "Patterns", "Start"].contains(&name).then_some(name)
 }
 
 fn word_for(kind: &str) -> &str {

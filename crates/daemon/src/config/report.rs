@@ -103,7 +103,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// The choice that was probably meant, if one is near.
-pub(super) fn nearest<'a>(given: &str, choices: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, choices: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let given = plain(given);
     let distance = |choice: &str| strsim::damerau_levenshtein(&given, &plain(choice));

@@ -9,6 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::states::{Start, StateSettings};
+
 const DAY: u64 = 24 * 60 * 60;
 
 /// Where events and states are kept, and for how long.
@@ -66,6 +68,17 @@ pub(super) struct History {
 pub(super) struct SourceCommon {
     /// Rules that join events of one entity. Not available in this version yet: the list must be empty.
     pub(super) coalesce: Vec<Json>,
+    /// Rules for the source's state.
+    pub(super) state: StateSettings,
+    /// Whether the source is paused when it is first set up, until `inboxclaw source resume NAME` starts it. Later
+    /// starts of the program leave it as it is.
+    #[serde(deserialize_with = "coerce::lax")]
+    pub(super) stopped: bool,
+    /// Where the source begins while it has no state: `now` with what changes from now on, `all` with everything there
+    /// is, or with what changed since a date (`2026-01-31`, which begins at 00:00 UTC), a time
+    /// (`2026-01-31T08:00:00Z`) or so long ago (`7d`). Not every kind of source can choose; what it does otherwise
+    /// stands with its own keys.
+    pub(super) start: Option<Start>,
 }
 
 /// What every sink has besides the settings of its kind.
@@ -75,6 +88,8 @@ pub(super) struct SinkCommon {
     /// Which event types the sink takes.
     #[serde(rename = "match")]
     pub(super) patterns: Patterns,
+    /// Rules for the sink's state.
+    pub(super) state: StateSettings,
 }
 
 /// A number of bytes.

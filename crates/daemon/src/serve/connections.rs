@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::stall::Stalling;
 use super::{Server, reply};
+use crate::states::States;
 
 /// The pause after a failed accept, which mostly means that this process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -107,18 +109,27 @@ async fn answer(
     local: IpAddr,
     request: hyper::Request<hyper::body::Incoming>,
 ) -> Result<reply::Reply, Infallible> {
-    let (parts, _) = request.into_parts();
-    let answer = AssertUnwindSafe(super::routes::answer(server, local, &parts)).catch_unwind();
-    let reply = match timeout(server.app.bounds.answer_timeout, answer).await {
+    let (method, place) = (request.method().clone(), place(request.uri().path()));
+    let is_long = States::is_long(&method, request.uri().path());
+    let answer = super::routes::answer(server, local, request.map(Body::new));
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    let answer =
+        if is_long { Ok(answer.await) } else { timeout(server.app.bounds.answer_timeout, answer).await };
+    let reply = match answer {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => {
-            tracing::error!(path = parts.uri.path(), "a route panicked");
+            tracing::error!(%method, place, "a route panicked");
             reply::internal()
         }
         Err(_) => {
-            tracing::warn!(path = parts.uri.path(), "no answer in time");
+            tracing::warn!(%method, place, "no answer in time");
             reply::busy("no answer in time")
         }
     };
     Ok(reply)
+}
+
+/// A path as it may stand in a log: as far as the name and what is asked of it, without any key.
+fn place(path: &str) -> String {
+    path.split('/').take(5).collect::<Vec<_>>().join("/")
 }

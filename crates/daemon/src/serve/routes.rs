@@ -1,4 +1,4 @@
-//! Who answers which path.
+//! Who answers which path, besides the state API, which has a table of its own (`states`).
 //!
 //! A table of literal paths, decoded: the names of sinks come from the configuration, and none of them may become a
 //! pattern, catch another route or take a method that was not meant for it. That is why this is no general router.
@@ -7,16 +7,20 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, Request, StatusCode, header};
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
+use super::describe::describe;
 use super::reply::{self, Refusal, Reply};
 use super::{App, Server};
 use crate::guard::Verdict;
 use crate::pull::PullSink;
 use crate::sse::SseSink;
-use crate::{api, metrics, pull, sse};
+use crate::states::{States, operations};
+use crate::{api, metrics, openapi, pull, sse};
 
 /// The path of one event, without its id.
 const EVENT: &str = "/api/events/";
@@ -26,10 +30,11 @@ pub(crate) struct Routes(HashMap<String, Vec<(Method, Target)>>);
 
 /// Who answers.
 #[derive(Clone)]
-enum Target {
+pub(super) enum Target {
     Alive,
     Health,
     Metrics,
+    Description,
     Event(String),
     Events,
     RecentEvents,
@@ -50,6 +55,7 @@ impl Routes {
             ("/healthcheck", Target::Health),
             ("/healthcheck/live", Target::Alive),
             ("/metrics", Target::Metrics),
+            ("/openapi.json", Target::Description),
             ("/api/events", Target::Events),
             ("/api/events/recent", Target::RecentEvents),
             ("/api/pending-events", Target::PendingEvents),
@@ -66,6 +72,19 @@ impl Routes {
             routes.add(sink.path(), Method::GET, Target::Stream(sink.clone()));
         }
         routes
+    }
+
+    /// The description of everything that is served.
+    fn description(&self) -> Value {
+        let mut routes: Vec<_> = self.0.iter().collect();
+        routes.sort_by_key(|(path, _)| *path);
+        let fixed = routes.into_iter().flat_map(|(path, targets)| {
+            // A brace in the name of a sink is no part of a template.
+            let path = path.replace('{', "%7B").replace('}', "%7D");
+            targets.iter().map(move |(method, target)| (method.clone(), path.clone(), describe(target)))
+        });
+        let event = (Method::GET, format!("{EVENT}{{id}}"), describe(&Target::Event(String::new())));
+        openapi::document(fixed.chain([event]).chain(operations()).collect())
     }
 
     fn add(&mut self, path: String, method: Method, target: Target) {
@@ -103,16 +122,24 @@ enum Found {
 }
 
 /// Answers a request, if its sender may ask.
-pub(super) async fn answer(server: &Arc<Server>, local: IpAddr, request: &Parts) -> Reply {
-    let origin = match server.guard.check(request, local) {
-        Verdict::Pass { origin } => origin,
+pub(super) async fn answer(server: &Arc<Server>, local: IpAddr, request: Request<Body>) -> Reply {
+    let (parts, body) = request.into_parts();
+    let (origin, who) = match server.guard.check(&parts, local) {
+        Verdict::Pass { origin, who } => (origin, who),
         Verdict::Answer(reply) => return reply,
     };
-    let too_large = declared_length(request) > server.app.bounds.body_bytes;
+    let most = States::most_bytes(&parts.method, parts.uri.path()).unwrap_or(server.app.bounds.body_bytes);
+    let too_large = declared_length(&parts) > most;
     let reply = if too_large {
-        reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large")
+        reply::detail(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("the request body is too large, the limit is {most} bytes"),
+        )
     } else {
-        dispatch(server, request).await
+        match server.states.answer(Request::from_parts(parts.clone(), body), &who).await {
+            Some(reply) => reply,
+            None => dispatch(server, &parts).await,
+        }
     };
     server.guard.share(reply, origin)
 }
@@ -134,6 +161,7 @@ async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
             Ok(reply::value(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &body))
         }
         Target::Metrics => metrics::answer(server).await,
+        Target::Description => Ok(reply::value(StatusCode::OK, &server.routes.description())),
         Target::Event(id) => api::event(store, &id).await,
         Target::Events => api::events(store, &request.uri, app.bounds.page_bytes).await,
         Target::RecentEvents => api::recent(store, &request.uri, app.bounds.page_bytes).await,

@@ -19,7 +19,7 @@ pub struct ServerSettings {
     #[serde(deserialize_with = "coerce::lax")]
     pub port: u16,
     /// The token that every request must carry in `Authorization: Bearer`. Without it, whoever reaches the port may
-    /// read and confirm events.
+    /// read and confirm events, and see and edit every state.
     pub token: Option<String>,
     /// Permits an address that other machines can reach although there is no `token`.
     #[serde(deserialize_with = "coerce::lax")]

@@ -10,8 +10,19 @@ pub(super) const GREETING: &str = "event: info\r\ndata: connected\r\n\r\n";
 pub(super) const HEARTBEAT: &str = "event: heartbeat\r\ndata: ping\r\n\r\n";
 
 /// A comment, which keeps proxies from closing the connection.
-pub(super) fn comment(now: Timestamp) -> String {
+pub(crate) fn comment(now: Timestamp) -> String {
     now.strftime(": ping - %Y-%m-%d %H:%M:%S%.6f+00:00\r\n\r\n").to_string()
+}
+
+/// A message of that name. `data` is on one line. A client that connects again names the last `id` it had.
+pub(crate) fn message(id: Option<i64>, event: &str, data: &str) -> String {
+    let id = id.map(|id| format!("id: {id}\r\n")).unwrap_or_default();
+    format!("{id}event: {event}\r\ndata: {data}\r\n\r\n")
+}
+
+/// Moves a client on without telling it anything.
+pub(crate) fn position(id: i64) -> String {
+    format!("id: {id}\r\n\r\n")
 }
 
 /// Says that events before `oldest` are gone and that some of them would have been sent.
@@ -38,6 +49,8 @@ mod tests {
         assert_eq!(comment(at), ": ping - 2026-11-22 06:47:51.779146+00:00\r\n\r\n");
         let whole: Timestamp = "2026-11-22T06:47:51Z".parse().unwrap();
         assert_eq!(comment(whole), ": ping - 2026-11-22 06:47:51.000000+00:00\r\n\r\n");
+        assert_eq!(message(Some(7), "x", "{}"), "id: 7\r\nevent: x\r\ndata: {}\r\n\r\n");
+        assert_eq!(message(None, "x", "1"), "event: x\r\ndata: 1\r\n\r\n");
         assert_eq!(truncated(Seq(5)), "event: truncated\r\ndata: {\"oldest\": 5}\r\n\r\n");
         let event = Event {
             seq: Seq(3),

@@ -23,6 +23,9 @@ fn the_command_line_teaches() {
         "pull",
         "pull-mark-processed",
         "subscribe",
+        "state",
+        "source",
+        "sink",
     ];
     let help = place.run(&["--help"]);
     assert_eq!(help.code, 0);

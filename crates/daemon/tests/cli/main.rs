@@ -1,8 +1,11 @@
 //! The command line, as a person meets it: the real binary in a folder of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
+mod beside;
 mod circumstances;
 mod files;
+mod past;
 mod refusals;
 mod running;
+mod state;
 mod support;

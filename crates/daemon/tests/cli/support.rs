@@ -1,8 +1,8 @@
 //! A folder of its own for each test, and the binary in it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 /// A folder with a home that is empty.
 pub(crate) struct Place {
@@ -69,7 +69,23 @@ impl Place {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        let output = self.command(args).output().unwrap();
+        Self::ran(self.command(args).output().unwrap())
+    }
+
+    /// Runs a command with this on its standard input.
+    pub(crate) fn run_with(&self, args: &[&str], input: &str) -> Ran {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A command that refuses early does not read to the end.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        Self::ran(child.wait_with_output().unwrap())
+    }
+
+    /// What a command that has ended did.
+    pub(crate) fn ran(output: Output) -> Ran {
         Ran {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),

@@ -23,13 +23,17 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::with("  files:\n    type: filesystem\n    path: ./watched\n    poll_interval: 1s\n")
+    }
+
+    /// A place with other sources: the lines below `sources:`.
+    pub(crate) fn with(sources: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("watched")).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
-            "server: {{ port: {port} }}\ndatabase: {{ db_path: ./inbox.db }}\nsources:\n  files:\n    \
-             type: filesystem\n    path: ./watched\n    poll_interval: 1s\nsink:\n  inbox:\n    type: http_pull\n    \
-             ttl_enabled: false\n  live:\n    type: sse\n"
+            "server: {{ port: {port} }}\ndatabase: {{ db_path: ./inbox.db }}\nsources:\n{sources}sink:\n  inbox:\n    \
+             type: http_pull\n    ttl_enabled: false\n  live:\n    type: sse\n"
         );
         fs::write(folder.path().join("config.yaml"), config).unwrap();
         Self { folder, port, program: None }
@@ -92,11 +96,17 @@ impl Place {
 
     /// One HTTP/1.1 request; `None` when the program does not answer.
     pub(crate) fn request(&self, method: &str, path: &str) -> Option<(u16, String)> {
+        self.send(method, path, "")
+    }
+
+    /// One HTTP/1.1 request with a body; `None` when the program does not answer.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-            self.port
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            self.port,
+            body.len()
         );
         stream.write_all(head.as_bytes()).ok()?;
         let mut answer = BufReader::new(stream);
@@ -112,7 +122,8 @@ impl Place {
                 length = value.parse().ok();
             }
         }
-        let mut body = vec![0; length?];
+        // 204 has neither a length nor a body.
+        let mut body = vec![0; if status == 204 { 0 } else { length? }];
         answer.read_exact(&mut body).ok()?;
         Some((status, String::from_utf8(body).ok()?))
     }

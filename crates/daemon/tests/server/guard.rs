@@ -6,6 +6,63 @@ use serde_json::json;
 use super::support::{Answer, Inbox, Running};
 
 const TOKEN: &str = "a-long-token";
+const GOOD: &str = "Bearer a-long-token";
+
+/// Every route, besides the confirmation of a batch.
+const ROUTES: [(&str, &str); 34] = [
+    ("GET", "/inbox/extract"),
+    ("GET", "/live/"),
+    ("GET", "/"),
+    ("GET", "/healthcheck"),
+    ("GET", "/metrics"),
+    ("GET", "/api/events"),
+    ("GET", "/api/events/1"),
+    ("GET", "/api/sources"),
+    ("GET", "/nowhere"),
+    ("GET", "/openapi.json"),
+    ("GET", "/api/owners"),
+    ("GET", "/api/sinks/inbox/state"),
+    ("DELETE", "/api/sinks/inbox/state?prefix="),
+    ("GET", "/api/sinks/inbox/state/k"),
+    ("PUT", "/api/sinks/inbox/state/k"),
+    ("DELETE", "/api/sinks/inbox/state/k"),
+    ("GET", "/api/sinks/inbox/cursor"),
+    ("PUT", "/api/sinks/inbox/cursor"),
+    ("DELETE", "/api/sinks/inbox/cursor"),
+    ("GET", "/api/sinks/inbox/history"),
+    ("POST", "/api/sinks/inbox/undo"),
+    ("POST", "/api/sinks/inbox/rewind"),
+    ("POST", "/api/sinks/inbox/import"),
+    ("GET", "/api/sinks/inbox/export"),
+    ("POST", "/api/sinks/inbox/copy"),
+    ("POST", "/api/sinks/inbox/rename"),
+    ("DELETE", "/api/sinks/inbox"),
+    ("GET", "/api/sinks/inbox/watch"),
+    ("POST", "/api/sinks/inbox/pause"),
+    ("POST", "/api/sinks/inbox/resume"),
+    ("PATCH", "/api/sinks/inbox/state/k"),
+    ("GET", "/api/sinks/inbox/state/%FF"),
+    ("OPTIONS", "/api/sinks/inbox/state/k"),
+    ("OPTIONS", "/inbox/extract"),
+];
+
+/// Every way in which a request must not get through, and the answer to it.
+const REFUSALS: [(u16, &[(&str, &str)]); 14] = [
+    (403, &[("Authorization", GOOD), ("Origin", "http://evil.example")]),
+    (403, &[("Authorization", GOOD), ("Origin", "null")]),
+    (403, &[("Authorization", GOOD), ("Origin", "http://localhost:1")]),
+    (403, &[("Authorization", GOOD), ("Origin", "https://app.example.evil")]),
+    (403, &[("Authorization", GOOD), ("Host", "evil.example")]),
+    (403, &[("Authorization", GOOD), ("Host", "evil.example:8000")]),
+    (403, &[("Authorization", GOOD), ("Host", "other.example")]),
+    (403, &[("Authorization", GOOD), ("Host", "localhost.evil.example")]),
+    (403, &[("Authorization", GOOD), ("Sec-Fetch-Site", "cross-site")]),
+    (403, &[("Authorization", GOOD), ("Sec-Fetch-Site", "same-site")]),
+    (401, &[]),
+    (401, &[("Authorization", "Bearer a-long-toke")]),
+    (401, &[("Authorization", "Bearer ")]),
+    (401, &[("Authorization", "Basic a-long-token")]),
+];
 
 fn guarded() -> ServerSettings {
     ServerSettings {
@@ -21,7 +78,7 @@ fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-/// Every route, and every way in which a request must not get through to it. None of them changes anything.
+/// None of them changes anything, either.
 #[tokio::test]
 async fn no_route_answers_whom_it_must_not() {
     let inbox = Inbox::new().await;
@@ -33,43 +90,16 @@ async fn no_route_answers_whom_it_must_not() {
         })
         .await;
     inbox.emit(&["a"]).await;
-    let good = bearer(TOKEN);
-    let good = good.as_str();
     let batch =
-        server.request("GET", "/inbox/extract", &[("Authorization", good)]).await.json()["batch_id"].clone();
-    let version = inbox.store.snapshot(sink.owner()).await.unwrap().version;
+        server.request("GET", "/inbox/extract", &[("Authorization", GOOD)]).await.json()["batch_id"].clone();
     let confirm = format!("/inbox/mark-processed?batch_id={batch}");
-    let routes = [
-        ("POST", confirm.as_str()),
-        ("GET", "/inbox/extract"),
-        ("GET", "/live/"),
-        ("GET", "/"),
-        ("GET", "/healthcheck"),
-        ("GET", "/metrics"),
-        ("GET", "/api/events"),
-        ("GET", "/api/events/1"),
-        ("GET", "/api/sources"),
-        ("GET", "/nowhere"),
-        ("OPTIONS", "/inbox/extract"),
-    ];
-    let refusals: [(u16, &[(&str, &str)]); 14] = [
-        (403, &[("Authorization", good), ("Origin", "http://evil.example")]),
-        (403, &[("Authorization", good), ("Origin", "null")]),
-        (403, &[("Authorization", good), ("Origin", "http://localhost:1")]),
-        (403, &[("Authorization", good), ("Origin", "https://app.example.evil")]),
-        (403, &[("Authorization", good), ("Host", "evil.example")]),
-        (403, &[("Authorization", good), ("Host", "evil.example:8000")]),
-        (403, &[("Authorization", good), ("Host", "other.example")]),
-        (403, &[("Authorization", good), ("Host", "localhost.evil.example")]),
-        (403, &[("Authorization", good), ("Sec-Fetch-Site", "cross-site")]),
-        (403, &[("Authorization", good), ("Sec-Fetch-Site", "same-site")]),
-        (401, &[]),
-        (401, &[("Authorization", "Bearer a-long-toke")]),
-        (401, &[("Authorization", "Bearer ")]),
-        (401, &[("Authorization", "Basic a-long-token")]),
-    ];
-    for (method, path) in routes {
-        for (status, headers) in refusals {
+    let state = "/api/sinks/inbox/state/k";
+    let put = server.exchange("PUT", state, &[("Authorization", GOOD), ("Content-Length", "1")], "1").await;
+    assert_eq!(put.status, 201);
+    let version = inbox.store.snapshot(sink.owner()).await.unwrap().version;
+    let facts = inbox.store.facts(sink.owner()).await.unwrap();
+    for (method, path) in ROUTES.into_iter().chain([("POST", confirm.as_str())]) {
+        for (status, headers) in REFUSALS {
             let answer = server.request(method, path, headers).await;
             assert_eq!(answer.status, status, "{method} {path} {headers:?}: {answer:?}");
             assert_eq!(answer.header("access-control-allow-origin"), None);
@@ -79,7 +109,8 @@ async fn no_route_answers_whom_it_must_not() {
         }
     }
     assert_eq!(inbox.store.snapshot(sink.owner()).await.unwrap().version, version, "nothing was changed");
-    let confirmed = server.request("POST", &confirm, &[("Authorization", good)]).await;
+    assert_eq!(inbox.store.facts(sink.owner()).await.unwrap(), facts);
+    let confirmed = server.request("POST", &confirm, &[("Authorization", GOOD)]).await;
     assert_eq!(confirmed.json()["marked_count"], 1);
 }
 
@@ -124,7 +155,7 @@ async fn a_listed_page_may_read_with_the_token() {
     let answer = server.request("OPTIONS", "/inbox/mark-processed", &preflight).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "OK"));
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
-    assert_eq!(answer.header("access-control-allow-methods"), Some("GET, POST"));
+    assert_eq!(answer.header("access-control-allow-methods"), Some("GET, POST, PUT, DELETE"));
     assert!(answer.header("access-control-allow-headers").unwrap().contains("authorization"));
     assert_eq!(answer.header("access-control-allow-credentials"), None);
     let good = bearer(TOKEN);
@@ -153,6 +184,45 @@ async fn without_a_token_everybody_at_this_machine_may_ask_but_no_foreign_page()
         [("Sec-Fetch-Site", "cross-site")],
     ] {
         assert_eq!(server.request("GET", "/inbox/extract", &headers).await.status, 403, "{headers:?}");
+    }
+}
+
+/// Who changed something stands in its history; nobody can say to be somebody else.
+#[tokio::test]
+async fn history_says_who_asked() {
+    let inbox = Inbox::new().await;
+    let open = inbox.serve_with(|app| app.run_token = Some("run-token".to_owned())).await;
+    let locked = inbox
+        .serve_with(|app| {
+            app.settings = guarded();
+            app.run_token = Some("run-token".to_owned());
+        })
+        .await;
+    let (good, run, bad) = (bearer(TOKEN), bearer("run-token"), bearer("run-toke"));
+    let long = format!("{}\u{7f}\tz", "\u{e9}".repeat(70));
+    type Asked<'a> = (&'a Running, &'a [(&'a str, &'a str)], &'a str);
+    let asked: [Asked; 9] = [
+        (&open, &[], "http"),
+        (&open, &[("Inboxclaw-User", "root")], "http"),
+        (&open, &[("Inboxclaw-User", "root"), ("Authorization", &bad)], "http"),
+        (&open, &[("Inboxclaw-User", "ann"), ("Authorization", &run)], "cli:ann"),
+        (&open, &[("Authorization", &run)], "cli:"),
+        (&locked, &[("Inboxclaw-User", "root"), ("Authorization", &good)], "token"),
+        (&locked, &[("Inboxclaw-User", "M\u{fc}ller, B."), ("Authorization", &run)], "cli:M\u{fc}ller, B."),
+        (
+            &locked,
+            &[("Inboxclaw-User", &long[..140]), ("Authorization", &run)],
+            &format!("cli:{}", &long[..128]),
+        ),
+        (&locked, &[("inboxclaw-user", "a\tb"), ("Authorization", &run)], "cli:ab"),
+    ];
+    for (n, (server, headers, who)) in asked.into_iter().enumerate() {
+        let body = n.to_string();
+        let headers = [headers, &[("Content-Length", "1")]].concat();
+        let put = server.exchange("PUT", "/api/sources/s/state/k", &headers, &body).await;
+        assert!(put.status < 300, "{headers:?}: {put:?}");
+        let turns = inbox.store.history(inbox.source, None, 1, 0).await.unwrap();
+        assert_eq!(turns[0].author.as_deref(), Some(who), "{headers:?}");
     }
 }
 

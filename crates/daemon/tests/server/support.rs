@@ -1,16 +1,21 @@
 //! A store in a folder of its own with one source, a server on a free port, and a client that speaks plain TCP.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Clock, Draft, Json, NewEvent, Owner, OwnerId, Patterns, Random, Seq, Store};
+use inboxclaw_contract::{
+    Clock, Draft, Editable, Json, NewEvent, Owner, OwnerId, Patterns, Random, Seq, Store,
+};
 use inboxclaw_daemon::pull::{self, PullSink};
 use inboxclaw_daemon::serve::{self, App, Bounds, ServeError, ServerSettings, Vitals};
 use inboxclaw_daemon::sse::{self, SseSink};
+use inboxclaw_daemon::states::Waker;
 use inboxclaw_runtime::OwnerStats;
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use jiff::Timestamp;
@@ -46,9 +51,34 @@ impl Random for Numbers {
     }
 }
 
+/// Who was woken, in order.
+#[derive(Default)]
+pub(crate) struct Woken(Mutex<Vec<Owner>>);
+
+impl Woken {
+    /// Those since the last time.
+    pub(crate) fn take(&self) -> Vec<Owner> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Waker for Woken {
+    async fn leave(&self, _: &Owner) -> Box<dyn Any + Send> {
+        Box::new(())
+    }
+
+    fn wake(&self, owner: &Owner) {
+        self.0.lock().unwrap().push(owner.clone());
+    }
+}
+
 /// A store with one source.
 pub(crate) struct Inbox {
     pub(crate) store: Arc<dyn Store>,
+    /// The same one.
+    pub(crate) states: Arc<dyn Editable>,
+    pub(crate) woken: Arc<Woken>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) random: Arc<Numbers>,
     pub(crate) source: OwnerId,
@@ -64,9 +94,19 @@ impl Inbox {
         // No test pulls the plug.
         let options = Options { durability: Durability::Normal, ..Options::new(clock.clone()) };
         let store = SqliteStore::open(&folder.path().join("inbox.db"), options).unwrap();
-        let store: Arc<dyn Store> = Arc::new(store);
+        let states = Arc::new(store);
+        let store: Arc<dyn Store> = states.clone();
         let source = store.register(&Owner::source("s"), "test").await.unwrap();
-        Self { store, clock, random: Arc::default(), source, emitted: AtomicU64::new(0), _folder: folder }
+        Self {
+            store,
+            states,
+            woken: Arc::default(),
+            clock,
+            random: Arc::default(),
+            source,
+            emitted: AtomicU64::new(0),
+            _folder: folder,
+        }
     }
 
     /// Emits one event of each type, in one turn; returns their places.
@@ -102,6 +142,9 @@ impl Inbox {
         let live = SseSink::new("live", Patterns::default(), sse::Settings::default());
         let mut app = App {
             store: self.store.clone(),
+            states: self.states.clone(),
+            configured: Vec::new(),
+            waker: self.woken.clone(),
             settings: ServerSettings { port: 0, ..ServerSettings::default() },
             pulls: vec![self.pull_sink("inbox", json!({})).await],
             streams: vec![Arc::new(live)],
@@ -162,6 +205,17 @@ impl Running {
 
     /// One request on a connection of its own, with the right `Host` unless the headers name one.
     pub(crate) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.exchange(method, path, headers, "").await
+    }
+
+    /// The same with a body behind the head; its headers are the caller's.
+    pub(crate) async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             head.push_str(&format!("Host: {}\r\n", self.address));
@@ -169,9 +223,15 @@ impl Running {
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        let mut stream = self.send(&format!("{head}\r\n")).await;
+        let (mut read, mut write) = TcpStream::connect(self.address).await.unwrap().into_split();
+        let request = format!("{head}\r\n{body}");
+        // A server that has said no need not read the rest.
+        let send = async { write.write_all(request.as_bytes()).await.is_ok() };
         let mut raw = Vec::new();
-        stream.read_to_end(&mut raw).await.unwrap();
+        let receive = async {
+            let _ = read.read_to_end(&mut raw).await;
+        };
+        tokio::join!(send, receive);
         Answer::of(&raw)
     }
 

@@ -1,14 +1,16 @@
 //! Where the runtime, the server and the store meet: the small traits by which they know each other.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use inboxclaw_contract::{OwnerId, Selection, Store, StoreError};
+use inboxclaw_contract::{Owner, OwnerId, Selection, Store, StoreError};
 use inboxclaw_runtime::{Debtor, Handle, OwnerStats, Status};
 use inboxclaw_store::SqliteStore;
 
 use crate::pull::{PullError, PullSink};
 use crate::serve::Vitals;
+use crate::states::Waker;
 
 /// A pull sink, as the runtime's housekeeping sees it.
 pub(super) struct PullDebtor(pub(super) Arc<PullSink>);
@@ -32,6 +34,21 @@ pub(super) struct NoDebtor;
 impl Debtor for NoDebtor {
     async fn selection(&self, _: &dyn Store, _: OwnerId) -> Result<Option<Selection>, StoreError> {
         Ok(None)
+    }
+}
+
+/// The loops, as the state API wakes them.
+pub(super) struct Loops(pub(super) Handle);
+
+#[async_trait]
+impl Waker for Loops {
+    async fn leave(&self, owner: &Owner) -> Box<dyn Any + Send> {
+        Box::new(self.0.leave(owner).await)
+    }
+
+    fn wake(&self, owner: &Owner) {
+        // Who has no loop needs none: whoever asks next finds the new state.
+        self.0.wake(owner);
     }
 }
 

@@ -1,0 +1,313 @@
+//! `source test`: one poll over the state as it is, and what would come of it. Nothing is stored.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use inboxclaw_contract::envelope::{Style, write_envelope};
+use inboxclaw_contract::store::PastTurn;
+use inboxclaw_contract::turn::{EntryChange, TurnId};
+use inboxclaw_contract::{
+    Class, Clock as _, Draft, Entry, Event, Expiry, Failure, Keeper as _, NewEvent, Next, Outcome, OwnerId,
+    OwnerKind, Random as _, Seq, Settled, Snapshot, Source, State, StoreError, Turn, Version,
+};
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::super::door::read;
+use super::super::table::{self, Side, Table};
+use super::super::{Failed, client, output};
+use crate::cli::{OwnerArg, exit};
+use crate::config::{Config, nearest};
+use crate::outside::{SystemClock, SystemRandom};
+
+/// Most characters of data and values that are looked at for a table.
+const VALUE: usize = 400;
+/// The number of an owner that no store knows.
+const NOBODY: OwnerId = OwnerId(0);
+
+/// What a poll would do.
+struct Would {
+    now: Timestamp,
+    turn: Turn,
+    problems: Vec<Failure>,
+    next: Next,
+}
+
+pub(super) fn run(config: Config, who: &OwnerArg, json: bool) -> Result<u8, Failed> {
+    let store = read(&config)?;
+    let names: Vec<String> = config.sources.iter().map(|source| source.name.clone()).collect();
+    let found = config.sources.into_iter().find(|source| source.name == who.name);
+    let Some(source) = found else {
+        let near = nearest(&who.name, names.iter().map(String::as_str));
+        let hint = near.map_or_else(
+            || format!("; there are: {}", names.join(", ")),
+            |near| format!(", did you mean {near:?}?"),
+        );
+        return Err(Failed::plain(format!("{} has no source {:?}{hint}", config.file.display(), who.name)));
+    };
+    let limit = inboxclaw_runtime::Options::default().turn_timeout;
+    let polled = client::block_on(async {
+        let is_it = |owner: &inboxclaw_contract::store::OwnerInfo| {
+            owner.kind == OwnerKind::Source && owner.name == source.name
+        };
+        let owners = match &store {
+            Some(store) => store.owners().await.map_err(|error| Failed::plain(error.to_string()))?,
+            None => Vec::new(),
+        };
+        match (&store, owners.into_iter().find(is_it)) {
+            (Some(store), Some(owner)) => {
+                Ok(poll(source.built.source.as_ref(), store, owner.id, limit).await)
+            }
+            _ => Ok(poll(source.built.source.as_ref(), &Empty, NOBODY, limit).await),
+        }
+    })?;
+    match polled {
+        Ok(would) if json => {
+            output::line(&as_json(&source.name, &would))?;
+            Ok(exit::OK)
+        }
+        Ok(would) => tell(&source.name, &would),
+        Err(failure) => {
+            if json {
+                output::line(&json!({ "failure": as_failure(&failure) }).to_string())?;
+            }
+            Err(Failed::plain(format!("the poll failed: {}", told(&failure))))
+        }
+    }
+}
+
+/// Polls once, and takes what was written from the draft.
+async fn poll(
+    source: &dyn Source,
+    state: &dyn State,
+    owner: OwnerId,
+    limit: Duration,
+) -> Result<Would, Failure> {
+    let mut draft =
+        Draft::open(state, owner, TurnId(SystemRandom.next())).await.map_err(Failure::internal)?;
+    let polled = AssertUnwindSafe(tokio::time::timeout(limit, source.poll(&mut draft))).catch_unwind().await;
+    let polled = match polled {
+        Ok(Ok(polled)) => polled,
+        Ok(Err(_)) => {
+            let message = format!("the poll took longer than {} s and was dropped", limit.as_secs());
+            Err(Failure::text(Class::Timeout, message))
+        }
+        Err(_) => Err(Failure::text(Class::Internal, "the source panicked")),
+    };
+    let would = polled.map(|next| Would {
+        now: draft.now(),
+        problems: draft.take_problems(),
+        turn: draft.turn_mut().clone(),
+        next,
+    });
+    drop(draft);
+    source.settled(Settled::Dropped);
+    would
+}
+
+fn tell(name: &str, would: &Would) -> Result<u8, Failed> {
+    let turn = &would.turn;
+    if turn.events.is_empty() {
+        output::remark(&format!("source {name} has no new events now"));
+    } else {
+        let columns = ["EVENT", "ENTITY", "ID", "DATA"].map(|name| (name, Side::Left));
+        let rows: Vec<[String; 4]> = turn.events.iter().map(cells).collect();
+        Table::new(columns).rows(&rows)?;
+    }
+    let changes = changes(would);
+    if changes.is_empty() {
+        output::remark("the state would stay as it is");
+    } else {
+        if !turn.events.is_empty() {
+            output::line("")?;
+        }
+        let columns = ["STATE", "KEY", "VALUE"].map(|name| (name, Side::Left));
+        Table::new(columns).rows(&changes)?;
+    }
+    for problem in &would.problems {
+        output::remark(&format!("problem: {}", told(problem)));
+    }
+    if would.next == Next::More {
+        output::remark("there is more: the running program would poll again at once");
+    }
+    output::remark("nothing was stored");
+    Ok(exit::OK)
+}
+
+fn cells(event: &NewEvent) -> [String; 4] {
+    [
+        event.event_type.clone(),
+        table::start(event.entity_id.as_deref().unwrap_or("-"), 60),
+        table::start(&event.event_id, 60),
+        table::start(event.data.as_str(), VALUE),
+    ]
+}
+
+/// The state change, a row for each part of it.
+fn changes(would: &Would) -> Vec<[String; 3]> {
+    let turn = &would.turn;
+    let mut rows = Vec::new();
+    let mut row = |what: &str, key: &str, value: String| {
+        rows.push([what.to_owned(), table::plain(key), value]);
+    };
+    for prefix in &turn.deleted_prefixes {
+        row("delete all", prefix, "every key that begins so".to_owned());
+    }
+    for (key, change) in &turn.entries {
+        match change {
+            EntryChange::Put { secret: true, .. } => row("put", key, "(secret)".to_owned()),
+            EntryChange::Put { value, expiry, .. } => {
+                let expires = expires(*expiry, would.now).map_or_else(String::new, |at| format!("{at}: "));
+                row("put", key, format!("{expires}{}", table::start(value.as_str(), VALUE)));
+            }
+            EntryChange::Touch { expiry } => {
+                row("touch", key, expires(*expiry, would.now).unwrap_or_else(|| "never expires".to_owned()));
+            }
+            EntryChange::Restore(entry) => row("put", key, table::start(entry.value.as_str(), VALUE)),
+            EntryChange::Delete => row("delete", key, String::new()),
+        }
+    }
+    for sweep in &turn.sweeps {
+        row("sweep", &sweep.prefix, format!("what is from before {}", sweep.before));
+    }
+    match &turn.cursor {
+        Some(Some(cursor)) => row("cursor", "", table::start(cursor, VALUE)),
+        Some(None) => row("cursor", "", "cleared".to_owned()),
+        None => {}
+    }
+    rows
+}
+
+/// When something is to expire; `None` for never, or as before.
+fn expires(expiry: Expiry, now: Timestamp) -> Option<String> {
+    expiry.resolve(now, None).map(|at| format!("expires {}", table::distance(at, now)))
+}
+
+fn as_json(name: &str, would: &Would) -> String {
+    let turn = &would.turn;
+    let mut events = String::new();
+    for event in &turn.events {
+        events.push_str(if events.is_empty() { "" } else { "," });
+        write_envelope(&stored(name, event, would), Style::Compact, &mut events);
+    }
+    let raw = |value: &inboxclaw_contract::Json| RawValue::from_string(value.as_str().to_owned()).ok();
+    let (mut put, mut deleted, mut touched) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, change) in &turn.entries {
+        let until = |expiry: Expiry| expiry.resolve(would.now, None).map(|at| at.to_string());
+        match change {
+            EntryChange::Put { value, expiry, secret } => {
+                let value = if *secret { None } else { raw(value) };
+                let keep = *expiry == Expiry::Keep;
+                put.push(Put { key, value, expires_at: until(*expiry), keep_expiry: keep, secret: *secret });
+            }
+            EntryChange::Restore(entry) => {
+                let expires_at = entry.expires_at.map(|at| at.to_string());
+                put.push(Put {
+                    key,
+                    value: raw(&entry.value),
+                    expires_at,
+                    keep_expiry: false,
+                    secret: false,
+                });
+            }
+            EntryChange::Touch { expiry } => {
+                touched.push(json!({ "key": key, "expires_at": until(*expiry) }))
+            }
+            EntryChange::Delete => deleted.push(key),
+        }
+    }
+    let put = serde_json::to_string(&put).unwrap_or_else(|_| "[]".to_owned());
+    let sweeps: Vec<Value> = turn
+        .sweeps
+        .iter()
+        .map(|sweep| json!({ "prefix": sweep.prefix, "by": sweep.by, "before": sweep.before.to_string() }))
+        .collect();
+    let cursor = turn.cursor.as_ref().map(|cursor| json!({ "cursor": cursor }));
+    let problems: Vec<Value> = would.problems.iter().map(as_failure).collect();
+    format!(
+        "{{\"events\":[{events}],\"state\":{{\"put\":{put},\"deleted\":{},\"touched\":{},\"deleted_prefixes\":{},\
+         \"swept\":{},\"cursor\":{}}},\"problems\":{},\"more\":{}}}",
+        json!(deleted),
+        json!(touched),
+        json!(turn.deleted_prefixes),
+        Value::from(sweeps),
+        cursor.map_or(Value::Null, |cursor| cursor),
+        Value::from(problems),
+        would.next == Next::More,
+    )
+}
+
+/// A key that would be put.
+#[derive(serde::Serialize)]
+struct Put<'a> {
+    key: &'a str,
+    value: Option<Box<RawValue>>,
+    expires_at: Option<String>,
+    keep_expiry: bool,
+    secret: bool,
+}
+
+/// The event as it would leave the program, but for the numbers that storing it would give.
+fn stored(name: &str, event: &NewEvent, would: &Would) -> Event {
+    Event {
+        seq: Seq(0),
+        source: would.turn.owner,
+        source_name: name.to_owned(),
+        event_id: event.event_id.clone(),
+        event_type: event.event_type.clone(),
+        entity_id: event.entity_id.clone(),
+        created_at: would.now,
+        occurred_at: event.occurred_at,
+        data: event.data.clone(),
+        meta: event.meta.clone(),
+    }
+}
+
+/// A failure in words, with what a person can do.
+fn told(failure: &Failure) -> String {
+    let action = failure.action.as_ref().map_or_else(String::new, |action| format!("; {action}"));
+    format!("{}: {failure}{action}", failure.class)
+}
+
+fn as_failure(failure: &Failure) -> Value {
+    json!({ "class": failure.class, "message": failure.to_string(), "action": failure.action })
+}
+
+/// The state of an owner that never ran.
+struct Empty;
+
+#[async_trait]
+impl State for Empty {
+    async fn snapshot(&self, _: OwnerId) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot { version: Version(0), cursor: None, now: SystemClock.now() })
+    }
+
+    async fn entries(&self, _: OwnerId, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
+        Ok(vec![None; keys.len()])
+    }
+
+    async fn list(&self, _: OwnerId, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Entry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn commit(&self, _: Turn) -> Result<Outcome, StoreError> {
+        Err(StoreError::Refused("nothing is stored by a test".into()))
+    }
+
+    async fn history(
+        &self,
+        _: OwnerId,
+        _: Option<Version>,
+        _: usize,
+        _: usize,
+    ) -> Result<Vec<PastTurn>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn changed(&self, _: OwnerId, _: Version) -> Result<Version, StoreError> {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,158 @@
+//! Moving whole states: `export`, `import`, `copy` and `move`.
+
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+
+use axum::body::{Body, Bytes};
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use futures_util::StreamExt as _;
+use futures_util::stream::unfold;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::mpsc::channel;
+
+use super::super::door::{Ask, Door, Seen};
+use super::super::{Failed, answer};
+use super::{Job, about, counted};
+use crate::cli::{Copy, Export, Import, Move, exit};
+
+/// Bytes that are read from standard input at a time.
+const PIECE: usize = 64 << 10;
+/// Pieces that may wait.
+const WAITING: usize = 4;
+
+/// What an import or a copy brought.
+#[derive(Debug, Deserialize)]
+struct Brought {
+    entries: u64,
+    expired: u64,
+    secrets: u64,
+    version: i64,
+}
+
+impl Brought {
+    fn read(&self) -> String {
+        self.told("read", self.entries, "secret without a value")
+    }
+
+    fn copied(&self) -> String {
+        let left_out = self.expired.saturating_add(self.secrets);
+        self.told("copied", self.entries.saturating_sub(left_out), "secret")
+    }
+
+    fn told(&self, done: &str, entries: u64, secret: &str) -> String {
+        let mut told = format!("{done} {}", counted(entries, "entry", "entries"));
+        for (count, why) in [(self.expired, "expired"), (self.secrets, secret)] {
+            if count > 0 {
+                told.push_str(&format!(", {count} left out ({why})"));
+            }
+        }
+        format!("{told}; the state has version {} now", self.version)
+    }
+}
+
+pub(super) async fn export(job: &Job<'_>, args: &Export) -> Result<u8, Failed> {
+    let seen = Door::look(job.config, &args.owner).await?;
+    let Some(door) = seen.door else {
+        return Err(Failed::plain(format!("{} has no state yet", seen.owner)));
+    };
+    let ask = Ask::of(Method::GET, &seen.owner, &["export"]).flag("secrets", args.secrets);
+    let mut pieces = answer::stream(&door, ask).await?.into_data_stream();
+    let mut out = io::stdout().lock();
+    while let Some(piece) = pieces.next().await {
+        out.write_all(&piece.map_err(|error| answer::broken(&error))?)?;
+    }
+    out.flush()?;
+    Ok(exit::OK)
+}
+
+pub(super) async fn import(job: &Job<'_>, args: &Import) -> Result<u8, Failed> {
+    if io::stdin().is_terminal() {
+        let message = "an import reads standard input: inboxclaw state import OWNER < FILE";
+        return Err(Failed::new(exit::USAGE, message));
+    }
+    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    let ask = Ask::of(Method::POST, &owner, &["import"])
+        .with("mode", mode(args.replace))
+        .header(CONTENT_TYPE, "application/x-ndjson")
+        .body(standard_input());
+    job.long(&door, &owner, ask, |result| {
+        Ok(format!("{owner}: {}", answer::result::<Brought>(result)?.read()))
+    })
+    .await
+}
+
+pub(super) async fn copy(job: &Job<'_>, args: &Copy) -> Result<u8, Failed> {
+    let Seen { owner: from, door } = Door::look(job.config, &args.from).await?;
+    if Door::look(job.config, &args.to).await?.owner == from {
+        return Err(Failed::new(exit::USAGE, format!("{from} cannot be copied to itself")));
+    }
+    if door.is_none() {
+        return Err(Failed::plain(format!("{from} has no state yet")));
+    }
+    let (door, to) = Door::change(job.config, &args.to).await?;
+    let body = json!({
+        "from": format!("{}:{}", from.kind, from.name),
+        "prefix": args.prefix,
+        "mode": mode(args.replace),
+    });
+    let ask = Ask::of(Method::POST, &to, &["copy"]).body(body.to_string());
+    job.long(&door, &to, ask, |result| Ok(format!("{to}: {}", answer::result::<Brought>(result)?.copied())))
+        .await
+}
+
+pub(super) async fn rename(job: &Job<'_>, args: &Move) -> Result<u8, Failed> {
+    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    let body = json!({ "to": args.to }).to_string();
+    let answer = answer::any(&door, Ask::of(Method::POST, &owner, &["rename"]).body(body)).await?;
+    if !answer.status.is_success() {
+        return Err(about(&owner, &answer));
+    }
+    job.done(answer.text()?, || Ok(format!("{owner} is {} {} now", owner.kind, args.to)))
+}
+
+fn mode(replace: bool) -> &'static str {
+    if replace { "replace" } else { "merge" }
+}
+
+/// Standard input, read by a thread of its own: it may stand still for as long as it likes.
+fn standard_input() -> Body {
+    let (sender, receiver) = channel::<io::Result<Bytes>>(WAITING);
+    std::thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = match input.read(&mut piece) {
+                Ok(0) => return,
+                Ok(read) => Ok(Bytes::copy_from_slice(&piece[..read])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let ended = read.is_err();
+            if sender.blocking_send(read).is_err() || ended {
+                return;
+            }
+        }
+    });
+    Body::from_stream(unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_was_read_but_not_copied() {
+        let brought = Brought { entries: 4, expired: 1, secrets: 2, version: 7 };
+        assert_eq!(
+            brought.read(),
+            "read 4 entries, 1 left out (expired), 2 left out (secret without a value); the state has version 7 now"
+        );
+        assert_eq!(
+            brought.copied(),
+            "copied 1 entry, 1 left out (expired), 2 left out (secret); the state has version 7 now"
+        );
+    }
+}

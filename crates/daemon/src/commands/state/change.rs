@@ -1,0 +1,202 @@
+//! Changing single things: `set`, `delete`, `cursor` and `forget`.
+
+use std::io::{IsTerminal as _, Read as _, stdout};
+
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::http::{Method, StatusCode};
+use inboxclaw_contract::{Json, Owner};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::super::door::{Ask, Door, configured};
+use super::super::{Failed, answer, output, table};
+use super::{Job, about, counted, of_key};
+use crate::cli::{By, Cursor, Delete, Forget, Set, exit};
+
+/// A text that is short enough to be shown as it should have been written.
+const SHORT: usize = 60;
+
+/// A value that was put.
+#[derive(Debug, Deserialize)]
+struct Put {
+    revision: i64,
+}
+
+/// What a deletion removed, or would remove.
+#[derive(Debug, Deserialize)]
+struct Deleted {
+    entries: u64,
+    bytes: u64,
+    dry_run: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct CursorNow {
+    cursor: Option<String>,
+}
+
+pub(super) async fn set(job: &Job<'_>, args: &Set) -> Result<u8, Failed> {
+    let value = value(args)?;
+    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    let mut ask = of_key(Method::PUT, &owner, &args.key).with("ttl", &args.ttl).flag("secret", args.secret);
+    if let Some(revision) = args.if_revision {
+        ask = ask.header(IF_MATCH, format!("\"{revision}\""));
+    }
+    if args.if_absent {
+        ask = ask.header(IF_NONE_MATCH, "*");
+    }
+    let put = answer::any(&door, ask.body(value.into_string())).await?;
+    let made = match put.status {
+        StatusCode::CREATED => "created",
+        StatusCode::OK => "set",
+        StatusCode::PRECONDITION_FAILED => {
+            return Err(Failed::plain(format!("{}: nothing was changed", about(&owner, &put).message)));
+        }
+        _ => return Err(about(&owner, &put)),
+    };
+    job.done(put.text()?, || {
+        let Put { revision } = put.read()?;
+        Ok(format!("{owner}: {:?} is {made}, revision {revision}", args.key))
+    })
+}
+
+/// The value given, checked before anybody is asked.
+fn value(args: &Set) -> Result<Json, Failed> {
+    if args.value == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.map_err(|error| Failed::plain(format!("cannot read standard input: {error}")))?;
+        return Json::new(text)
+            .map_err(|error| Failed::plain(format!("standard input is no JSON value: {error}")));
+    }
+    Json::new(args.value.as_str()).map_err(|error| {
+        let hint = hint(&args.value, args.secret);
+        Failed::new(exit::USAGE, format!("the value is no JSON: {error}{hint}"))
+    })
+}
+
+/// How a text is written, if one was meant.
+fn hint(text: &str, secret: bool) -> String {
+    let is_text = !text.starts_with(['{', '[', '"']) && !text.contains(char::is_control);
+    let quoted = serde_json::Value::from(text).to_string();
+    if secret || !is_text || text.len() > SHORT || quoted.contains('\'') {
+        return "; a text is written with its quotes inside those of the shell: '\"text\"'".to_owned();
+    }
+    format!("; a text is written with its quotes inside those of the shell: '{quoted}'")
+}
+
+pub(super) async fn delete(job: &Job<'_>, args: &Delete) -> Result<u8, Failed> {
+    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    if !args.keys.is_empty() {
+        return delete_keys(job, &door, &owner, &args.keys).await;
+    }
+    let mut ask = Ask::of(Method::DELETE, &owner, &["state"])
+        .with("prefix", args.prefix.as_deref().unwrap_or_default())
+        .flag("dry_run", args.dry_run);
+    if let Some(age) = args.older_than {
+        let by = if args.by == By::Created { "created" } else { "updated" };
+        ask = ask.with("older_than", age.to_string()).with("by", by);
+    }
+    job.long(&door, &owner, ask, |result| {
+        let Deleted { entries, bytes, dry_run } = answer::result(result)?;
+        let done = if dry_run { "would go" } else { "deleted" };
+        let entries = counted(entries, "entry", "entries");
+        Ok(format!("{owner}: {entries} {done}, {}", table::size(bytes)))
+    })
+    .await
+}
+
+async fn delete_keys(job: &Job<'_>, door: &Door, owner: &Owner, keys: &[String]) -> Result<u8, Failed> {
+    let (mut deleted, mut absent) = (Vec::new(), Vec::new());
+    for key in keys {
+        let gone = answer::any(door, of_key(Method::DELETE, owner, key)).await?;
+        match gone.status {
+            status if status.is_success() => deleted.push(key),
+            StatusCode::NOT_FOUND => absent.push(key),
+            _ => return Err(about(owner, &gone)),
+        }
+    }
+    let named = |keys: &[&String]| keys.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(", ");
+    if !absent.is_empty() {
+        output::remark(&format!("{owner}: there is no key {}", named(&absent)));
+    }
+    let code = if absent.is_empty() { exit::OK } else { exit::FAILED };
+    if job.json {
+        output::line(&json!({ "deleted": deleted, "absent": absent }).to_string())?;
+    } else if !deleted.is_empty() {
+        output::remark(&format!("{owner}: deleted {}", named(&deleted)));
+    }
+    Ok(code)
+}
+
+pub(super) async fn cursor(job: &Job<'_>, args: &Cursor) -> Result<u8, Failed> {
+    if args.value.is_none() && !args.clear {
+        return show_cursor(job, args).await;
+    }
+    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    let ask = match &args.value {
+        Some(value) => Ask::of(Method::PUT, &owner, &["cursor"]).body(json!({ "cursor": value }).to_string()),
+        None => Ask::of(Method::DELETE, &owner, &["cursor"]),
+    };
+    let answer = answer::any(&door, ask).await?;
+    if !answer.status.is_success() {
+        return Err(about(&owner, &answer));
+    }
+    let done = if args.clear { "cleared" } else { "set" };
+    job.done(answer.text()?, || Ok(format!("{owner}: the cursor is {done}")))
+}
+
+async fn show_cursor(job: &Job<'_>, args: &Cursor) -> Result<u8, Failed> {
+    let seen = Door::look(job.config, &args.owner).await?;
+    let cursor = match &seen.door {
+        None if job.json => {
+            output::line("{\"cursor\":null,\"version\":0}")?;
+            return Ok(exit::OK);
+        }
+        None => None,
+        Some(door) => {
+            let found = answer::whole(door, Ask::of(Method::GET, &seen.owner, &["cursor"])).await?;
+            if job.json {
+                output::line(found.text()?.trim_end())?;
+                return Ok(exit::OK);
+            }
+            found.read::<CursorNow>()?.cursor
+        }
+    };
+    match cursor {
+        // It comes from upstream: a script gets every byte, a terminal nothing that it would obey.
+        Some(cursor) if stdout().is_terminal() => output::line(&table::plain(&cursor))?,
+        Some(cursor) => output::line(&cursor)?,
+        None => output::remark(&format!("{} has no cursor", seen.owner)),
+    }
+    Ok(exit::OK)
+}
+
+pub(super) async fn forget(job: &Job<'_>, args: &Forget) -> Result<u8, Failed> {
+    let owner = Door::look(job.config, &args.owner).await?.owner;
+    if configured(job.config).contains(&owner) {
+        let file = job.config.file.display();
+        return Err(Failed::plain(format!("the {owner} is in {file}: take it out of there first")));
+    }
+    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    let answer = answer::any(&door, Ask::of(Method::DELETE, &owner, &[])).await?;
+    if !answer.status.is_success() {
+        return Err(about(&owner, &answer));
+    }
+    job.done("{}", || Ok(format!("{owner} is forgotten")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_shown_as_they_should_be_written() {
+        for (text, hinted) in [("hello", "'\"hello\"'"), ("a\\b", "'\"a\\\\b\"'"), ("it's", "'\"text\"'")] {
+            assert!(hint(text, false).ends_with(hinted), "{}", hint(text, false));
+        }
+        for (text, secret) in [("token", true), ("{\"a\": ", false), (&*"x".repeat(61), false)] {
+            assert!(hint(text, secret).ends_with("'\"text\"'"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Reading: `owners`, `list` and `get`. Nothing is written, and no file is made.
+
+use std::io::{self, Write as _};
+
+use axum::http::{Method, StatusCode};
+use inboxclaw_contract::Clock as _;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::super::door::{Ask, Door};
+use super::super::table::{self, Side, Table};
+use super::super::{Failed, answer, output};
+use super::{Job, about, of_key};
+use crate::cli::{Get, List, exit};
+use crate::outside::SystemClock;
+use crate::states::Configured;
+
+/// Most entries of a page.
+const PAGE: u64 = 1_000;
+/// Most characters of a value that are looked at for a table.
+const VALUE: usize = 400;
+
+/// An owner.
+#[derive(Debug, Serialize, Deserialize)]
+struct OwnerRow {
+    kind: String,
+    name: String,
+    #[serde(rename = "type")]
+    connector: String,
+    configured: bool,
+    running: bool,
+    paused: bool,
+    version: i64,
+    entries: u64,
+    bytes: u64,
+    max_entries: Option<u64>,
+    max_bytes: Option<u64>,
+    cursor: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Owners {
+    owners: Vec<OwnerRow>,
+}
+
+/// A page, its entries as they came.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    entries: Vec<&'a RawValue>,
+    next: Option<String>,
+}
+
+/// An entry, as far as the table shows it.
+#[derive(Deserialize)]
+struct EntryRow<'a> {
+    key: String,
+    #[serde(borrow, default)]
+    value: Option<&'a RawValue>,
+    updated_at: String,
+    expires_at: Option<String>,
+    size: u64,
+    #[serde(default)]
+    secret: bool,
+}
+
+pub(super) async fn owners(job: &Job<'_>) -> Result<u8, Failed> {
+    let owners = match Door::survey(job.config).await? {
+        Some(door) => {
+            let found = answer::whole(&door, Ask::owners()).await?;
+            if job.json {
+                output::line(found.text()?.trim_end())?;
+                return Ok(exit::OK);
+            }
+            found.read::<Owners>()?.owners
+        }
+        None => {
+            let path = job.config.database.path.display();
+            output::remark(&format!("there is no database at {path} yet"));
+            Configured::all(job.config).into_iter().map(OwnerRow::fresh).collect()
+        }
+    };
+    if job.json {
+        let json = serde_json::to_string(&Owners { owners }).map_err(io::Error::from)?;
+        output::line(&json)?;
+        return Ok(exit::OK);
+    }
+    let rows: Vec<[String; 7]> = owners.iter().map(OwnerRow::cells).collect();
+    let (left, right) = (|name| (name, Side::Left), |name| (name, Side::Right));
+    let columns =
+        [left("KIND"), left("NAME"), left("TYPE"), right("ENTRIES"), right("SIZE"), right("LIMIT"), left("")];
+    Table::new(columns).rows(&rows)?;
+    Ok(exit::OK)
+}
+
+impl OwnerRow {
+    /// One that is configured where there is no database.
+    fn fresh(configured: Configured) -> Self {
+        Self {
+            kind: configured.owner.kind.to_string(),
+            name: configured.owner.name,
+            connector: configured.connector,
+            configured: true,
+            running: false,
+            paused: false,
+            version: 0,
+            entries: 0,
+            bytes: 0,
+            max_entries: configured.policy.max_entries,
+            max_bytes: configured.policy.max_bytes,
+            cursor: false,
+        }
+    }
+
+    fn cells(&self) -> [String; 7] {
+        let share = share(self.entries, self.max_entries).max(share(self.bytes, self.max_bytes));
+        let mut notes = Vec::new();
+        if !self.configured {
+            notes.push("orphaned: no longer configured");
+        }
+        if self.paused {
+            notes.push("paused");
+        }
+        if self.version == 0 && self.entries == 0 && !self.cursor {
+            notes.push("no state yet");
+        }
+        [
+            self.kind.clone(),
+            table::plain(&self.name),
+            self.connector.clone(),
+            self.entries.to_string(),
+            table::size(self.bytes),
+            share.map_or_else(String::new, |share| format!("{share} %")),
+            notes.join(", "),
+        ]
+    }
+}
+
+/// How much of a limit is used, in percent.
+pub(in crate::commands) fn share(used: u64, limit: Option<u64>) -> Option<u64> {
+    let limit = limit?;
+    Some(used.saturating_mul(100).checked_div(limit).unwrap_or(100))
+}
+
+pub(super) async fn list(job: &Job<'_>, args: &List) -> Result<u8, Failed> {
+    let seen = Door::look(job.config, &args.owner).await?;
+    let Some(door) = seen.door else {
+        output::remark(&format!("{} has no state yet", seen.owner));
+        if job.json {
+            output::line("{\"entries\":[],\"next\":null}")?;
+        }
+        return Ok(exit::OK);
+    };
+    let mut shown = Shown::new(job.json, args.keys);
+    let mut left = if args.all { u64::MAX } else { args.limit };
+    let mut after = args.after.clone();
+    loop {
+        let mut ask = Ask::of(Method::GET, &seen.owner, &["state"])
+            .with("prefix", &args.prefix)
+            .with("limit", left.min(PAGE).to_string())
+            .flag("keys", args.keys)
+            .flag("secrets", args.secrets);
+        if let Some(after) = &after {
+            ask = ask.with("after", after);
+        }
+        let found = answer::whole(&door, ask).await?;
+        let page: Page<'_> = found.read()?;
+        shown.page(&page)?;
+        left = left.saturating_sub(page.entries.len() as u64);
+        after = page.next;
+        if left == 0 || after.is_none() {
+            shown.end(after.as_deref())?;
+            return Ok(exit::OK);
+        }
+    }
+}
+
+/// What of a listing is shown already.
+struct Shown {
+    json: bool,
+    keys: bool,
+    entries: u64,
+    table: Table<5>,
+    now: Timestamp,
+}
+
+impl Shown {
+    fn new(json: bool, keys: bool) -> Self {
+        let left = |name| (name, Side::Left);
+        let columns = [left("KEY"), ("SIZE", Side::Right), left("UPDATED"), left("EXPIRES"), left("VALUE")];
+        Self { json, keys, entries: 0, table: Table::new(columns), now: SystemClock.now() }
+    }
+
+    fn page(&mut self, page: &Page<'_>) -> Result<(), Failed> {
+        if self.json {
+            let mut out = io::stdout().lock();
+            for entry in &page.entries {
+                out.write_all(if self.entries == 0 { b"{\"entries\":[" } else { b"," })?;
+                out.write_all(entry.get().as_bytes())?;
+                self.entries += 1;
+            }
+            return Ok(());
+        }
+        let rows = page.entries.iter().map(|entry| answer::read(entry.get().as_bytes()));
+        let rows: Vec<EntryRow<'_>> = rows.collect::<Result<_, _>>()?;
+        self.entries += rows.len() as u64;
+        if self.keys {
+            let keys: String = rows.iter().map(|row| format!("{}\n", row.key)).collect();
+            io::stdout().lock().write_all(keys.as_bytes())?;
+        } else if !rows.is_empty() {
+            let rows: Vec<_> = rows.iter().map(|row| row.cells(self.now)).collect();
+            self.table.rows(&rows)?;
+        }
+        Ok(())
+    }
+
+    fn end(&self, next: Option<&str>) -> Result<(), Failed> {
+        if self.json {
+            let begin = if self.entries == 0 { "{\"entries\":[" } else { "" };
+            let next = serde_json::Value::from(next);
+            output::line(&format!("{begin}],\"next\":{next}}}"))?;
+        } else if let Some(next) = next {
+            output::remark(&format!("there are more: --all, or --after {next:?}"));
+        } else if self.entries == 0 {
+            output::remark("no entries");
+        }
+        Ok(())
+    }
+}
+
+impl EntryRow<'_> {
+    fn cells(&self, now: Timestamp) -> [String; 5] {
+        let value = match (self.value, self.secret) {
+            (Some(value), _) => table::start(value.get(), VALUE),
+            (None, true) => "(secret)".to_owned(),
+            (None, false) => "null".to_owned(),
+        };
+        let expires = self.expires_at.as_ref().map_or_else(|| "-".to_owned(), |at| when(at, now));
+        [table::plain(&self.key), table::size(self.size), when(&self.updated_at, now), expires, value]
+    }
+}
+
+/// How far a time of an answer is from now; what cannot be read is shown as it is.
+pub(super) fn when(at: &str, now: Timestamp) -> String {
+    at.parse().map_or_else(|_| at.to_owned(), |at| table::distance(at, now))
+}
+
+pub(super) async fn get(job: &Job<'_>, args: &Get) -> Result<u8, Failed> {
+    let seen = Door::look(job.config, &args.owner).await?;
+    let Some(door) = seen.door else {
+        return Err(Failed::plain(format!("{} has no state yet", seen.owner)));
+    };
+    let ask = of_key(Method::GET, &seen.owner, &args.key).flag("secrets", args.secrets);
+    let found = answer::any(&door, ask.flag("entry", job.json)).await?;
+    match found.status {
+        StatusCode::OK => {}
+        StatusCode::FORBIDDEN => {
+            let message = format!("{}: {:?} is a secret; --secrets shows it", seen.owner, args.key);
+            return Err(Failed::plain(message));
+        }
+        _ => return Err(about(&seen.owner, &found)),
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(found.body.trim_ascii())?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_limits_round_down_and_never_divide_by_zero() {
+        for (used, limit, percent) in
+            [(0, Some(10), Some(0)), (799, Some(1000), Some(79)), (3, Some(0), Some(100)), (3, None, None)]
+        {
+            assert_eq!(share(used, limit), percent);
+        }
+    }
+
+    #[test]
+    fn a_value_of_null_is_no_secret() {
+        let row = |json: &str| {
+            let row: EntryRow<'_> = serde_json::from_str(json).unwrap();
+            row.cells("2026-11-22T06:00:00Z".parse().unwrap())
+        };
+        let plain =
+            row(r#"{"key":"k","value":null,"updated_at":"2026-11-22T05:00:00Z","expires_at":null,"size":4}"#);
+        assert_eq!(plain, ["k", "4 B", "1 h ago", "-", "null"]);
+        let secret = row(
+            r#"{"key":"k","value":null,"updated_at":"?","expires_at":"2026-11-22T07:00:00Z","size":4,"secret":true}"#,
+        );
+        assert_eq!(secret, ["k", "4 B", "?", "in 1 h", "(secret)"]);
+    }
+}

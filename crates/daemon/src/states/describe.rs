@@ -1,0 +1,253 @@
+//! What the routes of the state API mean, for the served description.
+
+use axum::http::Method;
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::ask::LINES;
+use super::bulk::CopyFrom;
+use super::keeping::{OwnerList, Paused, RenameTo, Renamed};
+use super::shapes::{
+    BroughtEntries, DeletedEntries, HistoryPage, PutEntry, RewindTo, RewoundState, SetCursor, StateCursor,
+    StateEntry, StatePage, UndoWhat, UndoneChange,
+};
+use super::table::{Op, ROUTES};
+use super::watch::{WatchChange, WatchCursor, WatchExpiry, WatchReset};
+use crate::openapi::{Operation, SchemaOf, anything, flag, integer, of, one_of, stream, text, up_to};
+
+/// Every route with its description.
+pub(crate) fn operations() -> impl Iterator<Item = (Method, String, Operation)> {
+    ROUTES.into_iter().map(|(method, path, op)| (method, path.to_owned(), describe(op)))
+}
+
+fn describe(op: Op) -> Operation {
+    let operation = match op {
+        Op::Owners => {
+            return new("listOwners", "Lists sources and sinks with how much state they have.")
+                .gives::<OwnerList>(200, "All that are configured or have a state.");
+        }
+        Op::List | Op::Get | Op::Put | Op::Delete => entry(op),
+        Op::GetCursor | Op::PutCursor | Op::DeleteCursor => cursor(op),
+        Op::DeleteChosen | Op::Import | Op::Export | Op::Copy => bulk(op),
+        Op::History | Op::Undo | Op::Rewind => past(op),
+        Op::Watch => watch(),
+        Op::Rename | Op::Forget | Op::Pause | Op::Resume => keeping(op),
+    };
+    operation
+        .refuses(400, "The path, the query, the condition or the body cannot be read.")
+        .refuses(404, "There is no such owner, or no such entry.")
+        .refuses(422, "A parameter cannot work, or a limit is exceeded, which the answer names.")
+}
+
+fn new(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("state", id, summary)
+}
+
+fn entry(op: Op) -> Operation {
+    let etag = "The entry's revision, in quotes.";
+    match op {
+        Op::List => new("listEntries", "Lists entries in the order of their keys' bytes.")
+            .query("prefix", text(), "Only keys that begin with this, literally and case-sensitively.")
+            .query("after", text(), "Only keys after this one: `next` of the page before.")
+            .query("limit", up_to(1_000, 100), "Most entries; a page also ends at 8 MiB of values.")
+            .query("keys", flag(), "1 leaves the values out.")
+            .query("secrets", flag(), SECRETS)
+            .gives::<StatePage>(200, "A page of entries."),
+        Op::Get => new("getEntry", "Gives a value, byte for byte as it was put.")
+            .query("entry", flag(), "1 gives the whole entry instead of the value.")
+            .query("secrets", flag(), SECRETS)
+            .header("If-None-Match", "ETags that the client has.")
+            .answer(200, "The value, or the entry.", &[("application/json", value_or_entry)])
+            .with("ETag", etag)
+            .with("Last-Modified", "When the value last changed.")
+            .answer(304, "The client has this revision.", &[])
+            .with("ETag", etag)
+            .refuses(
+                403,
+                "The value is a secret and was asked for without secrets=1; or the request may not ask.",
+            ),
+        Op::Put => new("putEntry", "Puts a value.")
+            .query(
+                "ttl",
+                text(),
+                "When it expires: `5m`, a time (RFC 3339), `none`, or `keep` (as before; the default).",
+            )
+            .query("secret", flag(), "1 makes it a secret, 0 ends that; by default it stays what it was.")
+            .header("If-Match", "The ETag that the entry must have; `*` if it must only be there.")
+            .header("If-None-Match", "`*` if the key must be absent.")
+            .body("application/json", "The value: any JSON up to 16 MiB.", anything)
+            .gives::<PutEntry>(200, "The value is there; the key was there before.")
+            .with("ETag", etag)
+            .gives::<PutEntry>(201, "The value is there; the key is new.")
+            .with("ETag", etag)
+            .answer(412, "The condition does not hold.", &[("application/json", unmet)])
+            .refuses(408, "The body did not come, or broke off."),
+        _ => new("deleteEntry", "Deletes a key.")
+            .header("If-Match", "The ETag that the entry must have; `*` if it must only be there.")
+            .answer(204, "It is gone.", &[])
+            .answer(412, "The condition does not hold.", &[("application/json", unmet)]),
+    }
+}
+
+fn cursor(op: Op) -> Operation {
+    match op {
+        Op::GetCursor => new("getCursor", "Gives the cursor.").gives::<StateCursor>(200, "The cursor."),
+        Op::PutCursor => new("putCursor", "Sets the cursor.")
+            .takes::<SetCursor>("The new cursor.")
+            .gives::<StateCursor>(200, "The cursor as it is now.")
+            .refuses(408, "The body did not come, or broke off."),
+        _ => new("deleteCursor", "Clears the cursor: the source begins again where it would begin at first.")
+            .gives::<StateCursor>(200, "There is none now."),
+    }
+}
+
+fn bulk(op: Op) -> Operation {
+    let mode = || one_of(&["merge", "replace"]);
+    match op {
+        Op::DeleteChosen => new("deleteEntries", "Deletes entries by prefix and age, as one change.")
+            .required("prefix", text(), "Which keys, literally; an empty one means all.")
+            .query(
+                "older_than",
+                text(),
+                "Only entries of this age: `30d`. Those go like expired ones: no undo.",
+            )
+            .query("by", one_of(&["created", "updated"]), "From when the age counts; by default `updated`.")
+            .query("dry_run", flag(), "1 only counts them.")
+            .answer(200, "What was removed.", &long(of::<DeletedEntries>)),
+        Op::Import => new("importState", "Reads an export of this or another owner: all of it or nothing.")
+            .query("mode", mode(), "`merge` (the default): over what is there; `replace`: in place of it.")
+            .body(LINES, "JSON Lines as an export writes them, of any size.", stream)
+            .answer(200, "What was brought.", &long(of::<BroughtEntries>)),
+        Op::Export => new("exportState", "Writes the state as JSON Lines, as of one instant.")
+            .query("secrets", flag(), SECRETS)
+            .answer(200, "A head with the cursor, then a line for each entry.", &[(LINES, stream)]),
+        _ => new("copyState", "Copies entries of another owner, without secrets.")
+            .takes::<CopyFrom>("Where from.")
+            .answer(200, "What was brought.", &long(of::<BroughtEntries>)),
+    }
+    .refuses(409, "The state changed again and again meanwhile.")
+}
+
+fn past(op: Op) -> Operation {
+    match op {
+        Op::History => new("listHistory", "Lists the turns that changed the state, newest first.")
+            .query("before", integer(), "Only turns before this version: `next` of the page before.")
+            .query("limit", up_to(1_000, 50), "Most turns.")
+            .query("values", flag(), "1 shows the values that were replaced. Secrets are not kept.")
+            .gives::<HistoryPage>(200, "A page of turns."),
+        Op::Undo => new("undo", "Takes a change back, key by key.")
+            .takes::<UndoWhat>("Which; by default the newest by a person that is still in effect.")
+            .answer(200, "What was taken back.", &long(of::<UndoneChange>))
+            .answer(409, "There is none, or what it did was changed since: then `keys` names what.", CHANGED),
+        _ => new("rewind", "Restores the state as it was, as a new change.")
+            .takes::<RewindTo>("Where to.")
+            .answer(200, "What was done.", &long(of::<RewoundState>))
+            .refuses(409, "History does not go back so far, or what it keeps is not enough."),
+    }
+}
+
+fn keeping(op: Op) -> Operation {
+    match op {
+        Op::Rename => new("renameOwner", "Gives an owner another name, with all that it has.")
+            .takes::<RenameTo>("The new name.")
+            .gives::<Renamed>(200, "It has that name.")
+            .refuses(
+                409,
+                "The running program has an owner of the old or the new name, or the new one has a state.",
+            ),
+        Op::Forget => {
+            new("forgetOwner", "Forgets an owner with its state, history and run facts. Its events stay.")
+                .answer(204, "It is gone.", &[])
+                .refuses(409, "The running program has it.")
+        }
+        Op::Pause => new("pause", "Makes an owner stand still until it is resumed.")
+            .gives::<Paused>(200, "It does, once it has ended what it is at."),
+        _ => new("resume", "Lets a paused owner go on, and makes any look at once.")
+            .gives::<Paused>(200, "It goes on."),
+    }
+}
+
+fn watch() -> Operation {
+    new("watchState", "Tells what changes, as server-sent events: `change`, `cursor`, `expire`, `reset`.")
+        .query("prefix", text(), "Only keys that begin with this; the cursor is told in any case.")
+        .query("secrets", flag(), SECRETS)
+        .query("last_event_id", integer(), "As the header, for those who cannot set it.")
+        .header(
+            "Last-Event-ID",
+            "The last id that the client had: the watch goes on there if history still can.",
+        )
+        .answer(
+            200,
+            "Messages whose id is a version, until the client or the program ends.",
+            &[(EVENTS, messages)],
+        )
+}
+
+const SECRETS: &str = "1 shows the values of secrets, which are masked otherwise.";
+const EVENTS: &str = "text/event-stream";
+const CHANGED: &[(&str, SchemaOf)] = &[("application/json", changed)];
+
+/// The forms of an answer to a long change.
+fn long(result: SchemaOf) -> [(&'static str, SchemaOf); 2] {
+    [("application/json", result), (LINES, lines)]
+}
+
+/// One line of a streamed answer.
+fn lines(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "description": "Each line, when asked for with Accept: how far it has come, and at the end the result or \
+            the error with its status.",
+        "oneOf": [
+            { "type": "object", "required": ["progress"], "properties": { "progress": {
+                "type": "object",
+                "required": ["done", "of"],
+                "properties": { "done": { "type": "integer" }, "of": { "type": ["integer", "null"] } },
+            } } },
+            { "type": "object", "required": ["result"], "properties": { "result": { "type": "object" } } },
+            { "type": "object", "required": ["error"], "properties": { "error": {
+                "type": "object",
+                "required": ["status", "detail"],
+                "properties": { "status": { "type": "integer" }, "detail": { "type": "string" } },
+            } } },
+        ],
+    })
+}
+
+fn value_or_entry(generator: &mut SchemaGenerator) -> Schema {
+    let entry = generator.subschema_for::<StateEntry>();
+    json_schema!({ "anyOf": [entry, true] })
+}
+
+fn messages(generator: &mut SchemaGenerator) -> Schema {
+    let data = [
+        of::<WatchChange>(generator),
+        of::<WatchCursor>(generator),
+        of::<WatchExpiry>(generator),
+        of::<WatchReset>(generator),
+    ];
+    json_schema!({ "type": "string", "description": "The data of each message is one of these.", "x-data": data })
+}
+
+fn unmet(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "detail": { "type": "string" },
+            "revision": { "type": ["integer", "null"], "description": "What is there; null when the key is absent." },
+        },
+        "required": ["detail", "revision"],
+    })
+}
+
+fn changed(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "detail": { "type": "string" },
+            "version": { "type": "integer", "description": "The change that was to be taken back." },
+            "keys": { "type": "array", "items": { "type": "string" }, "description": "The first hundred." },
+            "of": { "type": "integer", "description": "How many keys there are in all." },
+            "cursor": { "type": "boolean", "description": "Whether the cursor was changed." },
+        },
+        "required": ["detail"],
+    })
+}
