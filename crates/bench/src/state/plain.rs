@@ -47,7 +47,7 @@ impl Plain {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "cache_size", -4096)?;
+        connection.pragma_update(None, "cache_size", -65536)?;
         connection.set_prepared_statement_cache_capacity(32);
         connection.execute("INSERT OR IGNORE INTO event_types (name) VALUES (?1)", [EVENT_TYPE])?;
         let mut find = connection.prepare("SELECT id, space FROM owners ORDER BY id")?;

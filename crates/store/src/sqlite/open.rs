@@ -25,12 +25,13 @@ const HEADER: usize = 100;
 const LAYOUT_AT: usize = 60;
 const APPLICATION_ID_AT: usize = 68;
 
-/// The settings of the writing connection, besides its durability. The caches bound what an idle program holds.
+/// The settings of the writing connection, besides its durability. The caches grow with what is used, up to these
+/// bounds in KiB: room for the inner pages of some ten million entries, so that a write to any of them reads one page.
 const WRITER_SETTINGS: &str = "
     PRAGMA foreign_keys = OFF;
     PRAGMA wal_autocheckpoint = 1000;
     PRAGMA journal_size_limit = 67108864;
-    PRAGMA cache_size = -4096;
+    PRAGMA cache_size = -65536;
     PRAGMA temp_store = MEMORY;
     PRAGMA fullfsync = ON;
     PRAGMA checkpoint_fullfsync = ON;
@@ -39,7 +40,7 @@ const WRITER_SETTINGS: &str = "
 const READER_SETTINGS: &str = "
     PRAGMA query_only = ON;
     PRAGMA foreign_keys = OFF;
-    PRAGMA cache_size = -1024;
+    PRAGMA cache_size = -8192;
     PRAGMA temp_store = MEMORY;
 ";
 
