@@ -236,6 +236,15 @@ pub struct Policy {
     pub max_bytes: Option<u64>,
 }
 
+/// From this part of a limit on, in percent, people are told.
+pub const NEAR: u64 = 80;
+
+/// How much of a limit is used, in percent, rounded down; `None` without a limit.
+pub fn share(used: u64, limit: Option<u64>) -> Option<u64> {
+    let percent = (u128::from(used) * 100).checked_div(u128::from(limit?)).unwrap_or(100);
+    Some(u64::try_from(percent).unwrap_or(u64::MAX))
+}
+
 /// A rule by which entries go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expire {
@@ -336,4 +345,18 @@ pub enum StoreError {
     /// from now on: stop, and say so.
     #[error("the store failed: {0}")]
     Broken(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_limits_round_down_and_never_divide_by_zero() {
+        for (used, limit, percent) in
+            [(0, Some(10), Some(0)), (799, Some(1000), Some(79)), (3, Some(0), Some(100)), (3, None, None)]
+        {
+            assert_eq!(share(used, limit), percent);
+        }
+    }
 }

@@ -41,6 +41,7 @@ use crate::serve::Bounds;
 use crate::serve::reply::{self, Reply};
 
 pub(crate) use describe::operations;
+pub(crate) use keeping::{OwnerList, OwnerRow};
 pub use watch::Watch;
 
 /// Most exports at a time: each takes threads from those that read the store.

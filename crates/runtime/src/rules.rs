@@ -3,14 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use inboxclaw_contract::store::{OwnerInfo, Policy};
+use inboxclaw_contract::store::{NEAR, OwnerInfo, Policy, share};
 use inboxclaw_contract::turn::FactsPatch;
 use inboxclaw_contract::{Class, Failure, Owner, OwnerId, StoreError};
 
 use crate::runner::Env;
 
-/// From this part of a limit on, in percent, health tells of it.
-const TOLD_FROM: u64 = 80;
 /// The ways out of a full state.
 const WAYS_OUT: &str = "delete entries with `inboxclaw state delete`, add a rule to `state.expire`, or raise `state.max_entries` or \
      `state.max_bytes`";
@@ -86,7 +84,7 @@ fn filling(policy: &Policy, info: &OwnerInfo) -> Option<String> {
         ("bytes", "max_bytes", info.bytes, policy.max_bytes),
     ];
     let told = told.into_iter().filter_map(|(what, key, found, limit)| {
-        let limit = limit.filter(|limit| found.saturating_mul(100) >= limit.saturating_mul(TOLD_FROM))?;
+        let limit = limit.filter(|_| share(found, limit) >= Some(NEAR))?;
         let full =
             if found >= limit { format!(", and nothing can be added: {WAYS_OUT}") } else { String::new() };
         Some(format!("its state holds {found} {what} of at most {limit} (state.{key}){full}"))

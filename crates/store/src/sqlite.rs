@@ -62,6 +62,9 @@ use writer::Writer;
 pub use error::OpenError;
 pub use open::Prepared;
 
+/// Reads of so many entries are done at once, on the task that asks.
+const FEW: usize = 64;
+
 /// How a store is opened.
 #[derive(Clone)]
 pub struct Options {

@@ -14,8 +14,6 @@ mod watch;
 use axum::http::Method;
 use inboxclaw_contract::Owner;
 
-pub(super) use look::share;
-
 use super::answer::{self, Answer, Ended};
 use super::door::{Ask, Door};
 use super::{Failed, client, output, place};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Find, OwnerInfo};
+use inboxclaw_contract::store::{Find, NEAR, OwnerInfo, share};
 use inboxclaw_contract::{Keeper as _, Log as _, OwnerId, OwnerKind};
 use inboxclaw_store::SqliteStore;
 use reqwest::Method;
@@ -12,7 +12,6 @@ use serde_json::{Value as Json, json};
 
 use super::client::{self, Client};
 use super::healthcheck::text;
-use super::state::share;
 use super::{Failed, output, place, table};
 use crate::cli::{ConfigFile, exit};
 use crate::config::Config;
@@ -25,9 +24,6 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const CURSOR: usize = 60;
 /// The source and connector of the program's own events.
 const INTERNAL: &str = inboxclaw_contract::limits::INTERNAL_SOURCE;
-
-/// From this part of a limit on, in percent, it is told.
-const NEAR: u64 = 80;
 
 /// What the database holds.
 struct Stats {

@@ -17,50 +17,40 @@ use super::{Configured, States, Whose, is, is_own};
 use crate::serve::reply::Reply;
 
 /// Every owner that is configured or has a state, sources first, by name.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct OwnerList {
     /// The owners.
-    owners: Vec<OwnerRow>,
+    pub(crate) owners: Vec<OwnerRow>,
 }
 
 /// A source or a sink.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct OwnerRow {
     /// What it is.
-    kind: OwnerWord,
+    pub(crate) kind: OwnerKind,
     /// Its name.
-    name: String,
+    pub(crate) name: String,
     /// Its connector's type.
     #[serde(rename = "type")]
-    connector: String,
+    pub(crate) connector: String,
     /// Whether the configuration names it. One that it does not name is kept until somebody forgets it.
-    configured: bool,
+    pub(crate) configured: bool,
     /// Whether the program that answers runs it.
-    running: bool,
+    pub(crate) running: bool,
     /// Whether a person stopped it.
-    paused: bool,
+    pub(crate) paused: bool,
     /// The version of its state.
-    version: i64,
+    pub(crate) version: i64,
     /// How many entries it has, with those that have expired and are not swept yet.
-    entries: u64,
+    pub(crate) entries: u64,
     /// The bytes of their keys and values.
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// Most entries, where the configuration bounds them.
-    max_entries: Option<u64>,
+    pub(crate) max_entries: Option<u64>,
     /// Most bytes of keys and values, where the configuration bounds them.
-    max_bytes: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
     /// Whether it has a cursor.
-    cursor: bool,
-}
-
-/// Source or sink.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OwnerWord {
-    /// Notices changes.
-    Source,
-    /// Receives events.
-    Sink,
+    pub(crate) cursor: bool,
 }
 
 /// Another name for an owner.
@@ -92,9 +82,10 @@ pub(super) async fn owners(states: &States) -> Result<Reply, Problem> {
         let paused = states.store.facts(info.id).await?.paused;
         rows.push(row(states, info, paused));
     }
+    let fresh = |configured: &Configured| OwnerRow::fresh(configured, states.is_running(&configured.owner));
     let unknown = |configured: &&Configured| !infos.iter().any(|info| is(info, &configured.owner));
-    rows.extend(states.configured.iter().filter(unknown).map(|configured| fresh(states, configured)));
-    rows.sort_by(|a, b| (a.kind as u8, &a.name).cmp(&(b.kind as u8, &b.name)));
+    rows.extend(states.configured.iter().filter(unknown).map(fresh));
+    rows.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     Ok(json(StatusCode::OK, &OwnerList { owners: rows }))
 }
 
@@ -103,7 +94,7 @@ fn row(states: &States, info: &OwnerInfo, paused: bool) -> OwnerRow {
     let configured = states.configured(&owner);
     let policy = configured.map_or_else(Policy::default, |configured| configured.policy.clone());
     OwnerRow {
-        kind: word(info.kind),
+        kind: info.kind,
         configured: configured.is_some() || is_own(&owner),
         running: states.is_running(&owner),
         name: owner.name,
@@ -118,28 +109,23 @@ fn row(states: &States, info: &OwnerInfo, paused: bool) -> OwnerRow {
     }
 }
 
-/// One that never ran.
-fn fresh(states: &States, configured: &Configured) -> OwnerRow {
-    OwnerRow {
-        kind: word(configured.owner.kind),
-        name: configured.owner.name.clone(),
-        connector: configured.connector.clone(),
-        configured: true,
-        running: states.is_running(&configured.owner),
-        paused: false,
-        version: 0,
-        entries: 0,
-        bytes: 0,
-        max_entries: configured.policy.max_entries,
-        max_bytes: configured.policy.max_bytes,
-        cursor: false,
-    }
-}
-
-fn word(kind: OwnerKind) -> OwnerWord {
-    match kind {
-        OwnerKind::Source => OwnerWord::Source,
-        OwnerKind::Sink => OwnerWord::Sink,
+impl OwnerRow {
+    /// One that never ran.
+    pub(crate) fn fresh(configured: &Configured, running: bool) -> Self {
+        Self {
+            kind: configured.owner.kind,
+            name: configured.owner.name.clone(),
+            connector: configured.connector.clone(),
+            configured: true,
+            running,
+            paused: false,
+            version: 0,
+            entries: 0,
+            bytes: 0,
+            max_entries: configured.policy.max_entries,
+            max_bytes: configured.policy.max_bytes,
+            cursor: false,
+        }
     }
 }
 

@@ -16,16 +16,13 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::values::Micros;
-use super::{Shared, SqliteStore, in_snapshot};
+use super::{FEW, Shared, SqliteStore, in_snapshot};
 
 /// One row when the space is in place, or history names it.
 const NAMED: &str = "
     SELECT 1 FROM spaces s JOIN owners o ON o.id = s.owner
     WHERE s.id = +?1
         AND (o.space = s.id OR EXISTS (SELECT 1 FROM history h WHERE h.replaced = s.id AND h.owner = o.id))";
-
-/// Reads of so many entries are done at once.
-const FEW: usize = 64;
 
 #[async_trait]
 impl Spaces for SqliteStore {

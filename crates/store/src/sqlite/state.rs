@@ -1,7 +1,7 @@
 //! The states of owners, as the contract wants them read and written.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::PastTurn;
@@ -11,7 +11,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::history::{Step, Walk};
 use super::values::{End, Micros};
-use super::{Shared, SqliteStore, apply, check, in_snapshot};
+use super::{FEW, Shared, SqliteStore, apply, check, in_snapshot};
 
 const HEAD: &str = "SELECT version, cursor FROM owners WHERE id = ?1 AND forgotten = 0";
 
@@ -41,9 +41,6 @@ const KEYS_AFTER: &str = "
     SELECT key FROM entries
     WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key > ?2 AND key < ?3
         AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
-
-/// Reads of so many entries are done at once.
-const FEW: usize = 64;
 
 #[async_trait]
 impl State for SqliteStore {
@@ -83,14 +80,7 @@ impl State for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         let range = Range::new(owner, prefix, after, limit);
-        let read = move |connection: &Connection, now| {
-            range.read(connection, now, [LIST_FROM, LIST_AFTER], apply::entry)
-        };
-        let found = if limit <= FEW { self.shared.short(read)? } else { self.shared.long(read).await? };
-        if found.is_empty() {
-            self.shared.known(owner)?;
-        }
-        Ok(found)
+        self.shared.stretch(range, [LIST_FROM, LIST_AFTER], apply::entry).await
     }
 
     async fn keys(
@@ -101,14 +91,7 @@ impl State for SqliteStore {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         let range = Range::new(owner, prefix, after, limit);
-        let read = move |connection: &Connection, now| {
-            range.read(connection, now, [KEYS_FROM, KEYS_AFTER], |row| row.get(0))
-        };
-        let found = if limit <= FEW { self.shared.short(read)? } else { self.shared.long(read).await? };
-        if found.is_empty() {
-            self.shared.known(owner)?;
-        }
-        Ok(found)
+        self.shared.stretch(range, [KEYS_FROM, KEYS_AFTER], |row| row.get(0)).await
     }
 
     async fn commit(&self, turn: Turn) -> Result<Outcome, StoreError> {
@@ -152,6 +135,22 @@ impl State for SqliteStore {
 }
 
 impl Shared {
+    /// Reads the keys of a range, a few at once.
+    async fn stretch<T: Send + 'static>(
+        self: &Arc<Self>,
+        range: Range,
+        statements: [&'static str; 2],
+        row: fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let (owner, few) = (range.owner, range.limit <= FEW as i64);
+        let read = move |connection: &Connection, now| range.read(connection, now, statements, row);
+        let found = if few { self.short(read)? } else { self.long(read).await? };
+        if found.is_empty() {
+            self.known(owner)?;
+        }
+        Ok(found)
+    }
+
     /// The version of an owner.
     fn known(&self, owner: OwnerId) -> Result<Version, StoreError> {
         let version = self.short(|connection, _| {

@@ -4,8 +4,9 @@ use std::io::{self, Write as _};
 
 use axum::http::{Method, StatusCode};
 use inboxclaw_contract::Clock as _;
+use inboxclaw_contract::store::share;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::door::{Ask, Door};
@@ -14,35 +15,12 @@ use super::super::{Failed, answer, output};
 use super::{Job, about, of_key};
 use crate::cli::{Get, List, exit};
 use crate::outside::SystemClock;
-use crate::states::Configured;
+use crate::states::{Configured, OwnerList, OwnerRow};
 
 /// Most entries of a page.
 const PAGE: u64 = 1_000;
 /// Most characters of a value that are looked at for a table.
 const VALUE: usize = 400;
-
-/// An owner.
-#[derive(Debug, Serialize, Deserialize)]
-struct OwnerRow {
-    kind: String,
-    name: String,
-    #[serde(rename = "type")]
-    connector: String,
-    configured: bool,
-    running: bool,
-    paused: bool,
-    version: i64,
-    entries: u64,
-    bytes: u64,
-    max_entries: Option<u64>,
-    max_bytes: Option<u64>,
-    cursor: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Owners {
-    owners: Vec<OwnerRow>,
-}
 
 /// A page, its entries as they came.
 #[derive(Deserialize)]
@@ -73,20 +51,20 @@ pub(super) async fn owners(job: &Job<'_>) -> Result<u8, Failed> {
                 output::line(found.text()?.trim_end())?;
                 return Ok(exit::OK);
             }
-            found.read::<Owners>()?.owners
+            found.read::<OwnerList>()?.owners
         }
         None => {
             let path = job.config.database.path.display();
             output::remark(&format!("there is no database at {path} yet"));
-            Configured::all(job.config).into_iter().map(OwnerRow::fresh).collect()
+            Configured::all(job.config).iter().map(|configured| OwnerRow::fresh(configured, false)).collect()
         }
     };
     if job.json {
-        let json = serde_json::to_string(&Owners { owners }).map_err(io::Error::from)?;
+        let json = serde_json::to_string(&OwnerList { owners }).map_err(io::Error::from)?;
         output::line(&json)?;
         return Ok(exit::OK);
     }
-    let rows: Vec<[String; 7]> = owners.iter().map(OwnerRow::cells).collect();
+    let rows: Vec<[String; 7]> = owners.iter().map(cells).collect();
     let (left, right) = (|name| (name, Side::Left), |name| (name, Side::Right));
     let columns =
         [left("KIND"), left("NAME"), left("TYPE"), right("ENTRIES"), right("SIZE"), right("LIMIT"), left("")];
@@ -94,53 +72,27 @@ pub(super) async fn owners(job: &Job<'_>) -> Result<u8, Failed> {
     Ok(exit::OK)
 }
 
-impl OwnerRow {
-    /// One that is configured where there is no database.
-    fn fresh(configured: Configured) -> Self {
-        Self {
-            kind: configured.owner.kind.to_string(),
-            name: configured.owner.name,
-            connector: configured.connector,
-            configured: true,
-            running: false,
-            paused: false,
-            version: 0,
-            entries: 0,
-            bytes: 0,
-            max_entries: configured.policy.max_entries,
-            max_bytes: configured.policy.max_bytes,
-            cursor: false,
-        }
+fn cells(row: &OwnerRow) -> [String; 7] {
+    let share = share(row.entries, row.max_entries).max(share(row.bytes, row.max_bytes));
+    let mut notes = Vec::new();
+    if !row.configured {
+        notes.push("orphaned: no longer configured");
     }
-
-    fn cells(&self) -> [String; 7] {
-        let share = share(self.entries, self.max_entries).max(share(self.bytes, self.max_bytes));
-        let mut notes = Vec::new();
-        if !self.configured {
-            notes.push("orphaned: no longer configured");
-        }
-        if self.paused {
-            notes.push("paused");
-        }
-        if self.version == 0 && self.entries == 0 && !self.cursor {
-            notes.push("no state yet");
-        }
-        [
-            self.kind.clone(),
-            table::plain(&self.name),
-            self.connector.clone(),
-            self.entries.to_string(),
-            table::size(self.bytes),
-            share.map_or_else(String::new, |share| format!("{share} %")),
-            notes.join(", "),
-        ]
+    if row.paused {
+        notes.push("paused");
     }
-}
-
-/// How much of a limit is used, in percent.
-pub(in crate::commands) fn share(used: u64, limit: Option<u64>) -> Option<u64> {
-    let limit = limit?;
-    Some(used.saturating_mul(100).checked_div(limit).unwrap_or(100))
+    if row.version == 0 && row.entries == 0 && !row.cursor {
+        notes.push("no state yet");
+    }
+    [
+        row.kind.to_string(),
+        table::plain(&row.name),
+        row.connector.clone(),
+        row.entries.to_string(),
+        table::size(row.bytes),
+        share.map_or_else(String::new, |share| format!("{share} %")),
+        notes.join(", "),
+    ]
 }
 
 pub(super) async fn list(job: &Job<'_>, args: &List) -> Result<u8, Failed> {
@@ -271,15 +223,6 @@ pub(super) async fn get(job: &Job<'_>, args: &Get) -> Result<u8, Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_of_limits_round_down_and_never_divide_by_zero() {
-        for (used, limit, percent) in
-            [(0, Some(10), Some(0)), (799, Some(1000), Some(79)), (3, Some(0), Some(100)), (3, None, None)]
-        {
-            assert_eq!(share(used, limit), percent);
-        }
-    }
 
     #[test]
     fn a_value_of_null_is_no_secret() {
