@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The one door: format, lints, tests, docs. `./check.sh supply` looks at licences, bans and advisories instead.
-# Needs cargo and a C compiler; installs what else it needs into the user's cargo home.
+# Needs cargo, a C compiler and python3 with pip; installs what else it needs into the user's cargo home.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -18,6 +18,8 @@ checks() {
   find crates bench fuzz -name target -prune -o -name '*.rs' -print0 | xargs -0 rustfmt --check --edition 2024
   step "lints"
   cargo clippy --workspace --all-targets --locked -- -D warnings
+  step "documents to test against"
+  scripts/discovery.sh
   step "tests"
   if command -v cargo-nextest >/dev/null; then
     # As many at a time as there are cores; a test that hangs is ended and named.

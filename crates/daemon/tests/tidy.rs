@@ -6,14 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crates of this workspace each crate may use. Development dependencies are free: a test may name anyone.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("contract", &[]),
     ("store", &["contract"]),
     ("edit", &["contract"]),
     ("connectors", &["contract"]),
     ("runtime", &["contract"]),
     ("daemon", &["contract", "store", "edit", "connectors", "runtime"]),
-    ("bench", &["contract", "store", "edit"]),
+    ("fakes", &[]),
+    ("bench", &["contract", "store", "edit", "fakes"]),
 ];
 
 /// Everything that the contract may use: no I/O, no async runtime.

@@ -1,0 +1,246 @@
+//! A Google account that exists only here: a server, what it was asked, and the faults it throws.
+//!
+//! The models of the services (`gmail`, `drive`, `calendar`) answer requests as functions; `server` speaks HTTP for
+//! them, `oauth` gives and checks tokens, `faults` decides which requests fail, `fields` cuts answers down, `asked`
+//! remembers the requests, `clock` is the time of all, `life` lets things happen. Left out: writing through the API.
+
+mod asked;
+pub mod calendar;
+mod clock;
+pub mod drive;
+pub mod faults;
+pub mod fields;
+pub mod gmail;
+pub mod life;
+pub mod oauth;
+mod server;
+mod services;
+mod serving;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::discovery::Discovery;
+pub use asked::Asked;
+pub use clock::Clock;
+use serving::Serving;
+
+/// What a fake shall be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// A path such as `/google` that precedes those of the services; empty for none. The pages of the authorization
+    /// server are reached with and without it.
+    pub prefix: String,
+    /// The folder with the discovery documents to check against. Without one the environment variable
+    /// `INBOXCLAW_DISCOVERY` names it, or the folder `discovery` in the build folder is taken if it is there; otherwise
+    /// nothing is checked.
+    pub discovery: Option<PathBuf>,
+    /// The scopes that [`Fake::token_file`] grants.
+    pub scopes: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let scopes = ["gmail.readonly", "drive.readonly", "calendar.readonly"];
+        let scopes = scopes.map(|scope| format!("https://www.googleapis.com/auth/{scope}"));
+        Self { port: 0, prefix: String::new(), discovery: None, scopes: scopes.to_vec() }
+    }
+}
+
+/// The account and its server, which serves until this is dropped.
+#[derive(Debug)]
+pub struct Fake {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    _serving: Serving,
+}
+
+/// What the server and its owner both see.
+#[derive(Default)]
+struct Shared {
+    prefix: String,
+    scopes: Vec<String>,
+    clock: Clock,
+    tokens: Mutex<oauth::Tokens>,
+    faults: Mutex<faults::Faults>,
+    gmail: Mutex<gmail::Mailbox>,
+    drive: Mutex<drive::Drive>,
+    calendar: Mutex<calendar::Calendars>,
+    log: Mutex<asked::Log>,
+    discovery: Option<Arc<Discovery>>,
+    violations: Mutex<Vec<String>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Shared").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Fake {
+    /// Starts one that serves on the runtime of the caller.
+    ///
+    /// # Errors
+    /// When the port is taken, or the discovery documents that were named cannot be read.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let (shared, listener) = prepare(options)?;
+        let address = listener.local_addr()?;
+        let serving = Serving::task(listener, shared.clone())?;
+        Ok(Self { shared, address, _serving: serving })
+    }
+
+    /// Starts one that serves on a thread of its own, for callers without a runtime or with a stopped clock.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn spawn(options: Options) -> io::Result<Self> {
+        let (shared, listener) = prepare(options)?;
+        let address = listener.local_addr()?;
+        let serving = Serving::thread(listener, shared.clone())?;
+        Ok(Self { shared, address, _serving: serving })
+    }
+
+    /// The address that goes where a service's own root would stand: `http://127.0.0.1:PORT` and the prefix.
+    #[must_use]
+    pub fn base(&self) -> String {
+        format!("{}{}", self.origin(), self.shared.prefix)
+    }
+
+    /// The address of the token endpoint.
+    #[must_use]
+    pub fn token_uri(&self) -> String {
+        format!("{}/token", self.origin())
+    }
+
+    /// The address of the consent page.
+    #[must_use]
+    pub fn auth_uri(&self) -> String {
+        format!("{}/o/oauth2/v2/auth", self.origin())
+    }
+
+    /// The mailbox.
+    pub fn gmail(&self) -> MutexGuard<'_, gmail::Mailbox> {
+        locked(&self.shared.gmail)
+    }
+
+    /// The files.
+    pub fn drive(&self) -> MutexGuard<'_, drive::Drive> {
+        locked(&self.shared.drive)
+    }
+
+    /// The calendars.
+    pub fn calendar(&self) -> MutexGuard<'_, calendar::Calendars> {
+        locked(&self.shared.calendar)
+    }
+
+    /// The faults.
+    pub fn faults(&self) -> MutexGuard<'_, faults::Faults> {
+        locked(&self.shared.faults)
+    }
+
+    /// The grants and tokens.
+    pub fn tokens(&self) -> MutexGuard<'_, oauth::Tokens> {
+        locked(&self.shared.tokens)
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.shared.clock.clone()
+    }
+
+    /// The requests since the last call, in the order of their answers; of very many the latest.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        locked(&self.shared.log).drain()
+    }
+
+    /// How many requests there were from the start, by method and path with `{}` in the place of ids.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        locked(&self.shared.log).counts()
+    }
+
+    /// What requests and answers did that Google's descriptions of its services do not allow, from the start.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        locked(&self.shared.violations).clone()
+    }
+
+    /// Whether requests and answers are checked at all.
+    #[must_use]
+    pub fn is_checking(&self) -> bool {
+        self.shared.discovery.is_some()
+    }
+
+    /// Grants the scopes of the options and writes the tokens as an authorized user's file, readable to its owner only.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn token_file(&self, path: &Path) -> io::Result<()> {
+        let grant = self.tokens().grant(self.shared.clock.now(), &self.shared.scopes);
+        let file = json!({
+            "token": grant.access,
+            "refresh_token": grant.refresh,
+            "token_uri": self.token_uri(),
+            "client_id": oauth::CLIENT_ID,
+            "client_secret": oauth::CLIENT_SECRET,
+            "scopes": self.shared.scopes,
+            "universe_domain": "googleapis.com",
+            "account": "",
+            "expiry": format!("{:.6}", grant.until),
+        });
+        write_private(path, &file)
+    }
+
+    /// Writes a client's file, as the console gives it for a desktop program.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn credentials_file(&self, path: &Path) -> io::Result<()> {
+        let installed = json!({
+            "client_id": oauth::CLIENT_ID,
+            "project_id": "inboxclaw-fake",
+            "auth_uri": self.auth_uri(),
+            "token_uri": self.token_uri(),
+            "client_secret": oauth::CLIENT_SECRET,
+            "redirect_uris": ["http://localhost"],
+        });
+        write_private(path, &json!({ "installed": installed }))
+    }
+
+    fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+fn prepare(options: Options) -> io::Result<(Arc<Shared>, TcpListener)> {
+    let discovery = Discovery::found(options.discovery.as_deref()).map_err(io::Error::other)?;
+    let prefix = options.prefix.trim_matches('/');
+    let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+    let shared = Shared { prefix, scopes: options.scopes, discovery, ..Shared::default() };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+    listener.set_nonblocking(true)?;
+    Ok((Arc::new(shared), listener))
+}
+
+fn write_private(path: &Path, content: &Value) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(content.to_string().as_bytes())
+}
+
+/// A script that panics with a model in hand must not stop the server from answering.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

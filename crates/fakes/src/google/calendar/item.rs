@@ -1,0 +1,130 @@
+//! What is kept of an event or a series, and what of it can be seen.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::plan::{Plan, Slot};
+use super::rule::{Origin, Rule};
+
+/// An event, or a series with its exceptions.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) id: String,
+    pub(super) organizer: String,
+    pub(super) created: Timestamp,
+    pub(super) face: Face,
+    pub(super) rule: Option<Rule>,
+    pub(super) exceptions: BTreeMap<Origin, Face>,
+}
+
+/// What can change of an event, a series or an instance of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Face {
+    pub(super) summary: String,
+    pub(super) description: Option<String>,
+    pub(super) location: Option<String>,
+    pub(super) slot: Slot,
+    /// Address and answer.
+    pub(super) attendees: Vec<(String, String)>,
+    /// Minutes ahead of a reminder of its own.
+    pub(super) reminder: Option<u32>,
+    pub(super) cancelled: bool,
+    /// An instance that is cancelled only because its series repeats otherwise now.
+    pub(super) gone: bool,
+    pub(super) updated: Timestamp,
+    pub(super) stamp: u64,
+    pub(super) sequence: u32,
+}
+
+/// Something that a listing can show.
+#[derive(Debug, Clone)]
+pub(super) struct Shown<'a> {
+    pub(super) item: &'a Item,
+    pub(super) id: String,
+    /// For instances.
+    pub(super) origin: Option<Origin>,
+    pub(super) face: Cow<'a, Face>,
+}
+
+impl Face {
+    pub(super) fn new(plan: Plan, now: Timestamp, stamp: u64) -> Self {
+        let waiting = |attendee| (attendee, "needsAction".to_owned());
+        Self {
+            summary: plan.summary,
+            description: plan.description,
+            location: plan.location,
+            slot: plan.slot,
+            attendees: plan.attendees.into_iter().map(waiting).collect(),
+            reminder: None,
+            cancelled: false,
+            gone: false,
+            updated: now,
+            stamp,
+            sequence: 0,
+        }
+    }
+
+    /// Whether it ends after one moment and starts before another.
+    pub(super) fn within(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
+        from.is_none_or(|from| self.slot.end() > from) && to.is_none_or(|to| self.slot.start() < to)
+    }
+}
+
+impl Item {
+    /// The event itself, or the series as one.
+    pub(super) fn whole(&self) -> Shown<'_> {
+        Shown { item: self, id: self.id.clone(), origin: None, face: Cow::Borrowed(&self.face) }
+    }
+
+    /// The exceptions.
+    pub(super) fn exceptions(&self) -> impl Iterator<Item = Shown<'_>> {
+        self.exceptions.keys().map(|origin| self.instance(*origin))
+    }
+
+    /// The event itself; of a series, every exception and the other instances between two moments.
+    pub(super) fn expanded(&self, from: Timestamp, to: Timestamp) -> Vec<Shown<'_>> {
+        let Some(rule) = &self.rule else { return vec![self.whole()] };
+        let origins = rule.origins(&self.face.slot, from, to);
+        let regular = origins.into_iter().filter(|origin| !self.exceptions.contains_key(origin));
+        regular.map(|origin| self.instance(origin)).chain(self.exceptions()).collect()
+    }
+
+    /// The instance at a place, whether or not the rule puts one there.
+    pub(super) fn instance(&self, origin: Origin) -> Shown<'_> {
+        let face = match self.exceptions.get(&origin) {
+            // Calling off a series calls off its exceptions, at that very change.
+            Some(face) if self.face.cancelled && !face.cancelled => {
+                Cow::Owned(Face { cancelled: true, stamp: self.face.stamp.max(face.stamp), ..face.clone() })
+            }
+            Some(face) => Cow::Borrowed(face),
+            None => Cow::Owned(Face { slot: self.face.slot.at(origin), ..self.face.clone() }),
+        };
+        Shown { item: self, id: format!("{}_{origin}", self.id), origin: Some(origin), face }
+    }
+
+    /// Whether there is or was such an instance.
+    pub(super) fn has(&self, origin: Origin) -> bool {
+        self.exceptions.contains_key(&origin)
+            || self.rule.as_ref().is_some_and(|rule| rule.holds(&self.face.slot, origin))
+    }
+
+    /// Repeats otherwise from now on: instances that no longer stand where the series puts them are cancelled.
+    pub(super) fn repeat(&mut self, rule: Rule, slot: Slot, now: Timestamp, days: (u32, u32)) {
+        let hours = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
+        let (from, to) = (now - hours(days.0), now + hours(days.1));
+        let before: Vec<Origin> = self.expanded(from, to).iter().filter_map(|shown| shown.origin).collect();
+        let lost: Vec<Origin> = before.into_iter().filter(|origin| !rule.holds(&slot, *origin)).collect();
+        for origin in lost {
+            let face = self.instance(origin).face.into_owned();
+            if !face.cancelled {
+                let gone = Face { cancelled: true, gone: true, updated: now, stamp: self.face.stamp, ..face };
+                self.exceptions.insert(origin, gone);
+            }
+        }
+        self.exceptions.retain(|origin, face| !(face.gone && rule.holds(&slot, *origin)));
+        self.face.slot = slot;
+        self.rule = Some(rule);
+    }
+}

@@ -1,0 +1,311 @@
+//! The requests: the list of calendars, and listings and increments of events.
+//!
+//! A listing remembers nothing here. Pages go by the order of ids, each page token names the last id shown, and the sync
+//! token of the last page names the last change before the first page: what changes in between may be shown twice, by
+//! this listing and by the next, and is never missed.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::item::Shown;
+use super::token::Token;
+use super::{Calendar, Calendars, resource};
+use crate::google::wire::{Answer, Ask};
+
+/// Not known here.
+const UNKNOWN: [&str; 6] =
+    ["iCalUID", "orderBy", "privateExtendedProperty", "q", "sharedExtendedProperty", "updatedMin"];
+/// Never together with a sync token: <https://developers.google.com/workspace/calendar/api/v3/reference/events/list>.
+const NOT_SYNCED: [&str; 8] = [
+    "iCalUID",
+    "orderBy",
+    "privateExtendedProperty",
+    "q",
+    "sharedExtendedProperty",
+    "timeMin",
+    "timeMax",
+    "updatedMin",
+];
+/// Say how an answer is written, not what it is about.
+const FORM: [&str; 8] =
+    ["alt", "fields", "key", "maxResults", "oauth_token", "pageToken", "prettyPrint", "quotaUser"];
+
+/// A request for events, understood.
+struct Query {
+    single: bool,
+    deleted: bool,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    size: usize,
+    most_attendees: Option<usize>,
+    /// The number after which changes are wanted.
+    since: Option<u64>,
+    /// The parameters of every later increment.
+    same: String,
+    whole: String,
+    epoch: u32,
+    /// The last change before the first page.
+    stamp: u64,
+    /// Page after the first: the last id shown, and the number of pages before.
+    page: Option<(String, u32)>,
+}
+
+impl Calendars {
+    /// Answers a request. The path begins after `/calendar/v3`.
+    pub fn answer(&mut self, ask: &Ask, now: Timestamp) -> Answer {
+        let answered = match ask.segments().as_slice() {
+            ["users", "me", "calendarList"] => self.list_calendars(ask),
+            ["calendars", calendar, "events"] => self.list(calendar, ask, now),
+            ["calendars", calendar, "events", event] => self.get(calendar, event, ask),
+            _ => Err(not_found()),
+        };
+        answered.map_or_else(|refusal| refusal, Answer::json)
+    }
+
+    fn list_calendars(&self, ask: &Ask) -> Result<Value, Answer> {
+        let start = match ask.param("pageToken").map(Token::parse) {
+            None => 0,
+            Some(Some(Token::List(start))) => start,
+            Some(_) => return Err(invalid("Invalid page token value.")),
+        };
+        if ask.param("syncToken").is_some() {
+            return Err(unknown("syncToken"));
+        }
+        let size = self.size(ask, 100, 250)?;
+        let calendars: Vec<&Calendar> =
+            self.calendars.iter().filter(|calendar| !calendar.hidden || ask.is("showHidden")).collect();
+        let entries = calendars.iter().skip(start).take(size);
+        let items: Vec<Value> = entries.map(|calendar| self.entry(calendar)).collect();
+        let next = start + items.len();
+        let mut list = json!({ "kind": "calendar#calendarList", "etag": resource::etag(self.stamp) });
+        if next < calendars.len() {
+            list["nextPageToken"] = json!(Token::List(next).text());
+        } else {
+            list["nextSyncToken"] = json!(Token::List(self.calendars.len()).text());
+        }
+        list["items"] = Value::Array(items);
+        Ok(list)
+    }
+
+    fn entry(&self, calendar: &Calendar) -> Value {
+        let mut entry = json!({
+            "kind": "calendar#calendarListEntry",
+            "etag": resource::etag(self.stamp),
+            "id": calendar.id,
+            "summary": calendar.summary,
+            "timeZone": "UTC",
+            "colorId": "14",
+            "selected": true,
+            "accessRole": "owner",
+            "defaultReminders": [{ "method": "popup", "minutes": 10 }],
+        });
+        if calendar.hidden {
+            entry["hidden"] = json!(true);
+        }
+        if self.calendars.first().is_some_and(|first| first.id == calendar.id) {
+            entry["primary"] = json!(true);
+        }
+        entry
+    }
+
+    fn get(&self, calendar: &str, event: &str, ask: &Ask) -> Result<Value, Answer> {
+        let calendar = self.readable(calendar)?;
+        let most_attendees = ask.param("maxAttendees").and_then(|most| most.parse().ok());
+        self.resource(&calendar.id, event, self.switches.cancelled, most_attendees).ok_or_else(not_found)
+    }
+
+    fn list(&self, calendar: &str, ask: &Ask, now: Timestamp) -> Result<Value, Answer> {
+        let calendar = self.readable(calendar)?;
+        let query = self.query(calendar, ask)?;
+        let mut shown = self.shown(calendar, &query, now);
+        shown.sort_by(|one, other| one.id.cmp(&other.id));
+        let (after, pages) = query.page.clone().unwrap_or_default();
+        let first = shown.partition_point(|shown| shown.id <= after);
+        let empty = self.switches.empty_pages && pages % 2 == 1;
+        let last = if empty { first } else { shown.len().min(first + query.size) };
+        let overlap = self.switches.overlap && !empty;
+        let repeated = if overlap { &shown[first.saturating_sub(1)..first] } else { &[] };
+        let doubled = if overlap && first < last { &shown[last - 1..last] } else { &[] };
+        let items = repeated.iter().chain(&shown[first..last]).chain(doubled);
+        let more = last < shown.len();
+        let after = if first < last { shown[last - 1].id.clone() } else { after };
+        let items: Vec<Value> = items
+            .map(|shown| resource::event(shown, &calendar.id, self.switches.cancelled, query.most_attendees))
+            .collect();
+        let mut events = self.head(calendar, now);
+        let (id, epoch, stamp) = (calendar.id.clone(), query.epoch, query.stamp);
+        if more {
+            let page =
+                Token::Page { calendar: id, epoch, stamp, query: query.whole, after, pages: pages + 1 };
+            events["nextPageToken"] = json!(page.text());
+        } else {
+            events["nextSyncToken"] =
+                json!(Token::Sync { calendar: id, epoch, stamp, same: query.same }.text());
+        }
+        events["items"] = Value::Array(items);
+        Ok(events)
+    }
+
+    /// All that a query asks for, in no order.
+    fn shown<'a>(&self, calendar: &'a Calendar, query: &Query, now: Timestamp) -> Vec<Shown<'a>> {
+        let hours = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
+        let back = match query.since {
+            Some(_) => now - hours(self.switches.back_days),
+            None => query.from.unwrap_or(Timestamp::UNIX_EPOCH),
+        };
+        let ahead = query.to.unwrap_or(now + hours(self.switches.ahead_days));
+        let wanted = |shown: &Shown<'_>| {
+            // Exceptions that are cancelled are part of a series shown as one, whatever `showDeleted` says.
+            let part = !query.single && shown.origin.is_some() && !shown.item.face.cancelled;
+            let visible = !shown.face.cancelled || query.deleted || query.since.is_some() || part;
+            visible
+                && query.since.is_none_or(|since| shown.face.stamp > since)
+                && (shown.face.within(query.from, query.to) || endless(shown, query))
+        };
+        let all = calendar.items.values().flat_map(|item| match query.single {
+            true => item.expanded(back, ahead),
+            false => std::iter::once(item.whole()).chain(item.exceptions()).collect(),
+        });
+        all.filter(wanted).collect()
+    }
+
+    fn query(&self, calendar: &Calendar, ask: &Ask) -> Result<Query, Answer> {
+        if ask.param("syncToken").is_some() {
+            if let Some(name) = NOT_SYNCED.iter().find(|name| ask.param(name).is_some()) {
+                return Err(bad(&format!("The parameter {name} cannot be used together with syncToken.")));
+            }
+            if ask.param("showDeleted") == Some("false") {
+                return Err(bad("It is not allowed to set showDeleted to false together with syncToken."));
+            }
+        }
+        if let Some(name) = UNKNOWN.iter().find(|name| ask.param(name).is_some()) {
+            return Err(unknown(name));
+        }
+        let (from, to) = (bound(ask, "timeMin")?, bound(ask, "timeMax")?);
+        if from.zip(to).is_some_and(|(from, to)| from >= to) {
+            return Err(Answer::error(400, "timeRangeEmpty", "The specified time range is empty."));
+        }
+        let same =
+            parameters(ask, |name| FORM.contains(&name) || name == "syncToken" || NOT_SYNCED.contains(&name));
+        let whole = parameters(ask, |name| FORM.contains(&name));
+        let mut query = Query {
+            single: ask.is("singleEvents"),
+            deleted: ask.is("showDeleted"),
+            from,
+            to,
+            size: self.size(ask, 250, 2500)?,
+            most_attendees: ask.param("maxAttendees").and_then(|most| most.parse().ok()),
+            since: None,
+            same,
+            whole,
+            epoch: calendar.epoch,
+            stamp: self.stamp,
+            page: None,
+        };
+        self.resume(calendar, ask, &mut query)?;
+        Ok(query)
+    }
+
+    /// Takes over what the tokens of a request say.
+    fn resume(&self, calendar: &Calendar, ask: &Ask, query: &mut Query) -> Result<(), Answer> {
+        match ask.param("syncToken").map(Token::parse) {
+            None => {}
+            Some(Some(Token::Sync { calendar: of, epoch, stamp, same })) if of == calendar.id => {
+                if epoch != calendar.epoch {
+                    return Err(self.gone());
+                }
+                if same != query.same {
+                    return Err(bad("The parameters are not those of the request that gave the sync token."));
+                }
+                query.since = Some(stamp);
+            }
+            Some(_) => return Err(invalid("Invalid sync token value.")),
+        }
+        match ask.param("pageToken").map(Token::parse) {
+            None => {}
+            Some(Some(Token::Page { calendar: of, epoch, stamp, query: whole, after, pages }))
+                if of == calendar.id && whole == query.whole =>
+            {
+                (query.epoch, query.stamp) = (epoch, stamp);
+                query.page = Some((after, pages));
+            }
+            Some(_) => return Err(invalid("Invalid page token value.")),
+        }
+        Ok(())
+    }
+
+    fn gone(&self) -> Answer {
+        let (reason, message) = match self.switches.too_long_ago {
+            false => ("fullSyncRequired", "Sync token is no longer valid, a full sync is required."),
+            true => {
+                ("updatedMinTooLongAgo", "The requested minimum modification time lies too far in the past.")
+            }
+        };
+        Answer::error(410, reason, message)
+    }
+
+    fn readable(&self, calendar: &str) -> Result<&Calendar, Answer> {
+        let calendar = self.find(calendar).ok_or_else(not_found)?;
+        match calendar.denied {
+            None => Ok(calendar),
+            Some(404) => Err(not_found()),
+            Some(status) => Err(Answer::error(status, "forbidden", "Forbidden")),
+        }
+    }
+
+    fn head(&self, calendar: &Calendar, now: Timestamp) -> Value {
+        json!({
+            "kind": "calendar#events",
+            "etag": resource::etag(self.stamp),
+            "summary": calendar.summary,
+            "description": "",
+            "updated": resource::time(now),
+            "timeZone": "UTC",
+            "accessRole": "owner",
+            "defaultReminders": [{ "method": "popup", "minutes": 10 }],
+        })
+    }
+
+    fn size(&self, ask: &Ask, default: usize, most: usize) -> Result<usize, Answer> {
+        match ask.number("maxResults", default) {
+            0 => Err(invalid("Invalid value for maxResults: 0")),
+            asked => Ok(asked.min(most).min(self.switches.page.unwrap_or(most)).max(1)),
+        }
+    }
+}
+
+/// A series shown as one is there as long as its rule goes on. No rule here takes two years from one instance to the next.
+fn endless(shown: &Shown<'_>, query: &Query) -> bool {
+    let (Some(rule), None) = (&shown.item.rule, shown.origin) else { return false };
+    let from = query.from.unwrap_or(Timestamp::UNIX_EPOCH);
+    let to = query.to.unwrap_or(from + SignedDuration::from_hours(24 * 366 * 2));
+    !rule.origins(&shown.face.slot, from, to).is_empty()
+}
+
+fn bound(ask: &Ask, name: &str) -> Result<Option<Timestamp>, Answer> {
+    let moment = ask.param(name).map(str::parse).transpose();
+    moment.map_err(|_| Answer::error(400, "badRequest", "Bad Request"))
+}
+
+fn parameters(ask: &Ask, leave_out: impl Fn(&str) -> bool) -> String {
+    let kept = ask.query.iter().filter(|(name, _)| !leave_out(name));
+    let mut kept: Vec<String> = kept.map(|(name, value)| format!("{name}={value}")).collect();
+    kept.sort();
+    kept.join("&")
+}
+
+fn not_found() -> Answer {
+    Answer::error(404, "notFound", "Not Found")
+}
+
+fn invalid(message: &str) -> Answer {
+    Answer::error(400, "invalid", message)
+}
+
+fn bad(message: &str) -> Answer {
+    Answer::error(400, "badRequest", message)
+}
+
+fn unknown(name: &str) -> Answer {
+    Answer::error(501, "notImplemented", &format!("This stand-in does not know the parameter {name}."))
+}

@@ -1,0 +1,138 @@
+//! How the API shows events: <https://developers.google.com/workspace/calendar/api/v3/reference/events#resource>.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::OWNER;
+use super::item::{Face, Shown};
+use super::plan::{Cancelled, Slot};
+use super::rule::Origin;
+
+/// The resource of an event, a series or an instance.
+pub(super) fn event(
+    shown: &Shown<'_>,
+    calendar: &str,
+    cancelled: Cancelled,
+    most_attendees: Option<usize>,
+) -> Value {
+    let face = &shown.face;
+    let mut event = Map::new();
+    let mut set = |key: &str, value: Value| {
+        if !value.is_null() {
+            event.insert(key.to_owned(), value);
+        }
+    };
+    set("kind", json!("calendar#event"));
+    set("etag", json!(etag(face.stamp)));
+    set("id", json!(shown.id));
+    set("status", json!(if face.cancelled { "cancelled" } else { "confirmed" }));
+    if let Some(origin) = shown.origin {
+        set("recurringEventId", json!(shown.item.id));
+        set("originalStartTime", original_start(origin, &shown.item.face.slot));
+    }
+    match cancelled {
+        Cancelled::Bare if face.cancelled => return Value::Object(event),
+        Cancelled::Placeholder if face.cancelled => {
+            set("start", json!({ "date": "2000-01-01" }));
+            set("end", json!({ "date": "2000-01-01" }));
+            return Value::Object(event);
+        }
+        _ => {}
+    }
+    set("htmlLink", json!(link(&shown.id, calendar)));
+    set("created", json!(time(shown.item.created)));
+    set("updated", json!(time(face.updated)));
+    set("summary", json!(face.summary));
+    set("description", json!(face.description));
+    set("location", json!(face.location));
+    set("creator", person(&shown.item.organizer));
+    set("organizer", person(&shown.item.organizer));
+    let (start, end) = ends(&face.slot);
+    set("start", start);
+    set("end", end);
+    if let (None, Some(rule)) = (shown.origin, &shown.item.rule) {
+        set("recurrence", json!([rule.line(&face.slot)]));
+    }
+    set("iCalUID", json!(format!("{}@google.com", shown.item.id)));
+    set("sequence", json!(face.sequence));
+    attendees(face, &shown.item.organizer, most_attendees, &mut set);
+    set("reminders", reminders(face.reminder));
+    set("eventType", json!("default"));
+    Value::Object(event)
+}
+
+/// The etag of a change, with its quotes.
+pub(super) fn etag(stamp: u64) -> String {
+    format!("\"{stamp}\"")
+}
+
+fn attendees(face: &Face, organizer: &str, most: Option<usize>, set: &mut impl FnMut(&str, Value)) {
+    if face.attendees.is_empty() {
+        return;
+    }
+    let too_many = most.is_some_and(|most| face.attendees.len() > most);
+    let shown = face.attendees.iter().filter(|(address, _)| !too_many || address == OWNER);
+    let list = shown.map(|(address, answer)| {
+        let mut attendee = person(address);
+        if address == organizer {
+            attendee["organizer"] = json!(true);
+        }
+        attendee["responseStatus"] = json!(answer);
+        attendee
+    });
+    set("attendees", list.collect());
+    if too_many {
+        set("attendeesOmitted", json!(true));
+    }
+}
+
+fn person(address: &str) -> Value {
+    if address == OWNER { json!({ "email": address, "self": true }) } else { json!({ "email": address }) }
+}
+
+fn reminders(minutes: Option<u32>) -> Value {
+    match minutes {
+        None => json!({ "useDefault": true }),
+        Some(minutes) => {
+            json!({ "useDefault": false, "overrides": [{ "method": "popup", "minutes": minutes }] })
+        }
+    }
+}
+
+fn ends(slot: &Slot) -> (Value, Value) {
+    match slot {
+        Slot::Timed { start, end, zone } => (moment(*start, slot, zone), moment(*end, slot, zone)),
+        Slot::Days { first, after } => {
+            (json!({ "date": first.to_string() }), json!({ "date": after.to_string() }))
+        }
+    }
+}
+
+fn original_start(origin: Origin, slot: &Slot) -> Value {
+    match (origin, slot) {
+        (Origin::On(day), _) => json!({ "date": day.to_string() }),
+        (Origin::At(at), Slot::Timed { zone, .. }) => moment(at, slot, zone),
+        (Origin::At(at), Slot::Days { .. }) => moment(at, slot, "UTC"),
+    }
+}
+
+fn moment(at: Timestamp, slot: &Slot, zone: &str) -> Value {
+    let local = at.to_zoned(slot.local().time_zone().clone());
+    let text = match local.offset().seconds() {
+        0 => local.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        _ => local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+    };
+    json!({ "dateTime": text, "timeZone": zone })
+}
+
+/// A moment in milliseconds, as in `created` and `updated`.
+pub(super) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+fn link(id: &str, calendar: &str) -> String {
+    let eid = URL_SAFE_NO_PAD.encode(format!("{id} {calendar}"));
+    format!("https://www.google.com/calendar/event?eid={eid}")
+}

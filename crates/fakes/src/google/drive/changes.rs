@@ -1,0 +1,188 @@
+//! Change logs, shared drives and the account as answers. Facts from the references of `changes`, `drives` and `about`
+//! below <https://developers.google.com/workspace/drive/api/reference/rest/v3> and from the guides
+//! <https://developers.google.com/workspace/drive/api/guides/manage-changes> and
+//! <https://developers.google.com/workspace/drive/api/guides/handle-errors>.
+
+use super::log::{Entry, Item, Log};
+use super::resource::time;
+use super::{Drive, Home, USER};
+use crate::google::gmail::pages::{self, Seal, Token};
+use crate::google::wire::{Answer, Ask};
+use serde_json::{Map, Value, json};
+
+/// A parameter that has no sense.
+pub(super) fn invalid(message: &str) -> Answer {
+    Answer::error(400, "invalid", message)
+}
+
+pub(super) fn no_drive(id: &str) -> Answer {
+    Answer::error(404, "notFound", &format!("Shared drive not found: {id}"))
+}
+
+impl Drive {
+    pub(super) fn start_token(&self, ask: &Ask) -> Answer {
+        let (name, log) = match self.log_of(ask) {
+            Ok(log) => log,
+            Err(refused) => return refused,
+        };
+        let token = Token { place: log.next.to_string(), blank: false };
+        let token = Seal::of_log(name, log.epoch).close(&token);
+        Answer::json(json!({ "kind": "drive#startPageToken", "startPageToken": token }))
+    }
+
+    pub(super) fn list_changes(&self, ask: &Ask) -> Answer {
+        let (name, log) = match self.log_of(ask) {
+            Ok(log) => log,
+            Err(refused) => return refused,
+        };
+        let seal = Seal::of_log(name, log.epoch);
+        let token = match opened(ask, seal, log) {
+            Ok(token) => token,
+            Err(refused) => return refused,
+        };
+        let (entries, next) = match (&token.blank, token.place.parse()) {
+            (true, _) => (Vec::new(), Some(Token { blank: false, ..token })),
+            (false, Err(_)) => return invalid("Invalid Value"),
+            (false, Ok(place)) => {
+                let shown = log.since(place).filter_map(|(place, entry)| {
+                    self.change_entry(entry, name, ask).map(|shown| (place, shown))
+                });
+                self.manners.cut(shown, page_size(ask, 100, 1000), |(place, _)| place.to_string())
+            }
+        };
+        let mut body = Map::new();
+        body.insert("kind".to_owned(), "drive#changeList".into());
+        match next {
+            Some(next) => body.insert("nextPageToken".to_owned(), seal.close(&next).into()),
+            None => {
+                let end = Token { place: log.next.to_string(), blank: false };
+                body.insert("newStartPageToken".to_owned(), seal.close(&end).into())
+            }
+        };
+        body.insert("changes".to_owned(), entries.into_iter().map(|(_, shown)| shown).collect());
+        Answer::json(body.into())
+    }
+
+    /// The log that a request is about: the user's, or that of a shared drive.
+    fn log_of<'a>(&'a self, ask: &'a Ask) -> Result<(&'a str, &'a Log), Answer> {
+        let name = ask.param("driveId").unwrap_or(USER);
+        if name != USER && !ask.is("supportsAllDrives") {
+            return Err(Answer::error(403, "teamDrivesNotSupported", "driveId needs supportsAllDrives."));
+        }
+        self.logs.get_key_value(name).map(|(name, log)| (name.as_str(), log)).ok_or_else(|| no_drive(name))
+    }
+
+    /// What an entry of a log shows now to this request, if anything.
+    fn change_entry(&self, entry: &Entry, log: &str, ask: &Ask) -> Option<Value> {
+        let all_drives = ask.is("supportsAllDrives") && ask.is("includeItemsFromAllDrives");
+        let id = match &entry.item {
+            Item::File(id) => id,
+            Item::Drive(id) => return all_drives.then(|| self.drive_entry(entry, id, ask)),
+        };
+        let file = self.file(id);
+        let restricted = log == USER && ask.is("restrictToMyDrive");
+        let listed = file.filter(|file| {
+            let guest =
+                log == USER && file.drive().is_some() && self.drive_items_in_user_corpus && all_drives;
+            (file.corpus() == log || guest) && (!restricted || file.home == Home::Mine)
+        });
+        let known = !restricted || entry.mine;
+        if listed.is_none() && (!known || ask.param("includeRemoved") == Some("false")) {
+            return None;
+        }
+        let mut shown = frame("file", entry, listed.is_none());
+        shown["fileId"] = id.clone().into();
+        if let Some(file) = listed.or(file.filter(|_| ask.is("includeCorpusRemovals"))) {
+            shown["file"] = self.show(file, ask);
+        }
+        if self.drive_id_on_file_changes
+            && let Some(drive) = file.and_then(|file| file.drive()).or((log != USER).then_some(log))
+        {
+            shown["driveId"] = drive.into();
+        }
+        Some(shown)
+    }
+
+    fn drive_entry(&self, entry: &Entry, id: &str, ask: &Ask) -> Value {
+        let drive = self.drives.get(id);
+        let mut shown = frame("drive", entry, drive.is_none());
+        shown["driveId"] = id.into();
+        if let Some(drive) = drive {
+            shown["drive"] = self.show_drive(drive, ask);
+        }
+        shown
+    }
+
+    pub(super) fn list_drives(&self, ask: &Ask) -> Answer {
+        if self.drives_denied {
+            let message = "Insufficient Permission: Request had insufficient authentication scopes.";
+            return Answer::error(403, "insufficientPermissions", message);
+        }
+        let seal = Seal::of(ask, self.listings);
+        let (drives, next) = match ask.param("pageToken").map(|token| seal.open(token)) {
+            Some(None) => return invalid("Invalid Value"),
+            Some(Some(token)) if token.blank => (Vec::new(), Some(Token { blank: false, ..token })),
+            token => {
+                let first = token.flatten().map(|token| token.place).unwrap_or_default();
+                let rest = self.drives.range(first..).map(|(_, drive)| drive);
+                self.manners.cut(rest, page_size(ask, 10, 100), |drive| drive.id.clone())
+            }
+        };
+        let drives: Value = drives.into_iter().map(|drive| self.show_drive(drive, ask)).collect();
+        let mut body = json!({ "kind": "drive#driveList", "drives": drives });
+        if let Some(next) = next {
+            body["nextPageToken"] = seal.close(&next).into();
+        }
+        Answer::json(body)
+    }
+
+    pub(super) fn get_drive(&self, id: &str) -> Answer {
+        let all = Ask { path: Vec::new(), query: vec![("fields".to_owned(), "*".to_owned())] };
+        self.drives.get(id).map_or_else(|| no_drive(id), |drive| Answer::json(self.show_drive(drive, &all)))
+    }
+
+    pub(super) fn about(&self, ask: &Ask) -> Answer {
+        if ask.param("fields").is_none() {
+            return Answer::error(400, "required", "The 'fields' parameter is required for this method.");
+        }
+        Answer::json(json!({
+            "kind": "drive#about",
+            "user": self.user(&self.me),
+            "appInstalled": false,
+            "canCreateDrives": true,
+            "maxUploadSize": "5242880000000",
+            "storageQuota": { "usage": "0", "usageInDrive": "0", "usageInDriveTrash": "0" },
+        }))
+    }
+}
+
+/// The page token of a request for changes.
+fn opened(ask: &Ask, seal: Seal, log: &Log) -> Result<Token, Answer> {
+    let Some(sealed) = ask.param("pageToken").filter(|sealed| !sealed.is_empty()) else {
+        return Err(Answer::error(400, "required", "Required parameter: pageToken"));
+    };
+    match pages::read(sealed) {
+        Some((found, token)) if found == seal => Ok(token),
+        Some((found, _)) if found.query == seal.query && found.epoch < seal.epoch => Err(match log.refused {
+            400 => invalid("Invalid Value"),
+            404 => Answer::error(404, "notFound", "Page token not found."),
+            410 => Answer::error(410, "gone", "The page token is no longer valid."),
+            other => Answer::error(other, "invalid", "Invalid Value"),
+        }),
+        _ => Err(invalid("Invalid Value")),
+    }
+}
+
+fn frame(kind: &str, entry: &Entry, removed: bool) -> Value {
+    json!({
+        "kind": "drive#change",
+        "type": kind,
+        "changeType": kind,
+        "time": time(entry.at),
+        "removed": removed,
+    })
+}
+
+pub(super) fn page_size(ask: &Ask, usual: usize, largest: usize) -> usize {
+    ask.number("pageSize", usual).clamp(1, largest)
+}

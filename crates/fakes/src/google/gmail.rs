@@ -1,0 +1,123 @@
+//! The model of Gmail: a mailbox that scripts change and that answers like the API, written from its public reference,
+//! <https://developers.google.com/workspace/gmail/api/reference/rest>. `mail` holds the words, `script` what happens to
+//! a mailbox, `read` the answers, `pages` how listings are cut. Left out: everything that writes through the API,
+//! attachments, searches other than by time.
+
+mod mail;
+pub mod pages;
+mod read;
+mod script;
+#[cfg(test)]
+mod tests;
+
+pub use mail::{Change, Mail, Message, What};
+
+use super::wire::{Answer, Ask};
+use jiff::Timestamp;
+use pages::Manners;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The order of messages: time in milliseconds since 1970, then id.
+type Key = (i64, String);
+
+/// One person's mail.
+#[derive(Debug, Clone)]
+pub struct Mailbox {
+    /// The person's address.
+    pub address: String,
+    /// Every change so far, in order. Only grows; changes of one history record stand together.
+    pub history: Vec<Change>,
+    /// How `history` and `messages` are cut into pages.
+    pub manners: Manners,
+    /// Whether the references of history records name the labels of their message, deletions aside.
+    pub labels_in_history: bool,
+    /// Whether the references of deleted messages name the labels these had.
+    pub labels_of_deleted: bool,
+    messages: HashMap<String, Message>,
+    order: BTreeSet<Key>,
+    by_label: HashMap<String, BTreeSet<Key>>,
+    /// Messages of a thread that are there.
+    threads: HashMap<String, usize>,
+    /// The message below each draft.
+    drafts: BTreeMap<String, String>,
+    user_labels: Vec<String>,
+    held_back: HashMap<String, u32>,
+    /// Messages and drafts made so far.
+    made: u64,
+    history_id: u64,
+    /// History ids below this one are no longer known.
+    floor: u64,
+    /// The record that changes join, while one is held open.
+    joined: Option<u64>,
+    epoch: u64,
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        // Close below a power of ten, so that ids compared as text soon stand in the wrong order.
+        let history_id = 9_900;
+        Self {
+            address: "me@example.com".to_owned(),
+            history: Vec::new(),
+            manners: Manners::default(),
+            labels_in_history: true,
+            labels_of_deleted: false,
+            messages: HashMap::new(),
+            order: BTreeSet::new(),
+            by_label: HashMap::new(),
+            threads: HashMap::new(),
+            drafts: BTreeMap::new(),
+            user_labels: Vec::new(),
+            held_back: HashMap::new(),
+            made: 0,
+            history_id,
+            floor: history_id,
+            joined: None,
+            epoch: 0,
+        }
+    }
+}
+
+impl Mailbox {
+    /// Answers a request. Paths begin with `users/me`, or with the address in place of `me`.
+    pub fn answer(&mut self, ask: &Ask, _now: Timestamp) -> Answer {
+        let path = ask.segments();
+        let ["users", user, rest @ ..] = path.as_slice() else {
+            return read::refusal(404, "notFound", "Not Found");
+        };
+        if *user != "me" && *user != self.address {
+            return read::refusal(403, "forbidden", &format!("Delegation denied for {}", self.address));
+        }
+        match rest {
+            ["profile"] => self.profile(),
+            ["history"] => self.list_history(ask),
+            ["messages"] => self.list_messages(ask),
+            ["messages", id] => self.get_message(id, ask),
+            ["labels"] => self.list_labels(),
+            _ => read::refusal(404, "notFound", "Not Found"),
+        }
+    }
+
+    /// The id of the newest history record.
+    #[must_use]
+    pub fn history_id(&self) -> u64 {
+        self.history_id
+    }
+
+    /// A message that is there.
+    #[must_use]
+    pub fn message(&self, id: &str) -> Option<&Message> {
+        self.messages.get(id)
+    }
+
+    /// The messages that are there, oldest first, drafts, spam and trash included.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.order.iter().filter_map(|(_, id)| self.messages.get(id))
+    }
+
+    /// The id of the message below a draft.
+    #[must_use]
+    pub fn draft_message(&self, draft: &str) -> Option<&str> {
+        self.drafts.get(draft).map(String::as_str)
+    }
+}

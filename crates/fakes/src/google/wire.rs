@@ -1,0 +1,93 @@
+//! Requests and answers as the models of the services see them: no HTTP, no sockets, so that a model is a function.
+
+use serde_json::{Value, json};
+
+/// A request to one of the services.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The segments of the path after the service's base (`/gmail/v1`, `/drive/v3`, `/calendar/v3`), unescaped.
+    pub path: Vec<String>,
+    /// The parameters in the order given; a repeated one appears as often as it was given.
+    pub query: Vec<(String, String)>,
+}
+
+impl Ask {
+    /// The segments, to match on.
+    #[must_use]
+    pub fn segments(&self) -> Vec<&str> {
+        self.path.iter().map(String::as_str).collect()
+    }
+
+    /// The first value of a parameter.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a parameter.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.query.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a parameter is `true`.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.param(name) == Some("true")
+    }
+
+    /// A number, or what holds without the parameter.
+    #[must_use]
+    pub fn number(&self, name: &str, default: usize) -> usize {
+        self.param(name).and_then(|value| value.parse().ok()).unwrap_or(default)
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Body,
+    /// More headers.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// The body of an answer.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// JSON; `fields` is applied by whoever sends it.
+    Json(Value),
+    /// Anything else, with its type.
+    Bytes(&'static str, Vec<u8>),
+}
+
+impl Answer {
+    /// 200 with JSON.
+    #[must_use]
+    pub fn json(value: Value) -> Self {
+        Self { status: 200, body: Body::Json(value), headers: Vec::new() }
+    }
+
+    /// 200 with bytes.
+    #[must_use]
+    pub fn bytes(mime: &'static str, bytes: Vec<u8>) -> Self {
+        Self { status: 200, body: Body::Bytes(mime, bytes), headers: Vec::new() }
+    }
+
+    /// An error in the form that the three services share:
+    /// <https://developers.google.com/workspace/drive/api/guides/handle-errors>.
+    #[must_use]
+    pub fn error(status: u16, reason: &str, message: &str) -> Self {
+        let errors = json!([{ "domain": "global", "reason": reason, "message": message }]);
+        let body = json!({ "error": { "code": status, "message": message, "errors": errors } });
+        Self { status, body: Body::Json(body), headers: Vec::new() }
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
