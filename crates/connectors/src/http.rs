@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use inboxclaw_contract::{Class, Failure, Outside};
 use jiff::Timestamp;
-use reqwest::header::{HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
 /// What the program calls itself.
@@ -117,22 +117,35 @@ impl Reply {
         failures::refused(self.status(), &self.address).wait(wait)
     }
 
+    /// When the answer was made, by the clock of who made it (RFC 9110, section 6.6.1).
+    pub fn date(&self) -> Option<Timestamp> {
+        let date = httpdate::parse_http_date(self.header(DATE)?).ok()?;
+        Timestamp::try_from(date).ok()
+    }
+
     /// The body, unpacked.
     ///
     /// # Errors
     /// When it is longer than `limit` bytes, of which no more are held, or breaks off.
-    pub async fn body(mut self, limit: usize) -> Result<Vec<u8>, Failure> {
+    pub async fn body(self, limit: usize) -> Result<Vec<u8>, Failure> {
+        let too_large = failures::too_large(&self.address, limit);
+        self.body_within(limit).await?.ok_or(too_large)
+    }
+
+    /// The body, unpacked; `None` when it is longer than `limit` bytes, of which no more are held.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub async fn body_within(mut self, limit: usize) -> Result<Option<Vec<u8>>, Failure> {
         if self.response.content_length().is_some_and(|length| length > limit as u64) {
-            return Err(failures::too_large(&self.address, limit));
+            return Ok(None);
         }
         let mut body = Vec::new();
         loop {
             match self.response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
-                    return Err(failures::too_large(&self.address, limit));
-                }
+                Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Ok(None),
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(body),
+                Ok(None) => return Ok(Some(body)),
                 Err(error) => return Err(failures::unreached(error, &self.address)),
             }
         }

@@ -4,6 +4,7 @@
 //! walks them. Left out: loops, retries and waiting (the runtime's), storage, and the sinks that consumers pull from
 //! (routes of the daemon).
 
+pub mod google;
 pub mod http;
 pub mod mime;
 pub mod textdiff;
@@ -36,5 +37,5 @@ macro_rules! sinks {
     };
 }
 
-sources! { feed, filesystem, mock }
+sources! { feed, filesystem, gmail, google_calendar, google_drive, mock }
 sinks! { folder }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and the help that teaches it. Left out: doing it (`commands`).
 
+mod google;
 mod owner;
 mod source;
 mod state;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use google::{Auth, Google, GoogleCommand, ListCalendars};
 pub use owner::OwnerArg;
 pub use source::{Named, Sink, SinkCommand, Source, SourceCommand};
 pub use state::{
@@ -102,6 +104,8 @@ pub enum Command {
     Source(Source),
     /// Pause and resume sinks.
     Sink(Sink),
+    /// Get access to an account of Google for the sources that read it, and look what is in there.
+    Google(Google),
 }
 
 /// Where the configuration is.

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod door;
 mod events;
+mod google;
 mod healthcheck;
 mod init;
 mod listen;
@@ -55,6 +56,7 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
         Command::State(args) => state::run(&args, json),
         Command::Source(args) => source::source(&args, json),
         Command::Sink(args) => source::sink(&args, json),
+        Command::Google(args) => google::run(&args, json),
     }
 }
 

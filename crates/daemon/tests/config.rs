@@ -147,7 +147,7 @@ fn every_wrong_value_is_told_at_once() {
 
 #[test]
 fn entries_that_are_no_source_or_sink() {
-    let sources = "feed, filesystem, mock";
+    let sources = "feed, filesystem, gmail, google_calendar, google_drive, mock";
     refused(
         "sources:\n  mock:\n  a: {type: mokc}\n  fio: {token: x}\n  b: {type: null}\n  moc: {}\n  inboxclaw: {type: mock}\n\
          sink:\n  sse: 5\n  hook: {type: webhook, url: x}\n  api: {type: sse}\n",

@@ -124,7 +124,7 @@ fn tell(
     Ok(())
 }
 
-/// The line of a source in the database.
+/// The line of a source in the database, and beneath it what is wrong and what can be done.
 fn source(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> String {
     if owner.name == INTERNAL {
         return format!(" [Internal] {INTERNAL} ({})", owner.connector);
@@ -145,6 +145,12 @@ fn source(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> S
             let count = |key: &str| pending.get(key).and_then(Json::as_u64).unwrap_or(0);
             let (failed, needed) = (count("consecutive_failures"), count("required_failures"));
             line.push_str(&format!(", pending={} {failed}/{needed}", text(pending, "code")));
+        }
+        for (word, key) in [("", "message"), ("what to do: ", "action")] {
+            match text(row, key) {
+                "" => {}
+                said => line.push_str(&format!("\n     {word}{}", table::plain(said))),
+            }
         }
     }
     line

@@ -17,19 +17,8 @@ use super::yaml::{Entry, Node, Value};
 use crate::{pull, sse};
 
 /// Source kinds of the forerunner that are still to come.
-const LATER_SOURCES: [&str; 11] = [
-    "asana",
-    "faktury_online",
-    "fio",
-    "gmail",
-    "google_calendar",
-    "google_drive",
-    "google_health",
-    "home_assistant",
-    "jira",
-    "nordigen",
-    "strava",
-];
+const LATER_SOURCES: [&str; 8] =
+    ["asana", "faktury_online", "fio", "google_health", "home_assistant", "jira", "nordigen", "strava"];
 /// Sink kinds of the forerunner that are still to come.
 const LATER_SINKS: [&str; 3] = ["command", "diary", "webhook"];
 /// Accepted so that a file that is shared with a Windows machine works, and without effect.

@@ -4,6 +4,7 @@
 mod beside;
 mod circumstances;
 mod files;
+mod google;
 mod past;
 mod refusals;
 mod running;

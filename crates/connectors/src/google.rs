@@ -1,0 +1,310 @@
+//! What the sources of Google's services share: one client for an account, its token, its rate limits, and what its
+//! refusals mean.
+//!
+//! `account` keeps the token fresh in its `token_file`, `oauth` gets consent for one, both through the token `endpoint`;
+//! `advice` says what a person can do when there is none. `limiter` paces requests, `refusal` reads error bodies,
+//! `listing` remembers what a listing in progress has shown, `filter` holds content filters, `gap` the event that tells
+//! of a stretch that may be incomplete, `stamp` reads and writes instants, `trouble` is a failure that is told again.
+//!
+//! Left out: what the services' answers mean (the sources), retries and waiting for better times (the runtime).
+
+pub mod account;
+mod advice;
+pub mod endpoint;
+pub mod filter;
+pub mod gap;
+pub mod limiter;
+pub mod listing;
+pub mod oauth;
+pub mod refusal;
+pub mod stamp;
+pub mod token_file;
+pub mod trouble;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use inboxclaw_contract::{Class, Clock, Draft, Failure, Interval, Outside};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{ACCEPT, USER_AGENT};
+use reqwest::{Method, StatusCode, Url};
+use serde::de::DeserializeOwned;
+
+use crate::http::{self, Http, Reply};
+use account::Account;
+use limiter::Limiter;
+pub use refusal::Refusal;
+use refusal::Trouble;
+
+/// Google packs answers only for those who say in their name that they unpack them:
+/// <https://developers.google.com/workspace/drive/api/guides/performance#gzip>.
+const PACKS: &str = concat!("inboxclaw/", env!("CARGO_PKG_VERSION"), " (gzip)");
+
+/// Largest answer in JSON, unpacked, in bytes.
+const ANSWER_BYTES: usize = 64 << 20;
+
+/// Longest id of a thing of a service, in bytes: with what stands before it, it has to fit into a key.
+const ID_BYTES: usize = 1_024;
+
+/// How long a turn begins requests. One that was begun may take 45 seconds, and a turn has 60.
+const BEGINS: SignedDuration = SignedDuration::from_secs(10);
+
+/// One of the services.
+#[derive(Debug)]
+pub struct Api {
+    /// A word for messages, for the limiter, and for the scope that it needs (see `oauth`).
+    pub name: &'static str,
+    /// Its name in the Cloud console, where it has to be enabled.
+    pub service: &'static str,
+    /// Scheme and host where `api_root` says nothing.
+    pub root: &'static str,
+    /// What follows `api_root` in every address.
+    pub path: &'static str,
+    /// Quota units that one user may spend in a minute.
+    pub units_per_minute: u32,
+}
+
+/// Gmail. 15,000 units a minute and user: <https://developers.google.com/workspace/gmail/api/reference/quota>.
+pub static GMAIL: Api = Api {
+    name: "gmail",
+    service: "gmail.googleapis.com",
+    root: "https://gmail.googleapis.com",
+    path: "/gmail/v1/users/me",
+    units_per_minute: 15_000,
+};
+/// Drive. 12,000 queries a minute and user: <https://developers.google.com/workspace/drive/api/guides/limits>.
+pub static DRIVE: Api = Api {
+    name: "drive",
+    service: "drive.googleapis.com",
+    root: "https://www.googleapis.com",
+    path: "/drive/v3",
+    units_per_minute: 12_000,
+};
+/// Calendar. 600 requests a minute and user: <https://developers.google.com/workspace/calendar/api/guides/quota>.
+pub static CALENDAR: Api = Api {
+    name: "calendar",
+    service: "calendar-json.googleapis.com",
+    root: "https://www.googleapis.com",
+    path: "/calendar/v3",
+    units_per_minute: 600,
+};
+
+/// A request: GET, as every request of ours.
+#[derive(Debug, Clone, Default)]
+pub struct Ask<'a> {
+    path: Vec<&'a str>,
+    query: Vec<(&'static str, String)>,
+    units: u32,
+}
+
+impl<'a> Ask<'a> {
+    /// A request for `path` below the service's own, one segment each; segments are escaped as needed.
+    pub fn new(path: &[&'a str]) -> Self {
+        Self { path: path.to_vec(), query: Vec::new(), units: 1 }
+    }
+
+    /// Adds a query parameter. One that is given several times is sent several times.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// Adds a query parameter if there is a value.
+    #[must_use]
+    pub fn with_some(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// Says how many quota units it costs; 1 where nothing is said.
+    #[must_use]
+    pub fn units(mut self, units: u32) -> Self {
+        self.units = units;
+        self
+    }
+}
+
+/// When a turn stops to begin requests, see [`Client::deadline`].
+pub struct Deadline<'a> {
+    clock: &'a dyn Clock,
+    at: Timestamp,
+}
+
+impl Deadline<'_> {
+    /// Whether what is left to be asked is left to the next turn.
+    pub fn is_over(&self) -> bool {
+        self.clock.now() >= self.at
+    }
+}
+
+/// One service as one account sees it.
+pub struct Client {
+    api: &'static Api,
+    http: Arc<Http>,
+    account: Arc<Account>,
+    limiter: Arc<Limiter>,
+    clock: Arc<dyn Clock>,
+    base: Url,
+}
+
+impl Client {
+    /// A client of `api` for the account of `token_file`. No I/O. Requests to an `api_root` are not paced by Google's
+    /// quotas, see `limiter`.
+    ///
+    /// # Errors
+    /// When `token_file` is empty or `api_root` is no address of a server and a path.
+    pub fn new(
+        outside: &Outside,
+        api: &'static Api,
+        token_file: &str,
+        api_root: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let root = http::parse_url("api_root", api_root.unwrap_or(api.root))?;
+        let is_plain = root.query().is_none() && root.fragment().is_none() && root.username().is_empty();
+        ensure!(
+            is_plain && root.password().is_none(),
+            "api_root holds more than scheme, host, port and path"
+        );
+        let base = format!("{}{}", root.as_str().trim_end_matches('/'), api.path);
+        let base = Url::parse(&base).context("api_root is no address")?;
+        let account = Account::shared(outside, token_file)?;
+        account.needs(api.name);
+        let limiter = Limiter::shared(outside, api, &account, api_root);
+        Ok(Self { api, http: Http::shared(outside), account, limiter, clock: outside.clock.clone(), base })
+    }
+
+    /// Until when a turn that begins now may begin requests for parts of its page, so that a service that answers
+    /// slowly delays what there is and does not use up the time of every turn.
+    pub fn deadline(&self) -> Deadline<'_> {
+        let now = self.clock.now();
+        Deadline { clock: &*self.clock, at: now.saturating_add(BEGINS).unwrap_or(now) }
+    }
+
+    /// Asks for JSON.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: no token, no answer, an answer that is no success or cannot be read.
+    pub async fn get<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Refusal> {
+        let reply = self.send(ask).await?;
+        let (status, address) = (reply.status().as_u16(), reply.address().to_owned());
+        let body = reply.body(ANSWER_BYTES).await?;
+        serde_json::from_slice(&body).map_err(|error| unreadable(status, &address, &error))
+    }
+
+    /// Asks for bytes; `None` when there are more than `limit`, of which no more are held.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn bytes(&self, ask: &Ask<'_>, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
+        let reply = self.send(ask).await?;
+        Ok(reply.body_within(limit).await?)
+    }
+
+    /// Sends a request, with another token once more if the first one is refused.
+    async fn send(&self, ask: &Ask<'_>) -> Result<Reply, Refusal> {
+        let url = self.url(ask).map_err(Failure::internal)?;
+        self.limiter.take(ask.units).await?;
+        let mut token = self.account.token().await?;
+        let mut reply = self.send_with(&url, &token).await?;
+        if reply.status() == StatusCode::UNAUTHORIZED {
+            token = self.account.token_besides(&token).await?;
+            self.limiter.take(ask.units).await?;
+            reply = self.send_with(&url, &token).await?;
+        }
+        if reply.status().is_success() {
+            self.limiter.unblock();
+            return Ok(reply);
+        }
+        Err(self.refused(reply, &token).await)
+    }
+
+    async fn send_with(&self, url: &Url, token: &str) -> Result<Reply, Failure> {
+        let request = self.http.request(Method::GET, url.clone())?;
+        let request = request.header(ACCEPT, "application/json").header(USER_AGENT, PACKS).bearer_auth(token);
+        self.http.send(request).await
+    }
+
+    /// Reads a refusal, and lets everybody know what it says about the account.
+    async fn refused(&self, reply: Reply, token: &str) -> Refusal {
+        let (now, date) = (self.clock.now(), reply.date());
+        let mut refusal = Refusal::read(reply, now, self.api, token).await;
+        match refusal.trouble() {
+            Trouble::Quota | Trouble::Daily => {
+                refusal.failure.wait = Some(self.limiter.block(refusal.failure.wait));
+            }
+            Trouble::Token => {
+                let skew = date.and_then(|date| advice::skew(now, date));
+                refusal.failure.action = match skew {
+                    Some(action) => Some(action),
+                    None => Some(self.account.repair(None).await),
+                };
+            }
+            Trouble::Scope => refusal.failure.action = Some(self.account.repair(Some(self.api.name)).await),
+            Trouble::Disabled | Trouble::Policy | Trouble::Other => {}
+        }
+        refusal
+    }
+
+    fn url(&self, ask: &Ask<'_>) -> anyhow::Result<Url> {
+        let mut url = self.base.clone();
+        let mut segments =
+            url.path_segments_mut().map_err(|()| anyhow::anyhow!("api_root cannot be a base"))?;
+        segments.extend(&ask.path);
+        drop(segments);
+        if !ask.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&ask.query);
+        }
+        Ok(url)
+    }
+}
+
+/// The value under a key; nothing when it is absent, or of another form because somebody edited it.
+///
+/// # Errors
+/// When the state cannot be read.
+pub async fn stored<T: DeserializeOwned>(draft: &mut Draft<'_>, key: &str) -> Result<Option<T>, Failure> {
+    Ok(draft.entry(key).await?.and_then(|entry| entry.parse().ok()))
+}
+
+/// Checks the time between two polls.
+///
+/// # Errors
+/// When it is below a second.
+pub fn check_interval(interval: Interval) -> anyhow::Result<()> {
+    ensure!(
+        interval.as_duration() >= Duration::from_secs(1),
+        "poll_interval is {interval}, it must be at least 1s"
+    );
+    Ok(())
+}
+
+/// Whether an id can be the end of a key and a segment of a path. The services make no others.
+pub fn is_id(id: &str) -> bool {
+    let fits = !id.is_empty() && id.len() <= ID_BYTES && !id.contains(char::is_control);
+    fits && !matches!(id, "." | "..")
+}
+
+/// Checks that a page does not name itself as the next one, which would never end.
+///
+/// # Errors
+/// When it does.
+pub fn check_next(page: Option<&str>, next: Option<&str>) -> Result<(), Failure> {
+    if next.is_some() && page == next {
+        return Err(Failure::text(Class::Upstream, "the service names a page as the one that follows it"));
+    }
+    Ok(())
+}
+
+/// JSON that breaks off may be whole next time; JSON of another form will be of that form again.
+fn unreadable(status: u16, address: &str, error: &serde_json::Error) -> Refusal {
+    let error_text = refusal::cut(&error.to_string());
+    let failure = Failure::text(
+        Class::Upstream,
+        format!("the answer of {address} is not the JSON expected: {error_text}"),
+    );
+    Refusal { status: error.is_data().then_some(status), ..failure.into() }
+}

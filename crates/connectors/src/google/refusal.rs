@@ -1,0 +1,268 @@
+//! What an answer that is no success means: by its status, by the reasons in its body and by what it says.
+//!
+//! Left out: what to do about a token, which `account` knows, and how long nobody asks, which `limiter` knows.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use inboxclaw_contract::{Class, Failure};
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use super::Api;
+use crate::http::Reply;
+
+/// Largest body of an error that is read, in bytes.
+const BODY_BYTES: usize = 64 << 10;
+/// Most characters of a foreign text in a failure.
+const SHOWN: usize = 300;
+/// Most reasons that are kept.
+const REASONS: usize = 8;
+/// A daily quota says nothing about the time of day when it is filled up.
+const DAILY_WAIT: Duration = Duration::from_secs(60 * 60);
+/// The longest wait that is believed, as for `Retry-After`.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why there is no usable answer: what a source may decide by, and the failure that it is otherwise.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The status, if there was an answer.
+    pub status: Option<u16>,
+    /// The `reason` of each error in the body, such as `rateLimitExceeded`; the body's `status` where there is none.
+    pub reasons: Vec<String>,
+    /// What becomes of the turn if the source has no better idea.
+    pub failure: Failure,
+}
+
+/// What a refusal is about, as far as somebody here does something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Too many requests.
+    Quota,
+    /// Too many requests for today.
+    Daily,
+    /// The token is not accepted.
+    Token,
+    /// The token is not good for such requests.
+    Scope,
+    /// The API is not enabled for the client.
+    Disabled,
+    /// An administrator does not allow the client.
+    Policy,
+    /// Anything else.
+    Other,
+}
+
+impl Refusal {
+    /// Reads the body of an answer. `token` is what must not be seen in it.
+    pub(super) async fn read(reply: Reply, now: Timestamp, api: &Api, token: &str) -> Self {
+        let (status, address) = (reply.status(), reply.address().to_owned());
+        let mut failure = reply.refused(now);
+        let body = reply.body_within(BODY_BYTES).await.ok().flatten().unwrap_or_default();
+        let Said { reasons, message } = Said::read(&body);
+        let trouble = Trouble::of(status.as_u16(), &reasons);
+        if matches!(trouble, Trouble::Quota | Trouble::Daily) && failure.wait.is_none() {
+            failure.wait = time_in(&message, now).or((trouble == Trouble::Daily).then_some(DAILY_WAIT));
+        }
+        failure.class = trouble.class().unwrap_or(failure.class);
+        failure.action = trouble.action(api);
+        failure.cause = anyhow!(text(status, &address, &reasons, &cut(&message.replace(token, "…"))));
+        Self { status: Some(status.as_u16()), reasons, failure }
+    }
+
+    /// The thing asked for is not there (404).
+    pub fn is_missing(&self) -> bool {
+        self.status == Some(404)
+    }
+
+    /// A token that was valid once is no longer (410).
+    pub fn is_gone(&self) -> bool {
+        self.status == Some(410)
+    }
+
+    /// A parameter was not understood (400).
+    pub fn is_invalid(&self) -> bool {
+        self.status == Some(400)
+    }
+
+    /// The token of a page or of a point in a log is not accepted, in whatever words (400, 404, 410): services document
+    /// neither how long tokens hold nor how they say that one no longer does.
+    pub fn is_lost(&self) -> bool {
+        self.is_invalid() || self.is_missing() || self.is_gone()
+    }
+
+    /// The token is not good for requests of this kind, so that all others of the kind are refused as well.
+    pub fn is_of_scope(&self) -> bool {
+        self.trouble() == Trouble::Scope
+    }
+
+    /// Whether one of the reasons is `reason`.
+    pub fn has(&self, reason: &str) -> bool {
+        self.reasons.iter().any(|found| found == reason)
+    }
+
+    /// Whether the refusal says nothing about the thing asked for, so that the same request may succeed later: a
+    /// quota, a server in trouble, no connection, no token. Then a source stops and comes back. Everything else will be
+    /// the same next time: the thing is missing, refused to us, or not what we can read.
+    pub fn is_transient(&self) -> bool {
+        match self.status {
+            None => true,
+            Some(403) => matches!(
+                self.trouble(),
+                Trouble::Quota | Trouble::Daily | Trouble::Disabled | Trouble::Policy | Trouble::Token
+            ),
+            Some(status) => matches!(status, 300..=399 | 401 | 407 | 408 | 409 | 425 | 429 | 500..),
+        }
+    }
+
+    /// What it is about.
+    pub(super) fn trouble(&self) -> Trouble {
+        self.status.map_or(Trouble::Other, |status| Trouble::of(status, &self.reasons))
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self { status: None, reasons: Vec::new(), failure }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        refusal.failure
+    }
+}
+
+/// A foreign text for a message: on one line and not too long.
+pub(super) fn cut(text: &str) -> String {
+    let text = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let text = text.collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+impl Trouble {
+    /// By the pages of the services on errors:
+    /// <https://developers.google.com/workspace/drive/api/guides/handle-errors>,
+    /// <https://developers.google.com/workspace/gmail/api/guides/handle-errors>,
+    /// <https://developers.google.com/workspace/calendar/api/guides/errors>, and
+    /// <https://cloud.google.com/apis/design/errors> for the words in capitals.
+    fn of(status: u16, reasons: &[String]) -> Self {
+        let by_reason = reasons.iter().find_map(|reason| match reason.as_str() {
+            "rateLimitExceeded"
+            | "userRateLimitExceeded"
+            | "quotaExceeded"
+            | "sharingRateLimitExceeded"
+            | "RATE_LIMIT_EXCEEDED"
+            | "RESOURCE_EXHAUSTED" => Some(Self::Quota),
+            "dailyLimitExceeded" => Some(Self::Daily),
+            "insufficientPermissions" | "insufficientScopes" | "ACCESS_TOKEN_SCOPE_INSUFFICIENT" => {
+                Some(Self::Scope)
+            }
+            "accessNotConfigured" | "SERVICE_DISABLED" => Some(Self::Disabled),
+            "domainPolicy" => Some(Self::Policy),
+            _ => None,
+        });
+        match status {
+            401 => Self::Token,
+            429 => by_reason.filter(|found| *found == Self::Daily).unwrap_or(Self::Quota),
+            403 => by_reason.unwrap_or(Self::Other),
+            _ => Self::Other,
+        }
+    }
+
+    /// The class, where the status alone does not say it.
+    fn class(self) -> Option<Class> {
+        match self {
+            Self::Quota | Self::Daily => Some(Class::RateLimited),
+            Self::Token => Some(Class::Authentication),
+            Self::Scope | Self::Policy => Some(Class::Authorization),
+            Self::Disabled => Some(Class::Configuration),
+            Self::Other => None,
+        }
+    }
+
+    /// What a person can do, as far as it does not depend on the account.
+    fn action(self, api: &Api) -> Option<String> {
+        match self {
+            Self::Disabled => Some(format!(
+                "enable the API in the Cloud console, in the project that the client of the token file belongs to: \
+                 https://console.cloud.google.com/apis/library/{}; it takes effect after some minutes",
+                api.service
+            )),
+            Self::Policy => {
+                Some("ask the administrator of the domain to allow the client of the token file".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a body says.
+#[derive(Default)]
+struct Said {
+    reasons: Vec<String>,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    error: Problem,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Problem {
+    message: String,
+    status: String,
+    errors: Vec<Part>,
+    details: Vec<Part>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Part {
+    reason: String,
+}
+
+impl Said {
+    /// The form that the services share; of any other nothing is told, because it may be a page of a proxy.
+    fn read(body: &[u8]) -> Self {
+        let Ok(Body { error }) = serde_json::from_slice(body) else { return Self::default() };
+        let Problem { message, status, errors, details } = error;
+        let mut reasons: Vec<String> = Vec::new();
+        for Part { reason } in errors.into_iter().chain(details) {
+            if !reason.is_empty() && !reasons.contains(&reason) && reasons.len() < REASONS {
+                reasons.push(cut(&reason));
+            }
+        }
+        if reasons.is_empty() && !status.is_empty() {
+            reasons.push(cut(&status));
+        }
+        Self { reasons, message }
+    }
+}
+
+fn text(status: StatusCode, address: &str, reasons: &[String], message: &str) -> String {
+    let word = status.canonical_reason().unwrap_or("unknown status").to_ascii_lowercase();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let message = if message.is_empty() { String::new() } else { format!(": {message}") };
+    format!("{address} answered {} {word}{reasons}{message}", status.as_u16())
+}
+
+/// The wait until the time in a text such as `Retry after 2026-11-22T06:15:00.000Z`. One in the past is a known
+/// mistake of the services and says nothing.
+fn time_in(message: &str, now: Timestamp) -> Option<Duration> {
+    let start = message.to_ascii_lowercase().find("retry after ")? + "retry after ".len();
+    let time = message[start..].split_whitespace().next()?;
+    let time: Timestamp = time.trim_end_matches(['.', ',', ')', '"', '\'']).parse().ok()?;
+    let wait = Duration::try_from(time.duration_since(now)).ok()?;
+    (!wait.is_zero() && wait <= LONGEST_WAIT).then_some(wait)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Tests of what a refusal means: recorded forms of errors in, decisions out.
+
+use serde_json::json;
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-11-22T06:00:00Z".parse().unwrap()
+}
+
+fn refusal(status: u16, reason: &str) -> Refusal {
+    let failure = Failure::text(Class::Upstream, "no");
+    Refusal { status: Some(status), reasons: vec![reason.to_owned()], failure }
+}
+
+#[test]
+fn trouble_is_told_by_status_and_reason() {
+    for (status, reason, trouble, transient) in [
+        (403, "rateLimitExceeded", Trouble::Quota, true),
+        (403, "userRateLimitExceeded", Trouble::Quota, true),
+        (403, "quotaExceeded", Trouble::Quota, true),
+        (403, "RESOURCE_EXHAUSTED", Trouble::Quota, true),
+        (429, "rateLimitExceeded", Trouble::Quota, true),
+        (429, "", Trouble::Quota, true),
+        (403, "dailyLimitExceeded", Trouble::Daily, true),
+        (429, "dailyLimitExceeded", Trouble::Daily, true),
+        (403, "accessNotConfigured", Trouble::Disabled, true),
+        (403, "SERVICE_DISABLED", Trouble::Disabled, true),
+        (403, "domainPolicy", Trouble::Policy, true),
+        (403, "insufficientPermissions", Trouble::Scope, false),
+        (403, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", Trouble::Scope, false),
+        (403, "insufficientFilePermissions", Trouble::Other, false),
+        (403, "exportSizeLimitExceeded", Trouble::Other, false),
+        (403, "", Trouble::Other, false),
+        (401, "authError", Trouble::Token, true),
+        (400, "invalid", Trouble::Other, false),
+        (404, "notFound", Trouble::Other, false),
+        (410, "fullSyncRequired", Trouble::Other, false),
+        (416, "", Trouble::Other, false),
+        (302, "", Trouble::Other, true),
+        (408, "", Trouble::Other, true),
+        (500, "internalError", Trouble::Other, true),
+        // A word of quota in an answer about something else is no quota.
+        (404, "rateLimitExceeded", Trouble::Other, false),
+        (503, "rateLimitExceeded", Trouble::Other, true),
+    ] {
+        let refusal = refusal(status, reason);
+        assert_eq!((refusal.trouble(), refusal.is_transient()), (trouble, transient), "{status} {reason}");
+    }
+}
+
+#[test]
+fn without_an_answer_nothing_is_said_about_the_thing() {
+    for class in
+        [Class::Connectivity, Class::Timeout, Class::RateLimited, Class::Authentication, Class::Configuration]
+    {
+        let refusal = Refusal::from(Failure::text(class, "no"));
+        assert!(refusal.is_transient() && !refusal.is_missing() && !refusal.is_invalid(), "{class}");
+        assert_eq!(Failure::from(refusal).class, class);
+    }
+}
+
+#[test]
+fn both_forms_of_errors_are_read() {
+    for (body, reasons, message) in [
+        (
+            json!({"error": {"code": 403, "message": "Slow down.", "errors": [
+                {"domain": "usageLimits", "reason": "userRateLimitExceeded", "message": "Slow down."},
+                {"domain": "usageLimits", "reason": "userRateLimitExceeded"}]}}),
+            vec!["userRateLimitExceeded"],
+            "Slow down.",
+        ),
+        (
+            json!({"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "Not enough.",
+                "errors": [{"reason": "insufficientPermissions"}],
+                "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT"},
+                    {"@type": "type.googleapis.com/google.rpc.Help", "links": []}]}}),
+            vec!["insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"],
+            "Not enough.",
+        ),
+        (
+            json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota"}}),
+            vec!["RESOURCE_EXHAUSTED"],
+            "Quota",
+        ),
+        (json!({"error": "invalid_grant"}), vec![], ""),
+        (json!(["error"]), vec![], ""),
+    ] {
+        let said = Said::read(body.to_string().as_bytes());
+        assert_eq!(
+            (said.reasons, said.message.as_str()),
+            (reasons.into_iter().map(str::to_owned).collect(), message)
+        );
+    }
+    assert!(Said::read(b"<html>").reasons.is_empty());
+}
+
+#[test]
+fn a_time_in_the_message_counts_if_it_can_be_true() {
+    for (message, seconds) in [
+        ("User-rate limit exceeded.  Retry after 2026-11-22T06:15:00.000Z", Some(900)),
+        ("Rate limit. retry after 2026-11-22T06:00:01Z.", Some(1)),
+        ("Retry after 2026-11-22T08:15:00+02:00 (Mail)", Some(900)),
+        ("Retry after 2026-11-22T05:59:59Z", None),
+        ("Retry after 2026-11-22T06:00:00Z", None),
+        ("Retry after 2026-11-23T06:00:00Z", Some(86_400)),
+        ("Retry after 2026-11-23T06:00:01Z", None),
+        ("Retry after 9999-99-99", None),
+        ("Retry after ", None),
+        ("İİ retry after 2026-11-22T06:00:01Z", Some(1)),
+        ("", None),
+    ] {
+        assert_eq!(time_in(message, now()), seconds.map(Duration::from_secs), "{message}");
+    }
+}
+
+#[test]
+fn foreign_texts_are_on_one_line_and_short() {
+    assert_eq!(cut(" a\n\tb\u{7}c  "), "a b c");
+    assert_eq!(cut(&"ü".repeat(300)), "ü".repeat(300));
+    assert_eq!(cut(&"ü".repeat(301)), format!("{}…", "ü".repeat(300)));
+    let status = StatusCode::FORBIDDEN;
+    assert_eq!(text(status, "http://h/p", &[], ""), "http://h/p answered 403 forbidden");
+    let reasons = ["a".to_owned(), "b".to_owned()];
+    assert_eq!(
+        text(status, "http://h/p", &reasons, "no way"),
+        "http://h/p answered 403 forbidden (a, b): no way"
+    );
+}

@@ -1,0 +1,30 @@
+//! A failure that can be told again: a part of a source that does not work is in trouble in each turn until it works, so
+//! that the health of the source does not change with every turn.
+
+use std::time::Duration;
+
+use inboxclaw_contract::{Class, Failure};
+
+/// The failure of a part, kept.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// What kind it is.
+    pub class: Class,
+    text: String,
+    action: Option<String>,
+    wait: Option<Duration>,
+}
+
+impl Trouble {
+    /// Keeps a failure, with the part in front of what it says.
+    pub fn of(part: &str, failure: Failure) -> Self {
+        let Failure { class, cause, action, wait } = failure;
+        Self { class, text: format!("{part}: {cause:#}"), action, wait }
+    }
+
+    /// The failure.
+    pub fn failure(&self) -> Failure {
+        let failure = Failure::text(self.class, &self.text).wait(self.wait);
+        Failure { action: self.action.clone(), ..failure }
+    }
+}

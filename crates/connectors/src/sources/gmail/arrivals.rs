@@ -1,0 +1,135 @@
+//! Reads messages, many at once, and reports those that nothing hides.
+
+use std::collections::HashMap;
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::{StreamExt as _, stream};
+use inboxclaw_contract::{Draft, Failure};
+
+use super::Rules;
+use super::api::{Api, Depth, HistoryId, Message};
+use super::events;
+use super::messages::{Known, Messages, Retry, Seen, Why};
+use crate::google::Refusal;
+
+/// Most messages that a turn reads.
+pub(super) const MOST: usize = 500;
+/// How many are asked for at the same time.
+const AT_ONCE: usize = 10;
+
+/// What asking for a message brought.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// It is there.
+    Message(Box<Message>),
+    /// It is not there, or not yet.
+    Missing,
+    /// This one is refused while others are not.
+    Refused,
+}
+
+/// What asking for several messages brought.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    found: HashMap<String, Found>,
+    /// Whether some were not asked for, or have to be asked for again.
+    pub(super) cut: bool,
+}
+
+impl Gathered {
+    /// What came of a message; nothing when it has to be asked for again.
+    pub(super) fn get(&self, id: &str) -> Option<&Found> {
+        self.found.get(id)
+    }
+}
+
+/// Asks for messages in order. At the first refusal that may pass no more are begun; what came until then counts,
+/// and the next turn asks for the rest. The same holds when the turn has asked for long enough. A refusal for good is a
+/// problem of its message, unless the token is not good for any.
+///
+/// # Errors
+/// When nothing came and something may later: then there is nothing to commit.
+pub(super) async fn gather(
+    api: &Api,
+    draft: &mut Draft<'_>,
+    ids: &[String],
+    depth: Depth,
+) -> Result<Gathered, Refusal> {
+    let stopped = AtomicBool::new(false);
+    let (stop, most) = (&stopped, ids.len().min(MOST));
+    let deadline = api.deadline();
+    let goes_on = || !stop.load(Ordering::Relaxed) && !deadline.is_over();
+    let asked = stream::iter(ids[..most].to_vec()).take_while(|_| ready(goes_on())).map(|id| async move {
+        let answer = api.message(&id, depth).await;
+        stop.fetch_or(answer.as_ref().is_err_and(Refusal::is_transient), Ordering::Relaxed);
+        (id, answer)
+    });
+    let answers: Vec<_> = asked.buffered(AT_ONCE).collect().await;
+    sort(draft, answers, ids.len())
+}
+
+/// Tells answers from refusals of all kinds.
+fn sort(
+    draft: &mut Draft<'_>,
+    answers: Vec<(String, Result<Message, Refusal>)>,
+    wanted: usize,
+) -> Result<Gathered, Refusal> {
+    let (mut found, mut passing, mut lasting) = (HashMap::new(), None, Vec::new());
+    for (id, answer) in answers {
+        match answer {
+            Ok(message) => drop(found.insert(id, Found::Message(Box::new(message)))),
+            Err(refusal) if refusal.is_missing() => drop(found.insert(id, Found::Missing)),
+            Err(refusal) if refusal.is_transient() => drop(passing.get_or_insert(refusal)),
+            Err(refusal) => lasting.push((id, refusal)),
+        }
+    }
+    if found.is_empty() {
+        let of_scope = lasting.iter().position(|(_, refusal): &(_, Refusal)| refusal.is_of_scope());
+        if let Some(refusal) = passing.or_else(|| Some(lasting.swap_remove(of_scope?).1)) {
+            return Err(refusal);
+        }
+    }
+    for (id, refusal) in lasting {
+        let failure = Failure::from(refusal);
+        draft.problem(Failure {
+            cause: failure.cause.context(format!("cannot read the message {id}")),
+            ..failure
+        });
+        found.insert(id, Found::Refused);
+    }
+    Ok(Gathered { cut: found.len() < wanted, found })
+}
+
+/// Handles a message that may be news: reports it, or remembers why not. Says whether it was reported.
+///
+/// # Errors
+/// Those of the draft.
+pub(super) fn take(
+    rules: &Rules,
+    draft: &mut Draft<'_>,
+    messages: &mut Messages,
+    (id, found): (&str, &Found),
+    upto: HistoryId,
+) -> Result<bool, Failure> {
+    let message = match found {
+        Found::Message(message) => message,
+        // A message can be named before it can be read.
+        Found::Missing | Found::Refused => {
+            messages.set(draft, id, Known::Retry(Retry { upto }))?;
+            return Ok(false);
+        }
+    };
+    let hidden = if rules.hides(&message.label_ids) {
+        Some(Why::Label)
+    } else {
+        rules.filters(message).then_some(Why::Filter)
+    };
+    if let Some(why) = hidden {
+        messages.set(draft, id, Known::hidden(why, upto))?;
+        return Ok(false);
+    }
+    events::mail(draft, id, message)?;
+    messages.set(draft, id, Known::Seen(Seen { thread: message.thread_id.clone(), upto }))?;
+    Ok(true)
+}

@@ -1,0 +1,169 @@
+//! What is remembered of messages: one entry each, and only of those that somebody may ask for again.
+//!
+//! Each entry says up to which point of the history its message is accounted for. A listing that began after a point
+//! was pinned brings entries up to that point, so what a listing did not show are the entries that are still behind,
+//! however often the work was interrupted; and a record up to that point has nothing new to say.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use inboxclaw_contract::{Draft, Entry, Expiry, Failure};
+use serde::{Deserialize, Serialize};
+
+use super::api::HistoryId;
+
+/// Prefix of the keys of messages that were reported.
+pub(super) const SEEN: &str = "seen:";
+/// Prefix of the keys of messages that were not, and why.
+pub(super) const HIDDEN: &str = "hidden:";
+/// Prefix of the keys of messages that could not be read at first.
+pub(super) const RETRY: &str = "retry:";
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a message is remembered that is not reported.
+const HIDDEN_FOR: Duration = Duration::from_secs(365 * DAY.as_secs());
+/// How long one that is gone is: until no page of the history names it any more.
+const GONE_FOR: Duration = Duration::from_secs(30 * DAY.as_secs());
+/// Entries read at once.
+const AT_ONCE: usize = 999;
+
+/// What is known of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It was reported.
+    Seen(Seen),
+    /// It was not.
+    Hidden(Hidden),
+    /// It was named but could not be read; tried again at the start of the next pass.
+    Retry(Retry),
+}
+
+/// A message that was reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    /// Its thread, for the event of its deletion.
+    #[serde(default)]
+    pub(super) thread: Option<String>,
+    /// The point up to which it is accounted for.
+    #[serde(default)]
+    pub(super) upto: HistoryId,
+}
+
+/// A message that was not reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hidden {
+    /// Why.
+    pub(super) why: Why,
+    /// The point up to which it is accounted for.
+    #[serde(default)]
+    pub(super) upto: HistoryId,
+}
+
+/// Why a message is not reported, or not any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Why {
+    /// It carries a label that hides it.
+    Label,
+    /// A filter matches.
+    Filter,
+    /// It is deleted.
+    Gone,
+}
+
+/// A message that could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Retry {
+    /// The point at which it was named.
+    #[serde(default)]
+    pub(super) upto: HistoryId,
+}
+
+impl Known {
+    /// Hidden for this reason.
+    pub(super) fn hidden(why: Why, upto: HistoryId) -> Self {
+        Self::Hidden(Hidden { why, upto })
+    }
+
+    /// Whether it is deleted, or was never there.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Hidden(Hidden { why: Why::Gone, .. }))
+    }
+
+    fn key(&self, id: &str) -> String {
+        let prefix = match self {
+            Self::Seen(_) => SEEN,
+            Self::Hidden(_) => HIDDEN,
+            Self::Retry(_) => RETRY,
+        };
+        format!("{prefix}{id}")
+    }
+}
+
+/// What is known of some messages, in step with the draft.
+pub(super) struct Messages {
+    known: HashMap<String, Known>,
+    window: Duration,
+}
+
+impl Messages {
+    /// Reads what is known of `ids`. What a person or another program made unreadable counts as unknown. Reported
+    /// messages are remembered for `window`, and a day at least.
+    pub(super) async fn load(
+        draft: &mut Draft<'_>,
+        ids: impl Iterator<Item = &str>,
+        window: Duration,
+    ) -> Result<Self, Failure> {
+        let mut ids: Vec<&str> = ids.collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut known = HashMap::new();
+        for ids in ids.chunks(AT_ONCE / 3) {
+            let keys = ids.iter().flat_map(|id| [SEEN, HIDDEN, RETRY].map(|prefix| format!("{prefix}{id}")));
+            let entries = draft.entries(&keys.collect::<Vec<_>>()).await?;
+            for (id, entries) in ids.iter().zip(entries.chunks(3)) {
+                known.extend(read(entries).map(|found| ((*id).to_owned(), found)));
+            }
+        }
+        Ok(Self { known, window: window.max(DAY) })
+    }
+
+    /// What is known of a message.
+    pub(super) fn get(&self, id: &str) -> Option<&Known> {
+        self.known.get(id)
+    }
+
+    /// Remembers this of a message, and nothing else. Writes nothing when nothing is new.
+    pub(super) fn set(&mut self, draft: &mut Draft<'_>, id: &str, now: Known) -> Result<(), Failure> {
+        let key = now.key(id);
+        let before = self.known.get(id);
+        if before == Some(&now) {
+            return Ok(());
+        }
+        let stays = before.is_some_and(|before| before.key(id) == key);
+        if let Some(before) = before.filter(|_| !stays) {
+            draft.delete(&before.key(id))?;
+        }
+        match &now {
+            // A look at a message that was reported makes the report no younger.
+            Known::Seen(seen) if stays => draft.put(&key, seen, Expiry::Keep)?,
+            Known::Seen(seen) => draft.put(&key, seen, Expiry::For(self.window))?,
+            Known::Hidden(hidden) if hidden.why == Why::Gone => {
+                draft.put(&key, hidden, Expiry::For(GONE_FOR))?;
+            }
+            Known::Hidden(hidden) => draft.put(&key, hidden, Expiry::For(HIDDEN_FOR))?,
+            Known::Retry(retry) => draft.put(&key, retry, Expiry::Never)?,
+        }
+        self.known.insert(id.to_owned(), now);
+        Ok(())
+    }
+}
+
+/// Reads the entries that a message has under the three prefixes.
+fn read(entries: &[Option<Entry>]) -> Option<Known> {
+    let [seen, hidden, retry] = entries else { return None };
+    let seen = seen.as_ref().and_then(|entry| entry.parse().ok()).map(Known::Seen);
+    let hidden = || hidden.as_ref().and_then(|entry| entry.parse().ok()).map(Known::Hidden);
+    let retry = || retry.as_ref().and_then(|entry| entry.parse().ok()).map(Known::Retry);
+    seen.or_else(hidden).or_else(retry)
+}

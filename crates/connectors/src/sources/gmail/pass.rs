@@ -1,0 +1,287 @@
+//! A pass over the history from the cursor to its end, one page a turn. The cursor moves after the last page, to where
+//! the mailbox was at the first one.
+
+use std::collections::HashSet;
+
+use inboxclaw_contract::{Draft, Expiry, Failure, Next};
+use serde::{Deserialize, Serialize};
+
+use super::api::{Depth, HistoryId, HistoryPage, Record};
+use super::arrivals::{self, Gathered, MOST};
+use super::events::{self, Relabelled};
+use super::messages::{Hidden, Known, Messages, RETRY, Retry, Seen, Why};
+use super::steps::{self, Step, What};
+use super::{Gmail, recovery};
+use crate::google::{check_next, stored};
+
+/// The key of the pass in progress.
+pub(super) const PASS: &str = "pass";
+/// The key that tells when the cursor moved last.
+pub(super) const SYNCED: &str = "synced";
+
+/// A pass in progress.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pass {
+    /// The cursor it started from.
+    from: String,
+    /// The page to handle; none for the first.
+    page: Option<String>,
+    /// Where the mailbox was at the first page; none until that is handled.
+    next: Option<HistoryId>,
+}
+
+/// What is known about how far the source came, besides the cursor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Synced {
+    /// When the cursor moved last.
+    pub(super) at: jiff::Timestamp,
+    /// When the source began to report; nothing when it began with everything there was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) began: Option<jiff::Timestamp>,
+}
+
+impl Gmail {
+    /// Goes on with the pass, or begins one.
+    pub(super) async fn pass(&self, draft: &mut Draft<'_>, cursor: &str) -> Result<Next, Failure> {
+        let pass = stored::<Pass>(draft, PASS).await?.filter(|pass| pass.from == cursor);
+        let Ok(from) = cursor.parse().map(HistoryId) else {
+            return recovery::begin(self, draft, Some(cursor)).await;
+        };
+        let retried = if pass.is_none() { self.retry(draft).await? } else { Retried::default() };
+        // What is refused again and again must not keep the source from its history.
+        if retried.cut && retried.done > 0 {
+            return Ok(Next::More);
+        }
+        let pass = pass.unwrap_or(Pass { from: cursor.to_owned(), page: None, next: None });
+        match self.api.history(from, pass.page.as_deref()).await {
+            Ok(page) => self.page(draft, pass, page, MOST - retried.asked).await,
+            Err(refusal) if refusal.is_lost() => match pass.page {
+                None => recovery::begin(self, draft, Some(cursor)).await,
+                // The next poll begins anew at the cursor; at once could be for ever.
+                Some(_) => {
+                    draft.delete(PASS)?;
+                    draft.problem(refusal.into());
+                    Ok(Next::Wait)
+                }
+            },
+            // What was tried again and is done now need not be asked for a third time.
+            Err(refusal) if retried.done > 0 && refusal.is_transient() => Ok(Next::More),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Handles a page, or as much of it as the service gives.
+    async fn page(
+        &self,
+        draft: &mut Draft<'_>,
+        pass: Pass,
+        page: HistoryPage,
+        budget: usize,
+    ) -> Result<Next, Failure> {
+        let (records, token) = (page.history, page.next_page_token);
+        check_next(pass.page.as_deref(), token.as_deref())?;
+        let next = pass.next.unwrap_or(page.history_id);
+        let from = pass.from.parse().map_or(next, HistoryId);
+        if next < from && pass.page.is_none() && self.api.now().await? < from {
+            // A cursor ahead of the mailbox was never given by it, and would wait for the mailbox in silence.
+            return recovery::begin(self, draft, Some(&pass.from)).await;
+        }
+        if !self.records(draft, records, budget).await? {
+            draft.put(PASS, &Pass { next: Some(next), ..pass }, Expiry::Never)?;
+            return Ok(Next::More);
+        }
+        if token.is_some() {
+            draft.put(PASS, &Pass { page: token, next: Some(next), ..pass }, Expiry::Never)?;
+            return Ok(Next::More);
+        }
+        if draft.entry(PASS).await?.is_some() {
+            draft.delete(PASS)?;
+        }
+        if next > from {
+            draft.set_cursor(Some(next.0.to_string()))?;
+            let began = stored::<Synced>(draft, SYNCED).await?.and_then(|synced| synced.began);
+            draft.put(SYNCED, &Synced { at: draft.now(), began }, Expiry::Never)?;
+        }
+        Ok(Next::Wait)
+    }
+
+    /// Handles records; says whether all of them are.
+    async fn records(
+        &self,
+        draft: &mut Draft<'_>,
+        records: Vec<Record>,
+        budget: usize,
+    ) -> Result<bool, Failure> {
+        let steps = steps::steps(records, &self.rules);
+        let ids = steps.iter().map(|step| &*step.message.id);
+        let mut messages = Messages::load(draft, ids, self.rules.window).await?;
+        let fleeting = forget_fleeting(draft, &mut messages, &steps)?;
+        let wanted = self.wanted(&steps, &messages, &fleeting);
+        let now = &wanted[..wanted.len().min(budget)];
+        let gathered = arrivals::gather(&self.api, draft, now, Depth::Headers).await?;
+        let waiting: HashSet<&str> =
+            wanted.iter().map(|id| &**id).filter(|id| gathered.get(id).is_none()).collect();
+        for step in steps.iter().filter(|step| !waiting.contains(&*step.message.id)) {
+            self.step(draft, &mut messages, step, &gathered)?;
+        }
+        Ok(waiting.is_empty())
+    }
+
+    /// The messages that have to be read to handle the steps, in their order.
+    fn wanted(&self, steps: &[Step], messages: &Messages, deleted: &HashSet<&str>) -> Vec<String> {
+        let (mut wanted, mut listed, mut hidden) = (Vec::new(), HashSet::new(), HashSet::new());
+        for step in steps {
+            let id = &*step.message.id;
+            let is_new = match step.what {
+                What::Added => messages.get(id).is_none(),
+                What::Shown => may_show(messages.get(id), step.record) || hidden.contains(id),
+                What::Deleted | What::LabelsAdded | What::LabelsRemoved => false,
+            };
+            if is_new && step.what == What::Added && self.rules.hides(&step.message.label_ids) {
+                hidden.insert(id);
+            } else if is_new && !deleted.contains(id) && listed.insert(id) {
+                wanted.push(id.to_owned());
+            }
+        }
+        wanted
+    }
+
+    fn step(
+        &self,
+        draft: &mut Draft<'_>,
+        messages: &mut Messages,
+        step: &Step,
+        gathered: &Gathered,
+    ) -> Result<(), Failure> {
+        let id = &*step.message.id;
+        let known = messages.get(id);
+        match step.what {
+            What::Added if known.is_some() => {}
+            What::Added if self.rules.hides(&step.message.label_ids) => {
+                messages.set(draft, id, Known::hidden(Why::Label, step.record))?;
+            }
+            What::Shown if !may_show(known, step.record) => {}
+            What::Added | What::Shown => {
+                if let Some(found) = gathered.get(id) {
+                    arrivals::take(&self.rules, draft, messages, (id, found), step.record)?;
+                }
+            }
+            What::Deleted => self.deleted(draft, messages, step)?,
+            What::LabelsAdded | What::LabelsRemoved => self.relabelled(draft, known, step)?,
+        }
+        Ok(())
+    }
+
+    fn deleted(&self, draft: &mut Draft<'_>, messages: &mut Messages, step: &Step) -> Result<(), Failure> {
+        let id = &*step.message.id;
+        let known = messages.get(id).cloned();
+        let thread = match &known {
+            Some(Known::Seen(seen)) => seen.thread.as_deref(),
+            _ => None,
+        };
+        let was_reported = matches!(known, None | Some(Known::Seen(_)));
+        if was_reported && !self.rules.hides(&step.message.label_ids) {
+            events::deleted(draft, id, step.message.thread_id.as_deref().or(thread))?;
+        }
+        match known {
+            None => Ok(()),
+            Some(known) if known.is_gone() => Ok(()),
+            Some(_) => messages.set(draft, id, Known::hidden(Why::Gone, step.record)),
+        }
+    }
+
+    fn relabelled(&self, draft: &mut Draft<'_>, known: Option<&Known>, step: &Step) -> Result<(), Failure> {
+        let is_reported = match known {
+            None => true,
+            // Whoever came to know the message later than this has its labels with it.
+            Some(Known::Seen(Seen { upto, .. })) => *upto <= step.record,
+            Some(Known::Hidden(_) | Known::Retry(_)) => false,
+        };
+        if !is_reported || self.rules.hides(&step.message.label_ids) {
+            return Ok(());
+        }
+        let change = Relabelled {
+            id: &step.message.id,
+            thread: step.message.thread_id.as_deref(),
+            record: step.record,
+            added: step.what == What::LabelsAdded,
+            labels: &step.labels,
+            all: &step.message.label_ids,
+        };
+        events::relabelled(draft, &change)
+    }
+
+    /// Tries again to read what could not be read in the pass before.
+    async fn retry(&self, draft: &mut Draft<'_>) -> Result<Retried, Failure> {
+        let keys = draft.keys(RETRY, None, MOST / 2).await?;
+        let ids: Vec<String> = keys.iter().map(|key| key[RETRY.len()..].to_owned()).collect();
+        let mut messages = Messages::load(draft, ids.iter().map(String::as_str), self.rules.window).await?;
+        for id in ids.iter().filter(|id| !matches!(messages.get(id), Some(Known::Retry(_)))) {
+            draft.delete(&format!("{RETRY}{id}"))?;
+        }
+        let upto = |id: &String| match messages.get(id) {
+            Some(Known::Retry(Retry { upto })) => Some((id.clone(), *upto)),
+            _ => None,
+        };
+        let wanted: Vec<(String, HistoryId)> = ids.iter().filter_map(upto).collect();
+        let ids: Vec<String> = wanted.iter().map(|(id, _)| id.clone()).collect();
+        let gathered = match arrivals::gather(&self.api, draft, &ids, Depth::Headers).await {
+            // Whether it is the account that is refused, the history will tell.
+            Err(refusal) if !refusal.is_transient() => {
+                draft.problem(refusal.into());
+                Gathered::default()
+            }
+            gathered => gathered?,
+        };
+        let mut done = 0;
+        for (id, upto) in &wanted {
+            match gathered.get(id) {
+                Some(arrivals::Found::Missing) => {
+                    messages.set(draft, id, Known::hidden(Why::Gone, *upto))?;
+                }
+                Some(found) => drop(arrivals::take(&self.rules, draft, &mut messages, (id, found), *upto)?),
+                None => {}
+            }
+            done += usize::from(!matches!(messages.get(id), Some(Known::Retry(_))));
+        }
+        Ok(Retried { asked: ids.len(), done, cut: gathered.cut })
+    }
+}
+
+/// What trying again brought.
+#[derive(Default)]
+struct Retried {
+    /// How many messages were asked for.
+    asked: usize,
+    /// How many of them need not be tried again.
+    done: usize,
+    /// Whether some have to be asked for again.
+    cut: bool,
+}
+
+/// Whether a message that lost a hiding label at `record` may be news by it.
+fn may_show(known: Option<&Known>, record: HistoryId) -> bool {
+    match known {
+        None => true,
+        Some(Known::Hidden(Hidden { why, upto })) => *why != Why::Gone && *upto < record,
+        Some(Known::Seen(_) | Known::Retry(_)) => false,
+    }
+}
+
+/// Remembers as gone what appears and is deleted on one page: nobody hears of either. Returns all that is deleted on
+/// the page, which is not asked for.
+fn forget_fleeting<'a>(
+    draft: &mut Draft<'_>,
+    messages: &mut Messages,
+    steps: &'a [Step],
+) -> Result<HashSet<&'a str>, Failure> {
+    let deleted = steps.iter().filter(|step| step.what == What::Deleted);
+    let deleted: HashSet<&str> = deleted.map(|step| &*step.message.id).collect();
+    for step in steps.iter().filter(|step| step.what == What::Added) {
+        let id = &*step.message.id;
+        if deleted.contains(id) && messages.get(id).is_none() {
+            messages.set(draft, id, Known::hidden(Why::Gone, step.record))?;
+        }
+    }
+    Ok(deleted)
+}

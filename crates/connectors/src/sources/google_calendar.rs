@@ -1,0 +1,311 @@
+//! Events of Google Calendar: created, updated, answered, deleted.
+//!
+//! One turn handles one page of one calendar. `google_calendar/rounds.rs` says whose turn it is and remembers which
+//! calendar is in trouble, `passes.rs` what a calendar needs next and how it ends, `api.rs` asks, `apply.rs` takes the
+//! items of a page, `scan.rs` goes through what is known. What an item means is pure: `times.rs` reads instants,
+//! `classify.rs` decides, `payload.rs` and `attendees.rs` write the event. `state.rs` knows the keys.
+//!
+//! What state holds, for each calendar (`CAL` as it is configured, so `primary` stays `primary`); the cursor is unused:
+//!
+//! - `sync_token:CAL`: the sync token, moved only when the last page of a pass is handled. One that tells of nothing
+//!   is left alone for a day, so a poll without news writes nothing;
+//! - `snap:CAL:EVENT`: the event resource as received, with which the next one is compared. A single event's goes away
+//!   by itself `max_event_age_days` and a week after the event's end: so long, an event that ended and is moved to the
+//!   future is `updated`; later it is `created`. Nothing else depends on the snapshot of an event that ended: changes
+//!   of it are not reported, and neither is a deletion with a date of the year 2000. A series never goes away by
+//!   itself. Of an instance that was reported and cancelled the cancelled resource stays, which counts as unknown;
+//! - `config_fingerprint:CAL`: the `max_into_future` that the snapshots were made with;
+//! - `lookahead_cursor:CAL`: up to where the future was listed; moved on at most once an hour;
+//! - `pass:CAL`: a pass that needs several turns: what it does, the sync token it started from, its next page. With
+//!   another sync token under it (edited, rewound) it is dropped and begins anew;
+//! - `listed:CAL:…`: the ids that a reconciliation has seen, until it ends.
+//!
+//! `snapshot_state:CAL` and `config_max_into_future:CAL` of earlier programs are ignored. A state without
+//! `config_fingerprint` may have forgotten snapshots: after the first changes the window is listed and what is missing
+//! is remembered without events.
+//!
+//! When the service no longer accepts a sync token, the window is listed and compared with the snapshots, what was
+//! created, changed or deleted meanwhile is reported, and `inboxclaw.source.gap` tells of it. Snapshots without a sync
+//! token are compared in the same way, without a gap.
+//!
+//! Left out: what is past when it is first seen, intermediate states of an event that changed several times between
+//! two polls, and clearing what is known of a calendar that is no longer configured: if it is configured again, it
+//! goes on from there; a person who wants its entries gone deletes them by their prefixes.
+
+mod api;
+mod apply;
+mod attendees;
+mod classify;
+mod passes;
+mod payload;
+mod rounds;
+mod scan;
+mod state;
+#[cfg(test)]
+mod tests;
+mod times;
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use async_trait::async_trait;
+use inboxclaw_contract::settings::StartAt;
+use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce};
+use jiff::SignedDuration;
+
+use crate::google::filter::{Filters, Rules};
+use crate::google::{CALENDAR, Client, check_interval};
+use passes::{Calendar, Desk, Stop};
+use rounds::{Plan, Rounds};
+
+/// Reports events of Google Calendar that are created, changed, answered or deleted.
+///
+/// An event of a series is reported once for each of its instances between now and `max_into_future`. An event that
+/// comes nearer than that by the passing of time is reported as created, so its `occurred_at` may be long ago. Changes
+/// of events that are over are not reported. A calendar that cannot be read does not hold up the others.
+///
+/// The state of a calendar that is taken out of `calendar_ids` stays until a person deletes it.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The file that `inboxclaw google auth` wrote, with the scope `calendar`.
+    #[serde(deserialize_with = "coerce::lax")]
+    token_file: String,
+
+    /// Time between two polls, at least 1 second.
+    #[serde(default = "default_poll_interval")]
+    poll_interval: Interval,
+
+    /// The calendars to watch, by their ids as `inboxclaw google list-calendars` shows them; `primary` is the
+    /// account's own. An id holds no colon and has at most 255 bytes.
+    #[serde(default = "default_calendar_ids", deserialize_with = "coerce::one_or_many")]
+    #[schemars(schema_with = "coerce::one_or_many_schema")]
+    calendar_ids: Vec<String>,
+
+    /// How many days after its end an event is remembered (and a week longer, for times when the program is off):
+    /// one that is moved to the future by then is reported as updated, later as created. `null`: for ever.
+    #[serde(default = "default_max_event_age_days", deserialize_with = "coerce::lax")]
+    #[schemars(range(min = 0))]
+    max_event_age_days: Option<f64>,
+
+    /// How far ahead events are reported. With a larger value the stretch that is new is remembered without events,
+    /// with a smaller one what lies beyond is forgotten without events.
+    #[serde(default = "default_max_into_future")]
+    max_into_future: Interval,
+
+    /// An event with more attendees is reported with their number by answer instead of each of them.
+    #[serde(default = "default_attendee_detail_limit", deserialize_with = "coerce::lax")]
+    attendee_detail_limit: usize,
+
+    /// Settings for single calendars, by their ids. One that is not in `calendar_ids` has no effect.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    calendar_overrides: BTreeMap<String, Override>,
+
+    /// Events to leave out: a list of `NAME: {in: FIELD, contains: TEXT}` or `regex: PATTERN`, with the fields
+    /// `summary`, `description`, `location`, `organizer` and `attendees`. An event that matches any of them, or did
+    /// before a change, is not reported.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    filters: Rules<Field>,
+
+    /// No meaning any more: deleted events are always reported.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(extend("deprecated" = true))]
+    #[expect(dead_code, reason = "accepted in the configurations of earlier programs")]
+    show_deleted: Option<bool>,
+
+    /// No meaning any more: series are always reported by their instances.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(extend("deprecated" = true))]
+    #[expect(dead_code, reason = "accepted in the configurations of earlier programs")]
+    single_events: Option<bool>,
+
+    /// No meaning any more: every instance is reported.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(extend("deprecated" = true))]
+    #[expect(dead_code, reason = "accepted in the configurations of earlier programs")]
+    collapse_recurring_events: Option<bool>,
+
+    /// Scheme, host and optional path of a server that stands in for Google's.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(extend("format" = "uri"))]
+    api_root: Option<String>,
+
+    #[serde(skip)]
+    start: Option<StartAt>,
+}
+
+/// What is different for one calendar.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// How far ahead events of this calendar are reported; without it as for all.
+    #[serde(default)]
+    max_into_future: Option<Interval>,
+
+    /// No meaning any more: deleted events are always reported.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(extend("deprecated" = true))]
+    #[expect(dead_code, reason = "accepted in the configurations of earlier programs")]
+    show_deleted: Option<bool>,
+
+    /// No meaning any more: series are always reported by their instances.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(extend("deprecated" = true))]
+    #[expect(dead_code, reason = "accepted in the configurations of earlier programs")]
+    single_events: Option<bool>,
+
+    /// No meaning any more: every instance is reported.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(extend("deprecated" = true))]
+    #[expect(dead_code, reason = "accepted in the configurations of earlier programs")]
+    collapse_recurring_events: Option<bool>,
+}
+
+/// What a filter can look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Field {
+    /// The title.
+    Summary,
+    /// The description, which may be HTML.
+    Description,
+    /// Where it takes place.
+    Location,
+    /// The organizer's address and name, with a blank between them.
+    Organizer,
+    /// The addresses of all attendees, with blanks between them.
+    Attendees,
+}
+
+/// Longest id of a calendar, in bytes: with an id of an event it has to fit into a key and into an event id.
+const CALENDAR_BYTES: usize = 255;
+/// Seconds of a day.
+const DAY: f64 = 86_400.0;
+
+fn default_poll_interval() -> Interval {
+    Interval::from_secs(10 * 60)
+}
+
+fn default_calendar_ids() -> Vec<String> {
+    vec!["primary".to_owned()]
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the default of an optional setting")]
+fn default_max_event_age_days() -> Option<f64> {
+    Some(2.0)
+}
+
+fn default_max_into_future() -> Interval {
+    Interval::from_secs(365 * 24 * 60 * 60)
+}
+
+fn default_attendee_detail_limit() -> usize {
+    3
+}
+
+impl SourceSettings for Settings {
+    const KIND: &'static str = "google_calendar";
+
+    fn interval(&self) -> Option<Duration> {
+        Some(self.poll_interval.as_duration())
+    }
+
+    fn start(&mut self, start: StartAt) -> anyhow::Result<()> {
+        self.start = Some(start);
+        Ok(())
+    }
+
+    fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
+        check_interval(self.poll_interval)?;
+        let calendars = self.calendars()?;
+        let desk = Desk {
+            client: Client::new(outside, &CALENDAR, &self.token_file, self.api_root.as_deref())?,
+            filters: Filters::new(&self.filters)?,
+            max_age: self.max_age()?,
+            attendee_limit: self.attendee_detail_limit,
+            start: self.start.unwrap_or(StartAt::Now),
+        };
+        let rounds = Rounds::new(calendars.len());
+        Ok(Box::new(GoogleCalendar { desk, calendars, rounds }))
+    }
+}
+
+impl Settings {
+    /// The calendars, each once.
+    fn calendars(&self) -> anyhow::Result<Vec<Calendar>> {
+        ensure!(!self.calendar_ids.is_empty(), "calendar_ids is empty, it must name at least one calendar");
+        let mut known = HashSet::new();
+        let ids = self.calendar_ids.iter().map(|id| id.trim()).filter(|id| known.insert(*id));
+        ids.map(|id| self.calendar(id)).collect()
+    }
+
+    fn calendar(&self, id: &str) -> anyhow::Result<Calendar> {
+        // With a colon `snap:a:` would also begin the keys of a calendar `a:b`. Ids are addresses, which have none.
+        ensure!(
+            !id.is_empty() && !id.contains(':') && !id.contains(char::is_control),
+            "calendar_ids holds {id:?}, an id must not be empty or hold a colon or a control character"
+        );
+        let bytes = id.len();
+        ensure!(
+            bytes <= CALENDAR_BYTES,
+            "calendar_ids holds an id of {bytes} bytes, the limit is {CALENDAR_BYTES}"
+        );
+        let own = self.calendar_overrides.get(id).and_then(|own| own.max_into_future);
+        let window = SignedDuration::try_from(own.unwrap_or(self.max_into_future).as_duration());
+        Ok(Calendar { id: id.to_owned(), window: window.context("max_into_future is too long")? })
+    }
+
+    fn max_age(&self) -> anyhow::Result<Option<SignedDuration>> {
+        let Some(days) = self.max_event_age_days else { return Ok(None) };
+        ensure!(days >= 0.0, "max_event_age_days is {days}, it must not be negative");
+        let age = SignedDuration::try_from_secs_f64(days * DAY);
+        Ok(Some(age.with_context(|| format!("max_event_age_days is {days}, which is too long"))?))
+    }
+}
+
+struct GoogleCalendar {
+    desk: Desk,
+    calendars: Vec<Calendar>,
+    rounds: Rounds,
+}
+
+#[async_trait]
+impl Source for GoogleCalendar {
+    async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+        let mut plan = self.rounds.plan();
+        let next = self.turn(draft, &mut plan).await?;
+        for trouble in plan.troubles() {
+            draft.problem(trouble);
+        }
+        self.rounds.propose(plan);
+        Ok(next)
+    }
+
+    fn settled(&self, settled: Settled) {
+        self.rounds.settled(settled);
+    }
+}
+
+impl GoogleCalendar {
+    /// One step of the first calendar of the queue that works.
+    async fn turn(&self, draft: &mut Draft<'_>, plan: &mut Plan) -> Result<Next, Failure> {
+        let deadline = self.desk.client.deadline();
+        while let Some(calendar) = plan.first().and_then(|at| self.calendars.get(at)) {
+            match passes::step(&self.desk, calendar, draft).await {
+                Ok(step) => return Ok(plan.worked(step)),
+                Err(Stop::Turn(failure)) => return Err(failure),
+                Err(Stop::Calendar(ailing)) => {
+                    let is_slow = ailing.is_slow() || deadline.is_over();
+                    plan.failed(ailing);
+                    if is_slow {
+                        break;
+                    }
+                }
+            }
+        }
+        plan.next()
+    }
+}

@@ -1,0 +1,350 @@
+//! What a calendar needs next, one step a turn: which pass begins, what becomes of its page, and what follows it.
+//!
+//! A round of a calendar is: the changes since the sync token; then, at most once an hour, what came nearer than the
+//! window by the passing of time. Without a sync token it is the baseline, or a reconciliation where snapshots are.
+//! A changed window comes before the changes when it is smaller, so that what is beyond it is forgotten and not
+//! reported, and after them when it is larger, so that nothing that happened is taken for old.
+
+use inboxclaw_contract::settings::StartAt;
+use inboxclaw_contract::{Class, Draft, Failure};
+use jiff::{SignedDuration, Timestamp};
+
+use super::api::{self, Page, Query};
+use super::rounds::Ailing;
+use super::state::{Keys, Known, Mode, Pass};
+use super::times::whole;
+use super::{Field, apply, scan};
+use crate::google::filter::Filters;
+use crate::google::gap::{Gap, PASSING};
+use crate::google::listing::Listing;
+use crate::google::{Client, Refusal, check_next};
+
+/// The window is listed again when it moved by so much.
+const STRETCH: SignedDuration = SignedDuration::from_hours(1);
+/// Before a window grows, it is listed when it moved by so much.
+const LAST_STRETCH: SignedDuration = SignedDuration::from_mins(5);
+/// Listings overlap by this: the start of a listing is exclusive, and an event may have no length.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
+/// A sync token that told of nothing is renewed when it is older. They are valid for longer than that.
+const TOKEN_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// What the calendars of a source share.
+pub(super) struct Desk {
+    /// Who asks.
+    pub(super) client: Client,
+    /// What is left out.
+    pub(super) filters: Filters<Field>,
+    /// How long after its end an event is remembered; `None`: for ever.
+    pub(super) max_age: Option<SignedDuration>,
+    /// Most attendees shown one by one.
+    pub(super) attendee_limit: usize,
+    /// Where a calendar without any state begins.
+    pub(super) start: StartAt,
+}
+
+/// A calendar that is watched.
+#[derive(Debug)]
+pub(super) struct Calendar {
+    /// Its id as configured.
+    pub(super) id: String,
+    /// How far ahead its events are reported.
+    pub(super) window: SignedDuration,
+}
+
+/// What a step leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The calendar needs another one.
+    More,
+    /// Not before the next round.
+    Done,
+}
+
+/// Why a step did not work. Nothing is in the draft.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The calendar is in trouble, others may work.
+    Calendar(Ailing),
+    /// No calendar would work.
+    Turn(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Turn(failure)
+    }
+}
+
+/// The next step of a calendar.
+///
+/// # Errors
+/// When its request is refused; see [`Stop`].
+pub(super) async fn step(desk: &Desk, calendar: &Calendar, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+    let keys = Keys(&calendar.id);
+    let mut known = Known::read(draft, keys).await?;
+    let pass = match known.pass.take() {
+        Some(pass) => pass,
+        None => {
+            if known.has_pass {
+                Listing::new(keys.listed()).clear(draft)?;
+            }
+            begin(calendar, &known, draft).await?
+        }
+    };
+    let walk = Walk { desk, calendar, keys, known, pass };
+    match walk.pass.mode {
+        Mode::Narrow => walk.narrow(draft).await,
+        Mode::Reconcile if walk.pass.token.is_some() => walk.vanished(draft).await,
+        _ => walk.page(draft).await,
+    }
+}
+
+/// The pass that a round begins with.
+async fn begin(calendar: &Calendar, known: &Known, draft: &mut Draft<'_>) -> Result<Pass, Failure> {
+    let now = draft.now();
+    if known.token.is_some() {
+        let mode = if known.reaches_beyond(calendar.window) { Mode::Narrow } else { Mode::Changes };
+        return Ok(pass(mode, known.token.clone(), now, now, calendar.window));
+    }
+    let snapshots = draft.keys(&Keys(&calendar.id).snapshots(), None, 1).await?;
+    if snapshots.is_empty() {
+        return Ok(pass(Mode::Baseline, None, now, now, calendar.window));
+    }
+    Ok(reconciliation(calendar, known, now))
+}
+
+/// Compares within the window that the snapshots stand for; what is beyond it is no news.
+fn reconciliation(calendar: &Calendar, known: &Known, now: Timestamp) -> Pass {
+    let window = known.window.map_or(calendar.window, |known| known.min(calendar.window));
+    pass(Mode::Reconcile, known.token.clone(), now, now, window)
+}
+
+fn pass(mode: Mode, from: Option<String>, now: Timestamp, since: Timestamp, window: SignedDuration) -> Pass {
+    // A window beyond the end of time reaches up to it.
+    let until = whole(now.saturating_add(window).unwrap_or(Timestamp::MAX));
+    let window = window.as_secs_f64();
+    let (page, token, after) = (None, None, None);
+    let (pages, found, deleted) = (0, 0, 0);
+    Pass {
+        mode,
+        from,
+        page,
+        pages,
+        began: now,
+        since: whole(since),
+        until,
+        window,
+        token,
+        after,
+        found,
+        deleted,
+    }
+}
+
+/// A pass of a calendar in one turn.
+struct Walk<'a> {
+    desk: &'a Desk,
+    calendar: &'a Calendar,
+    keys: Keys<'a>,
+    known: Known,
+    pass: Pass,
+}
+
+impl Walk<'_> {
+    async fn page(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+        if self.pass.mode == Mode::Changes {
+            // Pages may come hours apart, and what is reported is seen from the present.
+            self.pass.until = pass(Mode::Changes, None, draft.now(), draft.now(), self.calendar.window).until;
+        }
+        let page = match self.ask().await {
+            Ok(page) => page,
+            Err(refusal) => return self.refused(draft, refusal),
+        };
+        check_next(self.pass.page.as_deref(), page.next_page_token.as_deref())?;
+        let is_last = page.next_page_token.is_none();
+        if is_last && self.needs_token() && page.next_sync_token.is_none() {
+            let what = "the last page of a listing came without a sync token";
+            return Err(self.trouble(Failure::text(Class::Upstream, what).into()));
+        }
+        let (desk, keys) = (self.desk, self.keys);
+        apply::items(desk, keys, draft, &mut self.pass, &page.items).await?;
+        if self.pass.mode == Mode::Reconcile {
+            let (ids, listing): (Vec<&str>, _) =
+                (page.items.iter().filter_map(apply::id).collect(), Listing::new(keys.listed()));
+            if self.pass.pages == 0 {
+                listing.clear(draft)?;
+            }
+            listing.add(draft, self.pass.pages, &ids)?;
+        }
+        if is_last {
+            return self.listed(draft, &page);
+        }
+        self.pass.page = page.next_page_token;
+        self.pass.pages += 1;
+        self.go_on(draft)
+    }
+
+    async fn ask(&self) -> Result<Page, Refusal> {
+        let pass = &self.pass;
+        let query = match (pass.mode, &pass.from) {
+            (Mode::Changes, Some(token)) => Query::Since(token),
+            _ => Query::Window(pass.since, pass.until),
+        };
+        api::page(&self.desk.client, &self.calendar.id, query, pass.page.as_deref()).await
+    }
+
+    fn needs_token(&self) -> bool {
+        matches!(self.pass.mode, Mode::Baseline | Mode::Changes | Mode::Reconcile)
+    }
+
+    /// The last page of a pass is handled.
+    fn listed(mut self, draft: &mut Draft<'_>, page: &Page) -> Result<Step, Stop> {
+        let (keys, until) = (self.keys, self.pass.until);
+        let token = page.next_sync_token.as_deref().unwrap_or_default();
+        match self.pass.mode {
+            Mode::Changes => {
+                let is_news = self.pass.pages > 0 || !page.items.is_empty();
+                let age = self.known.token_at.map(|at| draft.now().duration_since(at));
+                if is_news || age.is_none_or(|age| age > TOKEN_AGE) {
+                    Known::set_token(draft, keys, token)?;
+                    self.known.token = Some(token.to_owned());
+                }
+                self.follow_up(draft)
+            }
+            Mode::Reconcile => {
+                self.pass.token = Some(token.to_owned());
+                self.pass.page = None;
+                self.pass.pages += 1;
+                self.go_on(draft)
+            }
+            Mode::Baseline => {
+                Known::set_token(draft, keys, token)?;
+                self.settle(draft)
+            }
+            Mode::Lookahead => {
+                Known::set_lookahead(draft, keys, until)?;
+                self.known.lookahead = Some(until);
+                self.follow_up(draft)
+            }
+            Mode::Widen | Mode::Narrow => self.settle(draft),
+        }
+    }
+
+    /// What comes after the changes, if anything.
+    fn follow_up(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+        let (now, window) = (draft.now(), self.calendar.window);
+        let since = |at: Timestamp| at.saturating_sub(OVERLAP).unwrap_or(now);
+        let is_short = self.known.falls_short_of(window);
+        let (stretch, listed) = match self.known.window {
+            Some(known) if is_short => (LAST_STRETCH, known),
+            _ => (STRETCH, window),
+        };
+        let next = |mode, at| {
+            pass(mode, self.known.token.clone(), now, at, if mode == Mode::Widen { window } else { listed })
+        };
+        let follows = match self.known.lookahead {
+            Some(at)
+                if now.saturating_add(listed).unwrap_or(Timestamp::MAX).duration_since(at) >= stretch =>
+            {
+                Some(next(Mode::Lookahead, since(at)))
+            }
+            // Without a window known, what is known may be incomplete from now on.
+            Some(at) if is_short => {
+                Some(next(Mode::Widen, if self.known.window.is_some() { since(at) } else { now }))
+            }
+            None if is_short => Some(next(Mode::Widen, now)),
+            None => {
+                Known::set_lookahead(draft, self.keys, next(Mode::Lookahead, now).until)?;
+                None
+            }
+            Some(_) => None,
+        };
+        match follows {
+            Some(pass) => {
+                self.pass = pass;
+                self.go_on(draft)
+            }
+            None => self.done(draft),
+        }
+    }
+
+    /// The snapshots stand for the pass's window now.
+    fn settle(self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+        Known::set_window(draft, self.keys, self.pass.window)?;
+        Known::set_lookahead(draft, self.keys, self.pass.until)?;
+        self.done(draft)
+    }
+
+    async fn narrow(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+        if !scan::narrow(self.keys, draft, &mut self.pass).await? {
+            return self.go_on(draft);
+        }
+        // What is known before the window's new end stays complete.
+        self.settle(draft)?;
+        Ok(Step::More)
+    }
+
+    async fn vanished(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+        match scan::vanished(self.desk, self.keys, draft, &mut self.pass).await? {
+            Some(true) => {}
+            Some(false) => return self.go_on(draft),
+            None => {
+                (self.pass.token, self.pass.after, self.pass.pages) = (None, None, 0);
+                return self.go_on(draft);
+            }
+        }
+        let token = self.pass.token.clone().unwrap_or_default();
+        Listing::new(self.keys.listed()).clear(draft)?;
+        if let Some(lost) = &self.pass.from {
+            self.gap().emit(draft, lost, &token)?;
+        }
+        Known::set_token(draft, self.keys, &token)?;
+        self.settle(draft)
+    }
+
+    fn gap(&self) -> Gap {
+        Gap {
+            log: self.calendar.id.clone(),
+            reason: "the service no longer accepts the sync token".to_owned(),
+            from: self.known.token_at,
+            to: self.pass.began,
+            recovered_from: None,
+            complete: true,
+            missing: vec![PASSING.to_owned()],
+            found: self.pass.found,
+            deleted: self.pass.deleted,
+        }
+    }
+
+    /// A request that is refused. A page token that is no longer accepted restarts its pass in the next poll; a sync
+    /// token that is not leads to a reconciliation at once.
+    fn refused(mut self, draft: &mut Draft<'_>, refusal: Refusal) -> Result<Step, Stop> {
+        if self.pass.page.is_some() && refusal.is_lost() {
+            self.pass.page = None;
+            self.pass.pages = 0;
+            self.go_on(draft)?;
+            draft.problem(refusal.into());
+            return Ok(Step::Done);
+        }
+        // Without a page, what is missing is the calendar.
+        if self.pass.mode == Mode::Changes && refusal.is_lost() && !refusal.is_missing() {
+            self.pass = reconciliation(self.calendar, &self.known, draft.now());
+            return self.go_on(draft);
+        }
+        Err(self.trouble(refusal))
+    }
+
+    fn trouble(&self, refusal: Refusal) -> Stop {
+        Ailing::of(&self.calendar.id, refusal)
+    }
+
+    fn go_on(self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+        Known::go_on(draft, self.keys, &self.pass)?;
+        Ok(Step::More)
+    }
+
+    fn done(self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+        self.known.end(draft, self.keys)?;
+        Ok(Step::Done)
+    }
+}

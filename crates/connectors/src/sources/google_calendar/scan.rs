@@ -1,0 +1,93 @@
+//! Goes through the snapshots of a calendar, some thousand in a turn: forgets what is beyond a smaller window, and
+//! finds what a reconciliation did not list. Left out: what is listed (`apply`).
+
+use inboxclaw_contract::{Draft, Entry, Failure};
+use serde_json::Value;
+
+use super::classify::{Change, is_cancelled};
+use super::passes::Desk;
+use super::payload;
+use super::state::{Keys, Pass};
+use super::times::{Times, is_series};
+use crate::google::listing::Listing;
+
+/// Snapshots looked at in a turn.
+const PAGE: usize = 2_000;
+
+/// Forgets snapshots that start beyond the pass's stretch. Whether these were the last.
+///
+/// # Errors
+/// When the state cannot be read.
+pub(super) async fn narrow(keys: Keys<'_>, draft: &mut Draft<'_>, pass: &mut Pass) -> Result<bool, Failure> {
+    let page = next(keys, draft, pass).await?;
+    for entry in &page {
+        if starts_beyond(entry, pass) {
+            draft.delete(&entry.key)?;
+        }
+    }
+    Ok(page.len() < PAGE)
+}
+
+/// Reports what is known and was not listed. Whether these were the last; `None` when what was listed is lost.
+///
+/// # Errors
+/// When the state cannot be read.
+pub(super) async fn vanished(
+    desk: &Desk,
+    keys: Keys<'_>,
+    draft: &mut Draft<'_>,
+    pass: &mut Pass,
+) -> Result<Option<bool>, Failure> {
+    let listing = Listing::new(keys.listed());
+    let Some(listed) = listing.ids(draft, pass.pages).await? else { return Ok(None) };
+    let prefix = keys.snapshots();
+    let page = next(keys, draft, pass).await?;
+    for entry in &page {
+        if !listed.contains(&entry.key[prefix.len()..]) {
+            missed(desk, keys, draft, pass, entry)?;
+        }
+    }
+    Ok(Some(page.len() < PAGE))
+}
+
+async fn next(keys: Keys<'_>, draft: &mut Draft<'_>, pass: &mut Pass) -> Result<Vec<Entry>, Failure> {
+    let page = draft.list(&keys.snapshots(), pass.after.as_deref(), PAGE).await?;
+    if let Some(last) = page.last() {
+        pass.after = Some(last.key.clone());
+    }
+    Ok(page)
+}
+
+/// A snapshot of what was not listed: gone, unless it is over, was gone before, or was not to be listed.
+fn missed(
+    desk: &Desk,
+    keys: Keys<'_>,
+    draft: &mut Draft<'_>,
+    pass: &mut Pass,
+    entry: &Entry,
+) -> Result<(), Failure> {
+    // One that is not readable tells nothing that could be reported.
+    let Ok(known) = entry.parse::<Value>() else { return draft.delete(&entry.key) };
+    if is_series(&known) {
+        return Ok(());
+    }
+    if Times::of(&known).are_over(draft.now()) {
+        // It stays as long as without a recovery; snapshots of earlier programs had no expiry.
+        return if entry.expires_at.is_none() {
+            draft.touch(&entry.key, desk.expiry(&known))
+        } else {
+            Ok(())
+        };
+    }
+    let is_silent = is_cancelled(&known) || starts_beyond(entry, pass) || desk.drops(&known);
+    if !is_silent {
+        pass.deleted += 1;
+        draft.emit(payload::event(keys.0, Change::Deleted, None, Some(&known), desk.attendee_limit)?)?;
+    }
+    draft.delete(&entry.key)
+}
+
+fn starts_beyond(entry: &Entry, pass: &Pass) -> bool {
+    let known = entry.parse::<Value>().unwrap_or_default();
+    Times::of(&known).start.is_some_and(|start| start >= pass.until)
+}

@@ -1,0 +1,200 @@
+//! What is remembered of a calendar: the keys, and the values under them. What the keys mean is in the module above.
+//! Left out: snapshots, which `apply` and `scan` read and write.
+
+use inboxclaw_contract::{Draft, Entry, Expiry, Failure, Json};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::google::stamp;
+
+/// Beyond this two windows are of different lengths; numbers of earlier programs are floats.
+const SAME: SignedDuration = SignedDuration::from_millis(1);
+
+/// The keys of a calendar.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys<'a>(pub(super) &'a str);
+
+impl Keys<'_> {
+    /// The snapshots are under this prefix, by the ids of their events.
+    pub(super) fn snapshots(self) -> String {
+        format!("snap:{}:", self.0)
+    }
+
+    /// The ids that a reconciliation has seen are under this prefix.
+    pub(super) fn listed(self) -> String {
+        format!("listed:{}:", self.0)
+    }
+
+    fn token(self) -> String {
+        format!("sync_token:{}", self.0)
+    }
+
+    fn window(self) -> String {
+        format!("config_fingerprint:{}", self.0)
+    }
+
+    fn lookahead(self) -> String {
+        format!("lookahead_cursor:{}", self.0)
+    }
+
+    fn pass(self) -> String {
+        format!("pass:{}", self.0)
+    }
+}
+
+/// What a pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    /// The first listing of the window.
+    Baseline,
+    /// What changed since the sync token.
+    Changes,
+    /// What came into the window by the passing of time.
+    Lookahead,
+    /// What is in the window since it was made larger.
+    Widen,
+    /// Forgets what is not in the window since it was made smaller.
+    Narrow,
+    /// Lists the window and compares, because there is no sync token.
+    Reconcile,
+}
+
+/// A pass that is not over.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Pass {
+    /// What it is for.
+    pub(super) mode: Mode,
+    /// The sync token under it.
+    pub(super) from: Option<String>,
+    /// Its next page; `None`: the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) page: Option<String>,
+    /// How many pages were handled.
+    #[serde(default)]
+    pub(super) pages: u64,
+    /// When it began.
+    pub(super) began: Timestamp,
+    /// The stretch that is listed.
+    pub(super) since: Timestamp,
+    /// Its end, and what lies beyond is not reported.
+    pub(super) until: Timestamp,
+    /// The window that the snapshots will stand for, in seconds.
+    pub(super) window: f64,
+    /// The sync token that a reconciliation will end with; there once everything is listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) token: Option<String>,
+    /// The last snapshot that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<String>,
+    /// How many items were found changed.
+    #[serde(default)]
+    pub(super) found: u64,
+    /// How many were found gone.
+    #[serde(default)]
+    pub(super) deleted: u64,
+}
+
+/// What is known of a calendar when a turn begins.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The sync token.
+    pub(super) token: Option<String>,
+    /// When the sync token was given.
+    pub(super) token_at: Option<Timestamp>,
+    /// The window that the snapshots stand for.
+    pub(super) window: Option<SignedDuration>,
+    /// Up to where the future was listed.
+    pub(super) lookahead: Option<Timestamp>,
+    /// The pass that is not over.
+    pub(super) pass: Option<Pass>,
+    /// Whether there is an entry for a pass, which may be of no use.
+    pub(super) has_pass: bool,
+}
+
+impl Known {
+    /// Reads it. What does not parse counts as absent.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(super) async fn read(draft: &mut Draft<'_>, keys: Keys<'_>) -> Result<Self, Failure> {
+        let names = [keys.token(), keys.window(), keys.lookahead(), keys.pass()];
+        let mut entries = draft.entries(&names).await?.into_iter();
+        let mut next = || entries.next().flatten();
+        let (token, window, lookahead, pass) = (next(), next(), next(), next());
+        let read =
+            |entry: &Option<Entry>| entry.as_ref()?.parse::<String>().ok().filter(|text| !text.is_empty());
+        let sync = read(&token);
+        let has_pass = pass.is_some();
+        let pass = pass.and_then(|entry| entry.parse::<Pass>().ok()).filter(|pass| pass.from == sync);
+        Ok(Self {
+            token_at: token.filter(|_| sync.is_some()).map(|entry| entry.updated_at),
+            token: sync,
+            window: window.and_then(|entry| window_of(&entry.value)),
+            lookahead: read(&lookahead).and_then(|text| stamp::read(&text)),
+            pass,
+            has_pass,
+        })
+    }
+
+    /// Whether the snapshots stand for a window longer than this.
+    pub(super) fn reaches_beyond(&self, window: SignedDuration) -> bool {
+        self.window.is_some_and(|known| known - window > SAME)
+    }
+
+    /// Whether the snapshots do not stand for all of this window.
+    pub(super) fn falls_short_of(&self, window: SignedDuration) -> bool {
+        self.window.is_none_or(|known| window - known > SAME)
+    }
+
+    /// Remembers a pass that needs another turn.
+    ///
+    /// # Errors
+    /// Those of [`Draft::put`].
+    pub(super) fn go_on(draft: &mut Draft<'_>, keys: Keys<'_>, pass: &Pass) -> Result<(), Failure> {
+        draft.put(&keys.pass(), pass, Expiry::Never)
+    }
+
+    /// Forgets the pass, if there is one.
+    ///
+    /// # Errors
+    /// Those of [`Draft::delete`].
+    pub(super) fn end(&self, draft: &mut Draft<'_>, keys: Keys<'_>) -> Result<(), Failure> {
+        if self.has_pass { draft.delete(&keys.pass()) } else { Ok(()) }
+    }
+
+    /// Sets the sync token.
+    ///
+    /// # Errors
+    /// Those of [`Draft::put`].
+    pub(super) fn set_token(draft: &mut Draft<'_>, keys: Keys<'_>, token: &str) -> Result<(), Failure> {
+        draft.put(&keys.token(), token, Expiry::Never)
+    }
+
+    /// Says which window the snapshots stand for, in seconds. The value is JSON in a text, as earlier programs wrote it.
+    ///
+    /// # Errors
+    /// Those of [`Draft::put`].
+    pub(super) fn set_window(draft: &mut Draft<'_>, keys: Keys<'_>, seconds: f64) -> Result<(), Failure> {
+        let text = format!("{{\"max_into_future\": {}}}", json!(seconds));
+        draft.put(&keys.window(), &text, Expiry::Never)
+    }
+
+    /// Says up to where the future was listed.
+    ///
+    /// # Errors
+    /// Those of [`Draft::put`].
+    pub(super) fn set_lookahead(draft: &mut Draft<'_>, keys: Keys<'_>, at: Timestamp) -> Result<(), Failure> {
+        draft.put(&keys.lookahead(), &stamp::write(at), Expiry::Never)
+    }
+}
+
+/// Reads a window, as JSON or as a text of JSON.
+fn window_of(value: &Json) -> Option<SignedDuration> {
+    let read: Value = value.parse().ok()?;
+    let inner = match &read {
+        Value::String(text) => serde_json::from_str(text).ok()?,
+        _ => read,
+    };
+    SignedDuration::try_from_secs_f64(inner["max_into_future"].as_f64()?).ok()
+}

@@ -1,0 +1,335 @@
+//! What an item means, as tables: when it is, what is decided about it, and what the event then holds.
+
+use serde_json::{Value, json};
+
+use super::classify::{Bounds, Change, Fate, judge};
+use super::times::Times;
+use super::{attendees, payload};
+use crate::google::stamp;
+use Change::{Created, Deleted, RsvpChanged, Updated};
+use Fate::{Drop, Keep};
+
+/// Noon of 2026-11-22, an age of two days, a window of ten.
+fn bounds() -> Bounds {
+    let at = |text| stamp::read(text).unwrap();
+    Bounds {
+        now: at("2026-11-22T12:00:00Z"),
+        oldest: Some(at("2026-11-20T12:00:00Z")),
+        horizon: at("2026-12-02T12:00:00Z"),
+    }
+}
+
+/// An event of an hour on a day of 2026, such as `11-23`.
+fn on(day: &str) -> Value {
+    json!({
+        "kind": "calendar#event", "etag": "\"1\"", "id": "e", "status": "confirmed", "summary": "Lunch",
+        "created": "2026-11-01T08:00:00.000Z", "updated": "2026-11-02T08:00:00.000Z",
+        "start": { "dateTime": format!("2026-{day}T10:00:00Z"), "timeZone": "UTC" },
+        "end": { "dateTime": format!("2026-{day}T11:00:00Z"), "timeZone": "UTC" },
+    })
+}
+
+fn with(mut item: Value, changes: Value) -> Value {
+    let Value::Object(changes) = changes else { panic!("no object") };
+    for (key, value) in changes {
+        item[key] = value;
+    }
+    item
+}
+
+fn bare() -> Value {
+    json!({ "kind": "calendar#event", "etag": "\"2\"", "id": "e", "status": "cancelled" })
+}
+
+fn bare_instance(original: &str) -> Value {
+    with(bare(), json!({ "recurringEventId": "s", "originalStartTime": { "dateTime": original } }))
+}
+
+fn placeholder() -> Value {
+    with(bare(), json!({ "start": { "date": "2000-01-01" }, "end": { "date": "2000-01-01" } }))
+}
+
+/// An item, what is known of it, and what is decided.
+type Case<'a> = (&'a str, Value, Option<Value>, &'a [Change], Fate);
+
+fn check(cases: Vec<Case<'_>>) {
+    for (what, item, snapshot, changes, fate) in cases {
+        let verdict = judge(&item, snapshot.as_ref(), &bounds());
+        assert_eq!((verdict.changes.as_slice(), verdict.fate), (changes, fate), "{what}");
+    }
+}
+
+#[test]
+fn what_an_item_means_by_its_time() {
+    let renamed = |day| with(on(day), json!({ "summary": "Dinner", "etag": "\"2\"" }));
+    let untimed = || json!({ "id": "e", "status": "confirmed" });
+    let cases: Vec<Case<'_>> = vec![
+        ("new", on("11-23"), None, &[Created], Keep),
+        ("under way", with(on("11-22"), json!({ "end": { "date": "2026-11-23" } })), None, &[Created], Keep),
+        ("the same", on("11-23"), Some(on("11-23")), &[], Keep),
+        ("other words", renamed("11-23"), Some(on("11-23")), &[Updated], Keep),
+        ("moved", on("11-24"), Some(on("11-23")), &[Updated], Keep),
+        // Rule 3.
+        ("moved to the past", on("11-10"), Some(on("11-23")), &[Deleted], Drop),
+        ("moved to this morning", on("11-22"), Some(on("11-23")), &[Deleted], Drop),
+        ("cancelled with a placeholder", placeholder(), Some(on("11-23")), &[Deleted], Drop),
+        (
+            "a moved instance cancelled",
+            bare_instance("2026-11-21T10:00:00Z"),
+            Some(on("11-23")),
+            &[Deleted],
+            Drop,
+        ),
+        // Rule 4.
+        ("long over, unknown", on("11-10"), None, &[], Drop),
+        ("long over, known", renamed("11-10"), Some(on("11-10")), &[], Drop),
+        ("placeholder of what is over", placeholder(), Some(on("11-22")), &[], Drop),
+        ("placeholder of nothing", placeholder(), None, &[], Drop),
+        // Rule 5.
+        ("over, unknown", on("11-22"), None, &[], Drop),
+        ("over, known", renamed("11-22"), Some(on("11-22")), &[], Keep),
+        ("over and cancelled", with(on("11-22"), bare()), Some(on("11-22")), &[], Drop),
+        ("cancelled after it was over", bare(), Some(on("11-22")), &[], Drop),
+        ("over, moved to the future", on("11-23"), Some(on("11-21")), &[Updated], Keep),
+        // Without times of its own the known ones hold.
+        ("untimed, known", untimed(), Some(on("11-23")), &[Updated], Keep),
+        ("untimed, over", untimed(), Some(on("11-22")), &[], Keep),
+        // Rule 6.
+        ("far ahead, unknown", on("12-24"), None, &[], Drop),
+        ("moved far ahead", on("12-24"), Some(on("11-23")), &[Deleted], Drop),
+        ("far ahead, cancelled", bare_instance("2026-12-24T10:00:00Z"), None, &[], Drop),
+        (
+            "at the horizon",
+            with(on("12-02"), json!({ "start": { "dateTime": "2026-12-02T12:00:00Z" } })),
+            None,
+            &[],
+            Drop,
+        ),
+        (
+            "before the horizon",
+            with(on("12-02"), json!({ "start": { "dateTime": "2026-12-02T11:59:59Z" } })),
+            None,
+            &[Created],
+            Keep,
+        ),
+    ];
+    check(cases);
+}
+
+#[test]
+fn what_a_cancelled_item_means() {
+    let tombstone = bare_instance("2026-11-23T10:00:00Z");
+    let instance = with(on("11-23"), json!({ "recurringEventId": "s" }));
+    let cases: Vec<Case<'_>> = vec![
+        // Rule 7.
+        ("cancelled", bare(), Some(on("11-23")), &[Deleted], Drop),
+        ("never seen, cancelled", bare(), None, &[], Drop),
+        ("instance cancelled", tombstone.clone(), Some(instance.clone()), &[Deleted], Keep),
+        ("never seen, instance cancelled", tombstone.clone(), None, &[], Drop),
+        ("cancelled twice", tombstone.clone(), Some(tombstone.clone()), &[], Keep),
+        // A cancelled snapshot counts as unknown.
+        ("confirmed again", instance.clone(), Some(tombstone.clone()), &[Created], Keep),
+        ("confirmed again in the past", on("11-22"), Some(tombstone.clone()), &[], Drop),
+        ("confirmed again far ahead", on("12-24"), Some(tombstone), &[], Drop),
+    ];
+    check(cases);
+}
+
+#[test]
+fn what_nobody_sees_is_no_update() {
+    let hidden = json!({
+        "etag": "\"2\"", "sequence": 7, "iCalUID": "x", "reminders": { "useDefault": false },
+        "updated": "2026-11-21T00:00:00Z", "kind": "other",
+    });
+    assert_eq!(judge(&with(on("11-23"), hidden), Some(&on("11-23")), &bounds()).changes, []);
+    let gone = with(on("11-23"), json!({ "location": "Here" }));
+    assert_eq!(judge(&on("11-23"), Some(&gone), &bounds()).changes, [Updated]);
+}
+
+#[test]
+fn attendees_are_known_by_the_best_name_there_is() {
+    let of = |all: Value| with(on("11-23"), json!({ "attendees": all }));
+    let before = of(json!([
+        { "email": "A@x.org", "responseStatus": "needsAction" },
+        { "id": "17", "responseStatus": "accepted" },
+        { "self": true, "responseStatus": "accepted" },
+        { "displayName": "Room", "responseStatus": "accepted" },
+        { "responseStatus": "tentative" },
+        { "email": "mute@x.org" },
+    ]));
+    let keys: Vec<String> = attendees::answers(&before).into_keys().collect();
+    assert_eq!(keys, ["17", "a@x.org", "attendee:4", "name:Room", "self"]);
+    // Another order is no change, another answer is no update, one more attendee is both.
+    let mut turned = before["attendees"].as_array().unwrap().clone();
+    turned[..4].reverse();
+    let cases: [(Value, &[Change]); 4] = [
+        (json!(turned), &[]),
+        (json!([{ "email": "a@x.org", "responseStatus": "declined" }]), &[RsvpChanged]),
+        (
+            json!([{ "email": "A@x.org", "responseStatus": "needsAction" }, { "email": "b@x.org", "responseStatus": "needsAction" }]),
+            &[RsvpChanged, Updated],
+        ),
+        (
+            json!([{ "email": "A@x.org", "responseStatus": "needsAction" }, { "email": "b@x.org" }]),
+            &[Updated],
+        ),
+    ];
+    for (at, (after, changes)) in cases.into_iter().enumerate() {
+        let known = if at == 0 {
+            before.clone()
+        } else {
+            of(json!([{ "email": "A@x.org", "responseStatus": "needsAction" }]))
+        };
+        // The spelling of an address is something that can be seen.
+        let after =
+            if at == 1 { json!([{ "email": "A@x.org", "responseStatus": "declined" }]) } else { after };
+        assert_eq!(judge(&of(after), Some(&known), &bounds()).changes, changes, "{at}");
+    }
+}
+
+#[test]
+fn instants_are_read_in_every_form() {
+    for (text, expected) in [
+        ("2026-03-27T10:15:00.123456+00:00", "2026-03-27T10:15:00.123456Z"),
+        ("2026-03-27T10:15:00+00:00", "2026-03-27T10:15:00Z"),
+        ("2026-03-27T10:15:00.000Z", "2026-03-27T10:15:00Z"),
+        ("2026-03-27T10:15:00+01:00", "2026-03-27T09:15:00Z"),
+        ("2026-03-27T10:15:00", "2026-03-27T10:15:00Z"),
+        ("2026-03-27", "2026-03-27T00:00:00Z"),
+    ] {
+        assert_eq!(stamp::read(text).unwrap().to_string(), expected, "{text}");
+    }
+    assert_eq!(stamp::read("soon"), None);
+}
+
+#[test]
+fn a_series_ends_with_its_last_rule() {
+    let end = |rules: &[&str]| {
+        let series = with(on("01-31"), json!({ "recurrence": rules }));
+        Times::of(&series).end.map(|end| end.to_string())
+    };
+    for (rule, expected) in [
+        ("RRULE:FREQ=DAILY;COUNT=3", Some("2026-02-02T11:00:00Z")),
+        ("RRULE:FREQ=WEEKLY;INTERVAL=2;COUNT=2;BYDAY=MO", Some("2026-02-14T11:00:00Z")),
+        ("RRULE:FREQ=MONTHLY;COUNT=2", Some("2026-02-28T11:00:00Z")),
+        ("RRULE:FREQ=YEARLY;COUNT=2", Some("2027-01-31T11:00:00Z")),
+        ("RRULE:FREQ=DAILY;UNTIL=20260305", Some("2026-03-05T01:00:00Z")),
+        ("RRULE:FREQ=DAILY;UNTIL=20260305T100000", Some("2026-03-05T11:00:00Z")),
+        ("RRULE:UNTIL=20260305T100000Z;FREQ=DAILY", Some("2026-03-05T11:00:00Z")),
+        ("RRULE:FREQ=DAILY", None),
+        ("RRULE:FREQ=DAILY;COUNT=9223372036854775807", None),
+        ("RDATE:20260305", None),
+    ] {
+        assert_eq!(end(&[rule]).as_deref(), expected, "{rule}");
+    }
+    let both = ["RRULE:FREQ=DAILY;COUNT=3", "EXDATE:20260201", "RRULE:FREQ=DAILY;COUNT=2"];
+    assert_eq!(end(&both).as_deref(), Some("2026-02-02T11:00:00Z"));
+    assert_eq!(end(&["RRULE:FREQ=DAILY;COUNT=3", "RRULE:FREQ=DAILY"]), None);
+}
+
+#[test]
+fn an_update_tells_what_differs() {
+    let before = with(on("11-23"), json!({ "location": "Here", "reminders": {} }));
+    let after = with(on("11-24"), json!({ "etag": "\"0042\"", "recurringEventId": "s", "description": "D" }));
+    let event = payload::event("me@x.org", Updated, Some(&after), Some(&before), 3).unwrap();
+    assert_eq!(event.event_id, "gcal:me@x.org:e:0042:updated");
+    assert_eq!(event.event_type, "google.calendar.event.updated");
+    assert_eq!(event.entity_id.as_deref(), Some("me@x.org:e"));
+    assert_eq!(event.occurred_at, stamp::read("2026-11-02T08:00:00Z"));
+    let moment = |day, hour| json!({ "dt": format!("2026-11-{day}T{hour}:00:00Z"), "tz": "UTC" });
+    assert_eq!(
+        event.data.parse::<Value>().unwrap(),
+        json!({
+            "calendar_id": "me@x.org", "event_id": "e", "summary": "Lunch", "start": moment(24, 10),
+            "recurrence": [], "recurring_event_id": "s",
+            "changes": {
+                "start": { "before": moment(23, 10), "after": moment(24, 10) },
+                "end": { "before": moment(23, 11), "after": moment(24, 11) },
+                "location": { "before": "Here", "after": null },
+                "recurringEventId": { "before": null, "after": "s" },
+                "description": { "before": null, "after": "D" },
+            },
+        })
+    );
+}
+
+#[test]
+fn a_deletion_shows_what_is_left_and_what_was() {
+    let mut before = with(on("11-23"), json!({ "sequence": 1, "iCalUID": "x", "reminders": {} }));
+    before["attendees"] = (0..4).map(|n| json!({ "email": format!("{n}@x.org") })).collect();
+    before["attendees"][3]["responseStatus"] = json!("accepted");
+    let event = payload::event("c", Deleted, Some(&bare()), Some(&before), 3).unwrap();
+    assert_eq!(event.event_id, "gcal:c:e:2:deleted");
+    assert_eq!(event.occurred_at, stamp::read("2026-11-02T08:00:00Z"));
+    let data: Value = event.data.parse().unwrap();
+    assert_eq!(data["summary"], "Lunch");
+    assert_eq!(data["start"]["dt"], "2026-11-23T10:00:00Z");
+    assert_eq!(data["event"], json!({ "kind": "calendar#event", "id": "e", "status": "cancelled" }));
+    let keys: Vec<&String> = data["previous"].as_object().unwrap().keys().collect();
+    let expected = ["kind", "id", "status", "summary", "created", "updated", "start", "end", "attendees"];
+    assert_eq!(keys, expected);
+    let summary = json!({ "total": 4, "by_state": { "accepted": 1, "unknown": 3 } });
+    assert_eq!(data["previous"]["attendees"], summary);
+    // What vanished has nothing but the snapshot, whose version names it.
+    let vanished = payload::event("c", Deleted, None, Some(&before), 4).unwrap();
+    assert_eq!(vanished.event_id, "gcal:c:e:1:deleted");
+    let data: Value = vanished.data.parse().unwrap();
+    assert_eq!(
+        (data.get("event"), data["previous"]["attendees"][0]["email"].as_str()),
+        (None, Some("0@x.org"))
+    );
+}
+
+#[test]
+fn answers_of_many_are_counted() {
+    let of = |answers: &[&str]| {
+        let all = answers.iter().enumerate();
+        let all: Vec<Value> = all
+            .map(|(n, answer)| json!({ "email": format!("{n}@x.org"), "responseStatus": answer }))
+            .collect();
+        with(on("11-23"), json!({ "attendees": all }))
+    };
+    let (few, many) = (of(&["accepted", "needsAction"]), of(&["declined", "needsAction", "accepted"]));
+    assert_eq!(
+        attendees::changes(&few, &many, 3),
+        json!([
+            { "attendee": "0@x.org", "before": "accepted", "after": "declined" },
+            { "attendee": "2@x.org", "before": null, "after": "accepted" },
+        ])
+    );
+    assert_eq!(
+        attendees::changes(&few, &many, 2),
+        json!({
+            "changed": 2,
+            "before": { "total": 2, "by_state": { "accepted": 1, "needsAction": 1 } },
+            "after": { "total": 3, "by_state": { "accepted": 1, "declined": 1, "needsAction": 1 } },
+        })
+    );
+    // The lists are compared in full, and shown as numbers.
+    let event = payload::event("c", Updated, Some(&many), Some(&few), 2).unwrap();
+    let data: Value = event.data.parse().unwrap();
+    assert_eq!(data["changes"]["attendees"]["after"]["total"], 3);
+    let swapped = with(
+        few.clone(),
+        json!({ "attendees": [few["attendees"][0], { "email": "z@x.org", "responseStatus": "needsAction" }] }),
+    );
+    assert!(payload::differ(&few, &swapped));
+    let event = payload::event("c", Updated, Some(&swapped), Some(&few), 1).unwrap();
+    assert_eq!(event.data.parse::<Value>().unwrap()["changes"], json!({}));
+}
+
+#[test]
+fn a_version_is_named_by_the_best_there_is() {
+    for (item, version) in [
+        (json!({ "etag": "\"17\"", "updated": "u" }), "17"),
+        (json!({ "etag": "\"\"", "updated": "u", "sequence": 3 }), "u"),
+        (json!({ "sequence": 0, "created": "c" }), "seq-0"),
+        (json!({ "created": "c" }), "c"),
+        (json!({}), "snapshot"),
+    ] {
+        let item = with(json!({ "id": "e" }), item);
+        let event = payload::event("c", Created, Some(&item), None, 3).unwrap();
+        assert_eq!(event.event_id, format!("gcal:c:e:{version}:created"));
+        assert_eq!(event.occurred_at, None);
+    }
+}

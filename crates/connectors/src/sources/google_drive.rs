@@ -1,0 +1,153 @@
+//! Files of Google Drive: the change logs of the user and of the shared drives, compared with what is known.
+//!
+//! `google_drive/api.rs` asks, `snapshot.rs` is what is known of a file, `classify.rs` says what a difference means and
+//! `events.rs` tells it; `take.rs` takes what a page shows of files, with texts from `content.rs`. `logs.rs` follows a
+//! log, `reconcile.rs` compares with a full listing where a log is lost, `census.rs` lists silently what there is,
+//! `drives.rs` sees shared drives appear and vanish, `rounds.rs` decides whose turn it is.
+//!
+//! What state holds:
+//!
+//! - the cursor: the page token of the user's log; `gdrive:synced`: when it moved last;
+//! - `gdrive:shared-drive-cursor:` + drive: that of a shared drive's log;
+//! - `gdrive:file:` + file: what was last seen of it; `gdrive:text:` + file: its text, once it was read;
+//! - `gdrive:gone:` + file: its removal was reported; for 30 days, since several logs tell of one removal;
+//! - `gdrive:baseline`: since when files count as new, and the settings under which everything was listed;
+//! - `gdrive:census`: how far such a listing is;
+//! - `gdrive:pass` for the user's log and `gdrive:pass:` + drive: how far a pass of many pages is. The cursor of the log
+//!   moves when the pass is over;
+//! - `gdrive:listed:` + log: what a comparison has seen so far.
+//!
+//! Each page is a turn. A page whose texts cannot all be read is committed as far as it was handled and read again: what
+//! is done shows in the snapshots.
+//!
+//! Left out: what happened between two polls and left no trace (Drive tells the state of now), who may see a file beyond
+//! whether it is shared with you, comments, revisions, and texts of native files other than documents.
+
+mod api;
+mod census;
+mod classify;
+mod content;
+mod drives;
+mod events;
+mod logs;
+mod reconcile;
+mod rounds;
+mod settings;
+mod snapshot;
+mod state;
+mod take;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use inboxclaw_contract::settings::StartAt;
+use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce};
+
+use crate::google::check_interval;
+use crate::google::filter::Rules;
+use api::Api;
+use rounds::Rounds;
+use settings::{BootstrapMode, Config, Field};
+
+/// Reports files of Google Drive that are created, changed, moved, trashed, shared or removed.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The file that `inboxclaw google auth` wrote, with the scope `drive`. With `drive_metadata` alone there are neither
+    /// texts nor shared drives.
+    #[serde(deserialize_with = "coerce::lax")]
+    token_file: String,
+
+    /// Time between two polls, at least 1 second.
+    #[serde(default = "default_poll_interval")]
+    poll_interval: Interval,
+
+    /// Only files of My Drive: no shared drives, and nothing that was shared with you and never added to My Drive.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    restrict_to_my_drive: bool,
+
+    /// Also hear of files that left a list of changes and are still within reach.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    include_corpus_removals: bool,
+
+    /// Types of files whose text is compared, so that `file_updated` holds a `contentDiff`: exact, or a beginning with
+    /// `*` after it. Of Google's own types only documents have a text.
+    #[serde(default = "settings::default_types", deserialize_with = "coerce::one_or_many")]
+    #[schemars(schema_with = "coerce::one_or_many_schema")]
+    eligible_mime_types_for_content_diff: Vec<String>,
+
+    /// Largest file whose text is compared, in bytes; more than 15728640 (15 MiB) counts as that.
+    #[serde(default = "settings::default_bytes", deserialize_with = "coerce::lax")]
+    max_diffable_file_bytes: usize,
+
+    /// Most changed sections that a `contentDiff` shows.
+    #[serde(default = "settings::default_sections", deserialize_with = "coerce::lax")]
+    max_changed_sections: usize,
+
+    /// Most characters of a section that a `contentDiff` shows.
+    #[serde(default = "settings::default_section_chars", deserialize_with = "coerce::lax")]
+    max_section_chars: usize,
+
+    /// Files to leave out: a list of `name: {in: FIELD, contains: TEXT}` or with `regex`, where FIELD is `file_id`, `name`
+    /// or `parent_id`. A match of any leaves the file out.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    filters: Rules<Field>,
+
+    /// No meaning any more: removals are always reported.
+    #[serde(default, rename = "include_removed", deserialize_with = "coerce::lax")]
+    #[schemars(extend("deprecated" = true))]
+    _include_removed: Option<bool>,
+
+    /// No meaning any more: `start` says what is reported of the files that are there at first.
+    #[serde(default, rename = "bootstrap_mode")]
+    #[schemars(extend("deprecated" = true))]
+    _bootstrap_mode: Option<BootstrapMode>,
+
+    /// Scheme, host and optional path of a server that stands in for Google's.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(extend("format" = "uri"))]
+    api_root: Option<String>,
+
+    #[serde(skip)]
+    start: Option<StartAt>,
+}
+
+fn default_poll_interval() -> Interval {
+    Interval::from_secs(10 * 60)
+}
+
+impl SourceSettings for Settings {
+    const KIND: &'static str = "google_drive";
+
+    fn interval(&self) -> Option<Duration> {
+        Some(self.poll_interval.as_duration())
+    }
+
+    fn start(&mut self, start: StartAt) -> anyhow::Result<()> {
+        self.start = Some(start);
+        Ok(())
+    }
+
+    fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
+        check_interval(self.poll_interval)?;
+        let api = Api::new(outside, &self)?;
+        let config = Config::new(self)?;
+        Ok(Box::new(Drive { rounds: Rounds::new(api, config) }))
+    }
+}
+
+struct Drive {
+    rounds: Rounds,
+}
+
+#[async_trait]
+impl Source for Drive {
+    async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+        self.rounds.turn(draft).await
+    }
+
+    fn settled(&self, settled: Settled) {
+        self.rounds.settled(settled);
+    }
+}

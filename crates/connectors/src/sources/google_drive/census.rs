@@ -1,0 +1,137 @@
+//! Lists what there is, silently, so that the first change of an old file is seen as one: at the first start, and when
+//! settings that decide which files are known have changed.
+//!
+//! Left out: texts. They are read when a file first changes, and compared from its next change on.
+
+use inboxclaw_contract::settings::StartAt;
+use inboxclaw_contract::{Draft, Expiry, Failure};
+use jiff::Timestamp;
+
+use super::api::{File, Log};
+use super::classify;
+use super::events::{self, When};
+use super::logs::Step;
+use super::snapshot::Snapshot;
+use super::state::{self, Appear, Baseline, CENSUS, Census, Pass, Stop};
+use super::take::Work;
+use crate::google::{Refusal, check_next, is_id, stored};
+
+/// How often a listing begins anew before it waits for the next poll.
+const PATIENCE: u32 = 3;
+
+impl Census {
+    /// Puts it into its entry.
+    pub(super) fn put(&self, draft: &mut Draft<'_>) -> Result<(), Failure> {
+        draft.put(CENSUS, self, Expiry::Never)
+    }
+
+    /// The log whose files are being listed.
+    pub(super) fn log(&self) -> Log {
+        self.drive.clone().map_or(Log::User, Log::Drive)
+    }
+
+    /// Goes on to the next shared drive, or ends.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub(super) async fn next(mut self, draft: &mut Draft<'_>, fingerprint: &str) -> Result<(), Failure> {
+        if let Some(drive) = self.drives.pop() {
+            (self.drive, self.page, self.again) = (Some(drive), None, 0);
+            return self.put(draft);
+        }
+        let before = Baseline::read(draft).await?.and_then(|baseline| baseline.at());
+        let at = before.map_or(self.at, |before| before.max(self.at));
+        Baseline::new(at, fingerprint, true).put(draft)?;
+        if let Some(pin) = self.pin.filter(|_| draft.cursor().is_none()) {
+            state::set_cursor(draft, &Log::User, &pin, self.at)?;
+        }
+        draft.delete(CENSUS)
+    }
+}
+
+impl Work<'_> {
+    /// Takes the listing of one log a page further; `Done` when the log is listed.
+    ///
+    /// # Errors
+    /// When the service refuses, or the state.
+    pub(super) async fn count(&self, draft: &mut Draft<'_>, census: &mut Census) -> Result<Step, Stop> {
+        let is_first = census.pin.is_some();
+        let start = is_first.then(|| since(self.config.start)).flatten();
+        if *self.log != Log::User && state::cursor(draft, self.log).await?.is_none() {
+            let pass: Option<Pass> = stored(draft, &state::pass_key(self.log)).await?;
+            let pass: Option<Appear> = match pass {
+                Some(Pass::Appear(pass)) => Some(pass),
+                _ => None,
+            };
+            return self.appear(draft, pass, start).await;
+        }
+        let page = match self.api.list(self.log, census.page.as_deref()).await {
+            Err(refusal) if census.page.is_some() && refusal.is_lost() => {
+                (census.page, census.again) = (None, census.again + 1);
+                census.put(draft)?;
+                return Ok(again(draft, census.again, refusal));
+            }
+            page => page?,
+        };
+        check_next(census.page.as_deref(), page.next_page_token.as_deref())?;
+        let before = (!is_first).then_some(census.at);
+        self.learn(draft, page.files, before, start).await?;
+        census.page = page.next_page_token;
+        if census.page.is_none() {
+            return Ok(Step::Done);
+        }
+        census.put(draft)?;
+        Ok(Step::More)
+    }
+
+    /// Remembers files that are not known. What was created after `before` is left to the log; what is new since `start` is
+    /// reported.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub(super) async fn learn(
+        &self,
+        draft: &mut Draft<'_>,
+        files: Vec<File>,
+        before: Option<Timestamp>,
+        start: Option<Timestamp>,
+    ) -> Result<(), Failure> {
+        let known = state::known(draft, files.iter().map(|file| file.id.as_str())).await?;
+        let unknown = files.into_iter().filter(|file| is_id(&file.id) && !known.contains_key(&file.id));
+        for file in unknown.map(Snapshot::from) {
+            let is_elsewhere = *self.log == Log::User && self.is_tracked(&file);
+            if is_elsewhere || !file.is_intended() || self.config.filters_out(&file.file_id, Some(&file)) {
+                continue;
+            }
+            if before.is_some_and(|before| classify::first_seen(&file, before).is_some()) {
+                continue;
+            }
+            let kind = start.filter(|_| !file.trashed).and_then(|start| classify::first_seen(&file, start));
+            if let Some(kind) = kind {
+                let time = file.shared_with_me_time.as_ref().or(file.created_time.as_ref());
+                let when = When::of(time.map(String::as_str), file.version.as_deref(), draft.now());
+                draft.emit(events::change(kind, None, &file, None, &when)?)?;
+            }
+            draft.put(&state::file_key(&file.file_id), &file, Expiry::Never)?;
+        }
+        Ok(())
+    }
+}
+
+/// How to go on after a listing has begun anew so many times because a page was refused.
+pub(super) fn again(draft: &mut Draft<'_>, times: u32, refusal: Refusal) -> Step {
+    if !times.is_multiple_of(PATIENCE) {
+        return Step::More;
+    }
+    draft.problem(refusal.into());
+    Step::Wait
+}
+
+/// Since when files are reported at the first start.
+fn since(start: StartAt) -> Option<Timestamp> {
+    match start {
+        StartAt::Now => None,
+        StartAt::All => Some(Timestamp::MIN),
+        StartAt::Since(at) => Some(at),
+    }
+}

@@ -1,0 +1,400 @@
+//! Takes what a page shows of files: reads the texts that are wanted, says what happened, and keeps what is known now.
+//!
+//! What was handled shows in the snapshots: the same page again, after a turn that got only half way, emits nothing twice
+//! and asks for nothing twice.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use inboxclaw_contract::{Draft, Expiry, Failure};
+use jiff::Timestamp;
+
+use super::api::{Api, File, Log};
+use super::classify::{self, Kind};
+use super::content;
+use super::events::{self, When};
+use super::settings::Config;
+use super::snapshot::Snapshot;
+use super::state::{self, Stop};
+use crate::google::{Deadline, Refusal};
+
+/// Requests at once.
+const AT_ONCE: usize = 10;
+/// Most requests for parts of a page in a turn.
+const MOST_FETCHES: usize = 500;
+/// Most texts in a turn, in bytes.
+const MOST_TEXT: usize = 32 << 20;
+/// How long a reported removal is remembered: other logs tell of it as well.
+const GONE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What a page says of a file.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) id: String,
+    /// When it changed, where the page says so.
+    pub(super) time: Option<String>,
+    pub(super) seen: Seen,
+}
+
+/// The state of a file.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// It is there.
+    Is(Box<File>),
+    /// It is gone, or out of reach.
+    Gone,
+    /// It is to be asked for.
+    Unsaid,
+}
+
+/// Where the items are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A log.
+    Log,
+    /// A full listing.
+    Listing,
+}
+
+/// What was taken.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// How many items were handled, from the first on.
+    pub(super) handled: usize,
+    /// Whether anything changed.
+    pub(super) is_fresh: bool,
+    /// What stopped it, if it was not the bounds of a turn.
+    pub(super) refusal: Option<Refusal>,
+    /// Files that had news.
+    pub(super) found: u64,
+    /// Files that are gone.
+    pub(super) deleted: u64,
+    fetches: usize,
+    bytes: usize,
+}
+
+/// What a turn works with.
+pub(super) struct Work<'a> {
+    pub(super) api: &'a Api,
+    pub(super) config: &'a Config,
+    pub(super) log: &'a Log,
+    /// The shared drives whose logs are followed.
+    pub(super) tracked: &'a BTreeSet<String>,
+    /// Since when files count as new.
+    pub(super) baseline: Timestamp,
+}
+
+/// What is to be done about an item.
+enum Plan {
+    Nothing,
+    /// Forget the file without a word.
+    Forget,
+    /// Report that it is gone.
+    Remove,
+    /// Keep its state and report what happened; read its text first, or not.
+    Keep(Box<Snapshot>, bool),
+    /// Ask for it first.
+    Ask,
+}
+
+/// A request for a part of a page.
+enum Job {
+    Text(Box<Snapshot>),
+    File(String),
+}
+
+enum Answer {
+    Text(Option<String>),
+    File(Option<Box<File>>),
+    /// For good.
+    Refused,
+}
+
+impl Work<'_> {
+    /// Takes items in their order until the bounds of a turn are reached or a request fails that may succeed later.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub(super) async fn take(
+        &self,
+        draft: &mut Draft<'_>,
+        items: &[Item],
+        origin: Origin,
+    ) -> Result<Taken, Failure> {
+        let (mut taken, mut rest, deadline) = (Taken::default(), items, self.api.deadline());
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(distinct(rest));
+            if !self.batch(draft, batch, (origin, &deadline), &mut taken).await? {
+                break;
+            }
+            rest = later;
+        }
+        Ok(taken)
+    }
+
+    /// Takes items of different files. Gives whether it took them all.
+    async fn batch(
+        &self,
+        draft: &mut Draft<'_>,
+        items: &[Item],
+        (origin, deadline): (Origin, &Deadline<'_>),
+        taken: &mut Taken,
+    ) -> Result<bool, Failure> {
+        let known = state::known(draft, items.iter().map(|item| item.id.as_str())).await?;
+        let gone = state::gone(draft, items.iter().map(|item| item.id.as_str())).await?;
+        let is_gone = |item: &Item| gone.contains(&state::gone_key(&item.id));
+        let plans: Vec<Plan> =
+            items.iter().map(|item| self.plan(item, known.get(&item.id), is_gone(item), origin)).collect();
+        let jobs = items.iter().zip(&plans).filter_map(|(item, plan)| plan.job(item));
+        let requests: Vec<_> = jobs.map(|job| self.ask(job)).collect();
+        let mut answers = stream::iter(requests).buffered(AT_ONCE);
+        for (item, plan) in items.iter().zip(plans) {
+            let mut answer = None;
+            if plan.has_job() {
+                // A turn must get somewhere: a page of a log is read again as a whole.
+                let is_enough =
+                    taken.fetches >= MOST_FETCHES || taken.bytes >= MOST_TEXT || deadline.is_over();
+                if is_enough && (taken.is_fresh || origin == Origin::Listing) {
+                    return Ok(false);
+                }
+                taken.fetches += 1;
+                match answers.next().await {
+                    Some(Err(refusal)) if refusal.is_transient() => {
+                        taken.refusal = Some(refusal);
+                        return Ok(false);
+                    }
+                    Some(Err(refusal)) => {
+                        draft.problem(unreadable(item, refusal));
+                        answer = Some(Answer::Refused);
+                    }
+                    Some(Ok(given)) => answer = Some(given),
+                    None => {}
+                }
+            }
+            let (before, was_gone) = (known.get(&item.id), is_gone(item));
+            self.apply(draft, Case { item, before, was_gone, origin }, plan, answer, taken).await?;
+            taken.handled += 1;
+        }
+        Ok(true)
+    }
+
+    fn plan(&self, item: &Item, before: Option<&Snapshot>, was_gone: bool, origin: Origin) -> Plan {
+        match (&item.seen, before) {
+            (Seen::Unsaid, _) => Plan::Ask,
+            (Seen::Is(file), _) => {
+                let now = Snapshot::from(File::clone(file));
+                if *self.log == Log::User && self.is_tracked(&now) {
+                    Plan::Nothing
+                } else {
+                    self.keep(now, before, origin, true)
+                }
+            }
+            (Seen::Gone, None) if was_gone || self.config.filters_out(&item.id, None) => Plan::Nothing,
+            (Seen::Gone, None) => Plan::Remove,
+            (Seen::Gone, Some(before)) => self.leave(item, before),
+        }
+    }
+
+    /// A known file that the log says is gone. Where there are several logs, it may only have moved to another.
+    fn leave(&self, item: &Item, before: &Snapshot) -> Plan {
+        let is_elsewhere = match self.log {
+            Log::User => self.is_tracked(before),
+            // Old snapshots, without a version, do not say in which drive the file was.
+            Log::Drive(id) => before.version.is_some() && before.drive_id.as_ref() != Some(id),
+        };
+        if is_elsewhere {
+            Plan::Nothing
+        } else if self.config.filters_out(&item.id, Some(before)) {
+            Plan::Forget
+        } else if *self.log == Log::User && self.tracked.is_empty() {
+            Plan::Remove
+        } else {
+            Plan::Ask
+        }
+    }
+
+    /// A file that is there.
+    fn keep(&self, now: Snapshot, before: Option<&Snapshot>, origin: Origin, may_read: bool) -> Plan {
+        let is_out = origin == Origin::Listing && self.config.restrict && !now.is_owned();
+        if is_out || !now.is_intended() || self.config.filters_out(&now.file_id, Some(&now)) {
+            return if before.is_some() { Plan::Forget } else { Plan::Nothing };
+        }
+        let is_due = match before {
+            Some(before) => classify::may_be_updated(before, &now),
+            None => origin == Origin::Log,
+        };
+        let reads = may_read && is_due && self.config.wants_text(&now);
+        Plan::Keep(Box::new(now), reads)
+    }
+
+    async fn ask(&self, job: Job) -> Result<Answer, Refusal> {
+        match job {
+            Job::Text(file) => content::read(self.api, self.config, &file).await.map(Answer::Text),
+            Job::File(id) => Ok(Answer::File(self.api.file(&id).await?.map(Box::new))),
+        }
+    }
+
+    async fn apply(
+        &self,
+        draft: &mut Draft<'_>,
+        case: Case<'_>,
+        plan: Plan,
+        answer: Option<Answer>,
+        taken: &mut Taken,
+    ) -> Result<(), Failure> {
+        let (plan, text) = match (plan, answer) {
+            (Plan::Ask, Some(Answer::File(Some(file)))) => {
+                (self.keep(Snapshot::from(*file), case.before, case.origin, false), None)
+            }
+            (Plan::Ask, Some(Answer::File(None))) if case.before.is_some() => (Plan::Remove, None),
+            // The log says that it is gone, and nobody may look whether it is elsewhere.
+            (Plan::Ask, Some(Answer::Refused)) if matches!(case.item.seen, Seen::Gone) => {
+                (Plan::Remove, None)
+            }
+            (Plan::Ask, _) => (Plan::Nothing, None),
+            (plan, Some(Answer::Text(text))) => (plan, text),
+            (plan, _) => (plan, None),
+        };
+        match plan {
+            Plan::Nothing | Plan::Ask => Ok(()),
+            Plan::Forget => {
+                taken.is_fresh = true;
+                forget(draft, &case.item.id)
+            }
+            Plan::Remove => {
+                taken.is_fresh = true;
+                taken.deleted += 1;
+                remove(draft, &case.item.id, case.before, case.item.time.as_deref())
+            }
+            Plan::Keep(now, _) => self.report(draft, &case, *now, text, taken).await,
+        }
+    }
+
+    /// Says what happened to a file that is there, and keeps its state.
+    async fn report(
+        &self,
+        draft: &mut Draft<'_>,
+        case: &Case<'_>,
+        mut now: Snapshot,
+        text: Option<String>,
+        taken: &mut Taken,
+    ) -> Result<(), Failure> {
+        let (reading, bytes) = content::keep(draft, self.config.bounds, case.before, &mut now, text).await?;
+        taken.bytes += bytes;
+        let kinds = match case.before {
+            Some(before) => classify::known(before, &now, &reading),
+            None => classify::first_seen(&now, self.baseline).into_iter().collect(),
+        };
+        for kind in &kinds {
+            let when = case.when(*kind, &now, draft.now());
+            let diff = reading.diff.as_ref().filter(|_| *kind == Kind::Updated);
+            draft.emit(events::change(*kind, case.before, &now, diff, &when)?)?;
+        }
+        taken.found += u64::from(!kinds.is_empty());
+        if case.was_gone {
+            draft.delete(&state::gone_key(&now.file_id))?;
+        }
+        if case.before != Some(&now) {
+            taken.is_fresh = true;
+            draft.put(&state::file_key(&now.file_id), &now, Expiry::Never)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_tracked(&self, file: &Snapshot) -> bool {
+        file.drive_id.as_ref().is_some_and(|drive| self.tracked.contains(drive))
+    }
+}
+
+/// An item and what is known of its file.
+struct Case<'a> {
+    item: &'a Item,
+    before: Option<&'a Snapshot>,
+    was_gone: bool,
+    origin: Origin,
+}
+
+impl Case<'_> {
+    /// When something happened. A listing only shows when the content changed, and what leaves the content alone can
+    /// happen again at the same content, so that such events are told apart by the version.
+    fn when(&self, kind: Kind, now: &Snapshot, at: Timestamp) -> When {
+        let version = now.version.as_deref();
+        if self.origin == Origin::Log {
+            return When::of(self.item.time.as_deref(), version, at);
+        }
+        let time = now.modified_time.as_deref().or(now.created_time.as_deref());
+        let mut when = When::of(time, version, at);
+        if let (Kind::Moved | Kind::Trashed | Kind::Untrashed | Kind::SharedWithYou, Some(version)) =
+            (kind, version)
+        {
+            version.clone_into(&mut when.unique);
+        }
+        when
+    }
+}
+
+impl Plan {
+    fn has_job(&self) -> bool {
+        matches!(self, Self::Keep(_, true) | Self::Ask)
+    }
+
+    fn job(&self, item: &Item) -> Option<Job> {
+        match self {
+            Self::Keep(now, true) => Some(Job::Text(now.clone())),
+            Self::Ask => Some(Job::File(item.id.clone())),
+            _ => None,
+        }
+    }
+}
+
+impl Taken {
+    /// Whether all of `items` were handled.
+    ///
+    /// # Errors
+    /// What stopped it, when it got nowhere: the draft holds nothing.
+    pub(super) fn is_all(&mut self, items: &[Item], is_progress: bool) -> Result<bool, Stop> {
+        match self.refusal.take() {
+            Some(refusal) if !is_progress => Err(refusal.into()),
+            _ => Ok(self.handled == items.len()),
+        }
+    }
+}
+
+/// Reports that a file is gone, and forgets it.
+///
+/// # Errors
+/// When the state cannot be written.
+pub(super) fn remove(
+    draft: &mut Draft<'_>,
+    id: &str,
+    before: Option<&Snapshot>,
+    time: Option<&str>,
+) -> Result<(), Failure> {
+    let when = When::of(time, before.and_then(|before| before.version.as_deref()), draft.now());
+    draft.emit(events::removal(id, before, &when)?)?;
+    draft.put(&state::gone_key(id), &true, Expiry::For(GONE))?;
+    forget(draft, id)
+}
+
+/// Forgets a file.
+///
+/// # Errors
+/// When the state cannot be written.
+pub(super) fn forget(draft: &mut Draft<'_>, id: &str) -> Result<(), Failure> {
+    draft.delete(&state::text_key(id))?;
+    draft.delete(&state::file_key(id))
+}
+
+/// How many of the first items are of different files.
+fn distinct(items: &[Item]) -> usize {
+    let mut ids = HashSet::new();
+    items.iter().take_while(|item| ids.insert(item.id.as_str())).count()
+}
+
+fn unreadable(item: &Item, refusal: Refusal) -> Failure {
+    let mut failure = Failure::from(refusal);
+    failure.cause = failure.cause.context(format!("cannot read the file {}", item.id));
+    failure
+}

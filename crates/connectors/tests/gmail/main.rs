@@ -1,0 +1,15 @@
+//! The Gmail source against a mailbox that keeps its history as Google's does: what happens to mail in, events out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod events;
+mod faults;
+mod hiding;
+mod model;
+mod pages;
+mod recovery;
+mod settings;
+mod starts;
+#[path = "../support/mod.rs"]
+mod support;
+mod world;

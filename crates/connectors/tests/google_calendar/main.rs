@@ -1,0 +1,14 @@
+//! The calendar source against an account that exists only here: what happens in calendars in, events out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod calendars;
+mod model;
+mod payloads;
+mod recovery;
+mod starts;
+mod states;
+#[path = "../support/mod.rs"]
+mod support;
+mod windows;
+mod world;
