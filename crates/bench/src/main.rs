@@ -6,6 +6,7 @@
 
 mod bulk;
 mod data;
+mod google;
 mod log;
 mod measure;
 mod ours;
@@ -14,6 +15,7 @@ mod report;
 mod state;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -53,6 +55,18 @@ enum Bench {
         #[arg(long, default_value_t = 1_000_000)]
         entries: u64,
     },
+    /// First syncs of the Google sources with the daemon that lies beside this program, from a stand-in.
+    Google {
+        /// How many messages arrived since the mailbox was last looked at; 0 leaves Gmail out.
+        #[arg(long, default_value_t = 50_000)]
+        messages: usize,
+        /// How many files Drive holds; 0 leaves Drive out.
+        #[arg(long, default_value_t = 100_000)]
+        files: usize,
+        /// How long each answer takes, in milliseconds.
+        #[arg(long, default_value_t = 20)]
+        latency: u64,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -66,6 +80,9 @@ fn main() -> anyhow::Result<()> {
         Bench::Log { history } => log::run(&runtime, folder.path(), arguments.rounds, history)?,
         Bench::State { keys } => state::run(&runtime, folder.path(), arguments.rounds, keys)?,
         Bench::Bulk { entries } => bulk::run(&runtime, folder.path(), *entries)?,
+        Bench::Google { messages, files, latency } => {
+            return google::run(folder.path(), *messages, *files, Duration::from_millis(*latency));
+        }
     };
     print!("{}", report::table(&rows));
     if let Some(file) = &arguments.json {

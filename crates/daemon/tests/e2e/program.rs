@@ -43,6 +43,11 @@ impl Place {
         self.folder.path().join("watched").join(name)
     }
 
+    /// A file beside the configuration.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Starts the program and returns once it answers.
     pub(crate) fn start(&mut self) {
         self.start_within("unlimited");
@@ -50,13 +55,12 @@ impl Place {
 
     /// Starts the program with a limit of file sizes, in blocks of `ulimit -f`: a disk that will be full.
     pub(crate) fn start_within(&mut self, blocks: &str) {
-        let log =
-            fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.file("log")).unwrap();
         let program = Command::new("/bin/sh")
             .args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\"")])
             .arg(env!("CARGO_BIN_EXE_inboxclaw"))
             .args(["listen", "--config"])
-            .arg(self.folder.path().join("config.yaml"))
+            .arg(self.file("config.yaml"))
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -87,7 +91,7 @@ impl Place {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.file("log")).unwrap_or_default()
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
