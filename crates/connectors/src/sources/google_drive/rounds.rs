@@ -77,7 +77,9 @@ impl Rounds {
             (memory.place.clone(), memory.failed.clone())
         };
         let part = place.part();
-        match self.step(draft, &mut place, failed.as_ref() == Some(&part)).await {
+        // One that is in trouble already holds up nothing, however often it is tried again.
+        let has_failed = failed.as_ref() == Some(&part) || place.troubles.contains_key(&part);
+        match self.step(draft, &mut place, has_failed).await {
             Ok(next) => {
                 place.troubles.values().for_each(|trouble| draft.problem(trouble.failure()));
                 self.memory().planned = Some(place);
