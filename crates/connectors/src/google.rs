@@ -4,7 +4,8 @@
 //! `account` keeps the token fresh in its `token_file`, `oauth` gets consent for one, both through the token `endpoint`;
 //! `advice` says what a person can do when there is none. `limiter` paces requests, `refusal` reads error bodies,
 //! `listing` remembers what a listing in progress has shown, `filter` holds content filters, `gap` the event that tells
-//! of a stretch that may be incomplete, `stamp` reads and writes instants, `trouble` is a failure that is told again.
+//! of a stretch that may be incomplete, `stamp` reads and writes instants, `trouble` is a failure that is told again,
+//! `patience` ends with a thing that the service fails at.
 //!
 //! Left out: what the services' answers mean (the sources), retries and waiting for better times (the runtime).
 
@@ -16,6 +17,7 @@ pub mod gap;
 pub mod limiter;
 pub mod listing;
 pub mod oauth;
+pub mod patience;
 pub mod refusal;
 pub mod stamp;
 pub mod token_file;

@@ -102,6 +102,11 @@ impl Refusal {
         self.reasons.iter().any(|found| found == reason)
     }
 
+    /// Whether the service itself failed (5xx).
+    pub fn is_of_server(&self) -> bool {
+        matches!(self.status, Some(500..=599))
+    }
+
     /// Whether the refusal says nothing about the thing asked for, so that the same request may succeed later: a
     /// quota, a server in trouble, no connection, no token. Then a source stops and comes back. Everything else will be
     /// the same next time: the thing is missing, refused to us, or not what we can read.

@@ -23,6 +23,9 @@ async fn a_page_gets_through_when_every_second_request_fails() {
     }
     let turns = world.endure().await;
     assert!(turns < 200, "{turns} turns");
+    // Those that the service failed at three times in a row are tried again with the next poll.
+    world.fake.faults().off();
+    assert!(world.poll().await.len() < 100);
     assert_eq!(world.all().len(), 300);
     let fetched = world.fetched();
     let mut once = fetched.clone();
@@ -42,6 +45,21 @@ async fn a_turn_that_handled_nothing_is_the_failure_that_it_met() {
     assert_eq!(world.memory.writes(), writes);
     world.fake.faults().off();
     assert_eq!(world.poll().await.len(), 1);
+}
+
+#[tokio::test]
+async fn one_message_that_the_service_fails_at_holds_up_nothing() {
+    let mut world = World::begun(json!({})).await;
+    let broken = world.mailbox(|mailbox, now| mailbox.arrive(now, Mail::default()));
+    world.mailbox(|mailbox, now| (0..20).for_each(|_| drop(mailbox.arrive(now, Mail::default()))));
+    world.fake.faults().rule(Rule::always(&format!("/messages/{broken}"), Fault::Internal));
+    world.endure().await;
+    assert_eq!(world.all().len(), 20);
+    world.mailbox(|mailbox, now| mailbox.arrive(now, Mail::default()));
+    let polled = world.turn().await.unwrap();
+    assert_eq!((polled.next, polled.events.len(), polled.problems.len()), (Next::Wait, 1, 1));
+    world.fake.faults().off();
+    assert_eq!(world.poll().await.len(), 1, "it comes once it can be read");
 }
 
 #[tokio::test]

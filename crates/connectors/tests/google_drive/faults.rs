@@ -156,3 +156,25 @@ async fn an_edited_snapshot_counts_as_unknown() {
     );
     world.is_quiet().await;
 }
+
+#[tokio::test]
+async fn one_text_that_the_service_fails_at_holds_up_nothing() {
+    let world = World::new().await;
+    world.round().await;
+    let now = world.later();
+    let broken = world.drive().create(now, NewFile::doc("broken", "text"));
+    let fine = world.drive().create(now, NewFile::doc("fine", "text"));
+    world.fake.faults().rule(Rule::always(&format!("/files/{broken}/export"), Fault::Internal));
+    let (mut told, mut problems, mut failed) = (Vec::new(), 0, 0);
+    while told.len() < 2 {
+        match world.turn().await {
+            Ok(polled) => {
+                problems += polled.problems.len();
+                told.extend(polled.events.into_iter().filter_map(|event| event.entity_id));
+            }
+            Err(_) => failed += 1,
+        }
+        assert!(failed < 4, "{told:?}");
+    }
+    assert_eq!((told, problems), (vec![broken, fine], 1));
+}

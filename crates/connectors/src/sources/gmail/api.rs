@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::google::patience::Patience;
 use crate::google::{Ask, Client, Deadline, Refusal};
 
 /// Most records, and most ids, that the API gives at once.
@@ -166,6 +167,8 @@ pub(super) struct Api {
     client: Client,
     types: &'static [&'static str],
     fields: String,
+    /// With messages that the service fails at.
+    pub(super) patience: Patience,
 }
 
 impl Api {
@@ -177,7 +180,7 @@ impl Api {
         let mut fields = format!("messagesAdded({REFERENCE}),messagesDeleted({REFERENCE})");
         fields += &format!(",labelsAdded({REFERENCE},labelIds),labelsRemoved({REFERENCE},labelIds)");
         let fields = format!("history(id,{fields}),nextPageToken,historyId");
-        Self { client, types, fields }
+        Self { client, types, fields, patience: Patience::default() }
     }
 
     /// Until when a turn begins requests.

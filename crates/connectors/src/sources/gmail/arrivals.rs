@@ -61,27 +61,38 @@ pub(super) async fn gather(
     let deadline = api.deadline();
     let goes_on = || !stop.load(Ordering::Relaxed) && !deadline.is_over();
     let asked = stream::iter(ids[..most].to_vec()).take_while(|_| ready(goes_on())).map(|id| async move {
-        let answer = api.message(&id, depth).await;
-        stop.fetch_or(answer.as_ref().is_err_and(Refusal::is_transient), Ordering::Relaxed);
+        let answer = match api.message(&id, depth).await {
+            Ok(message) => Asked::Is(message),
+            Err(refusal) if refusal.is_missing() => Asked::Missing,
+            Err(refusal) if api.patience.waits(&id, &refusal) => Asked::NotNow(refusal),
+            Err(refusal) => Asked::Never(refusal),
+        };
+        stop.fetch_or(matches!(answer, Asked::NotNow(_)), Ordering::Relaxed);
         (id, answer)
     });
     let answers: Vec<_> = asked.buffered(AT_ONCE).collect().await;
     sort(draft, answers, ids.len())
 }
 
+/// What asking for one message brought.
+enum Asked {
+    Is(Message),
+    Missing,
+    /// It has to be asked for again.
+    NotNow(Refusal),
+    /// It is refused for good, or as good as that.
+    Never(Refusal),
+}
+
 /// Tells answers from refusals of all kinds.
-fn sort(
-    draft: &mut Draft<'_>,
-    answers: Vec<(String, Result<Message, Refusal>)>,
-    wanted: usize,
-) -> Result<Gathered, Refusal> {
+fn sort(draft: &mut Draft<'_>, answers: Vec<(String, Asked)>, wanted: usize) -> Result<Gathered, Refusal> {
     let (mut found, mut passing, mut lasting) = (HashMap::new(), None, Vec::new());
     for (id, answer) in answers {
         match answer {
-            Ok(message) => drop(found.insert(id, Found::Message(Box::new(message)))),
-            Err(refusal) if refusal.is_missing() => drop(found.insert(id, Found::Missing)),
-            Err(refusal) if refusal.is_transient() => drop(passing.get_or_insert(refusal)),
-            Err(refusal) => lasting.push((id, refusal)),
+            Asked::Is(message) => drop(found.insert(id, Found::Message(Box::new(message)))),
+            Asked::Missing => drop(found.insert(id, Found::Missing)),
+            Asked::NotNow(refusal) => drop(passing.get_or_insert(refusal)),
+            Asked::Never(refusal) => lasting.push((id, refusal)),
         }
     }
     if found.is_empty() {

@@ -226,8 +226,8 @@ impl Gmail {
         let wanted: Vec<(String, HistoryId)> = ids.iter().filter_map(upto).collect();
         let ids: Vec<String> = wanted.iter().map(|(id, _)| id.clone()).collect();
         let gathered = match arrivals::gather(&self.api, draft, &ids, Depth::Headers).await {
-            // Whether it is the account that is refused, the history will tell.
-            Err(refusal) if !refusal.is_transient() => {
+            // Whether it is the account that is refused, or the service that is down, the history will tell.
+            Err(refusal) if !refusal.is_transient() || refusal.is_of_server() => {
                 draft.problem(refusal.into());
                 Gathered::default()
             }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Settings;
+use crate::google::patience::Patience;
 use crate::google::{Ask, Client, DRIVE, Deadline, Refusal, is_id};
 
 /// What is asked of a file.
@@ -134,6 +135,8 @@ pub(super) struct Api {
     client: Client,
     restrict: bool,
     corpus_removals: bool,
+    /// With files whose content the service fails at.
+    pub(super) patience: Patience,
 }
 
 impl Api {
@@ -144,7 +147,7 @@ impl Api {
     pub(super) fn new(outside: &Outside, settings: &Settings) -> anyhow::Result<Self> {
         let client = Client::new(outside, &DRIVE, &settings.token_file, settings.api_root.as_deref())?;
         let (restrict, corpus_removals) = (settings.restrict_to_my_drive, settings.include_corpus_removals);
-        Ok(Self { client, restrict, corpus_removals })
+        Ok(Self { client, restrict, corpus_removals, patience: Patience::default() })
     }
 
     /// Until when a turn begins requests.

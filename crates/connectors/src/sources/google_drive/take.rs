@@ -161,7 +161,7 @@ impl Work<'_> {
                 }
                 taken.fetches += 1;
                 match answers.next().await {
-                    Some(Err(refusal)) if refusal.is_transient() => {
+                    Some(Err(refusal)) if self.api.patience.waits(&item.id, &refusal) => {
                         taken.refusal = Some(refusal);
                         return Ok(false);
                     }

@@ -1,0 +1,69 @@
+//! Patience with single things that a service fails at: Google answers 500 for some documents for good, and one of them
+//! must not hold up everything behind it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Refusal;
+
+/// How often in a row a service may fail at a thing before a source goes on without it.
+const TRIES: u32 = 3;
+/// Most things remembered. Those that worked in the end stay until then.
+const MOST: usize = 10_000;
+
+/// How often in a row a service failed at each thing. In memory only: forgotten, it costs some more tries.
+#[derive(Debug, Default)]
+pub struct Patience {
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+impl Patience {
+    /// Whether to wait for a thing that was refused: the refusal may pass, and it is not the third time in a row that
+    /// the service failed (5xx) at this very thing. Quotas, tokens and connections say nothing about the thing.
+    pub fn waits(&self, id: &str, refusal: &Refusal) -> bool {
+        if !refusal.is_of_server() {
+            return refusal.is_transient();
+        }
+        let mut failures = self.failures();
+        if failures.len() >= MOST {
+            failures.clear();
+        }
+        let count = failures.entry(id.to_owned()).or_default();
+        *count += 1;
+        if *count < TRIES {
+            return true;
+        }
+        failures.remove(id);
+        false
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use inboxclaw_contract::{Class, Failure};
+
+    use super::*;
+
+    fn refusal(status: u16) -> Refusal {
+        Refusal { status: Some(status), ..Failure::text(Class::Upstream, "no").into() }
+    }
+
+    #[test]
+    fn the_third_failure_of_a_thing_ends_it_and_others_are_counted_apart() {
+        let patience = Patience::default();
+        let waits = |id: &str| patience.waits(id, &refusal(500));
+        assert_eq!(["a", "a", "b", "a", "b", "a"].map(waits), [true, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn what_says_nothing_about_the_thing_is_waited_for_without_end() {
+        let patience = Patience::default();
+        assert!((0..9).all(|_| patience.waits("a", &refusal(429))));
+        assert!((0..9).all(|_| patience.waits("a", &Failure::text(Class::Connectivity, "no").into())));
+        assert!(!patience.waits("a", &refusal(404)));
+    }
+}
