@@ -44,7 +44,8 @@ async fn a_page_gets_through_when_every_second_text_fails() {
     world.round().await;
     let expected = create(&world, 40);
     for nth in (2..200).step_by(2) {
-        world.fake.faults().rule(Rule::nth("alt=media", nth, Fault::Internal));
+        // A failure of the service itself would end its patience with a file after three in a row.
+        world.fake.faults().rule(Rule::nth("alt=media", nth, Fault::CutInside));
     }
     let mut events = Vec::new();
     let (mut turns, mut failed) = (0, 0);
@@ -53,10 +54,7 @@ async fn a_page_gets_through_when_every_second_text_fails() {
         assert!(turns < 200, "{} of {} after {turns} turns", events.len(), expected.len());
         match world.turn().await {
             Ok(polled) => events.extend(polled.events.iter().map(told)),
-            Err(failure) => {
-                failed += 1;
-                assert!(failure.to_string().contains("500"), "{failure}");
-            }
+            Err(_) => failed += 1,
         }
     }
     assert_eq!(events, expected);
