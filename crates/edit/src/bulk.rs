@@ -19,10 +19,14 @@ pub(crate) enum Meanwhile<'a> {
     Drop,
     /// They stay. A change of one of these keys, or of the cursor where the swap sets it, means to begin anew.
     Keep(&'a BTreeMap<String, Before>),
-    /// They are taken back too, on top of what is taken back already.
-    TakeBack(&'a mut BTreeMap<String, Before>),
-    /// The built space comes from another one, which they did not touch: only the cursor is taken back.
-    Elsewhere,
+    /// They are taken back too.
+    TakeBack {
+        /// What was under the keys that are taken back already; `None` where the space is built from another one,
+        /// which turns do not touch: what they change goes with the replaced one.
+        taken: Option<&'a mut BTreeMap<String, Before>>,
+        /// Whether the cursor goes back too.
+        cursor: bool,
+    },
     /// There must be none.
     Refuse,
 }
@@ -157,8 +161,9 @@ impl<'a> Build<'a> {
             Meanwhile::Drop => Ok(true),
             Meanwhile::Refuse => Ok(false),
             Meanwhile::Keep(fixed) => self.keep(base, live, fixed).await,
-            Meanwhile::TakeBack(taken) => self.take_back(base, live, Some(taken)).await,
-            Meanwhile::Elsewhere => self.take_back(base, live, None).await,
+            Meanwhile::TakeBack { taken, cursor } => {
+                self.take_back(base, live, taken.as_deref_mut(), *cursor).await
+            }
         }
     }
 
@@ -187,12 +192,12 @@ impl<'a> Build<'a> {
         Ok(true)
     }
 
-    /// `taken`: what was under the keys that are taken back already; `None` leaves entries alone.
     async fn take_back(
         &mut self,
         base: SpaceInfo,
         live: SpaceInfo,
-        mut taken: Option<&mut BTreeMap<String, Before>>,
+        taken: Option<&mut BTreeMap<String, Before>>,
+        with_cursor: bool,
     ) -> Result<bool, EditError> {
         let mut walk = Walk::new(self.editor, self.owner, live.version);
         let mut older = BTreeMap::new();
@@ -206,8 +211,10 @@ impl<'a> Build<'a> {
                 _ => return Ok(false),
             }
         }
-        self.cursor = self.cursor.take().or(cursor);
-        let Some(taken) = taken.as_mut() else { return Ok(true) };
+        if with_cursor {
+            self.cursor = self.cursor.take().or(cursor);
+        }
+        let Some(taken) = taken else { return Ok(true) };
         for (key, before) in older {
             // What was under a key before older changes is known already.
             if let Vacant(place) = taken.entry(key) {

@@ -79,7 +79,10 @@ pub(crate) async fn restore(
         key.len() + if let Before::Entry(entry) = before { entry.value.len() } else { 0 }
     };
     let small = is_small(target.changes.len(), target.changes.iter().map(size).sum());
-    let judged = judge(editor, owner, &now, &mut target.changes, swaps, small.then_some(progress)).await?;
+    // In another space something else may be under a key, and in this one something may come while a copy is built:
+    // what is absent then and now is written too.
+    let absent = swaps || !small;
+    let judged = judge(editor, owner, &now, &mut target.changes, absent, small.then_some(progress)).await?;
     let cursor = target.cursor.as_ref().is_some_and(|cursor| *cursor != now.cursor);
     let (entries, left) = (judged.differing, judged.left.clone());
     let done = if small {
@@ -103,7 +106,7 @@ async fn judge(
     owner: OwnerId,
     now: &Snapshot,
     changes: &mut BTreeMap<String, Before>,
-    swaps: bool,
+    absent: bool,
     progress: Option<Progress<'_>>,
 ) -> Result<Judged, EditError> {
     let keys: Vec<String> = changes.keys().cloned().collect();
@@ -113,7 +116,7 @@ async fn judge(
     for keys in keys.chunks(READ_KEYS) {
         let present = editor.store.entries(owner, keys).await?;
         for ((key, present), before) in keys.iter().zip(present).zip(&mut befores) {
-            judged.key(now, key, std::mem::replace(before, Before::Absent), present, swaps);
+            judged.key(now, key, std::mem::replace(before, Before::Absent), present, absent);
         }
         done += keys.len() as u64;
         if let Some(progress) = progress {
@@ -124,7 +127,7 @@ async fn judge(
 }
 
 impl Judged {
-    fn key(&mut self, now: &Snapshot, key: &str, before: Before, present: Option<Entry>, swaps: bool) {
+    fn key(&mut self, now: &Snapshot, key: &str, before: Before, present: Option<Entry>, absent: bool) {
         if before == Before::Secret || present.as_ref().is_some_and(|present| present.secret) {
             self.left.push(key.to_owned());
             self.secrets.push(key.to_owned());
@@ -140,8 +143,7 @@ impl Judged {
         }
         let same = live.as_ref().map(|entry| &entry.value) == present.as_ref().map(|entry| &entry.value);
         self.differing += u64::from(!same);
-        // In another space, something else than at present may be under the key.
-        if live.is_some() || present.is_some() || swaps {
+        if live.is_some() || present.is_some() || absent {
             self.writes.push((key.to_owned(), live));
         }
     }
@@ -153,7 +155,7 @@ fn small_turn(editor: &Editor, owner: OwnerId, base: SpaceInfo, target: &Target,
     turn.cursor.clone_from(&target.cursor);
     turn.entries = judged.writes.into_iter().map(|(key, entry)| (key, change(entry))).collect();
     turn.reads.keys = judged.secrets.into_iter().collect();
-    if target.why == Why::Rewind {
+    if target.why != Why::Undo {
         // All of the state is to be as it was, also what changes meanwhile.
         turn.reads.prefixes.insert(String::new());
         turn.reads.cursor = true;
@@ -189,10 +191,11 @@ async fn build(
     }
     let meanwhile = match target.why {
         Why::Undo => Meanwhile::Keep(&target.changes),
-        Why::UndoSwap { force: true } => Meanwhile::Drop,
         Why::UndoSwap { force: false } => Meanwhile::Refuse,
-        Why::Rewind if target.space == base.id => Meanwhile::TakeBack(&mut target.changes),
-        Why::Rewind => Meanwhile::Elsewhere,
+        why => Meanwhile::TakeBack {
+            taken: (target.space == base.id).then_some(&mut target.changes),
+            cursor: why == Why::Rewind,
+        },
     };
     build.swap(base, meanwhile).await
 }
