@@ -24,7 +24,6 @@ pub mod token_file;
 pub mod trouble;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use inboxclaw_contract::{Class, Clock, Draft, Failure, Interval, Outside};
@@ -272,16 +271,9 @@ pub async fn stored<T: DeserializeOwned>(draft: &mut Draft<'_>, key: &str) -> Re
     Ok(draft.entry(key).await?.and_then(|entry| entry.parse().ok()))
 }
 
-/// Checks the time between two polls.
-///
-/// # Errors
-/// When it is below a second.
-pub fn check_interval(interval: Interval) -> anyhow::Result<()> {
-    ensure!(
-        interval.as_duration() >= Duration::from_secs(1),
-        "poll_interval is {interval}, it must be at least 1s"
-    );
-    Ok(())
+/// The default of `poll_interval`: ten minutes.
+pub(crate) fn default_poll_interval() -> Interval {
+    Interval::from_secs(10 * 60)
 }
 
 /// Whether an id can be the end of a key and a segment of a path. The services make no others.

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use inboxclaw_contract::{Class, Failure, Outside};
+use inboxclaw_contract::{Class, Failure, Interval, Outside};
 use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -160,6 +160,18 @@ pub fn parse_url(setting: &str, text: &str) -> anyhow::Result<Url> {
     let url = Url::parse(text.trim()).with_context(|| format!("{setting} is no address"))?;
     ensure!(is_http(&url), "{setting} is no http or https address but one of {:?}", url.scheme());
     Ok(url)
+}
+
+/// Checks the time between two polls of a server.
+///
+/// # Errors
+/// When it is below a second.
+pub fn check_interval(interval: Interval) -> anyhow::Result<()> {
+    ensure!(
+        interval.as_duration() >= Duration::from_secs(1),
+        "poll_interval is {interval}, it must be at least 1s"
+    );
+    Ok(())
 }
 
 /// An address for messages: without user name, password and query, where secrets live.

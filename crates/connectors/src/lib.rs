@@ -5,6 +5,7 @@
 //! (routes of the daemon).
 
 pub mod google;
+mod hex;
 pub mod http;
 pub mod mime;
 pub mod textdiff;

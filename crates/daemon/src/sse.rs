@@ -9,9 +9,6 @@ pub(crate) mod frames;
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONNECTION, HeaderName};
 use axum::http::request::Parts;
 use futures_util::stream::unfold;
 use inboxclaw_contract::coerce::lax;
@@ -112,17 +109,10 @@ pub(crate) async fn stream(sink: &SseSink, server: &Server, request: &Parts) -> 
     let selection = sink.selection(selector, last.unwrap_or(head));
     let pulse = Pulse::new(server.app.clock.clone(), sink.heartbeat);
     let feed = Feed::new(store, selection, pulse, server.shutdown.clone());
-    let body = Body::from_stream(unfold((feed, permit), |(mut feed, permit)| async {
+    Ok(reply::events(unfold((feed, permit), |(mut feed, permit)| async {
         let text = feed.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(text), (feed, permit)))
-    }));
-    let headers = [
-        (CACHE_CONTROL, "no-store"),
-        (CONNECTION, "keep-alive"),
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    let reply = reply::of(StatusCode::OK, "text/event-stream; charset=utf-8", body);
-    Ok(headers.into_iter().fold(reply, |reply, (name, value)| reply::with(reply, name, value)))
+        Some((Ok(text), (feed, permit)))
+    })))
 }
 
 /// The last event that the consumer has. The header counts more: it is what a browser sends when it connects again

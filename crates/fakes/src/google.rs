@@ -13,6 +13,7 @@ pub mod fields;
 pub mod gmail;
 pub mod life;
 pub mod oauth;
+pub mod pages;
 mod server;
 mod services;
 mod serving;

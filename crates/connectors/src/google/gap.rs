@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::hex::hex;
+
 /// The type of the event.
 pub const EVENT: &str = "inboxclaw.source.gap";
 
@@ -58,5 +60,5 @@ fn named(cursor: &str) -> String {
     if cursor.len() <= CURSOR_BYTES && !cursor.contains(char::is_control) {
         return cursor.to_owned();
     }
-    Sha256::digest(cursor).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(cursor))
 }

@@ -106,11 +106,7 @@ impl SourceSettings for Settings {
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         let url = http::parse_url("url", &self.url)?;
-        ensure!(
-            self.poll_interval.as_duration() >= Duration::from_secs(1),
-            "poll_interval is {}, it must be at least 1s",
-            self.poll_interval
-        );
+        http::check_interval(self.poll_interval)?;
         ensure!(
             (MIN_BYTES..=MAX_BYTES).contains(&self.max_bytes),
             "max_bytes is {}, it must be from {MIN_BYTES} to {MAX_BYTES}",

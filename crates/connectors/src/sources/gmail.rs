@@ -42,7 +42,8 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
 
 use crate::google::filter::{Filters, Rules as FilterRules};
-use crate::google::{Client, GMAIL, check_interval};
+use crate::google::{Client, GMAIL, default_poll_interval};
+use crate::http::check_interval;
 use api::{Api, Message};
 use recovery::{RECOVERY, Recovery};
 
@@ -107,10 +108,6 @@ pub enum Field {
     Snippet,
     /// The sender, name and address together.
     Sender,
-}
-
-fn default_poll_interval() -> Interval {
-    Interval::from_secs(10 * 60)
 }
 
 fn default_exclude_label_ids() -> Vec<String> {

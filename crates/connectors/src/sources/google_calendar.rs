@@ -55,7 +55,8 @@ use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Settled, Sourc
 use jiff::SignedDuration;
 
 use crate::google::filter::{Filters, Rules};
-use crate::google::{CALENDAR, Client, check_interval};
+use crate::google::{CALENDAR, Client, default_poll_interval};
+use crate::http::check_interval;
 use passes::{Calendar, Desk, Stop};
 use rounds::{Plan, Rounds};
 
@@ -184,10 +185,6 @@ pub enum Field {
 const CALENDAR_BYTES: usize = 255;
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
-
-fn default_poll_interval() -> Interval {
-    Interval::from_secs(10 * 60)
-}
 
 fn default_calendar_ids() -> Vec<String> {
     vec!["primary".to_owned()]

@@ -43,8 +43,9 @@ use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce};
 
-use crate::google::check_interval;
+use crate::google::default_poll_interval;
 use crate::google::filter::Rules;
+use crate::http::check_interval;
 use api::Api;
 use rounds::Rounds;
 use settings::{BootstrapMode, Config, Field};
@@ -111,10 +112,6 @@ pub struct Settings {
 
     #[serde(skip)]
     start: Option<StartAt>,
-}
-
-fn default_poll_interval() -> Interval {
-    Interval::from_secs(10 * 60)
 }
 
 impl SourceSettings for Settings {

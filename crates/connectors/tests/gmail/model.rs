@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use inboxclaw_contract::Entry;
 use inboxclaw_fakes::google::faults::Fault;
-use inboxclaw_fakes::google::gmail::pages::Manners;
 use inboxclaw_fakes::google::gmail::{Mail, Mailbox, What};
+use inboxclaw_fakes::google::pages::Manners;
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use inboxclaw_contract::Next;
 use inboxclaw_fakes::google::faults::{Fault, Rule};
 use inboxclaw_fakes::google::gmail::Mail;
-use inboxclaw_fakes::google::gmail::pages::Manners;
+use inboxclaw_fakes::google::pages::Manners;
 use serde_json::json;
 
 use crate::world::{HOUR, World};

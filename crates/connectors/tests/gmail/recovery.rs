@@ -2,7 +2,7 @@
 
 use inboxclaw_contract::Next;
 use inboxclaw_fakes::google::gmail::Mail;
-use inboxclaw_fakes::google::gmail::pages::Manners;
+use inboxclaw_fakes::google::pages::Manners;
 use serde_json::{Value, json};
 
 use crate::world::{DAY, HOUR, World, data, told};

@@ -3,7 +3,7 @@
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_fakes::google::faults::{Fault, Rule};
 use inboxclaw_fakes::google::gmail::Mail;
-use inboxclaw_fakes::google::gmail::pages::Manners;
+use inboxclaw_fakes::google::pages::Manners;
 use serde_json::json;
 
 use crate::world::{DAY, HOUR, World, told};

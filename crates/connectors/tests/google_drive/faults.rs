@@ -3,7 +3,7 @@
 use inboxclaw_contract::Next;
 use inboxclaw_fakes::google::drive::NewFile;
 use inboxclaw_fakes::google::faults::{Fault, Rule};
-use inboxclaw_fakes::google::gmail::pages::Manners;
+use inboxclaw_fakes::google::pages::Manners;
 
 use crate::world::{World, told};
 

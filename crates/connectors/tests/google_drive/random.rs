@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use inboxclaw_contract::{Class, Next};
 use inboxclaw_fakes::google::drive::{Change, Drive, File, Home, NewFile, Person, What};
 use inboxclaw_fakes::google::faults::Fault;
-use inboxclaw_fakes::google::gmail::pages::Manners;
+use inboxclaw_fakes::google::pages::Manners;
 use jiff::Timestamp;
 use proptest::prelude::*;
 

@@ -1,8 +1,11 @@
 //! Shapes of answers: JSON, and the errors that every route has in common.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use futures_util::Stream;
 use inboxclaw_contract::StoreError;
 use serde_json::{Value, json};
 
@@ -41,6 +44,17 @@ pub(crate) fn of(status: StatusCode, content_type: &'static str, body: impl Into
     let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
     with(reply, CONTENT_TYPE, content_type)
+}
+
+/// A stream of server-sent events, for as long as there are texts.
+pub(crate) fn events(texts: impl Stream<Item = Result<String, Infallible>> + Send + 'static) -> Reply {
+    let headers = [
+        (CACHE_CONTROL, "no-store"),
+        (CONNECTION, "keep-alive"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    let reply = of(StatusCode::OK, "text/event-stream; charset=utf-8", Body::from_stream(texts));
+    headers.into_iter().fold(reply, |reply, (name, value)| with(reply, name, value))
 }
 
 /// The answer with one more header.

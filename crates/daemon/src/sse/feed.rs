@@ -16,8 +16,6 @@ use super::frames;
 
 /// How much is read at once.
 const PAGE: ReadLimit = ReadLimit { events: 100, bytes: 1 << 20, count: false };
-/// The time between two comments.
-const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
 /// What one stream sends.
 pub struct Feed {
@@ -38,7 +36,7 @@ pub struct Pulse {
     clock: Arc<dyn Clock>,
     heartbeat: Duration,
     heartbeat_at: Instant,
-    comment_at: Instant,
+    comments: frames::Comments,
 }
 
 impl Feed {
@@ -61,7 +59,7 @@ impl Feed {
             return Some(frames::GREETING.to_owned());
         }
         while !self.shutdown.is_cancelled() {
-            if let Some(comment) = self.pulse.comment() {
+            if let Some(comment) = self.pulse.comments.due(self.pulse.clock.as_ref()) {
                 return Some(comment);
             }
             if self.behind
@@ -149,20 +147,8 @@ impl Pulse {
     /// A comment every 15 s, and a heartbeat `heartbeat` after the last message.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, heartbeat: Duration) -> Self {
-        let now = Instant::now();
-        Self { clock, heartbeat, heartbeat_at: now + heartbeat, comment_at: now + COMMENT_EVERY }
-    }
-
-    /// A comment, if it is time. One that comes late does not bring others with it.
-    fn comment(&mut self) -> Option<String> {
-        let now = Instant::now();
-        if now < self.comment_at {
-            return None;
-        }
-        while self.comment_at <= now {
-            self.comment_at += COMMENT_EVERY;
-        }
-        Some(frames::comment(self.clock.now()))
+        let (heartbeat_at, comments) = (Instant::now() + heartbeat, frames::Comments::new());
+        Self { clock, heartbeat, heartbeat_at, comments }
     }
 
     /// A heartbeat, if it is time.
@@ -180,6 +166,6 @@ impl Pulse {
     }
 
     fn next_at(&self) -> Instant {
-        self.heartbeat_at.min(self.comment_at)
+        self.heartbeat_at.min(self.comments.next_at())
     }
 }

@@ -1,17 +1,52 @@
 //! What messages of a stream look like: lines end in CRLF, a message ends with an empty line.
 
+use std::time::Duration;
+
 use inboxclaw_contract::envelope::{Style, write_envelope};
-use inboxclaw_contract::{Event, Seq};
+use inboxclaw_contract::{Clock, Event, Seq};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// The first message.
 pub(super) const GREETING: &str = "event: info\r\ndata: connected\r\n\r\n";
 /// The message of a stream that has nothing to say.
 pub(super) const HEARTBEAT: &str = "event: heartbeat\r\ndata: ping\r\n\r\n";
 
+/// The time between two comments of a stream.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
+
 /// A comment, which keeps proxies from closing the connection.
-pub(crate) fn comment(now: Timestamp) -> String {
+fn comment(now: Timestamp) -> String {
     now.strftime(": ping - %Y-%m-%d %H:%M:%S%.6f+00:00\r\n\r\n").to_string()
+}
+
+/// When the comments of a stream are due.
+pub(crate) struct Comments {
+    at: Instant,
+}
+
+impl Comments {
+    /// The first one [`COMMENT_EVERY`] from now.
+    pub(crate) fn new() -> Self {
+        Self { at: Instant::now() + COMMENT_EVERY }
+    }
+
+    /// A comment, if it is time. One that comes late does not bring others with it.
+    pub(crate) fn due(&mut self, clock: &dyn Clock) -> Option<String> {
+        let now = Instant::now();
+        if now < self.at {
+            return None;
+        }
+        while self.at <= now {
+            self.at += COMMENT_EVERY;
+        }
+        Some(comment(clock.now()))
+    }
+
+    /// When the next one is due.
+    pub(crate) fn next_at(&self) -> Instant {
+        self.at
+    }
 }
 
 /// A message of that name. `data` is on one line. A client that connects again names the last `id` it had.

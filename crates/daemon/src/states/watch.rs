@@ -7,13 +7,10 @@
 mod news;
 
 use std::collections::{HashSet, VecDeque};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONNECTION, HeaderName};
+use axum::http::{HeaderName, StatusCode};
 use futures_util::stream::unfold;
 use inboxclaw_contract::space::Look;
 use inboxclaw_contract::store::{Before, PastTurn};
@@ -37,8 +34,6 @@ const MANY: usize = 1_000;
 const PAGE: (usize, usize) = (100, 1 << 20);
 /// The longest time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The time between two comments, as in other streams.
-const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
 pub(super) async fn answer(states: &States, whose: &Whose, ask: &Ask) -> Result<Reply, Problem> {
     let prefix = ask.text("prefix").unwrap_or_default();
@@ -50,17 +45,10 @@ pub(super) async fn answer(states: &States, whose: &Whose, ask: &Ask) -> Result<
     let permit = permit.map_err(full)?;
     let watch = Watch::new(states.store.clone(), whose.id, prefix, states.clock.clone());
     let watch = watch.after(last).secrets(secrets).until(states.shutdown.clone());
-    let body = Body::from_stream(unfold((watch, permit), |(mut watch, permit)| async {
+    Ok(reply::events(unfold((watch, permit), |(mut watch, permit)| async {
         let text = watch.next().await?;
-        Some((Ok::<_, Infallible>(text), (watch, permit)))
-    }));
-    let headers = [
-        (CACHE_CONTROL, "no-store"),
-        (CONNECTION, "keep-alive"),
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    let reply = reply::of(StatusCode::OK, "text/event-stream; charset=utf-8", body);
-    Ok(headers.into_iter().fold(reply, |reply, (name, value)| reply::with(reply, name, value)))
+        Some((Ok(text), (watch, permit)))
+    })))
 }
 
 /// The last version that the client was told of.
@@ -87,7 +75,7 @@ pub struct Watch {
     news: VecDeque<News>,
     expiries: Expiries,
     look_at: Instant,
-    comment_at: Instant,
+    comments: frames::Comments,
 }
 
 /// What expires when.
@@ -103,7 +91,6 @@ impl Watch {
     /// A watch of the keys under a literal prefix, and of the cursor. `clock` is only told in comments.
     #[must_use]
     pub fn new(store: Arc<dyn Editable>, owner: OwnerId, prefix: &str, clock: Arc<dyn Clock>) -> Self {
-        let now = Instant::now();
         Self {
             store,
             owner,
@@ -115,8 +102,8 @@ impl Watch {
             sent: None,
             news: VecDeque::new(),
             expiries: Expiries::default(),
-            look_at: now,
-            comment_at: now + COMMENT_EVERY,
+            look_at: Instant::now(),
+            comments: frames::Comments::new(),
         }
     }
 
@@ -289,14 +276,7 @@ impl Watch {
 
     /// A comment, if it is time, and where the client stands if it was not told: others may have changed much.
     fn comment(&mut self) -> Option<String> {
-        let now = Instant::now();
-        if now < self.comment_at {
-            return None;
-        }
-        while self.comment_at <= now {
-            self.comment_at += COMMENT_EVERY;
-        }
-        let mut text = frames::comment(self.clock.now());
+        let mut text = self.comments.due(self.clock.as_ref())?;
         if self.news.is_empty()
             && let Some(told) = self.told.filter(|told| self.sent.is_some_and(|sent| sent < *told))
         {
@@ -310,7 +290,7 @@ impl Watch {
     async fn wait(&mut self) -> Result<(), StoreError> {
         tokio::select! {
             () = self.shutdown.cancelled() => Ok(()),
-            () = sleep_until(self.look_at.min(self.comment_at)) => Ok(()),
+            () = sleep_until(self.look_at.min(self.comments.next_at())) => Ok(()),
             changed = self.store.changed(self.owner, self.told.unwrap_or_default()) => {
                 self.look_at = Instant::now();
                 changed.map(|_| ())

@@ -5,12 +5,16 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use inboxclaw_fakes::google::gmail::pages::Manners;
+use inboxclaw_fakes::google::life::Life;
+use inboxclaw_fakes::google::pages::Manners;
 use inboxclaw_fakes::google::{Fake, Options};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::program::{PATIENCE, Place};
+
+/// How many requests of a hundred meet a fault.
+const FAULTS: u8 = 20;
 
 /// The name of the source in the configuration.
 pub(crate) const SOURCE: &str = "google";
@@ -154,7 +158,7 @@ impl Account {
     }
 
     /// From now on so many requests of a hundred meet a fault.
-    pub(crate) fn faults(&mut self, percent: u8) {
+    fn faults(&mut self, percent: u8) {
         let seed = self.random.u64(..);
         self.fake.faults().random(seed, f64::from(percent) / 100.0);
     }
@@ -169,13 +173,31 @@ impl Account {
         if self.random.bool() { Manners::rough() } else { Manners::default() }
     }
 
-    /// A time before the source began.
-    pub(crate) fn earlier(&self) -> Timestamp {
-        self.now() - SignedDuration::from_hours(1)
+    /// A life that went on for a while before the source begins.
+    pub(crate) fn lived(&self, seed: u64, step: impl Fn(&mut Life, &Fake, Timestamp)) -> Life {
+        let (mut life, earlier) = (Life::new(seed), self.now() - SignedDuration::from_hours(1));
+        (0..30).for_each(|_| step(&mut life, &self.fake, earlier));
+        life.rest();
+        life
+    }
+
+    /// Rounds of changes under faults and kills, as long as a run lasts. `round` makes the changes of one, says what
+    /// there is to report, and which shared drives are there after it.
+    pub(crate) fn endures(&mut self, mut round: impl FnMut(&mut Self, &mut Wanted) -> BTreeSet<String>) {
+        self.faults(FAULTS);
+        let (begun, mut rounds, mut wanted) = (Instant::now(), 0, Wanted::default());
+        while begun.elapsed() < seconds() {
+            let drives = round(self, &mut wanted);
+            self.until_reported(&wanted, true);
+            // What appears in a new drive before it is known belongs to its baseline.
+            self.until_followed(&drives);
+            rounds += 1;
+        }
+        self.ends(rounds);
     }
 
     /// The end of a random run: without faults nothing more comes, all was as described, and what it met is told.
-    pub(crate) fn ends(&mut self, rounds: usize) {
+    fn ends(&mut self, rounds: usize) {
         self.fake.faults().off();
         let before = self.names();
         let _ = self.fake.asked();

@@ -7,17 +7,12 @@ use serde_json::Value;
 
 use crate::account::{Account, text};
 use crate::{calendar, drive, gmail};
-use inboxclaw_fakes::google::life::Life;
 
 /// The history is gone after a stop: mail and deletions of the meantime are found, and the gap is told.
 #[test]
 fn a_mailbox_whose_history_is_gone_is_recovered() {
     let mut account = Account::new("gmail", &[], 1);
-    let mut life = Life::new(1);
-    for _ in 0..30 {
-        life.step_gmail(&mut account.fake.gmail(), account.earlier());
-    }
-    life.rest();
+    account.lived(1, |life, fake, now| drop(life.step_gmail(&mut fake.gmail(), now)));
     account.start();
     let from = account.fake.gmail().history.len();
     let now = account.now();
@@ -47,11 +42,8 @@ fn a_mailbox_whose_history_is_gone_is_recovered() {
 fn a_drive_whose_token_is_refused_is_reconciled() {
     for status in [400, 404, 410] {
         let mut account = Account::new("google_drive", &[], 1);
-        let mut life = Life::new(u64::from(status));
-        for _ in 0..30 {
-            life.step_drive(&mut account.fake.drive(), account.earlier());
-        }
-        life.rest();
+        let mut life =
+            account.lived(u64::from(status), |life, fake, now| drop(life.step_drive(&mut fake.drive(), now)));
         account.start();
         account.place.stop();
         let now = account.now();
@@ -75,11 +67,7 @@ fn a_drive_whose_token_is_refused_is_reconciled() {
 #[test]
 fn a_calendar_whose_token_is_gone_is_reconciled() {
     let mut account = Account::new("google_calendar", &["max_into_future: 30d"], 1);
-    let mut life = Life::new(5);
-    for _ in 0..30 {
-        life.step_calendar(&mut account.fake.calendar(), account.earlier());
-    }
-    life.rest();
+    let mut life = account.lived(5, |life, fake, now| drop(life.step_calendar(&mut fake.calendar(), now)));
     account.start();
     account.place.stop();
     let now = account.now();

@@ -15,7 +15,7 @@ mod tests;
 
 pub use file::{Change, DOC, FOLDER, File, Home, NewFile, Person, SharedDrive, What};
 
-use super::gmail::pages::Manners;
+use super::pages::Manners;
 use super::wire::{Answer, Ask};
 use jiff::Timestamp;
 use log::Log;

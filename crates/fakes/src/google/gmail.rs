@@ -4,7 +4,6 @@
 //! attachments, searches other than by time.
 
 mod mail;
-pub mod pages;
 mod read;
 mod script;
 #[cfg(test)]
@@ -12,9 +11,9 @@ mod tests;
 
 pub use mail::{Change, Mail, Message, What};
 
+use super::pages::Manners;
 use super::wire::{Answer, Ask};
 use jiff::Timestamp;
-use pages::Manners;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The order of messages: time in milliseconds since 1970, then id.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::document::Document;
+use crate::hex::hex;
 
 /// Longest name of an entry in bytes. With a prefix, a variant or a mark it still fits a key and an event id.
 const MOST_ID: usize = 1024;
@@ -172,7 +173,7 @@ pub(super) fn digest<const N: usize>(parts: [&str; N]) -> String {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize())
 }
 
 /// A time as text for digests, empty for none.

@@ -11,8 +11,9 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::budget::Budget;
-use super::path::{Rel, hex};
+use super::path::Rel;
 use super::record::Stat;
+use crate::hex::hex;
 
 /// Bytes read at once.
 const CHUNK: usize = 128 << 10;

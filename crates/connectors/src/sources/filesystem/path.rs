@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use inboxclaw_contract::limits::{EVENT_TEXT_BYTES, KEY_BYTES};
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
+
 /// Longest path within an event id, in bytes; the rest is for what follows it there.
 const ID_PATH_BYTES: usize = EVENT_TEXT_BYTES - 200;
 
@@ -143,15 +145,6 @@ impl Rel {
     fn digest(&self) -> String {
         hex(&Sha256::digest(&self.0))
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn needs_escape(c: char) -> bool {

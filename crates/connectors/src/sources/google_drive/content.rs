@@ -9,6 +9,7 @@ use super::settings::{Config, DOCUMENT};
 use super::snapshot::Snapshot;
 use super::state;
 use crate::google::Refusal;
+use crate::hex::hex;
 use crate::textdiff::{self, Bounds, TextDiff};
 
 /// Texts up to this many bytes, both together, are compared where they are; larger ones on a thread of their own.
@@ -85,5 +86,5 @@ async fn compare(old: String, new: String, bounds: Bounds) -> Result<Option<Text
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text))
 }

@@ -6,7 +6,7 @@
 use super::log::{Entry, Item, Log};
 use super::resource::time;
 use super::{Drive, Home, USER};
-use crate::google::gmail::pages::{self, Seal, Token};
+use crate::google::pages::{self, Seal, Token};
 use crate::google::wire::{Answer, Ask};
 use serde_json::{Map, Value, json};
 

@@ -5,7 +5,7 @@
 
 use super::changes::{invalid, no_drive, page_size};
 use super::{DOC, Drive, File, Home, ROOT, USER};
-use crate::google::gmail::pages::{Seal, Token};
+use crate::google::pages::{Seal, Token};
 use crate::google::wire::{Answer, Ask};
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 //! `users.messages.list`, `users.messages.get` and `users.labels.list` below
 //! <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users>. Changes nothing but what is held back.
 
-use super::pages::{Seal, Token};
 use super::{Change, Key, Mailbox, Message, What};
+use crate::google::pages::{Seal, Token};
 use crate::google::wire::{Answer, Ask, Body};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use serde_json::{Map, Value, json};
