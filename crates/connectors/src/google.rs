@@ -23,10 +23,11 @@ pub mod stamp;
 pub mod token_file;
 pub mod trouble;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use inboxclaw_contract::{Class, Clock, Draft, Failure, Interval, Outside};
+use inboxclaw_contract::{Class, Clock, Doubt, Draft, Failure, Interval, Outside};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, USER_AGENT};
 use reqwest::{Method, StatusCode, Url};
@@ -269,6 +270,34 @@ impl Client {
 /// When the state cannot be read.
 pub async fn stored<T: DeserializeOwned>(draft: &mut Draft<'_>, key: &str) -> Result<Option<T>, Failure> {
     Ok(draft.entry(key).await?.and_then(|entry| entry.parse().ok()))
+}
+
+/// What is doubtful about the settings that all sources have here: a token file that will be refused, and a server that
+/// gets the token in plain sight.
+pub(crate) fn doubts(
+    outside: &Outside,
+    api: &'static Api,
+    token_file: &str,
+    api_root: Option<&str>,
+) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    let account = Account::shared(outside, token_file).ok();
+    if let Some(failure) = account.and_then(|account| account.doubt(api.name)) {
+        let action = failure.action.as_deref().map(|action| format!("; {action}")).unwrap_or_default();
+        doubts.push(Doubt::new("token_file", format!("{failure}{action}")));
+    }
+    if api_root.and_then(|root| http::parse_url("api_root", root).ok()).is_some_and(|root| !is_private(&root)) {
+        let message = "the token is sent without encryption to another machine; use https";
+        doubts.push(Doubt::new("api_root", message));
+    }
+    doubts
+}
+
+/// Whether what is sent there stays on this machine or is encrypted.
+fn is_private(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_loopback = host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+    url.scheme() == "https" || is_loopback || host == "localhost" || host.ends_with(".localhost")
 }
 
 /// The default of `poll_interval`: ten minutes.

@@ -33,7 +33,7 @@ pub use outside::{Clock, Outside, Random, Shared};
 pub use owner::{Owner, OwnerId, OwnerKind};
 pub use pattern::{Patterns, Ttl};
 pub use selection::{Lane, Selection};
-pub use settings::{SettingsError, SinkKind, SinkSettings, SourceKind, SourceSettings};
+pub use settings::{Doubt, SettingsError, SinkKind, SinkSettings, SourceKind, SourceSettings};
 pub use sink::{Receipt, Sink};
 pub use source::{Next, Settled, Source};
 pub use space::{Editable, SpaceId, Spaces};

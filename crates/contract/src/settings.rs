@@ -37,6 +37,12 @@ pub trait SourceSettings: DeserializeOwned + JsonSchema + 'static {
         anyhow::bail!("a source of type `{}` cannot choose where it begins; remove the key", Self::KIND)
     }
 
+    /// What can be used and is probably a mistake. It may look at files and changes nothing; what it finds is told as
+    /// warnings, before anything runs.
+    fn doubts(&self, _outside: &Outside) -> Vec<Doubt> {
+        Vec::new()
+    }
+
     /// Checks the values and makes the source. No I/O: the file may be only checked.
     ///
     /// # Errors
@@ -68,6 +74,22 @@ pub enum StartAt {
     Since(Timestamp),
 }
 
+/// A setting that can be used and is probably a mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// Where, as a dotted path within the settings.
+    pub path: String,
+    /// What is doubtful and what to do: lower case, no full stop, never a secret.
+    pub message: String,
+}
+
+impl Doubt {
+    /// A doubt about the setting at `path`.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
 /// A source, ready to run.
 pub struct BuiltSource {
     /// The source.
@@ -76,6 +98,8 @@ pub struct BuiltSource {
     pub interval: Option<Duration>,
     /// See [`SourceSettings::settle`].
     pub settle: Duration,
+    /// See [`SourceSettings::doubts`].
+    pub doubts: Vec<Doubt>,
 }
 
 /// Parses the settings of a kind and builds what they describe.
@@ -105,8 +129,9 @@ impl SourceKind {
                         .map_err(|message| SettingsError { path: "start".into(), message })?;
                 }
                 let (interval, settle) = (settings.interval(), settings.settle());
+                let doubts = settings.doubts(outside);
                 let source = settings.build(outside).map_err(SettingsError::whole)?;
-                Ok(BuiltSource { source, interval, settle })
+                Ok(BuiltSource { source, interval, settle, doubts })
             },
         }
     }

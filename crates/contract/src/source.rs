@@ -28,6 +28,10 @@ pub trait Source: Send + Sync {
     /// Exactly once after each started poll, before the next one. What a source holds in memory moves on only
     /// at [`Settled::Committed`]; otherwise it puts messages back, or drops its connection or child process and
     /// resumes from state. A push source answers its caller here.
+    ///
+    /// `inboxclaw source test` stores nothing, and still says `Committed` between the polls of one source that has an
+    /// interval and asks for more, so that it goes on over the same draft; the last poll is always dropped. A source
+    /// that tells somebody outside what was committed therefore has no interval.
     fn settled(&self, _settled: Settled) {}
 }
 

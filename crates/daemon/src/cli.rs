@@ -44,7 +44,7 @@ With a configuration:
   inboxclaw init                         write config.yaml here
   inboxclaw check                        say what is wrong with it, line by line
   inboxclaw listen                       run it
-  inboxclaw source test NAME             poll a source once, without storing anything
+  inboxclaw source test NAME             poll a source without storing anything
   inboxclaw state owners                 what the sources and sinks remember
 
 Exit codes:

@@ -103,6 +103,7 @@ fn live(path: &Path, numbers: u32, life: u64) -> Life {
         source: Box::new(Counting(numbers)),
         interval: Some(Duration::from_millis(100)),
         settle: Duration::ZERO,
+        doubts: Vec::new(),
     };
     runtime.add_source("count", "counting", built);
     let (to, got) = mpsc::unbounded_channel();
@@ -155,7 +156,7 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
     let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Numbers(AtomicU64::new(1))) };
     let mut runtime = Runtime::new(store.clone(), doors, Options::default());
     let interval = Some(Duration::from_millis(100));
-    let built = BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO };
+    let built = BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO, doubts: Vec::new() };
     let hoard = Owner::source("hoard");
     runtime.add_source("hoard", "hoarding", built);
     runtime.govern(&hoard, Policy { max_entries: Some(3), ..Policy::default() });

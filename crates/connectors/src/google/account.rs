@@ -90,6 +90,18 @@ impl Account {
         self.needs.lock().unwrap_or_else(PoisonError::into_inner).insert(word);
     }
 
+    /// What would keep a source that needs the scope behind `word` from getting a token, as far as the file shows it.
+    /// Reads the file; blocks meanwhile.
+    pub(super) fn doubt(&self, word: &'static str) -> Option<Failure> {
+        self.needs(word);
+        let (path, found) = token_file::find(&self.base_dir, &self.token_file);
+        let bytes = match found {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(self.unreadable(&path, error)),
+        };
+        TokenFile::parse(&bytes).err().map(|flaw| self.unusable(&path, &flaw))
+    }
+
     /// Names the account for the limiter.
     pub(super) fn key(&self) -> String {
         self.path().display().to_string()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use fancy_regex::{Regex, RegexBuilder};
-use inboxclaw_contract::coerce;
+use inboxclaw_contract::{Doubt, coerce};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -84,6 +84,20 @@ impl<F: JsonSchema> JsonSchema for Rule<F> {
     }
 }
 
+/// Filters that drop nothing, because they say nothing to look for.
+pub fn doubts<F>(rules: &Rules<F>) -> Vec<Doubt> {
+    let is_empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
+    let empty = named(rules).filter(|(_, _, rule)| is_empty(&rule.contains) && is_empty(&rule.regex));
+    let message = "this filter drops nothing: give it `contains` or `regex`";
+    empty.map(|(index, name, _)| Doubt::new(format!("filters[{index}].{name}"), message)).collect()
+}
+
+/// The filters with their place in the list and their names.
+fn named<F>(rules: &Rules<F>) -> impl Iterator<Item = (usize, &str, &Rule<F>)> {
+    let items = rules.iter().enumerate();
+    items.flat_map(|(index, item)| item.iter().map(move |(name, rule)| (index, name.as_str(), rule)))
+}
+
 #[derive(Debug)]
 struct Filter<F> {
     field: F,
@@ -98,9 +112,7 @@ impl<F: Copy> Filters<F> {
     /// # Errors
     /// Names the filter whose pattern is wrong, and where.
     pub fn new(rules: &Rules<F>) -> anyhow::Result<Self> {
-        let named =
-            rules.iter().enumerate().flat_map(|(index, item)| item.iter().map(move |rule| (index, rule)));
-        let filters = named.map(|(index, (name, rule))| {
+        let filters = named(rules).map(|(index, name, rule)| {
             let regex = rule.regex.as_deref().filter(|pattern| !pattern.is_empty()).map(compiled).transpose();
             let regex = regex
                 .with_context(|| format!("filters: item {}, `{name}`: regex cannot be used", index + 1))?;

@@ -36,7 +36,7 @@ pub struct Gap {
     /// Kinds of changes that no look at the present shows, in words: they may have been and are not told, even where
     /// the stretch is complete.
     pub missing: Vec<String>,
-    /// How many items were found that had not been reported, and reported now.
+    /// How many items were reported now. The pipeline stores none that it knows already.
     pub found: u64,
     /// How many items were found to be deleted.
     pub deleted: u64,

@@ -203,6 +203,26 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Checks that [`replace`] would find a place for the file, by a file that is gone again at once. Folders that are
+/// missing count as made.
+///
+/// # Errors
+/// Those of the file system.
+pub fn check_place(path: &Path) -> io::Result<()> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| std::path::absolute(path).unwrap_or_default());
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    // Not `exists`: what stands below a file is not missing, it has no place.
+    let is_there = |folder: &&Path| {
+        !fs::symlink_metadata(folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let folder = path.ancestors().skip(1).find(is_there).unwrap_or(Path::new("/"));
+    let probe = folder.join(format!(".inboxclaw.{}.tmp", std::process::id()));
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe)?;
+    fs::remove_file(&probe)
+}
+
 fn write_beside(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::remove_file(beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -39,10 +39,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
+use inboxclaw_contract::{Doubt, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
 
-use crate::google::filter::{Filters, Rules as FilterRules};
-use crate::google::{Client, GMAIL, default_poll_interval};
+use crate::google::filter::{self, Filters, Rules as FilterRules};
+use crate::google::{self, Client, GMAIL, default_poll_interval};
 use crate::http::check_interval;
 use api::{Api, Message};
 use recovery::{RECOVERY, Recovery};
@@ -128,6 +128,12 @@ impl SourceSettings for Settings {
     fn start(&mut self, start: StartAt) -> anyhow::Result<()> {
         self.start = Some(start);
         Ok(())
+    }
+
+    fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
+        let mut doubts = google::doubts(outside, &GMAIL, &self.token_file, self.api_root.as_deref());
+        doubts.extend(filter::doubts(&self.filters));
+        doubts
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {

@@ -21,14 +21,14 @@ pub struct Source {
 /// What to do with a source.
 #[derive(Debug, Subcommand)]
 pub enum SourceCommand {
-    /// Poll once and show what would come of it, without storing anything. Works beside the running program; exit 1
-    /// when the poll fails.
+    /// Poll and show what would come of it, without storing anything. Works beside the running program; exit 1 when the
+    /// poll or a part of it fails.
     #[command(after_help = "Example:
   inboxclaw source test gmail          the events, and how the state would change
   inboxclaw source test gmail --json   the same for a script
 
-The poll sees the state as it is now. Events that were reported before are shown as well; the running program would
-not store them again. What a source keeps in memory between polls begins empty.")]
+The poll sees the state as it is now, and a source that has more to do is polled again, up to 1,000 changes. Events
+that were reported before are shown as well; the running program would not store them again. What a source keeps in memory between polls begins empty.")]
     Test(Named),
     /// Stop polling until `resume`, also across restarts. State and events stay.
     #[command(after_help = "Example:

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use inboxclaw_contract::SettingsError;
+use inboxclaw_contract::{Doubt, SettingsError};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
@@ -68,6 +68,14 @@ fn values<T>(
         if found.keys.is_empty() || !remove(&mut json, &found.keys) {
             return None;
         }
+    }
+}
+
+/// Notes what can be used and is probably a mistake, where it stands.
+pub(super) fn doubts(report: &mut Report, node: &Node, path: &str, doubts: &[Doubt]) {
+    for doubt in doubts {
+        let found = locate(node, &doubt.path, "");
+        report.warn(found.place, &join_all(path, &found.path), doubt.message.as_str());
     }
 }
 

@@ -337,6 +337,7 @@ fn what_is_wrong_with_the_command_line_is_said_before_anybody_is_asked() {
         (run("client.json", " , ", "t"), 2, "no scope is named"),
         (run("client.json", "gmail", "."), 2, "that is a folder"),
         (run("client.json", "gmail", "client.json"), 2, "--token names the credentials file"),
+        (run("client.json", "gmail", "robot.json/t"), 1, "robot.json/t: Not a directory"),
         (run("robot.json", "gmail", "t"), 1, "Failed to load credentials file: "),
         (run("robot.json", "gmail", "t"), 1, "it is the key of a service account"),
     ] {
@@ -377,4 +378,23 @@ fn calendars_are_listed_from_all_pages() {
     assert!(ran.err.starts_with("Error: ") && ran.err.contains("google auth"), "{}", ran.err);
     let missing = place.run(&["google", "list-calendars", "--token-file", "nowhere.json"]);
     assert_eq!(missing.code, 2, "{missing:?}");
+}
+
+#[test]
+fn a_source_of_which_a_part_fails_fails_its_test() {
+    let fake = fake();
+    let place = Place::with(&format!(
+        "server: {{port: 0}}\nsources: {{times: {{type: google_calendar, token_file: token.json, api_root: {:?}, \
+         calendar_ids: [primary, nowhere@example.com, team@example.com]}}}}\nsink: {{inbox: {{type: http_pull}}}}\n",
+        fake.base()
+    ));
+    fake.token_file(&place.path("token.json")).unwrap();
+    fake.calendar().add_calendar("team@example.com", "Team");
+    let ran = place.run(&["source", "test", "times"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.contains("sync_token:team@example.com"), "polled until all was seen: {}", ran.out);
+    assert!(ran.err.contains("problem: ") && ran.err.contains("nowhere@example.com"), "{}", ran.err);
+    let json = place.run(&["source", "test", "times", "--json"]);
+    let said: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json.code, said["problems"].as_array().unwrap().len()), (1, 1), "{said}");
 }

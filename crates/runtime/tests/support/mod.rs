@@ -108,7 +108,7 @@ impl World {
             start: self.start,
         };
         let interval = interval.map(Duration::from_secs);
-        let built = BuiltSource { source: Box::new(source), interval, settle };
+        let built = BuiltSource { source: Box::new(source), interval, settle, doubts: Vec::new() };
         self.runtime.as_mut().unwrap().add_source(name, "scripted", built);
         ready
     }

@@ -155,3 +155,19 @@ fn a_file_that_is_no_token_file_by_its_size_is_not_read() {
     fs::write(&path, vec![b' '; FILE_BYTES as usize + 1]).unwrap();
     assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
 }
+
+#[test]
+fn a_place_is_checked_without_leaving_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("file"), "old").unwrap();
+    for good in ["new", "file", "a/b/new"] {
+        check_place(&at(good)).unwrap();
+    }
+    for (bad, kind) in [("", io::ErrorKind::IsADirectory), ("file/new", io::ErrorKind::NotADirectory)] {
+        assert_eq!(check_place(&at(bad)).unwrap_err().kind(), kind, "{bad}");
+    }
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["file"]);
+    assert_eq!(fs::read(at("file")).unwrap(), b"old");
+}

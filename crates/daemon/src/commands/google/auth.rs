@@ -28,6 +28,8 @@ const LINE_BYTES: u64 = 64 << 10;
 /// What was stored.
 struct Stored {
     path: PathBuf,
+    /// Whether it took the place of another, which a running source may have been refused with.
+    was_there: bool,
     scopes: Vec<String>,
     /// What was asked for and not granted.
     lacking: Vec<String>,
@@ -39,7 +41,13 @@ pub(super) fn run(args: &Auth, json: bool) -> Result<u8, Failed> {
         let message = "--token names the credentials file, which would be overwritten";
         return Err(Failed::new(exit::USAGE, message));
     }
+    // Before anybody consents: a code is good for one exchange.
+    token_file::check_place(&args.token).map_err(|error| unwritable(&args.token, &error))?;
     client::block_on(ask(args, &credentials, json))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failed {
+    Failed::plain(format!("cannot write {}: {error}", path.display()))
 }
 
 fn load(path: &Path) -> Result<Credentials, Failed> {
@@ -223,13 +231,19 @@ async fn store(
     let file = consent.token_file(credentials, &granted, asked);
     let file = file.map_err(|flaw| failed(format!("what Google gave {flaw}")))?;
     let path = args.token.clone();
+    let was_there = path.exists();
     let written = file.to_bytes().map_err(io::Error::from).and_then(|bytes| {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
         token_file::replace(&path, &bytes)
     });
-    written.map_err(|error| Failed::plain(format!("cannot write {}: {error}", path.display())))?;
+    written.map_err(|error| unwritable(&path, &error))?;
     let owned = |texts: Vec<&str>| texts.into_iter().map(plain).collect();
-    Ok(Stored { path, lacking: owned(consent.scopes().beyond(&file.scopes())), scopes: owned(file.scopes()) })
+    Ok(Stored {
+        path,
+        was_there,
+        lacking: owned(consent.scopes().beyond(&file.scopes())),
+        scopes: owned(file.scopes()),
+    })
 }
 
 /// What the browser shows in the end.
@@ -250,6 +264,12 @@ fn tell(stored: &Stored, json: bool) -> Result<u8, Failed> {
     } else {
         output::line(&format!("saved {}", stored.path.display()))?;
         output::line(&format!("granted: {}", stored.scopes.join(" ")))?;
+    }
+    if stored.was_there {
+        output::remark(
+            "a source that is waiting for it tries again within 15 minutes, \
+             and at once after `inboxclaw source resume NAME`",
+        );
     }
     if !stored.lacking.is_empty() {
         let advice = "run this again and allow every line, if a source needs it";

@@ -1,11 +1,11 @@
-//! `source test`: one poll over the state as it is, and what would come of it. Nothing is stored.
+//! `source test`: polls over the state as it is, and what would come of them. Nothing is stored.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use inboxclaw_contract::envelope::{Style, write_envelope};
+use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::store::PastTurn;
 use inboxclaw_contract::turn::{EntryChange, TurnId};
 use inboxclaw_contract::{
@@ -15,6 +15,7 @@ use inboxclaw_contract::{
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 
 use super::super::door::read;
 use super::super::table::{self, Side, Table};
@@ -25,10 +26,12 @@ use crate::outside::{SystemClock, SystemRandom};
 
 /// Most characters of data and values that are looked at for a table.
 const VALUE: usize = 400;
+/// So many changes and events are enough to see what a source does.
+const ENOUGH: usize = 1_000;
 /// The number of an owner that no store knows.
 const NOBODY: OwnerId = OwnerId(0);
 
-/// What a poll would do.
+/// What the polls would do.
 struct Would {
     now: Timestamp,
     turn: Turn,
@@ -48,7 +51,6 @@ pub(super) fn run(config: Config, who: &OwnerArg, json: bool) -> Result<u8, Fail
         );
         return Err(Failed::plain(format!("{} has no source {:?}{hint}", config.file.display(), who.name)));
     };
-    let limit = inboxclaw_runtime::Options::default().turn_timeout;
     let polled = client::block_on(async {
         let is_it = |owner: &inboxclaw_contract::store::OwnerInfo| {
             owner.kind == OwnerKind::Source && owner.name == source.name
@@ -57,19 +59,21 @@ pub(super) fn run(config: Config, who: &OwnerArg, json: bool) -> Result<u8, Fail
             Some(store) => store.owners().await.map_err(|error| Failed::plain(error.to_string()))?,
             None => Vec::new(),
         };
-        match (&store, owners.into_iter().find(is_it)) {
-            (Some(store), Some(owner)) => {
-                Ok(poll(source.built.source.as_ref(), store, owner.id, limit).await)
-            }
-            _ => Ok(poll(source.built.source.as_ref(), &Empty, NOBODY, limit).await),
-        }
+        let (state, owner): (&dyn State, _) = match (&store, owners.into_iter().find(is_it)) {
+            (Some(store), Some(owner)) => (store, owner.id),
+            _ => (&Empty, NOBODY),
+        };
+        Ok(polls(&source.built, state, owner).await)
     })?;
     match polled {
         Ok(would) if json => {
             output::line(&as_json(&source.name, &would))?;
-            Ok(exit::OK)
+            Ok(code(&would))
         }
-        Ok(would) => tell(&source.name, &would),
+        Ok(would) => {
+            tell(&source.name, &would)?;
+            Ok(code(&would))
+        }
         Err(failure) => {
             if json {
                 output::line(&json!({ "failure": as_failure(&failure) }).to_string())?;
@@ -79,36 +83,61 @@ pub(super) fn run(config: Config, who: &OwnerArg, json: bool) -> Result<u8, Fail
     }
 }
 
-/// Polls once, and takes what was written from the draft.
-async fn poll(
-    source: &dyn Source,
-    state: &dyn State,
-    owner: OwnerId,
-    limit: Duration,
-) -> Result<Would, Failure> {
+/// Polls as long as there is more, and takes what was written from the draft. Each poll sees what those before it
+/// would have stored.
+async fn polls(built: &BuiltSource, state: &dyn State, owner: OwnerId) -> Result<Would, Failure> {
+    let limit = inboxclaw_runtime::Options::default().turn_timeout;
+    let deadline = Instant::now() + limit;
     let mut draft =
         Draft::open(state, owner, TurnId(SystemRandom.next())).await.map_err(Failure::internal)?;
-    let polled = AssertUnwindSafe(tokio::time::timeout(limit, source.poll(&mut draft))).catch_unwind().await;
-    let polled = match polled {
-        Ok(Ok(polled)) => polled,
-        Ok(Err(_)) => {
-            let message = format!("the poll took longer than {} s and was dropped", limit.as_secs());
-            Err(Failure::text(Class::Timeout, message))
+    let mut problems: Vec<Failure> = Vec::new();
+    let polled = loop {
+        let polled = match poll(built.source.as_ref(), &mut draft, deadline).await {
+            None => {
+                let message = format!("polling took longer than {} s and was dropped", limit.as_secs());
+                Err(Failure::text(Class::Timeout, message))
+            }
+            Some(polled) => polled,
+        };
+        for problem in draft.take_problems() {
+            // What does not work is told with every poll.
+            if !problems.iter().any(|known| known.to_string() == problem.to_string()) {
+                problems.push(problem);
+            }
         }
-        Err(_) => Err(Failure::text(Class::Internal, "the source panicked")),
+        let turn = draft.turn_mut();
+        let is_enough = turn.events.len() + turn.entries.len() >= ENOUGH || Instant::now() >= deadline;
+        // A source without an interval may answer somebody outside when its turn is settled.
+        if is_enough || built.interval.is_none() || !matches!(polled, Ok(Next::More)) {
+            break polled;
+        }
+        built.source.settled(Settled::Committed);
     };
-    let would = polled.map(|next| Would {
-        now: draft.now(),
-        problems: draft.take_problems(),
-        turn: draft.turn_mut().clone(),
-        next,
-    });
+    let would = polled.map(|next| Would { now: draft.now(), problems, turn: draft.turn_mut().clone(), next });
     drop(draft);
-    source.settled(Settled::Dropped);
+    built.source.settled(Settled::Dropped);
     would
 }
 
-fn tell(name: &str, would: &Would) -> Result<u8, Failed> {
+/// Polls once; `None` when it takes too long.
+async fn poll(
+    source: &dyn Source,
+    draft: &mut Draft<'_>,
+    deadline: Instant,
+) -> Option<Result<Next, Failure>> {
+    let polled = AssertUnwindSafe(timeout_at(deadline, source.poll(draft))).catch_unwind().await;
+    match polled {
+        Ok(polled) => polled.ok(),
+        Err(_) => Some(Err(Failure::text(Class::Internal, "the source panicked"))),
+    }
+}
+
+/// A part that failed fails the test, as it makes the running source unhealthy.
+fn code(would: &Would) -> u8 {
+    if would.problems.is_empty() { exit::OK } else { exit::FAILED }
+}
+
+fn tell(name: &str, would: &Would) -> Result<(), Failed> {
     let turn = &would.turn;
     if turn.events.is_empty() {
         output::remark(&format!("source {name} has no new events now"));
@@ -131,10 +160,10 @@ fn tell(name: &str, would: &Would) -> Result<u8, Failed> {
         output::remark(&format!("problem: {}", told(problem)));
     }
     if would.next == Next::More {
-        output::remark("there is more: the running program would poll again at once");
+        output::remark("there is more: the running program would go on polling at once");
     }
     output::remark("nothing was stored");
-    Ok(exit::OK)
+    Ok(())
 }
 
 fn cells(event: &NewEvent) -> [String; 4] {
