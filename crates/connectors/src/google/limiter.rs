@@ -1,8 +1,8 @@
 //! Paces the requests of an account to a service, so that quotas are kept, whoever of its sources asks: so many units
 //! a minute, and none at all while the service wants none.
 //!
-//! This is the one place among connectors that looks at a clock of its own and waits. It waits for fractions of a
-//! second between the requests of one turn; times that are worth a turn of their own are failures, and the runtime's.
+//! This is the one place among connectors that looks at a clock of its own and waits. It waits for seconds at most
+//! between the requests of one turn; times that are worth a turn of their own are failures, and the runtime's.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const BURST: u32 = 10;
 /// Longest wait for a turn to ask. A longer one would use up the time of the turn.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest pause that a turn waits out. The runtime, told of one, waits a minute and calls the source unhealthy.
+const SHORT_BLOCK: Duration = Duration::from_secs(5);
 /// The first and the longest block where the service names no time.
 const SHORTEST_BLOCK: Duration = Duration::from_secs(1);
 const LONGEST_BLOCK: Duration = Duration::from_secs(60);
@@ -71,7 +73,7 @@ impl Limiter {
         if at > now() {
             wait_until(at).await;
             // The service may have lost patience with another source meanwhile.
-            self.check(&self.pace(), now())?;
+            self.check(&self.pace(), now(), Duration::ZERO)?;
         }
         Ok(())
     }
@@ -106,7 +108,7 @@ impl Limiter {
     /// Spends `units` and says from when on they may be used.
     fn book(&self, units: u32) -> Result<Instant, Failure> {
         let (now, mut pace) = (now(), self.pace());
-        self.check(&pace, now)?;
+        self.check(&pace, now, SHORT_BLOCK)?;
         let spent = pace.spent.max(now) + self.unit * units;
         let wait = spent.saturating_duration_since(now + MINUTE / BURST);
         if wait > PATIENCE {
@@ -115,12 +117,13 @@ impl Limiter {
             return Err(Failure::text(Class::RateLimited, cause).wait(Some(wait - PATIENCE)));
         }
         pace.spent = spent;
-        Ok(now + wait)
+        Ok(pace.blocked.max(now + wait))
     }
 
-    fn check(&self, pace: &Pace, now: Instant) -> Result<(), Failure> {
+    /// Fails during a pause of which more than `most` is left.
+    fn check(&self, pace: &Pace, now: Instant, most: Duration) -> Result<(), Failure> {
         let left = pace.blocked.saturating_duration_since(now);
-        if left.is_zero() {
+        if left <= most {
             return Ok(());
         }
         let cause = format!("{} asked for a pause, of which {}s are left", self.name, whole(left));
@@ -206,7 +209,7 @@ mod tests {
             limiter.take(100).await.unwrap();
         }
         assert_eq!(now(), start);
-        limiter.block(None);
+        limiter.block(Some(Duration::from_secs(6)));
         assert!(limiter.take(1).await.is_err());
     }
 
@@ -235,6 +238,21 @@ mod tests {
         });
         let left = wait(waiting.unwrap_err());
         assert!(left < Duration::from_secs(60) && left > Duration::from_secs(50), "{left:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_block_is_waited_out() {
+        let (limiter, start) = (Limiter::new(&GMAIL, true), now());
+        limiter.block(Some(SHORT_BLOCK));
+        let (one, other) = tokio::join!(limiter.take(1), limiter.take(1));
+        assert!(one.is_ok() && other.is_ok());
+        assert_eq!(now() - start, SHORT_BLOCK);
+        // Another one meanwhile is a matter for the next turn.
+        limiter.block(Some(Duration::from_secs(2)));
+        let (waiting, ()) = tokio::join!(limiter.take(1), async {
+            limiter.block(Some(Duration::from_secs(4)));
+        });
+        assert_eq!(wait(waiting.unwrap_err()), Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]
