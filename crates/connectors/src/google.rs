@@ -46,8 +46,9 @@ const PACKS: &str = concat!("inboxclaw/", env!("CARGO_PKG_VERSION"), " (gzip)");
 /// Largest answer in JSON, unpacked, in bytes.
 const ANSWER_BYTES: usize = 64 << 20;
 
-/// Longest id of a thing of a service, in bytes: with what stands before it, it has to fit into a key.
-const ID_BYTES: usize = 1_024;
+/// Longest id of a thing of a service, in bytes: with what stands before it, it has to fit into a key. Those of events
+/// in Calendar have up to 1,024, and those of a series' instances a time besides.
+const ID_BYTES: usize = 1_100;
 
 /// How long a turn begins requests. One that was begun may take 45 seconds, and a turn has 60.
 const BEGINS: SignedDuration = SignedDuration::from_secs(10);

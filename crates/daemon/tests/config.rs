@@ -326,15 +326,19 @@ fn doubtful_settings_warn_where_they_stand() {
     std::fs::write(folder.path().join("client.json"), "{\"installed\": {}}").unwrap();
     let text = "sources:\n  mail:\n    type: gmail\n    token_file: nowhere.json\n    api_root: 'http://192.0.2.1/x'\n    \
                 filters:\n      - all: {in: subject}\n      - none: {in: sender, contains: a}\n  \
-                more: {type: gmail, token_file: client.json, api_root: 'http://[::1]:80'}\nsink: {}\n";
+                more: {type: gmail, token_file: client.json, api_root: 'http://[::1]:80'}\n  \
+                times: {type: google_calendar, token_file: client.json, calendar_overrides: {a@b.c: {max_into_future: 1d}}}\n\
+                sink: {}\n";
     let config = load_in(folder.path(), text, &[]).unwrap();
     let warnings: Vec<String> = config.warnings.iter().map(|warning| warning.line("c")).collect();
     let told = |index: usize, parts: &[&str]| {
         assert!(parts.iter().all(|part| warnings[index].contains(part)), "{}", warnings[index]);
     };
-    assert_eq!(warnings.len(), 4, "{warnings:#?}");
+    assert_eq!(warnings.len(), 6, "{warnings:#?}");
     told(0, &["c:4:17: sources.mail.gmail.token_file: ", "nowhere.json", "No such file", "--scopes gmail"]);
     told(1, &["c:5:15: sources.mail.gmail.api_root: ", "without encryption"]);
     told(2, &["c:7:14: sources.mail.gmail.filters.0.all: ", "drops nothing"]);
     told(3, &["sources.more.gmail.token_file: ", "is the file of an OAuth client"]);
+    told(4, &["sources.times.google_calendar.token_file: "]);
+    told(5, &["sources.times.google_calendar.calendar_overrides.a@b.c: ", "not in calendar_ids"]);
 }

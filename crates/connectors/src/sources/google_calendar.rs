@@ -2,8 +2,9 @@
 //!
 //! One turn handles one page of one calendar. `google_calendar/rounds.rs` says whose turn it is and remembers which
 //! calendar is in trouble, `passes.rs` what a calendar needs next and how it ends, `api.rs` asks, `apply.rs` takes the
-//! items of a page, `scan.rs` goes through what is known. What an item means is pure: `times.rs` reads instants,
-//! `classify.rs` decides, `payload.rs` and `attendees.rs` write the event. `state.rs` knows the keys.
+//! items of a page, which `fit.rs` cuts to size, `scan.rs` goes through what is known. What an item means is pure:
+//! `times.rs` reads instants, `classify.rs` decides, `payload.rs` and `attendees.rs` write the event. `state.rs` knows
+//! the keys.
 //!
 //! What state holds, for each calendar (`CAL` as it is configured, so `primary` stays `primary`); the cursor is unused:
 //!
@@ -26,7 +27,7 @@
 //!
 //! When the service no longer accepts a sync token, the window is listed and compared with the snapshots, what was
 //! created, changed or deleted meanwhile is reported, and `inboxclaw.source.gap` tells of it. Snapshots without a sync
-//! token are compared in the same way, without a gap.
+//! token are compared in the same way, without a gap. A snapshot that somebody made something else of counts as unknown.
 //!
 //! Left out: what is past when it is first seen, intermediate states of an event that changed several times between
 //! two polls, and clearing what is known of a calendar that is no longer configured: if it is configured again, it
@@ -36,6 +37,7 @@ mod api;
 mod apply;
 mod attendees;
 mod classify;
+mod fit;
 mod passes;
 mod payload;
 mod rounds;
@@ -51,20 +53,24 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce};
+use inboxclaw_contract::{
+    Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
+};
 use jiff::SignedDuration;
 
-use crate::google::filter::{Filters, Rules};
-use crate::google::{CALENDAR, Client, default_poll_interval};
+use crate::google::filter::{self, Filters, Rules};
+use crate::google::{self, CALENDAR, Client, default_poll_interval};
 use crate::http::check_interval;
 use passes::{Calendar, Desk, Stop};
 use rounds::{Plan, Rounds};
+use state::LEAST_WINDOW;
 
 /// Reports events of Google Calendar that are created, changed, answered or deleted.
 ///
 /// An event of a series is reported once for each of its instances between now and `max_into_future`. An event that
 /// comes nearer than that by the passing of time is reported as created, so its `occurred_at` may be long ago. Changes
-/// of events that are over are not reported. A calendar that cannot be read does not hold up the others.
+/// of events that are over are not reported. A calendar that cannot be read does not hold up the others. An event of
+/// more than 1 MiB is reported without its largest fields, whose names are in its field `trimmed`.
 ///
 /// The state of a calendar that is taken out of `calendar_ids` stays until a person deletes it.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -90,8 +96,8 @@ pub struct Settings {
     #[schemars(range(min = 0))]
     max_event_age_days: Option<f64>,
 
-    /// How far ahead events are reported. With a larger value the stretch that is new is remembered without events,
-    /// with a smaller one what lies beyond is forgotten without events.
+    /// How far ahead events are reported, at least 1 second. With a larger value the stretch that is new is remembered
+    /// without events, with a smaller one what lies beyond is forgotten without events.
     #[serde(default = "default_max_into_future")]
     max_into_future: Interval,
 
@@ -99,7 +105,7 @@ pub struct Settings {
     #[serde(default = "default_attendee_detail_limit", deserialize_with = "coerce::lax")]
     attendee_detail_limit: usize,
 
-    /// Settings for single calendars, by their ids. One that is not in `calendar_ids` has no effect.
+    /// Settings for single calendars, by their ids as in `calendar_ids`.
     #[serde(default)]
     #[schemars(extend("default" = {}))]
     calendar_overrides: BTreeMap<String, Override>,
@@ -215,6 +221,16 @@ impl SourceSettings for Settings {
         Ok(())
     }
 
+    fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
+        let mut doubts = google::doubts(outside, &CALENDAR, &self.token_file, self.api_root.as_deref());
+        doubts.extend(filter::doubts(&self.filters));
+        let is_listed = |id: &str| self.calendar_ids.iter().any(|listed| listed.trim() == id.trim());
+        let stray = self.calendar_overrides.keys().filter(|id| !is_listed(id));
+        let message = "this calendar is not in calendar_ids";
+        doubts.extend(stray.map(|id| Doubt::new(format!("calendar_overrides.{id}"), message)));
+        doubts
+    }
+
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         check_interval(self.poll_interval)?;
         let calendars = self.calendars()?;
@@ -250,16 +266,18 @@ impl Settings {
             bytes <= CALENDAR_BYTES,
             "calendar_ids holds an id of {bytes} bytes, the limit is {CALENDAR_BYTES}"
         );
-        let own = self.calendar_overrides.get(id).and_then(|own| own.max_into_future);
-        let window = SignedDuration::try_from(own.unwrap_or(self.max_into_future).as_duration());
-        Ok(Calendar { id: id.to_owned(), window: window.context("max_into_future is too long")? })
+        let own = self.calendar_overrides.iter().find(|(key, _)| key.trim() == id);
+        let window = own.and_then(|(_, own)| own.max_into_future).unwrap_or(self.max_into_future);
+        let length = SignedDuration::try_from(window.as_duration()).context("max_into_future is too long")?;
+        ensure!(length >= LEAST_WINDOW, "max_into_future is {window}, it must be at least 1s");
+        Ok(Calendar { id: id.to_owned(), window: length })
     }
 
     fn max_age(&self) -> anyhow::Result<Option<SignedDuration>> {
         let Some(days) = self.max_event_age_days else { return Ok(None) };
-        ensure!(days >= 0.0, "max_event_age_days is {days}, it must not be negative");
-        let age = SignedDuration::try_from_secs_f64(days * DAY);
-        Ok(Some(age.with_context(|| format!("max_event_age_days is {days}, which is too long"))?))
+        ensure!(days >= 0.0, "max_event_age_days is {days:?}, it must not be negative");
+        let age = SignedDuration::try_from_secs_f64(days * DAY).ok();
+        Ok(Some(age.with_context(|| format!("max_event_age_days is {days:?}, which is too long"))?))
     }
 }
 
@@ -290,8 +308,10 @@ impl GoogleCalendar {
     /// One step of the first calendar of the queue that works.
     async fn turn(&self, draft: &mut Draft<'_>, plan: &mut Plan) -> Result<Next, Failure> {
         let deadline = self.desk.client.deadline();
-        while let Some(calendar) = plan.first().and_then(|at| self.calendars.get(at)) {
-            match passes::step(&self.desk, calendar, draft).await {
+        while let Some(first) = plan.first()
+            && let Some(calendar) = self.calendars.get(first.calendar)
+        {
+            match passes::step(&self.desk, calendar, first.is_new, draft).await {
                 Ok(step) => return Ok(plan.worked(step)),
                 Err(Stop::Turn(failure)) => return Err(failure),
                 Err(Stop::Calendar(ailing)) => {

@@ -86,18 +86,6 @@ async fn one_in_trouble_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn a_missing_calendar_is_named_with_what_to_do() {
-    let world = World::new().await;
-    let source = world.source(json!({ "calendar_ids": ["nobody@x.org"] }));
-    let polled = turn(&*source, &world.memory).await.unwrap();
-    assert_eq!(polled.next, Next::Wait);
-    let [problem] = polled.problems.as_slice() else { panic!("{:?}", polled.problems) };
-    assert!(problem.to_string().starts_with("the calendar nobody@x.org: "), "{problem}");
-    assert!(problem.action.as_ref().unwrap().contains("list-calendars"));
-    assert_eq!(world.memory.writes(), 0);
-}
-
-#[tokio::test]
 async fn a_passing_failure_of_one_is_a_problem_and_of_all_a_failure() {
     let world = world(&["a", "b"]).await;
     let source = world.source(json!({ "calendar_ids": ["a", "b"] }));

@@ -6,9 +6,12 @@ mod calendars;
 mod model;
 mod payloads;
 mod recovery;
+mod service;
 mod starts;
 mod states;
+mod strange;
 #[path = "../support/mod.rs"]
 mod support;
+mod trouble;
 mod windows;
 mod world;

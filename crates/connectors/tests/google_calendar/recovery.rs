@@ -196,3 +196,26 @@ async fn a_recovery_whose_token_somebody_set_leaves_nothing_behind() {
     assert_eq!(world.round(&*world.source(json!({}))).await, []);
     assert!(!is_listed());
 }
+
+#[tokio::test]
+async fn a_token_that_expires_between_two_pages_is_a_gap_in_which_nothing_is_lost() {
+    let world = World::new().await;
+    let source = world.source(json!({}));
+    world.round(&*source).await;
+    let gone = world.create("Gone", 30);
+    world.round(&*source).await;
+    world.fake.calendar().switches.page = Some(2);
+    (0..5).for_each(|n| drop(world.create(&format!("Event {n}"), 30)));
+    world.happen(|calendars, now| calendars.cancel(now, CAL, &gone));
+    let before = world.memory.events().len();
+    crate::world::turn(&*source, &world.memory).await.unwrap();
+    world.fake.calendar().expire_tokens(CAL);
+    // The page is told as trouble in this round, the token leads to a recovery in the next.
+    while crate::world::turn(&*source, &world.memory).await.unwrap().next == Next::More {}
+    world.round(&*source).await;
+    let mut told: Vec<String> =
+        world.memory.events().split_off(before).iter().map(crate::world::short).collect();
+    told.sort();
+    let created = (0..5).map(|n| format!("created Event {n}"));
+    assert_eq!(told, created.chain(["deleted Gone".to_owned(), "gap -".to_owned()]).collect::<Vec<_>>());
+}

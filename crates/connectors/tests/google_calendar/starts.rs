@@ -65,7 +65,7 @@ fn settings_are_checked() {
         ("show_deleted", json!(false)),
         ("single_events", json!("yes")),
         ("collapse_recurring_events", json!(true)),
-        ("calendar_overrides", json!({ "x": { "show_deleted": true, "max_into_future": "1d" } })),
+        ("calendar_overrides", json!({ " primary ": { "show_deleted": true, "max_into_future": "1d" } })),
         ("calendar_ids", json!(["a", "a", "en.usa#holiday@group.v.calendar.google.com"])),
         ("max_event_age_days", json!(null)),
         ("attendee_detail_limit", json!(0)),
@@ -81,7 +81,14 @@ fn settings_are_checked() {
             "calendar_ids holds \"a:b\", an id must not be empty or hold a colon or a control character",
         ),
         ("calendar_ids", json!("x".repeat(256)), "calendar_ids holds an id of 256 bytes, the limit is 255"),
-        ("max_event_age_days", json!(-1), "max_event_age_days is -1, it must not be negative"),
+        ("max_event_age_days", json!(-1), "max_event_age_days is -1.0, it must not be negative"),
+        ("max_event_age_days", json!(1e300), "max_event_age_days is 1e300, which is too long"),
+        ("max_into_future", json!("0s"), "max_into_future is 0s, it must be at least 1s"),
+        (
+            "calendar_overrides",
+            json!({ "primary": { "max_into_future": "0.5s" } }),
+            "max_into_future is 0.5s, it must be at least 1s",
+        ),
         ("poll_interval", json!(0), "poll_interval is 0s, it must be at least 1s"),
     ] {
         assert_eq!(with(key, value), Err(message.to_owned()));

@@ -1,5 +1,6 @@
 //! What is reported by time: the window ahead, its changes, and what is over.
 
+use inboxclaw_contract::Json;
 use inboxclaw_fakes::google::calendar::{Edit, Slot};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -130,4 +131,78 @@ async fn what_a_smaller_window_leaves_out_is_no_news() {
     // What was left out comes back when it is near.
     world.advance(11 * DAY);
     assert_eq!(world.told(&*source).await, ["created Far"]);
+}
+
+#[tokio::test]
+async fn a_window_made_smaller_in_the_middle_of_changes_is_no_news() {
+    let world = World::new().await;
+    let source = world.source(json!({ "max_into_future": "30d" }));
+    world.round(&*source).await;
+    let far = [18, 19, 20, 21].map(|days| world.create("Far", days * 24));
+    let near = world.create("Near", 24);
+    world.round(&*source).await;
+    world.fake.calendar().switches.page = Some(1);
+    let edit = Edit { location: Some("There".to_owned()), ..Edit::default() };
+    world.happen(|calendars, now| {
+        assert!(far.iter().chain([&near]).all(|id| calendars.change(now, CAL, id, &edit)));
+    });
+    crate::world::turn(&*source, &world.memory).await.unwrap();
+    let before = world.memory.events().len();
+    world.round(&*world.source(json!({ "max_into_future": "10d" }))).await;
+    let told = world.memory.events().split_off(before);
+    let told: Vec<String> = told.iter().map(crate::world::short).collect();
+    assert!(!told.contains(&"deleted Far".to_owned()), "{told:?}");
+    world.round(&*world.source(json!({ "max_into_future": "10d" }))).await;
+    assert_eq!(world.snapshots(), 1);
+}
+
+#[tokio::test]
+async fn a_look_ahead_that_cannot_be_true_does_not_end_looking_ahead() {
+    for (text, asked) in [("2099-01-01T00:00:00+00:00", 2), ("1990-01-01T00:00:00+00:00", 2)] {
+        let world = World::new().await;
+        let source = world.source(json!({ "max_into_future": "10d" }));
+        world.round(&*source).await;
+        world.create("Later", 10 * 24 + 3);
+        let (cursor, mut entries) = world.memory.saved();
+        let key = format!("lookahead_cursor:{CAL}");
+        entries.get_mut(&key).unwrap().value = Json::from_value(&json!(text)).unwrap();
+        world.memory.rewind((cursor, entries));
+        assert_eq!(world.told(&*source).await, [""; 0], "{text}");
+        let since = |asked: &inboxclaw_fakes::google::Asked| asked.param("timeMin").map(str::to_owned);
+        for since in world.fake.asked().iter().filter_map(since) {
+            assert!(crate::world::at(&since) >= world.now(), "{text}: {since}");
+        }
+        world.advance(4 * HOUR);
+        assert_eq!(world.told(&*source).await, ["created Later"], "{text}");
+        assert_eq!(world.asked().len(), asked);
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_is_gone_through_in_as_many_turns_as_it_takes() {
+    let world = World::new().await;
+    *world.fake.calendar() = inboxclaw_fakes::google::calendar::Calendars::bulk(world.now(), 2_300);
+    let source = world.source(json!({}));
+    world.round(&*source).await;
+    assert_eq!(world.snapshots(), 2_300);
+    // A recovery that misses some of all, in the order of their keys.
+    let mut ids = world.fake.calendar().ids(CAL);
+    ids.sort();
+    let gone = [0, 1_999, 2_000, 2_299].map(|at| ids[at].clone());
+    world.happen(|calendars, now| {
+        assert!(gone.iter().all(|id| calendars.cancel(now, CAL, id)));
+        calendars.forget_cancelled(CAL);
+    });
+    let events = world.round(&*world.source(json!({}))).await;
+    let mut told: Vec<String> = events.iter().filter_map(|event| event.entity_id.clone()).collect();
+    told.sort();
+    let mut expected = gone.map(|id| format!("{CAL}:{id}")).to_vec();
+    expected.insert(0, CAL.to_owned());
+    assert_eq!(told, expected);
+    // A smaller window: what begins within 2,000 hours, the first being tomorrow.
+    let near = ids.iter().filter(|id| !told.contains(&format!("{CAL}:{id}")));
+    let end = world.now() + SignedDuration::from_hours(2_000);
+    let near = near.filter(|id| world.fake.calendar().slot(CAL, id).unwrap().start() < end).count();
+    assert_eq!(world.told(&*world.source(json!({ "max_into_future": "2000h" }))).await, [""; 0]);
+    assert_eq!(world.snapshots(), near);
 }

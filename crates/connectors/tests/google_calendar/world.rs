@@ -9,7 +9,7 @@ use std::time::Duration;
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Draft, Failure, NewEvent, Next, Outside, Settled, Source};
+use inboxclaw_contract::{Draft, Failure, NewEvent, Next, Outcome, Outside, Settled, Source};
 use inboxclaw_fakes::google::calendar::{Calendars, Plan, Slot};
 use inboxclaw_fakes::google::{Clock, Fake, Options};
 use jiff::{SignedDuration, Timestamp};
@@ -151,11 +151,28 @@ pub(crate) fn short(event: &NewEvent) -> String {
 
 /// A turn that is cut off before it is durable.
 pub(crate) async fn dropped(source: &dyn Source, memory: &Memory) {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let turn = TurnId(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)) << 64);
-    let mut draft = Draft::open(memory, OWNER, turn).await.unwrap();
+    let mut draft = Draft::open(memory, OWNER, unused_turn()).await.unwrap();
     let _ = source.poll(&mut draft).await;
     source.settled(Settled::Dropped);
+}
+
+/// Two programs that begin a turn on the same state; what comes second conflicts if both write.
+pub(crate) async fn raced(sources: [&dyn Source; 2], memory: &Memory) {
+    let mut drafts = Vec::new();
+    for source in sources {
+        let mut draft = Draft::open(memory, OWNER, unused_turn()).await.unwrap();
+        let polled = source.poll(&mut draft).await;
+        drafts.push((source, draft, polled));
+    }
+    for (source, draft, polled) in drafts {
+        let is_stored = polled.is_ok() && matches!(draft.commit().await.unwrap(), Outcome::Committed(_));
+        source.settled(if is_stored { Settled::Committed } else { Settled::Dropped });
+    }
+}
+
+fn unused_turn() -> TurnId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    TurnId(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)) << 64)
 }
 
 /// A turn of which nothing is expected.

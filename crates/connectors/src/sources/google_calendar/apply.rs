@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::classify::{Bounds, Change, Fate, Verdict, judge};
 use super::passes::Desk;
-use super::state::{Keys, Mode, Pass};
+use super::state::{Keys, Mode, Pass, snapshot};
 use super::times::{Times, is_series};
 use super::{Field, attendees, payload};
 use crate::google::{is_id, stamp};
@@ -37,9 +37,9 @@ pub(super) async fn items(
     let items: Vec<(&str, &Value)> = items.iter().filter_map(|item| Some((id(item)?, item))).collect();
     let names: Vec<String> = items.iter().map(|(id, _)| format!("{prefix}{id}")).collect();
     let entries = draft.entries(&names).await?.into_iter().flatten();
-    // One that is not readable is there, and unknown.
+    // One that is none any more is there, and unknown.
     let mut snapshots: HashMap<String, Option<Cow<'_, Value>>> =
-        entries.map(|entry| (entry.key.clone(), entry.parse().ok().map(Cow::Owned))).collect();
+        entries.map(|entry| (entry.key.clone(), snapshot(&entry).map(Cow::Owned))).collect();
     let bounds = desk.bounds(draft.now(), pass);
     for ((_, item), key) in items.into_iter().zip(names) {
         let snapshot = snapshots.get(&key).and_then(Option::as_deref);

@@ -81,7 +81,9 @@ pub(super) fn judge(item: &Value, snapshot: Option<&Value>, bounds: &Bounds) -> 
         let stays = known.is_some() && !is_cancelled(item);
         return Verdict::new([], if stays { Fate::Keep } else { Fate::Drop });
     }
-    let gone = if known.is_some() { vec![Change::Deleted] } else { Vec::new() };
+    // Known and beyond the horizon is what a smaller window leaves out, which is no news.
+    let is_told = before.is_some_and(|before| before.start.is_none_or(|start| start < bounds.horizon));
+    let gone = if is_told { vec![Change::Deleted] } else { Vec::new() };
     if times.start.is_some_and(|start| start >= bounds.horizon) {
         return Verdict::new(gone, Fate::Drop);
     }

@@ -3,17 +3,19 @@
 //! A round of a calendar is: the changes since the sync token; then, at most once an hour, what came nearer than the
 //! window by the passing of time. Without a sync token it is the baseline, or a reconciliation where snapshots are.
 //! A changed window comes before the changes when it is smaller, so that what is beyond it is forgotten and not
-//! reported, and after them when it is larger, so that nothing that happened is taken for old.
+//! reported, and after them when it is larger, so that nothing that happened is taken for old. What comes after the
+//! changes and is refused does not hold up those of the next round.
 
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::api::{self, Page, Query};
 use super::rounds::Ailing;
 use super::state::{Keys, Known, Mode, Pass};
-use super::times::whole;
-use super::{Field, apply, scan};
+use super::times::{Times, whole};
+use super::{Field, apply, fit, scan};
 use crate::google::filter::Filters;
 use crate::google::gap::{Gap, PASSING};
 use crate::google::listing::Listing;
@@ -27,6 +29,9 @@ const LAST_STRETCH: SignedDuration = SignedDuration::from_mins(5);
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 /// A sync token that told of nothing is renewed when it is older. They are valid for longer than that.
 const TOKEN_AGE: SignedDuration = SignedDuration::from_hours(24);
+/// A reconciliation lists so much more at both ends: the service sees whole days in the zone of the calendar, they are
+/// midnights of UTC here, and one that is known and not listed passes for gone.
+const MARGIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the calendars of a source share.
 pub(super) struct Desk {
@@ -52,12 +57,14 @@ pub(super) struct Calendar {
 }
 
 /// What a step leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Step {
     /// The calendar needs another one.
     More,
     /// Not before the next round.
     Done,
+    /// The pass begins anew in the next round, because of this.
+    Anew(Ailing),
 }
 
 /// Why a step did not work. Nothing is in the draft.
@@ -75,14 +82,19 @@ impl From<Failure> for Stop {
     }
 }
 
-/// The next step of a calendar.
+/// The next step of a calendar, the first of a round or a further one.
 ///
 /// # Errors
 /// When its request is refused; see [`Stop`].
-pub(super) async fn step(desk: &Desk, calendar: &Calendar, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+pub(super) async fn step(
+    desk: &Desk,
+    calendar: &Calendar,
+    is_first: bool,
+    draft: &mut Draft<'_>,
+) -> Result<Step, Stop> {
     let keys = Keys(&calendar.id);
     let mut known = Known::read(draft, keys).await?;
-    let pass = match known.pass.take() {
+    let pass = match known.pass.take().filter(|pass| !(is_first && pass.is_unbegun())) {
         Some(pass) => pass,
         None => {
             if known.has_pass {
@@ -156,11 +168,14 @@ impl Walk<'_> {
             // Pages may come hours apart, and what is reported is seen from the present.
             self.pass.until = pass(Mode::Changes, None, draft.now(), draft.now(), self.calendar.window).until;
         }
-        let page = match self.ask().await {
+        let mut page = match self.ask().await {
             Ok(page) => page,
             Err(refusal) => return self.refused(draft, refusal),
         };
-        check_next(self.pass.page.as_deref(), page.next_page_token.as_deref())?;
+        page.items.retain(|item| !self.is_outside(item));
+        page.items.iter_mut().for_each(fit::cut);
+        check_next(self.pass.page.as_deref(), page.next_page_token.as_deref())
+            .map_err(|failure| self.trouble(failure.into()))?;
         let is_last = page.next_page_token.is_none();
         if is_last && self.needs_token() && page.next_sync_token.is_none() {
             let what = "the last page of a listing came without a sync token";
@@ -169,8 +184,8 @@ impl Walk<'_> {
         let (desk, keys) = (self.desk, self.keys);
         apply::items(desk, keys, draft, &mut self.pass, &page.items).await?;
         if self.pass.mode == Mode::Reconcile {
-            let (ids, listing): (Vec<&str>, _) =
-                (page.items.iter().filter_map(apply::id).collect(), Listing::new(keys.listed()));
+            let listing = Listing::new(keys.listed());
+            let ids: Vec<&str> = page.items.iter().filter_map(apply::id).collect();
             if self.pass.pages == 0 {
                 listing.clear(draft)?;
             }
@@ -186,11 +201,22 @@ impl Walk<'_> {
 
     async fn ask(&self) -> Result<Page, Refusal> {
         let pass = &self.pass;
+        let beyond = |at: Timestamp, by| at.saturating_add(by).unwrap_or(at);
         let query = match (pass.mode, &pass.from) {
             (Mode::Changes, Some(token)) => Query::Since(token),
+            (Mode::Reconcile, _) => Query::Window(beyond(pass.since, -MARGIN), beyond(pass.until, MARGIN)),
             _ => Query::Window(pass.since, pass.until),
         };
         api::page(&self.desk.client, &self.calendar.id, query, pass.page.as_deref()).await
+    }
+
+    /// Whether a reconciliation listed an item for nothing but the margin that whole days need.
+    fn is_outside(&self, item: &Value) -> bool {
+        if self.pass.mode != Mode::Reconcile || !item["start"]["dateTime"].is_string() {
+            return false;
+        }
+        let times = Times::of(item);
+        times.are_over(self.pass.since) || times.start.is_some_and(|start| start >= self.pass.until)
     }
 
     fn needs_token(&self) -> bool {
@@ -233,7 +259,9 @@ impl Walk<'_> {
     /// What comes after the changes, if anything.
     fn follow_up(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
         let (now, window) = (draft.now(), self.calendar.window);
-        let since = |at: Timestamp| at.saturating_sub(OVERLAP).unwrap_or(now);
+        let end = |window| now.saturating_add(window).unwrap_or(Timestamp::MAX);
+        // What is over is no news, however long the program was off.
+        let since = |at: Timestamp| at.saturating_sub(OVERLAP).unwrap_or(now).max(now);
         let is_short = self.known.falls_short_of(window);
         let (stretch, listed) = match self.known.window {
             Some(known) if is_short => (LAST_STRETCH, known),
@@ -242,12 +270,11 @@ impl Walk<'_> {
         let next = |mode, at| {
             pass(mode, self.known.token.clone(), now, at, if mode == Mode::Widen { window } else { listed })
         };
-        let follows = match self.known.lookahead {
-            Some(at)
-                if now.saturating_add(listed).unwrap_or(Timestamp::MAX).duration_since(at) >= stretch =>
-            {
-                Some(next(Mode::Lookahead, since(at)))
-            }
+        // Beyond the window it tells nothing: the clock was ahead, or somebody edited it.
+        let is_true = |at: Timestamp| at.duration_since(end(listed)) <= STRETCH;
+        let lookahead = self.known.lookahead.map(|at| if is_true(at) { at } else { now });
+        let follows = match lookahead {
+            Some(at) if end(listed).duration_since(at) >= stretch => Some(next(Mode::Lookahead, since(at))),
             // Without a window known, what is known may be incomplete from now on.
             Some(at) if is_short => {
                 Some(next(Mode::Widen, if self.known.window.is_some() { since(at) } else { now }))
@@ -322,9 +349,9 @@ impl Walk<'_> {
         if self.pass.page.is_some() && refusal.is_lost() {
             self.pass.page = None;
             self.pass.pages = 0;
+            let ailing = Ailing::passing(&self.calendar.id, refusal.into());
             self.go_on(draft)?;
-            draft.problem(refusal.into());
-            return Ok(Step::Done);
+            return Ok(Step::Anew(ailing));
         }
         // Without a page, what is missing is the calendar.
         if self.pass.mode == Mode::Changes && refusal.is_lost() && !refusal.is_missing() {

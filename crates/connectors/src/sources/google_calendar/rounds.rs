@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use anyhow::anyhow;
 use inboxclaw_contract::{Class, Failure, Next, Settled};
 
 use super::passes::{Step, Stop};
@@ -16,6 +17,10 @@ pub(super) struct Ailing {
     trouble: Trouble,
     /// Whether it may pass by itself.
     passes: bool,
+    /// Whether it outlived a round: then a step that works is not yet the end of it.
+    lasts: bool,
+    /// Whether a step worked since, so that it may be over.
+    quiet: bool,
 }
 
 impl Ailing {
@@ -40,8 +45,13 @@ impl Ailing {
                  shared with the account",
             );
         }
+        Stop::Calendar(Self { passes, ..Self::passing(calendar, failure) })
+    }
+
+    /// Trouble of a calendar that may pass by itself.
+    pub(super) fn passing(calendar: &str, failure: Failure) -> Self {
         let trouble = Trouble::of(&format!("the calendar {calendar}"), failure);
-        Stop::Calendar(Self { trouble, passes })
+        Self { trouble, passes: true, lasts: false, quiet: false }
     }
 
     /// Whether it took most of a turn's time.
@@ -72,11 +82,17 @@ pub(super) struct Plan {
     worked: bool,
 }
 
+/// A calendar that waits for its turn.
 #[derive(Debug, Clone, Copy)]
-struct Waiting {
-    calendar: usize,
+pub(super) struct Waiting {
+    /// Its place in the settings.
+    pub(super) calendar: usize,
+    /// Whether it had no step in this round yet.
+    pub(super) is_new: bool,
     /// Whether it came further since it last failed.
     moved: bool,
+    /// Whether it was in trouble when the round began.
+    ailed: bool,
 }
 
 impl Rounds {
@@ -89,9 +105,7 @@ impl Rounds {
     pub(super) fn plan(&self) -> Plan {
         let mut inner = self.lock();
         if inner.plan.queue.is_empty() {
-            inner.plan.queue =
-                (0..self.calendars).map(|calendar| Waiting { calendar, moved: false }).collect();
-            inner.plan.worked = false;
+            inner.plan.begin(0, self.calendars);
         }
         inner.plan.clone()
     }
@@ -107,9 +121,12 @@ impl Rounds {
         match (settled, inner.proposed.take()) {
             (Settled::Committed, Some(plan)) => inner.plan = plan,
             (Settled::Committed, None) => {}
-            // One that makes turns fail must not keep the others from theirs.
-            (Settled::Dropped, _) if inner.plan.queue.len() > 1 => inner.plan.queue.rotate_left(1),
-            (Settled::Dropped, _) => {}
+            // One that makes turns fail must not keep the others from theirs: neither those behind it, nor those that
+            // had theirs, because it may be the only one that is left of the round for ever.
+            (Settled::Dropped, _) => {
+                let after = inner.plan.first().map_or(0, |first| first.calendar + 1);
+                inner.plan.begin(after, self.calendars);
+            }
         }
     }
 
@@ -119,21 +136,37 @@ impl Rounds {
 }
 
 impl Plan {
+    /// Begins a round with the calendar `from`, or the first if there is none.
+    fn begin(&mut self, from: usize, calendars: usize) {
+        let ailed = |calendar| self.ailing.contains_key(&calendar);
+        let waiting = |calendar| Waiting { calendar, is_new: true, moved: false, ailed: ailed(calendar) };
+        let mut queue: VecDeque<Waiting> = (0..calendars).map(waiting).collect();
+        queue.rotate_left(from.checked_rem(calendars).unwrap_or_default());
+        (self.queue, self.worked) = (queue, false);
+    }
+
     /// The calendar whose turn it is.
-    pub(super) fn first(&self) -> Option<usize> {
-        self.queue.front().map(|waiting| waiting.calendar)
+    pub(super) fn first(&self) -> Option<Waiting> {
+        self.queue.front().copied()
     }
 
     /// The first calendar took a step.
     pub(super) fn worked(&mut self, step: Step) -> Next {
         self.worked = true;
-        if let Some(first) = self.queue.front_mut() {
-            first.moved = true;
-            self.ailing.remove(&first.calendar);
+        let Some(first) = self.queue.front_mut() else { return self.wait() };
+        (first.is_new, first.moved) = (false, true);
+        let Waiting { calendar, ailed, .. } = *first;
+        match step {
+            Step::More => {
+                if let Some(ailing) = self.ailing.get_mut(&calendar) {
+                    ailing.quiet = !ailing.lasts;
+                }
+                return self.wait();
+            }
+            Step::Done => drop(self.ailing.remove(&calendar)),
+            Step::Anew(ailing) => drop(self.ailing.insert(calendar, Ailing { lasts: ailed, ..ailing })),
         }
-        if step == Step::Done {
-            self.queue.pop_front();
-        }
+        self.queue.pop_front();
         self.wait()
     }
 
@@ -143,24 +176,34 @@ impl Plan {
         if first.moved && ailing.passes {
             self.queue.push_back(Waiting { moved: false, ..first });
         }
-        self.ailing.insert(first.calendar, ailing);
+        self.ailing.insert(first.calendar, Ailing { lasts: first.ailed, ..ailing });
     }
 
     /// When to go on after calendars that did not work.
     ///
     /// # Errors
-    /// When none worked in the whole round and that may pass: then the runtime knows best when to try again.
+    /// When none worked in the whole round: then nothing of the source works, and the runtime knows best when to try
+    /// again. Soon, if one of them may work then.
     pub(super) fn next(&self) -> Result<Next, Failure> {
         let passing = self.ailing.values().find(|ailing| ailing.passes);
-        match passing {
-            Some(ailing) if self.queue.is_empty() && !self.worked => Err(ailing.trouble.failure()),
+        match passing.or(self.ailing.values().next()) {
+            Some(ailing) if self.queue.is_empty() && !self.worked => Err(self.failure(ailing)),
             _ => Ok(self.wait()),
         }
     }
 
     /// What is wrong, calendar by calendar.
     pub(super) fn troubles(&self) -> Vec<Failure> {
-        self.ailing.values().map(|ailing| ailing.trouble.failure()).collect()
+        let told = self.ailing.values().filter(|ailing| !ailing.quiet);
+        told.map(|ailing| ailing.trouble.failure()).collect()
+    }
+
+    fn failure(&self, ailing: &Ailing) -> Failure {
+        let failure = ailing.trouble.failure();
+        match self.ailing.len() {
+            0 | 1 => failure,
+            all => Failure { cause: anyhow!("{:#} (and {} more)", failure.cause, all - 1), ..failure },
+        }
     }
 
     fn wait(&self) -> Next {

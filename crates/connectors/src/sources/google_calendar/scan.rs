@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::classify::{Change, is_cancelled};
 use super::passes::Desk;
 use super::payload;
-use super::state::{Keys, Pass};
+use super::state::{Keys, Pass, snapshot};
 use super::times::{Times, is_series};
 use crate::google::listing::Listing;
 
@@ -21,7 +21,7 @@ const PAGE: usize = 2_000;
 pub(super) async fn narrow(keys: Keys<'_>, draft: &mut Draft<'_>, pass: &mut Pass) -> Result<bool, Failure> {
     let page = next(keys, draft, pass).await?;
     for entry in &page {
-        if starts_beyond(entry, pass) {
+        if snapshot(entry).is_some_and(|known| starts_beyond(&known, pass)) {
             draft.delete(&entry.key)?;
         }
     }
@@ -66,8 +66,8 @@ fn missed(
     pass: &mut Pass,
     entry: &Entry,
 ) -> Result<(), Failure> {
-    // One that is not readable tells nothing that could be reported.
-    let Ok(known) = entry.parse::<Value>() else { return draft.delete(&entry.key) };
+    // What is none tells nothing that could be reported.
+    let Some(known) = snapshot(entry) else { return draft.delete(&entry.key) };
     if is_series(&known) {
         return Ok(());
     }
@@ -79,7 +79,7 @@ fn missed(
             Ok(())
         };
     }
-    let is_silent = is_cancelled(&known) || starts_beyond(entry, pass) || desk.drops(&known);
+    let is_silent = is_cancelled(&known) || starts_beyond(&known, pass) || desk.drops(&known);
     if !is_silent {
         pass.deleted += 1;
         draft.emit(payload::event(keys.0, Change::Deleted, None, Some(&known), desk.attendee_limit)?)?;
@@ -87,7 +87,6 @@ fn missed(
     draft.delete(&entry.key)
 }
 
-fn starts_beyond(entry: &Entry, pass: &Pass) -> bool {
-    let known = entry.parse::<Value>().unwrap_or_default();
-    Times::of(&known).start.is_some_and(|start| start >= pass.until)
+fn starts_beyond(known: &Value, pass: &Pass) -> bool {
+    Times::of(known).start.is_some_and(|start| start >= pass.until)
 }

@@ -1,5 +1,5 @@
 //! What is remembered of a calendar: the keys, and the values under them. What the keys mean is in the module above.
-//! Left out: snapshots, which `apply` and `scan` read and write.
+//! Left out: what becomes of snapshots, which `apply` and `scan` decide.
 
 use inboxclaw_contract::{Draft, Entry, Expiry, Failure, Json};
 use jiff::{SignedDuration, Timestamp};
@@ -9,6 +9,8 @@ use crate::google::stamp;
 
 /// Beyond this two windows are of different lengths; numbers of earlier programs are floats.
 const SAME: SignedDuration = SignedDuration::from_millis(1);
+/// Shortest window: what requests can say is whole seconds, and a stretch must not be empty.
+pub(super) const LEAST_WINDOW: SignedDuration = SignedDuration::from_secs(1);
 
 /// The keys of a calendar.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +95,13 @@ pub(super) struct Pass {
     /// How many were found gone.
     #[serde(default)]
     pub(super) deleted: u64,
+}
+
+impl Pass {
+    /// Whether it comes after the changes and has not begun, so that it is decided anew whether it is needed.
+    pub(super) fn is_unbegun(&self) -> bool {
+        matches!(self.mode, Mode::Lookahead | Mode::Widen) && self.page.is_none()
+    }
 }
 
 /// What is known of a calendar when a turn begins.
@@ -189,12 +198,20 @@ impl Known {
     }
 }
 
-/// Reads a window, as JSON or as a text of JSON.
+/// The event resource of an entry; `None` where somebody made something else of it.
+pub(super) fn snapshot(entry: &Entry) -> Option<Value> {
+    let value: Value = entry.parse().ok()?;
+    let before = entry.key.strip_suffix(value["id"].as_str()?)?;
+    before.ends_with(':').then_some(value)
+}
+
+/// Reads a window, as JSON or as a text of JSON. One that nobody can have configured counts as absent.
 fn window_of(value: &Json) -> Option<SignedDuration> {
     let read: Value = value.parse().ok()?;
     let inner = match &read {
         Value::String(text) => serde_json::from_str(text).ok()?,
         _ => read,
     };
-    SignedDuration::try_from_secs_f64(inner["max_into_future"].as_f64()?).ok()
+    let window = SignedDuration::try_from_secs_f64(inner["max_into_future"].as_f64()?).ok()?;
+    (window >= LEAST_WINDOW).then_some(window)
 }

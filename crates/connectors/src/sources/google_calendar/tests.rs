@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::classify::{Bounds, Change, Fate, judge};
 use super::times::Times;
-use super::{attendees, payload};
+use super::{attendees, fit, payload};
 use crate::google::stamp;
 use Change::{Created, Deleted, RsvpChanged, Updated};
 use Fate::{Drop, Keep};
@@ -97,6 +97,10 @@ fn what_an_item_means_by_its_time() {
         // Rule 6.
         ("far ahead, unknown", on("12-24"), None, &[], Drop),
         ("moved far ahead", on("12-24"), Some(on("11-23")), &[Deleted], Drop),
+        // What a smaller window leaves out.
+        ("far ahead, known there", renamed("12-24"), Some(on("12-24")), &[], Drop),
+        ("far ahead, known there, cancelled", bare(), Some(on("12-24")), &[], Drop),
+        ("far ahead, known there, moved near", on("11-23"), Some(on("12-24")), &[Updated], Keep),
         ("far ahead, cancelled", bare_instance("2026-12-24T10:00:00Z"), None, &[], Drop),
         (
             "at the horizon",
@@ -316,6 +320,24 @@ fn answers_of_many_are_counted() {
     assert!(payload::differ(&few, &swapped));
     let event = payload::event("c", Updated, Some(&swapped), Some(&few), 1).unwrap();
     assert_eq!(event.data.parse::<Value>().unwrap()["changes"], json!({}));
+}
+
+#[test]
+fn what_is_too_large_loses_its_largest_fields_and_says_so() {
+    let text = |kib: usize| "x".repeat(kib << 10);
+    let mut small = with(on("11-23"), json!({ "description": text(1_000) }));
+    let before = small.clone();
+    fit::cut(&mut small);
+    assert_eq!(small, before);
+    let fields =
+        json!({ "description": text(900), "location": text(800), "attendees": [{ "id": text(600) }] });
+    let mut large = with(on("11-23"), fields);
+    fit::cut(&mut large);
+    let rest = with(
+        on("11-23"),
+        json!({ "attendees": [{ "id": text(600) }], "trimmed": ["description", "location"] }),
+    );
+    assert_eq!(large, rest);
 }
 
 #[test]
