@@ -273,21 +273,22 @@ pub async fn stored<T: DeserializeOwned>(draft: &mut Draft<'_>, key: &str) -> Re
     Ok(draft.entry(key).await?.and_then(|entry| entry.parse().ok()))
 }
 
-/// What is doubtful about the settings that all sources have here: a token file that will be refused, and a server that
-/// gets the token in plain sight.
-pub(crate) fn doubts(
+/// What is doubtful about the settings that all sources have here: filters that drop nothing, a token file that will be
+/// refused, and a server that gets the token in plain sight.
+pub(crate) fn doubts<F>(
     outside: &Outside,
     api: &'static Api,
-    token_file: &str,
-    api_root: Option<&str>,
+    (token_file, api_root): (&str, Option<&str>),
+    filters: &filter::Rules<F>,
 ) -> Vec<Doubt> {
-    let mut doubts = Vec::new();
+    let mut doubts = filter::doubts(filters);
     let account = Account::shared(outside, token_file).ok();
     if let Some(failure) = account.and_then(|account| account.doubt(api.name)) {
         let action = failure.action.as_deref().map(|action| format!("; {action}")).unwrap_or_default();
         doubts.push(Doubt::new("token_file", format!("{failure}{action}")));
     }
-    if api_root.and_then(|root| http::parse_url("api_root", root).ok()).is_some_and(|root| !is_private(&root)) {
+    if api_root.and_then(|root| http::parse_url("api_root", root).ok()).is_some_and(|root| !is_private(&root))
+    {
         let message = "the token is sent without encryption to another machine; use https";
         doubts.push(Doubt::new("api_root", message));
     }

@@ -156,7 +156,8 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
     let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Numbers(AtomicU64::new(1))) };
     let mut runtime = Runtime::new(store.clone(), doors, Options::default());
     let interval = Some(Duration::from_millis(100));
-    let built = BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO, doubts: Vec::new() };
+    let built =
+        BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO, doubts: Vec::new() };
     let hoard = Owner::source("hoard");
     runtime.add_source("hoard", "hoarding", built);
     runtime.govern(&hoard, Policy { max_entries: Some(3), ..Policy::default() });

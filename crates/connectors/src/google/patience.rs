@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use inboxclaw_contract::Class;
+
 use super::Refusal;
 
 /// How often in a row a service may fail at a thing before a source goes on without it.
@@ -19,9 +21,11 @@ pub struct Patience {
 
 impl Patience {
     /// Whether to wait for a thing that was refused: the refusal may pass, and it is not the third time in a row that
-    /// the service failed (5xx) at this very thing. Quotas, tokens and connections say nothing about the thing.
+    /// the service failed (5xx) at this very thing or took too long for it. Quotas, tokens and connections say nothing
+    /// about the thing.
     pub fn waits(&self, id: &str, refusal: &Refusal) -> bool {
-        if !refusal.is_of_server() {
+        let is_about_it = refusal.is_of_server() || refusal.failure.class == Class::Timeout;
+        if !is_about_it {
             return refusal.is_transient();
         }
         let mut failures = self.failures();
@@ -44,7 +48,7 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
-    use inboxclaw_contract::{Class, Failure};
+    use inboxclaw_contract::Failure;
 
     use super::*;
 
@@ -57,6 +61,13 @@ mod tests {
         let patience = Patience::default();
         let waits = |id: &str| patience.waits(id, &refusal(500));
         assert_eq!(["a", "a", "b", "a", "b", "a"].map(waits), [true, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn a_thing_that_takes_too_long_each_time_is_gone_on_without() {
+        let patience = Patience::default();
+        let slow = || Failure::text(Class::Timeout, "no").into();
+        assert_eq!([0; 3].map(|_| patience.waits("a", &slow())), [true, true, false]);
     }
 
     #[test]

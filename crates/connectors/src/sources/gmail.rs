@@ -41,7 +41,7 @@ use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Doubt, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
 
-use crate::google::filter::{self, Filters, Rules as FilterRules};
+use crate::google::filter::{Filters, Rules as FilterRules};
 use crate::google::{self, Client, GMAIL, default_poll_interval};
 use crate::http::check_interval;
 use api::{Api, Message};
@@ -131,9 +131,7 @@ impl SourceSettings for Settings {
     }
 
     fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        let mut doubts = google::doubts(outside, &GMAIL, &self.token_file, self.api_root.as_deref());
-        doubts.extend(filter::doubts(&self.filters));
-        doubts
+        google::doubts(outside, &GMAIL, (&self.token_file, self.api_root.as_deref()), &self.filters)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {

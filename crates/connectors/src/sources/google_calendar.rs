@@ -58,7 +58,7 @@ use inboxclaw_contract::{
 };
 use jiff::SignedDuration;
 
-use crate::google::filter::{self, Filters, Rules};
+use crate::google::filter::{Filters, Rules};
 use crate::google::{self, CALENDAR, Client, default_poll_interval};
 use crate::http::check_interval;
 use passes::{Calendar, Desk, Stop};
@@ -222,8 +222,8 @@ impl SourceSettings for Settings {
     }
 
     fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        let mut doubts = google::doubts(outside, &CALENDAR, &self.token_file, self.api_root.as_deref());
-        doubts.extend(filter::doubts(&self.filters));
+        let account = (&*self.token_file, self.api_root.as_deref());
+        let mut doubts = google::doubts(outside, &CALENDAR, account, &self.filters);
         let is_listed = |id: &str| self.calendar_ids.iter().any(|listed| listed.trim() == id.trim());
         let stray = self.calendar_overrides.keys().filter(|id| !is_listed(id));
         let message = "this calendar is not in calendar_ids";

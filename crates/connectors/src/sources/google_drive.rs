@@ -41,10 +41,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce};
+use inboxclaw_contract::{
+    Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
+};
 
-use crate::google::default_poll_interval;
 use crate::google::filter::Rules;
+use crate::google::{self, DRIVE, default_poll_interval};
 use crate::http::check_interval;
 use api::Api;
 use rounds::Rounds;
@@ -124,6 +126,10 @@ impl SourceSettings for Settings {
     fn start(&mut self, start: StartAt) -> anyhow::Result<()> {
         self.start = Some(start);
         Ok(())
+    }
+
+    fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
+        google::doubts(outside, &DRIVE, (&self.token_file, self.api_root.as_deref()), &self.filters)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod basics;
+mod between;
 mod contents;
+mod corners;
 mod drives;
 mod faults;
 mod lost;
@@ -12,4 +14,5 @@ mod starts;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrades;
+mod wild;
 mod world;

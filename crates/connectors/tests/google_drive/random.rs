@@ -150,8 +150,14 @@ async fn live(life: Life) {
     world.is_well_asked();
 }
 
+/// How many lives are lived: so many, or as many as `INBOXCLAW_CASES` says.
+#[allow(clippy::disallowed_methods, reason = "a test has no configuration")]
+pub(crate) fn cases(usual: u32) -> u32 {
+    std::env::var("INBOXCLAW_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(40), max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn each_change_is_told_once(life in life()) {

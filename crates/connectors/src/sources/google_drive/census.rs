@@ -34,14 +34,14 @@ impl Census {
     ///
     /// # Errors
     /// When the state cannot be read or written.
-    pub(super) async fn next(mut self, draft: &mut Draft<'_>, fingerprint: &str) -> Result<(), Failure> {
+    pub(super) async fn next(mut self, draft: &mut Draft<'_>) -> Result<(), Failure> {
         if let Some(drive) = self.drives.pop() {
             (self.drive, self.page, self.again) = (Some(drive), None, 0);
             return self.put(draft);
         }
         let before = Baseline::read(draft).await?.and_then(|baseline| baseline.at());
         let at = before.map_or(self.at, |before| before.max(self.at));
-        Baseline::new(at, fingerprint, true).put(draft)?;
+        Baseline::new(at, &self.config_fingerprint, true).put(draft)?;
         if let Some(pin) = self.pin.filter(|_| draft.cursor().is_none()) {
             state::set_cursor(draft, &Log::User, &pin, self.at)?;
         }

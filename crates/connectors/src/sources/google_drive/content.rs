@@ -15,7 +15,7 @@ use crate::textdiff::{self, Bounds, TextDiff};
 /// Texts up to this many bytes, both together, are compared where they are; larger ones on a thread of their own.
 const COMPARED_AT_ONCE: usize = 32 << 10;
 
-/// Reads the text of a file; `None` when it has none, or one that is too large.
+/// Reads the text of a file; `None` when it has none, or one that is too large, or is gone meanwhile.
 ///
 /// # Errors
 /// When the service gives no content, for now or for good.
@@ -31,7 +31,7 @@ pub(super) async fn read(api: &Api, config: &Config, file: &Snapshot) -> Result<
             let bytes = bytes.filter(|bytes| bytes.len() <= limit);
             Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
         }
-        Err(refusal) if refusal.has("exportSizeLimitExceeded") => Ok(None),
+        Err(refusal) if refusal.is_missing() || refusal.has("exportSizeLimitExceeded") => Ok(None),
         Err(refusal) => Err(refusal),
     }
 }

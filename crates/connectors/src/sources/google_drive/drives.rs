@@ -3,20 +3,20 @@
 use inboxclaw_contract::{Draft, Expiry, Failure};
 use jiff::Timestamp;
 
-use super::api::{FilePage, Log};
+use super::api::{File, FilePage, Log};
 use super::census;
 use super::logs::Step;
 use super::snapshot::Snapshot;
 use super::state::{self, Appear, FILES, Pass, Stop, Vanish};
-use super::take::{self, Work};
+use super::take::{self, Item, Origin, Work};
 use crate::google::{check_next, stamp};
 
 /// Snapshots looked at in a turn.
 const SNAPSHOTS: usize = 2_000;
 
 impl Work<'_> {
-    /// Lists the shared drive of this log, silently but for files that are new since `start`; its log is followed from
-    /// before the listing.
+    /// Lists the shared drive of this log, silently but for files that are new since `start` and for those that were known
+    /// already, such as the ones that moved into it; its log is followed from before the listing.
     ///
     /// # Errors
     /// When the service refuses, or the state.
@@ -41,7 +41,16 @@ impl Work<'_> {
                 page => page?,
             };
         check_next(pass.page.as_deref(), next_page_token.as_deref())?;
-        self.learn(draft, files, None, start).await?;
+        let ids = state::known(draft, files.iter().map(|file| file.id.as_str())).await?;
+        let (known, unknown): (Vec<File>, Vec<File>) =
+            files.into_iter().partition(|file| ids.contains_key(&file.id));
+        let items: Vec<Item> = known.into_iter().map(Item::listed).collect();
+        let mut taken = self.take(draft, &items, Origin::Listing).await?;
+        let is_fresh = taken.is_fresh;
+        if !taken.is_all(&items, is_fresh)? {
+            return Ok(Step::More);
+        }
+        self.learn(draft, unknown, None, start).await?;
         if next_page_token.is_some() {
             self.put_appear(draft, Appear { page: next_page_token, ..pass })?;
             return Ok(Step::More);
@@ -51,11 +60,18 @@ impl Work<'_> {
         Ok(Step::Done)
     }
 
-    /// Begins to take leave of the shared drive of this log.
+    /// Begins to take leave of the shared drive of this log, which is no longer listed. A list of several pages may leave one
+    /// out while others come and go (<https://developers.google.com/workspace/drive/api/reference/rest/v3/drives/list>),
+    /// so the drive is asked for: one that is still there is followed.
     ///
     /// # Errors
-    /// When the state cannot be written.
-    pub(super) fn begin_vanish(&self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+    /// When the service refuses in other words than that the drive is gone or out of reach, or the state.
+    pub(super) async fn begin_vanish(&self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+        match self.api.start_token(self.log).await {
+            Ok(_) => return self.follow(draft).await,
+            Err(refusal) if matches!(refusal.status, Some(403 | 404)) && !refusal.is_transient() => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
         state::listing(self.log).clear(draft)?;
         let pass = Pass::Vanish(Vanish { at: draft.now(), after: None });
         draft.put(&state::pass_key(self.log), &pass, Expiry::Never)?;

@@ -56,9 +56,8 @@ impl Work<'_> {
             let text = format!("the service could not list all files of the log {}", self.log.name());
             return Err(Refusal::from(Failure::text(Class::Upstream, text)).into());
         }
-        let of =
-            |file: super::api::File| Item { id: file.id.clone(), time: None, seen: Seen::Is(Box::new(file)) };
-        let items: Vec<Item> = page.files.into_iter().filter(|file| is_id(&file.id)).map(of).collect();
+        let files = page.files.into_iter().filter(|file| is_id(&file.id));
+        let items: Vec<Item> = files.map(Item::listed).collect();
         let mut taken = self.take(draft, &items, Origin::Listing).await?;
         let is_fresh = taken.is_fresh;
         let is_all = taken.is_all(&items, is_fresh)?;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure, Next, Settled};
 
 use super::api::{Api, Log};
@@ -105,7 +106,8 @@ impl Rounds {
     }
 
     async fn step(&self, draft: &mut Draft<'_>, place: &mut Place, has_failed: bool) -> Result<Next, Stop> {
-        let tracked = state::tracked(draft).await?;
+        // Cursors of shared drives that were followed under other settings stay for when they are followed again.
+        let tracked = if self.config.restrict { BTreeSet::new() } else { state::tracked(draft).await? };
         let census: Option<Census> = stored(draft, CENSUS).await?;
         let has_cursor = draft.cursor().is_some();
         let (baseline, is_new) = match Baseline::read(draft).await? {
@@ -114,7 +116,9 @@ impl Rounds {
         };
         let known = Known { tracked, baseline, census };
         if !has_cursor && known.census.as_ref().is_some_and(|census| census.pin.is_some()) {
-            return self.census(draft, place, known, false).await;
+            // What is to be told of a drive from before the start is told now or never.
+            let may_leave_out = has_failed && matches!(self.config.start, StartAt::Now);
+            return self.census(draft, place, known, may_leave_out).await;
         }
         if is_new {
             if !has_cursor {
@@ -128,6 +132,8 @@ impl Rounds {
         match place.stage.clone() {
             Stage::User => match self.work(&Log::User, &known).follow(draft).await? {
                 Step::More => Ok(Next::More),
+                // Nothing else is followed until there is a cursor.
+                Step::Wait if !has_cursor => Ok(Next::Wait),
                 Step::Done | Step::Wait if self.config.restrict => Ok(self.after_logs(place, &known)),
                 Step::Done | Step::Wait => {
                     place.stage = Stage::Drives;
@@ -162,7 +168,8 @@ impl Rounds {
     ) -> Result<Next, Stop> {
         drives.reverse();
         let at = state::baseline_instant(draft);
-        Census { at, pin, drive: None, drives, page: None, again: 0 }.put(draft)?;
+        let config_fingerprint = self.config.fingerprint.clone();
+        Census { at, config_fingerprint, pin, drive: None, drives, page: None, again: 0 }.put(draft)?;
         Ok(Next::More)
     }
 
@@ -187,7 +194,8 @@ impl Rounds {
         let ours: BTreeSet<String> = known.tracked.iter().cloned().chain(begun).collect();
         place.troubles.retain(|part, _| listed.contains(part) || ours.contains(part));
         place.lost = ours.difference(&listed).cloned().collect();
-        let queue: VecDeque<String> = listed.union(&ours).cloned().collect();
+        // Those that are there first: files may have moved into them from one that is gone.
+        let queue: VecDeque<String> = listed.iter().chain(&place.lost).cloned().collect();
         if queue.is_empty() {
             return Ok(self.after_logs(place, known));
         }
@@ -209,7 +217,7 @@ impl Rounds {
         let work = self.work(&log, known);
         let is_leaving = matches!(stored(draft, &state::pass_key(&log)).await?, Some(Pass::Vanish(_)));
         let step = if place.lost.contains(&drive) && !is_leaving {
-            work.begin_vanish(draft)
+            work.begin_vanish(draft).await
         } else {
             work.follow(draft).await
         };
@@ -250,7 +258,7 @@ impl Rounds {
         let log = census.log();
         match self.work(&log, &known).count(draft, &mut census).await {
             Ok(Step::More) => {}
-            Ok(Step::Done) => census.next(draft, &self.config.fingerprint).await?,
+            Ok(Step::Done) => census.next(draft).await?,
             // Meanwhile the logs are followed.
             Ok(Step::Wait) => {
                 place.stage = Stage::User;
@@ -259,7 +267,7 @@ impl Rounds {
             // A drive that was lost meanwhile, or that may not be listed.
             Err(Stop::Refused(refusal)) if log != Log::User && !is_for_all(&refusal, has_failed) => {
                 place.trouble(log.name(), refusal);
-                census.next(draft, &self.config.fingerprint).await?;
+                census.next(draft).await?;
             }
             Err(Stop::Refused(refusal)) if census.pin.is_none() && has_failed => {
                 draft.problem(refusal.into());

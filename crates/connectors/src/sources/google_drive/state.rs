@@ -195,6 +195,9 @@ pub(super) struct Vanish {
 pub(super) struct Census {
     /// The baseline that it makes.
     pub(super) at: Timestamp,
+    /// The settings under which it began.
+    #[serde(default)]
+    pub(super) config_fingerprint: String,
     /// The token of the user's log, if it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pin: Option<String>,

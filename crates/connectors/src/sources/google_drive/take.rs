@@ -38,6 +38,13 @@ pub(super) struct Item {
     pub(super) seen: Seen,
 }
 
+impl Item {
+    /// What a listing says.
+    pub(super) fn listed(file: File) -> Self {
+        Self { id: file.id.clone(), time: None, seen: Seen::Is(Box::new(file)) }
+    }
+}
+
 /// The state of a file.
 #[derive(Debug)]
 pub(super) enum Seen {
@@ -99,17 +106,11 @@ enum Plan {
     Ask,
 }
 
-/// A request for a part of a page.
-enum Job {
-    Text(Box<Snapshot>),
-    File(String),
-}
-
-enum Answer {
-    Text(Option<String>),
-    File(Option<Box<File>>),
-    /// For good.
-    Refused,
+/// What requests about an item came to: what is to be done about it, unless a refusal is waited for.
+struct Answer {
+    plan: Plan,
+    text: Option<String>,
+    refusal: Option<Refusal>,
 }
 
 impl Work<'_> {
@@ -145,39 +146,54 @@ impl Work<'_> {
         let known = state::known(draft, items.iter().map(|item| item.id.as_str())).await?;
         let gone = state::gone(draft, items.iter().map(|item| item.id.as_str())).await?;
         let is_gone = |item: &Item| gone.contains(&state::gone_key(&item.id));
-        let plans: Vec<Plan> =
-            items.iter().map(|item| self.plan(item, known.get(&item.id), is_gone(item), origin)).collect();
-        let jobs = items.iter().zip(&plans).filter_map(|(item, plan)| plan.job(item));
-        let requests: Vec<_> = jobs.map(|job| self.ask(job)).collect();
+        let (mut requests, mut plans) = (Vec::new(), Vec::new());
+        for item in items {
+            let before = known.get(&item.id);
+            let plan = self.plan(item, before, is_gone(item), origin);
+            if plan.has_request() {
+                requests.push(self.ask(plan, item, (before, origin), deadline));
+                plans.push(None);
+            } else {
+                plans.push(Some(plan));
+            }
+        }
         let mut answers = stream::iter(requests).buffered(AT_ONCE);
         for (item, plan) in items.iter().zip(plans) {
-            let mut answer = None;
-            if plan.has_job() {
-                // A turn must get somewhere: a page of a log is read again as a whole.
-                let is_enough =
-                    taken.fetches >= MOST_FETCHES || taken.bytes >= MOST_TEXT || deadline.is_over();
-                if is_enough && (taken.is_fresh || origin == Origin::Listing) {
-                    return Ok(false);
+            let (plan, text) = match plan {
+                Some(plan) => (plan, None),
+                None if taken.is_enough(origin, deadline) => return Ok(false),
+                None => {
+                    // Answers come in the order of the items that have requests.
+                    let Some(answer) = answers.next().await else { return Ok(false) };
+                    let Some(accepted) = self.accept(draft, item, answer, taken) else { return Ok(false) };
+                    accepted
                 }
-                taken.fetches += 1;
-                match answers.next().await {
-                    Some(Err(refusal)) if self.api.patience.waits(&item.id, &refusal) => {
-                        taken.refusal = Some(refusal);
-                        return Ok(false);
-                    }
-                    Some(Err(refusal)) => {
-                        draft.problem(unreadable(item, refusal));
-                        answer = Some(Answer::Refused);
-                    }
-                    Some(Ok(given)) => answer = Some(given),
-                    None => {}
-                }
-            }
-            let (before, was_gone) = (known.get(&item.id), is_gone(item));
-            self.apply(draft, Case { item, before, was_gone, origin }, plan, answer, taken).await?;
+            };
+            let case = Case { item, before: known.get(&item.id), was_gone: is_gone(item), origin };
+            self.apply(draft, case, plan, text, taken).await?;
             taken.handled += 1;
         }
         Ok(true)
+    }
+
+    /// What is to be done, and with which text; none where the item waits for a better time, as a refusal says. One for good
+    /// is a problem, and the item is taken without what was refused.
+    fn accept(
+        &self,
+        draft: &mut Draft<'_>,
+        item: &Item,
+        answer: Answer,
+        taken: &mut Taken,
+    ) -> Option<(Plan, Option<String>)> {
+        taken.fetches += 1;
+        if let Some(refusal) = answer.refusal {
+            if matches!(answer.plan, Plan::Ask) || self.api.patience.waits(&item.id, &refusal) {
+                taken.refusal = Some(refusal);
+                return None;
+            }
+            draft.problem(unreadable(item, refusal));
+        }
+        Some((answer.plan, answer.text))
     }
 
     fn plan(&self, item: &Item, before: Option<&Snapshot>, was_gone: bool, origin: Origin) -> Plan {
@@ -188,27 +204,27 @@ impl Work<'_> {
                 if *self.log == Log::User && self.is_tracked(&now) {
                     Plan::Nothing
                 } else {
-                    self.keep(now, before, origin, true)
+                    self.keep(now, before, origin)
                 }
             }
             (Seen::Gone, None) if was_gone || self.config.filters_out(&item.id, None) => Plan::Nothing,
-            (Seen::Gone, None) => Plan::Remove,
-            (Seen::Gone, Some(before)) => self.leave(item, before),
+            (Seen::Gone, before) => self.leave(item, before),
         }
     }
 
-    /// A known file that the log says is gone. Where there are several logs, it may only have moved to another.
-    fn leave(&self, item: &Item, before: &Snapshot) -> Plan {
-        let is_elsewhere = match self.log {
+    /// A file that the log says is gone. Unless only My Drive counts, it may have moved to another log, perhaps before it
+    /// was ever seen, and perhaps to one that is not followed yet.
+    fn leave(&self, item: &Item, before: Option<&Snapshot>) -> Plan {
+        let is_elsewhere = |before: &Snapshot| match self.log {
             Log::User => self.is_tracked(before),
             // Old snapshots, without a version, do not say in which drive the file was.
             Log::Drive(id) => before.version.is_some() && before.drive_id.as_ref() != Some(id),
         };
-        if is_elsewhere {
+        if before.is_some_and(is_elsewhere) {
             Plan::Nothing
-        } else if self.config.filters_out(&item.id, Some(before)) {
+        } else if self.config.filters_out(&item.id, before) {
             Plan::Forget
-        } else if *self.log == Log::User && self.tracked.is_empty() {
+        } else if self.config.restrict {
             Plan::Remove
         } else {
             Plan::Ask
@@ -216,7 +232,7 @@ impl Work<'_> {
     }
 
     /// A file that is there.
-    fn keep(&self, now: Snapshot, before: Option<&Snapshot>, origin: Origin, may_read: bool) -> Plan {
+    fn keep(&self, now: Snapshot, before: Option<&Snapshot>, origin: Origin) -> Plan {
         let is_out = origin == Origin::Listing && self.config.restrict && !now.is_owned();
         if is_out || !now.is_intended() || self.config.filters_out(&now.file_id, Some(&now)) {
             return if before.is_some() { Plan::Forget } else { Plan::Nothing };
@@ -225,15 +241,52 @@ impl Work<'_> {
             Some(before) => classify::may_be_updated(before, &now),
             None => origin == Origin::Log,
         };
-        let reads = may_read && is_due && self.config.wants_text(&now);
+        let reads = is_due && self.config.wants_text(&now);
         Plan::Keep(Box::new(now), reads)
     }
 
-    async fn ask(&self, job: Job) -> Result<Answer, Refusal> {
-        match job {
-            Job::Text(file) => content::read(self.api, self.config, &file).await.map(Answer::Text),
-            Job::File(id) => Ok(Answer::File(self.api.file(&id).await?.map(Box::new))),
+    /// Asks for what a plan needs: for the file, for its text, or for one after the other.
+    async fn ask(
+        &self,
+        plan: Plan,
+        item: &Item,
+        (before, origin): (Option<&Snapshot>, Origin),
+        deadline: &Deadline<'_>,
+    ) -> Answer {
+        let is_gone = matches!(item.seen, Seen::Gone);
+        let mut answer = Answer { plan, text: None, refusal: None };
+        if let Plan::Ask = answer.plan {
+            answer.plan = match self.api.file(&item.id).await {
+                // Who has the link may still see it.
+                Ok(Some(file)) if is_gone && *self.log == Log::User && file.drive_id.is_none() => {
+                    Plan::Remove
+                }
+                Ok(Some(file)) => self.keep(Snapshot::from(file), before, origin),
+                Ok(None) if is_gone || before.is_some() => Plan::Remove,
+                Ok(None) => Plan::Nothing,
+                Err(refusal) => {
+                    // The log says that it is gone, and nobody may look whether it is elsewhere, or not yet.
+                    let plan = match is_gone {
+                        true if refusal.is_transient() => Plan::Ask,
+                        true => Plan::Remove,
+                        false => Plan::Nothing,
+                    };
+                    answer.refusal = Some(refusal);
+                    plan
+                }
+            };
+            // A second request that begins late may take longer than the turn has. The text is read another time.
+            if deadline.is_over() {
+                return answer;
+            }
         }
+        if let Plan::Keep(now, true) = &answer.plan {
+            match content::read(self.api, self.config, now).await {
+                Ok(text) => answer.text = text,
+                Err(refusal) => answer.refusal = Some(refusal),
+            }
+        }
+        answer
     }
 
     async fn apply(
@@ -241,22 +294,9 @@ impl Work<'_> {
         draft: &mut Draft<'_>,
         case: Case<'_>,
         plan: Plan,
-        answer: Option<Answer>,
+        text: Option<String>,
         taken: &mut Taken,
     ) -> Result<(), Failure> {
-        let (plan, text) = match (plan, answer) {
-            (Plan::Ask, Some(Answer::File(Some(file)))) => {
-                (self.keep(Snapshot::from(*file), case.before, case.origin, false), None)
-            }
-            (Plan::Ask, Some(Answer::File(None))) if case.before.is_some() => (Plan::Remove, None),
-            // The log says that it is gone, and nobody may look whether it is elsewhere.
-            (Plan::Ask, Some(Answer::Refused)) if matches!(case.item.seen, Seen::Gone) => {
-                (Plan::Remove, None)
-            }
-            (Plan::Ask, _) => (Plan::Nothing, None),
-            (plan, Some(Answer::Text(text))) => (plan, text),
-            (plan, _) => (plan, None),
-        };
         match plan {
             Plan::Nothing | Plan::Ask => Ok(()),
             Plan::Forget => {
@@ -317,8 +357,8 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// When something happened. A listing only shows when the content changed, and what leaves the content alone can
-    /// happen again at the same content, so that such events are told apart by the version.
+    /// When something happened. A listing only shows when the content changed, and what leaves the content alone, such as a
+    /// new name, can happen again at the same content, so that such events are told apart by the version.
     fn when(&self, kind: Kind, now: &Snapshot, at: Timestamp) -> When {
         let version = now.version.as_deref();
         if self.origin == Origin::Log {
@@ -326,9 +366,12 @@ impl Case<'_> {
         }
         let time = now.modified_time.as_deref().or(now.created_time.as_deref());
         let mut when = When::of(time, version, at);
-        if let (Kind::Moved | Kind::Trashed | Kind::Untrashed | Kind::SharedWithYou, Some(version)) =
-            (kind, version)
-        {
+        let is_of_content = match kind {
+            Kind::Updated => self.before.is_none_or(|before| before.modified_time != now.modified_time),
+            Kind::Created | Kind::Removed => true,
+            Kind::Moved | Kind::Trashed | Kind::Untrashed | Kind::SharedWithYou => false,
+        };
+        if let Some(version) = version.filter(|_| !is_of_content) {
             version.clone_into(&mut when.unique);
         }
         when
@@ -336,20 +379,18 @@ impl Case<'_> {
 }
 
 impl Plan {
-    fn has_job(&self) -> bool {
+    fn has_request(&self) -> bool {
         matches!(self, Self::Keep(_, true) | Self::Ask)
-    }
-
-    fn job(&self, item: &Item) -> Option<Job> {
-        match self {
-            Self::Keep(now, true) => Some(Job::Text(now.clone())),
-            Self::Ask => Some(Job::File(item.id.clone())),
-            _ => None,
-        }
     }
 }
 
 impl Taken {
+    /// Whether the bounds of a turn are reached. A turn must get somewhere: a page of a log is read again as a whole.
+    fn is_enough(&self, origin: Origin, deadline: &Deadline<'_>) -> bool {
+        let is_full = self.fetches >= MOST_FETCHES || self.bytes >= MOST_TEXT || deadline.is_over();
+        is_full && (self.is_fresh || origin == Origin::Listing)
+    }
+
     /// Whether all of `items` were handled.
     ///
     /// # Errors
