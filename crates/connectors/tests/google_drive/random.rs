@@ -3,10 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use inboxclaw_contract::{Class, Next};
 use inboxclaw_fakes::google::drive::{Change, Drive, File, Home, NewFile, Person, What};
 use inboxclaw_fakes::google::faults::Fault;
-use inboxclaw_fakes::google::pages::Manners;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -93,20 +91,7 @@ fn told(change: &Change) -> Vec<String> {
 }
 
 async fn live(life: Life) {
-    let mut world = World::new().await;
-    let now = world.fake.clock().now();
-    {
-        let mut drive = world.drive();
-        let team = drive.add_drive(now, "team");
-        drive.add_drive(now, "other");
-        drive.create(now, NewFile::text("old", "old"));
-        drive.create(now, NewFile::text("ours", "ours").inside(&team));
-        drive.drive_items_in_user_corpus = life.seed.is_multiple_of(2);
-        if life.rough {
-            drive.manners = Manners::rough();
-        }
-    }
-    world.round().await;
+    let mut world = World::lived_in(life.seed, life.rough).await;
     let from = world.drive().history.len();
     let faults =
         [Fault::Internal, Fault::Unavailable, Fault::CutBefore, Fault::CutInside, Fault::UserRateLimit];
@@ -117,24 +102,7 @@ async fn live(life: Life) {
             let now = world.later();
             act(&mut world.drive(), now, what, choice, &mut touched);
         }
-        world.fake.faults().random_among(rng, 0.2, faults.to_vec());
-        let mut turns = 0;
-        loop {
-            rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            turns += 1;
-            assert!(turns < 2_000, "a round without an end");
-            match rng >> 61 {
-                0 => world.lose_turn().await,
-                1 => world.restart(),
-                _ => match world.turn().await {
-                    Ok(polled) if polled.next == Next::Wait && polled.problems.is_empty() => break,
-                    // The limiter remembers it for a second; a new program does not.
-                    Err(failure) if failure.class == Class::RateLimited => world.restart(),
-                    Ok(_) | Err(_) => {}
-                },
-            }
-        }
-        world.fake.faults().off();
+        world.endures(&mut rng, faults.to_vec()).await;
     }
     world.restart();
     world.is_quiet().await;

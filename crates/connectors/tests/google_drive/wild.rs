@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inboxclaw_contract::{Class, NewEvent, Next};
+use inboxclaw_contract::NewEvent;
 use inboxclaw_fakes::google::drive::{Drive, File, NewFile, Person};
 use inboxclaw_fakes::google::faults::Fault;
-use inboxclaw_fakes::google::pages::Manners;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -68,21 +67,7 @@ async fn look(world: &mut World, rng: &mut u64, fails: bool) {
     if fails {
         faults.extend([Fault::Internal, Fault::Unavailable]);
     }
-    world.fake.faults().random_among(*rng, 0.2, faults);
-    for turn in 0..2_000 {
-        *rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        match *rng >> 61 {
-            0 => world.lose_turn().await,
-            1 => world.restart(),
-            _ => match world.turn().await {
-                Ok(polled) if polled.next == Next::Wait && polled.problems.is_empty() => break,
-                Err(failure) if failure.class == Class::RateLimited => world.restart(),
-                Ok(_) | Err(_) => {}
-            },
-        }
-        assert!(turn < 1_999, "a look without an end");
-    }
-    world.fake.faults().off();
+    world.endures(rng, faults).await;
     world.round().await;
 }
 
@@ -162,20 +147,7 @@ fn fits(before: Option<&File>, after: Option<&File>, events: &[&NewEvent], is_te
 }
 
 async fn live(life: Life) {
-    let mut world = World::new().await;
-    let now = world.fake.clock().now();
-    {
-        let mut drive = world.drive();
-        let team = drive.add_drive(now, "team");
-        drive.add_drive(now, "other");
-        drive.create(now, NewFile::text("old", "old"));
-        drive.create(now, NewFile::text("ours", "ours").inside(&team));
-        drive.drive_items_in_user_corpus = life.seed.is_multiple_of(2);
-        if life.rough {
-            drive.manners = Manners::rough();
-        }
-    }
-    world.round().await;
+    let mut world = World::lived_in(life.seed, life.rough).await;
     knows(&world, true);
     let mut rng = life.seed;
     // A text that the service fails at three times in a row is left out.

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Clock, Draft, Failure, NewEvent, Next, Outcome, OwnerId, Settled, Source};
-use inboxclaw_fakes::google::drive::Drive;
+use inboxclaw_contract::{Class, Clock, Draft, Failure, NewEvent, Next, Outcome, OwnerId, Settled, Source};
+use inboxclaw_fakes::google::drive::{Drive, NewFile};
+use inboxclaw_fakes::google::faults::Fault;
+use inboxclaw_fakes::google::pages::Manners;
 use inboxclaw_fakes::google::{self, Fake, Options};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -68,6 +70,48 @@ impl World {
         let drag = Arc::default();
         let source = build(&fake, &folder, &settings, start, &drag);
         Self { fake, memory, source, settings, start, folder, drag }
+    }
+
+    /// A source that has looked at two shared drives and two files. Every other seed shows the files of shared drives in
+    /// the user's own log as well.
+    pub(crate) async fn lived_in(seed: u64, rough: bool) -> Self {
+        let world = Self::new().await;
+        let now = world.fake.clock().now();
+        {
+            let mut drive = world.drive();
+            let team = drive.add_drive(now, "team");
+            drive.add_drive(now, "other");
+            drive.create(now, NewFile::text("old", "old"));
+            drive.create(now, NewFile::text("ours", "ours").inside(&team));
+            drive.drive_items_in_user_corpus = seed.is_multiple_of(2);
+            if rough {
+                drive.manners = Manners::rough();
+            }
+        }
+        world.round().await;
+        world
+    }
+
+    /// Turns until the source waits without trouble. Every fifth request meets a fault, every fourth turn is lost or the
+    /// last of its program.
+    pub(crate) async fn endures(&mut self, rng: &mut u64, faults: Vec<Fault>) {
+        self.fake.faults().random_among(*rng, 0.2, faults);
+        for _ in 0..TURNS {
+            *rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            match *rng >> 61 {
+                0 => self.lose_turn().await,
+                1 => self.restart(),
+                _ => match self.turn().await {
+                    Ok(polled) if polled.next == Next::Wait && polled.problems.is_empty() => {
+                        return self.fake.faults().off();
+                    }
+                    // The limiter remembers it for a second; a new program does not.
+                    Err(failure) if failure.class == Class::RateLimited => self.restart(),
+                    Ok(_) | Err(_) => {}
+                },
+            }
+        }
+        panic!("it does not end");
     }
 
     /// The program ends and begins again: nothing but state is left.
