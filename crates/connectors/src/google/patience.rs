@@ -10,7 +10,7 @@ use super::Refusal;
 
 /// How often in a row a service may fail at a thing before a source goes on without it.
 const TRIES: u32 = 3;
-/// Most things remembered. Those that worked in the end stay until then.
+/// Most things remembered: one that nobody asks for any more is never taken out.
 const MOST: usize = 10_000;
 
 /// How often in a row a service failed at each thing. In memory only: forgotten, it costs some more tries.
@@ -41,6 +41,11 @@ impl Patience {
         false
     }
 
+    /// The service answered for a thing.
+    pub fn worked(&self, id: &str) {
+        self.failures().remove(id);
+    }
+
     fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -61,6 +66,15 @@ mod tests {
         let patience = Patience::default();
         let waits = |id: &str| patience.waits(id, &refusal(500));
         assert_eq!(["a", "a", "b", "a", "b", "a"].map(waits), [true, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn an_answer_between_two_failures_begins_the_row_anew() {
+        let patience = Patience::default();
+        let waits = || patience.waits("a", &refusal(503));
+        assert!(waits() && waits());
+        patience.worked("a");
+        assert!(waits() && waits() && !waits());
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub(super) async fn gather(
             Err(refusal) if api.patience.waits(&id, &refusal) => Asked::NotNow(refusal),
             Err(refusal) => Asked::Never(refusal),
         };
+        if matches!(answer, Asked::Is(_) | Asked::Missing) {
+            api.patience.worked(&id);
+        }
         stop.fetch_or(matches!(answer, Asked::NotNow(_)), Ordering::Relaxed);
         (id, answer)
     });

@@ -192,6 +192,8 @@ impl Work<'_> {
                 return None;
             }
             draft.problem(unreadable(item, refusal));
+        } else {
+            self.api.patience.worked(&item.id);
         }
         Some((answer.plan, answer.text))
     }
