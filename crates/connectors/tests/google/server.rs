@@ -2,12 +2,15 @@
 
 #![allow(unreachable_pub, reason = "a part of a test")]
 
+#[path = "../server/answer.rs"]
+mod answer;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -16,6 +19,8 @@ use inboxclaw_contract::{Clock, Outside};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+pub use answer::Answer;
 
 use crate::support;
 
@@ -48,34 +53,15 @@ pub struct Asked {
     pub form: HashMap<String, String>,
 }
 
-#[derive(Clone)]
-pub struct Answer {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-}
-
 /// An answer with JSON.
 pub fn answer(status: u16, body: &Value) -> Answer {
-    Answer { status, headers: Vec::new(), body: body.to_string().into_bytes() }
+    answer::status(status).body(body.to_string())
 }
 
 /// An error in the form of the services.
 pub fn error(status: u16, reason: &str, message: &str) -> Answer {
     let errors = json!([{ "domain": "global", "reason": reason, "message": message }]);
     answer(status, &json!({ "error": { "code": status, "message": message, "errors": errors } }))
-}
-
-impl Answer {
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
-    }
 }
 
 struct Manual(Mutex<Timestamp>);
@@ -188,11 +174,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     let bearer = parts.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
     shared.asked.lock().unwrap().push(Asked { path: path.clone(), headers: parts.headers, form });
     let answer = if path == "/token" { shared.token() } else { shared.api(bearer.as_deref()) };
-    let mut response = Response::builder().status(answer.status);
-    for (name, value) in answer.headers {
-        response = response.header(name, value);
-    }
-    response.body(Body::from(answer.body)).unwrap()
+    answer.response()
 }
 
 impl Shared {

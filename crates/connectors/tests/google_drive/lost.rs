@@ -1,6 +1,6 @@
 //! Tokens that are refused: everything is compared, what changed meanwhile is reported once, and the gap is announced.
 
-use inboxclaw_contract::{Expiry, Next};
+use inboxclaw_contract::{Expiry, NewEvent, Next};
 use inboxclaw_fakes::google::drive::NewFile;
 use inboxclaw_fakes::google::faults::{Fault, Rule};
 use serde_json::json;
@@ -27,10 +27,17 @@ async fn changed(status: u16) -> (World, Vec<&'static str>) {
     (world, vec!["created new", "gap user", "moved moved", "removed removed", "updated edited"])
 }
 
+/// What was told, by the alphabet.
+fn sorted(events: &[NewEvent]) -> Vec<String> {
+    let mut told: Vec<String> = events.iter().map(told).collect();
+    told.sort();
+    told
+}
+
 #[tokio::test]
 async fn a_lost_token_loses_nothing() {
     for status in [400, 404, 410] {
-        let (world, mut expected) = changed(status).await;
+        let (world, expected) = changed(status).await;
         let lost = world.memory.cursor().unwrap();
         let events = world.round().await;
         let gap = events.iter().find(|event| event.event_type == "inboxclaw.source.gap").unwrap();
@@ -40,10 +47,7 @@ async fn a_lost_token_loses_nothing() {
             (&data["complete"], &data["found"], &data["deleted"]),
             (&json!(true), &json!(3), &json!(1))
         );
-        let mut events: Vec<String> = events.iter().map(told).collect();
-        events.sort();
-        expected.sort_unstable();
-        assert_eq!(events, expected, "{status}");
+        assert_eq!(sorted(&events), expected, "{status}");
         world.is_quiet().await;
         let left = world.memory.values();
         assert!(left.keys().all(|key| !key.starts_with("gdrive:listed:") && !key.starts_with("gdrive:pass")));
@@ -54,7 +58,7 @@ async fn a_lost_token_loses_nothing() {
 #[tokio::test]
 async fn a_recovery_survives_an_end_at_any_turn() {
     // Turn by turn, each in a new program, and each lost once before it is stored.
-    let (mut world, mut expected) = changed(410).await;
+    let (mut world, expected) = changed(410).await;
     world.drive().manners.largest_page = Some(2);
     let mut turns = 0;
     loop {
@@ -70,10 +74,7 @@ async fn a_recovery_survives_an_end_at_any_turn() {
         }
     }
     assert!(turns >= 5, "a pin, three pages and a look at the rest: {turns}");
-    let mut events: Vec<String> = world.memory.events().iter().map(told).collect();
-    events.sort();
-    expected.sort_unstable();
-    assert_eq!(events, expected);
+    assert_eq!(sorted(&world.memory.events()), expected);
     world.is_quiet().await;
 }
 
@@ -93,9 +94,8 @@ async fn what_changes_during_a_recovery_is_told_once() {
     world.drive().edit(world.later(), &late, "text");
     world.round().await;
     expected.extend(["created late", "removed same"]);
-    let mut events: Vec<String> = world.memory.events().iter().map(told).collect();
+    let mut events = sorted(&world.memory.events());
     events.retain(|event| event != "updated late");
-    events.sort();
     expected.sort_unstable();
     assert_eq!(events, expected);
 }
@@ -126,16 +126,13 @@ async fn a_page_that_is_refused_begins_the_pass_anew() {
 
 #[tokio::test]
 async fn a_listing_that_is_refused_begins_anew() {
-    let (world, mut expected) = changed(404).await;
+    let (world, expected) = changed(404).await;
     world.drive().manners.largest_page = Some(2);
     world.turn().await.unwrap();
     world.turn().await.unwrap();
     world.drive().expire_listings();
     world.round().await;
-    let mut events: Vec<String> = world.memory.events().iter().map(told).collect();
-    events.sort();
-    expected.sort_unstable();
-    assert_eq!(events, expected);
+    assert_eq!(sorted(&world.memory.events()), expected);
 }
 
 #[tokio::test]
@@ -186,7 +183,7 @@ async fn many_that_were_not_listed_are_looked_at_over_several_turns() {
 
 #[tokio::test]
 async fn a_listing_that_somebody_took_away_is_made_again() {
-    let (world, mut expected) = changed(404).await;
+    let (world, expected) = changed(404).await;
     while !world.memory.values().get("gdrive:pass").is_some_and(|pass| pass.contains(r#""listed":true"#)) {
         world.turn().await.unwrap();
     }
@@ -195,10 +192,7 @@ async fn a_listing_that_somebody_took_away_is_made_again() {
     let pass = world.memory.values()["gdrive:pass"].clone();
     assert!(pass.contains(r#""listed":false"#), "{pass}");
     world.round().await;
-    let mut events: Vec<String> = world.memory.events().iter().map(told).collect();
-    events.sort();
-    expected.sort_unstable();
-    assert_eq!(events, expected);
+    assert_eq!(sorted(&world.memory.events()), expected);
 }
 
 #[tokio::test]

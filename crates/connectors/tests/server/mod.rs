@@ -1,16 +1,20 @@
-//! A web server on this machine whose answers are set by path, and which remembers what it was asked.
+//! A web server on this machine whose answers are set by path, and which remembers what it was asked. An answer
+//! with an `etag` header becomes 304 for those who know that tag.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+mod answer;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+
+pub use answer::{Answer, ok, status};
 
 /// A running server; it ends with the runtime of its test.
 pub struct Server {
@@ -23,14 +27,6 @@ pub struct Server {
 struct Shared {
     answers: Mutex<HashMap<String, Answer>>,
     asked: Mutex<Vec<Asked>>,
-}
-
-/// An answer. With an `etag` header it becomes 304 for those who know that tag.
-#[derive(Clone)]
-pub struct Answer {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
 }
 
 /// A request.
@@ -49,37 +45,13 @@ impl Asked {
     }
 }
 
-/// 200 with a body.
-pub fn ok(body: impl Into<Vec<u8>>) -> Answer {
-    status(200).body(body)
-}
-
-/// Another status.
-pub fn status(status: u16) -> Answer {
-    Answer { status, headers: Vec::new(), body: Vec::new() }
-}
-
-impl Answer {
-    /// With a header.
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// With a body.
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
-    }
-}
-
 impl Server {
     /// Starts it on a free port.
     pub async fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(answer).with_state(shared.clone());
+        let router = Router::new().fallback(serve).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { base, shared }
     }
@@ -100,20 +72,15 @@ impl Server {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path_and_query().unwrap().to_string();
     let asked = Asked { path: path.clone(), headers: request.headers().clone() };
     shared.asked.lock().unwrap().push(asked.clone());
     let Some(answer) = shared.answers.lock().unwrap().get(&path).cloned() else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let etag = answer.headers.iter().find(|(name, _)| *name == "etag");
-    if etag.is_some_and(|(_, etag)| asked.header("if-none-match") == etag) {
+    if answer.tag().is_some_and(|etag| asked.header("if-none-match") == etag) {
         return StatusCode::NOT_MODIFIED.into_response();
     }
-    let mut response = Response::builder().status(answer.status);
-    for (name, value) in answer.headers {
-        response = response.header(name, value);
-    }
-    response.body(Body::from(answer.body)).unwrap()
+    answer.response()
 }

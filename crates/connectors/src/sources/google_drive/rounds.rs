@@ -196,11 +196,7 @@ impl Rounds {
         place.lost = ours.difference(&listed).cloned().collect();
         // Those that are there first: files may have moved into them from one that is gone.
         let queue: VecDeque<String> = listed.iter().chain(&place.lost).cloned().collect();
-        if queue.is_empty() {
-            return Ok(self.after_logs(place, known));
-        }
-        place.stage = Stage::Logs(queue);
-        Ok(Next::More)
+        Ok(self.go_through(place, known, queue))
     }
 
     /// Takes the log of the next shared drive a turn further.
@@ -234,11 +230,7 @@ impl Rounds {
             Err(stop) => return Err(stop),
         }
         queue.pop_front();
-        if queue.is_empty() {
-            return Ok(self.after_logs(place, known));
-        }
-        place.stage = Stage::Logs(queue);
-        Ok(Next::More)
+        Ok(self.go_through(place, known, queue))
     }
 
     /// Lists silently what there is, if that is due.
@@ -277,6 +269,15 @@ impl Rounds {
             Err(stop) => return Err(stop),
         }
         Ok(Next::More)
+    }
+
+    /// Goes on with the logs of these shared drives.
+    fn go_through(&self, place: &mut Place, known: &Known, queue: VecDeque<String>) -> Next {
+        if queue.is_empty() {
+            return self.after_logs(place, known);
+        }
+        place.stage = Stage::Logs(queue);
+        Next::More
     }
 
     /// The end of a round, unless there is something to list.
