@@ -63,7 +63,9 @@ pub struct Failure {
     pub cause: anyhow::Error,
     /// What a person can do about it, if anything.
     pub action: Option<String>,
-    /// The wait that the other side asked for (`Retry-After`). The runtime waits at least as long.
+    /// The wait that the other side asked for (`Retry-After`). It is the wait, at least a second, and takes the place of
+    /// what the runtime would wait by itself; where the same is refused again in a row, the runtime waits longer. For
+    /// `Authentication`, `Authorization` and `Configuration` it can only make the wait longer.
     pub wait: Option<Duration>,
 }
 
@@ -90,7 +92,7 @@ impl Failure {
         self
     }
 
-    /// Adds the wait that was asked for.
+    /// Adds the wait that the other side asked for, if it did.
     #[must_use]
     pub fn wait(mut self, wait: Option<Duration>) -> Self {
         self.wait = wait;

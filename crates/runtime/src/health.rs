@@ -21,7 +21,7 @@ pub use report::{OwnerReport, PendingFailure, Report, Status, StoreReport};
 
 /// Codes that count at once; any other needs [`REQUIRED_FAILURES`] in a row. `conflict` stands here because it is
 /// reported only after three in a row.
-const AT_ONCE: [&str; 11] = [
+const AT_ONCE: [&str; 10] = [
     "authentication",
     "authorization",
     "backoff",
@@ -30,7 +30,6 @@ const AT_ONCE: [&str; 11] = [
     "expired",
     "initialization",
     "not_reporting",
-    "rate_limited",
     "runner_stopped",
     "stale",
 ];

@@ -19,6 +19,11 @@ pub(crate) const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) const EDIT_GAP: Duration = Duration::from_secs(1);
 /// The longest wait that another side may ask for.
 pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
+/// Where the other side names a time: the least wait after the first failure in a row. It doubles with each further one
+/// up to [`NAMED_MAX`], whatever time is named, because a side that goes on refusing has named too short a time.
+const NAMED_BASE: Duration = Duration::from_secs(1);
+/// Where that doubling ends: <https://developers.google.com/workspace/drive/api/guides/limits#exponential>.
+const NAMED_MAX: Duration = Duration::from_secs(64);
 /// The longest stored wait that a restart honours. A longer one tells of a clock that was wrong.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Between two tries of something that a person has to repair.
@@ -39,6 +44,9 @@ pub(crate) struct Policy {
     max: Duration,
     /// Whether the wait is never shorter than the interval.
     paced: bool,
+    /// Whether a time that the other side names takes the place of the line's own. Where a person has to repair
+    /// something, or a receiver has refused one event, it only makes the wait longer.
+    obeys: bool,
 }
 
 /// The table of failures: one line for each class. No class ends a source or sink for ever.
@@ -63,26 +71,34 @@ pub(crate) const FULL: Policy = Policy::doubling("full", 5, 60);
 /// The store could not be read, which may pass.
 pub(crate) const UNREADABLE: Policy = Policy::doubling("unreadable", 5, 60);
 /// Single events that a consumer wants to be given again.
-pub(crate) const AGAIN: Policy = Policy::doubling("upstream", 10, 60 * 60);
+pub(crate) const AGAIN: Policy = Policy { obeys: false, ..Policy::doubling("upstream", 10, 60 * 60) };
 
 impl Policy {
     const fn doubling(code: &'static str, base: u64, max: u64) -> Self {
-        Self { code, base: Duration::from_secs(base), max: Duration::from_secs(max), paced: false }
+        let (base, max) = (Duration::from_secs(base), Duration::from_secs(max));
+        Self { code, base, max, paced: false, obeys: true }
     }
 
     const fn repair(code: &'static str) -> Self {
-        Self { code, base: REPAIR, max: REPAIR, paced: true }
+        Self { code, base: REPAIR, max: REPAIR, paced: true, obeys: false }
     }
 
-    /// The wait after so many troubles in a row, before jitter. What the other side `asked` for is a minimum.
+    /// The wait after so many troubles in a row, before jitter. A time that the other side `asked` for is the wait; it
+    /// is longer only when that was not enough, and where the line does not obey (see `obeys`).
     pub(crate) fn delay(
         self,
         in_a_row: u32,
         interval: Option<Duration>,
         asked: Option<Duration>,
     ) -> Duration {
-        let doublings = in_a_row.saturating_sub(1).min(16);
-        let own = self.base.saturating_mul(1 << doublings).min(self.max);
+        let doubled = |base: Duration, max| {
+            let doublings = in_a_row.saturating_sub(1).min(16);
+            base.saturating_mul(1 << doublings).min(max)
+        };
+        let own = match asked {
+            Some(_) if self.obeys => doubled(NAMED_BASE, NAMED_MAX),
+            _ => doubled(self.base, self.max),
+        };
         let paced = interval.filter(|_| self.paced).unwrap_or_default();
         own.max(paced).max(asked.unwrap_or_default().min(LONGEST_ASKED))
     }
@@ -265,11 +281,35 @@ mod tests {
     }
 
     #[test]
-    fn what_the_other_side_asked_for_is_a_minimum_up_to_a_day() {
-        let limited = policy(Class::RateLimited);
-        assert_eq!(limited.delay(1, None, Some(secs(5))), secs(60));
-        assert_eq!(limited.delay(1, None, Some(secs(7000))), secs(7000));
-        assert_eq!(limited.delay(1, None, Some(secs(1 << 40))), secs(86_400));
+    fn a_named_time_is_the_wait_and_grows_only_when_it_was_not_enough() {
+        for class in [
+            Class::Connectivity,
+            Class::Timeout,
+            Class::Upstream,
+            Class::RateLimited,
+            Class::Expired,
+            Class::Internal,
+        ] {
+            let waits = |named: u64| {
+                let wait = |n| policy(class).delay(n, Some(secs(600)), Some(secs(named))).as_secs();
+                [1, 2, 3, 4, 7, 8, u32::MAX].map(wait)
+            };
+            assert_eq!(waits(0), [1, 2, 4, 8, 64, 64, 64], "{class}");
+            assert_eq!(waits(1), [1, 2, 4, 8, 64, 64, 64], "{class}");
+            assert_eq!(waits(5), [5, 5, 5, 8, 64, 64, 64], "{class}");
+            assert_eq!(waits(7000), [7000; 7], "{class}");
+            assert_eq!(waits(1 << 40), [86_400; 7], "{class}");
+        }
+    }
+
+    #[test]
+    fn a_named_time_shortens_neither_a_repair_nor_the_wait_for_a_single_event() {
+        for class in [Class::Authentication, Class::Authorization, Class::Configuration] {
+            assert_eq!(policy(class).delay(1, None, Some(secs(1))), secs(900), "{class}");
+            assert_eq!(policy(class).delay(1, None, Some(secs(1000))), secs(1000), "{class}");
+        }
+        assert_eq!(AGAIN.delay(2, None, Some(secs(1))), secs(20));
+        assert_eq!(AGAIN.delay(1, None, Some(secs(60))), secs(60));
     }
 
     #[test]

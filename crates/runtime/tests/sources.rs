@@ -131,6 +131,32 @@ async fn what_the_other_side_asked_for_is_waited_for() {
     assert_eq!(world.seconds("mail polls")[..3], [0, 777, 777 + 86_400]);
 }
 
+/// One refusal with `Retry-After: 1` used to cost 63 s and to turn health red.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_names_a_second_costs_a_second_and_counts_from_the_second_in_a_row() {
+    for class in [Class::RateLimited, Class::Upstream] {
+        let mut world = World::new();
+        let refused = move || Act::Fail(Failure::text(class, "later").wait(Some(Duration::from_secs(1))));
+        // Once, an answer, then five times in a row.
+        world.source("mail", Some(30), move |n| if n == 2 || n > 7 { Act::Wait } else { refused() });
+        world.run();
+        world.pass(0).await;
+        assert!(world.report().failures.is_empty(), "{class}");
+        world.pass(2).await;
+        assert_eq!(world.seconds("mail polls"), [0, 1], "{class}");
+        assert_eq!(world.code("mail"), "healthy", "{class}");
+        world.pass(29).await;
+        assert_eq!(world.seconds("mail polls"), [0, 1, 31], "{class}");
+        assert!(world.report().failures.is_empty(), "one after an answer is the first again: {class}");
+        world.pass(1).await;
+        assert_eq!(world.report().failures.len(), 1, "the second in a row counts: {class}");
+        world.pass(61).await;
+        let polls = world.seconds("mail polls");
+        assert_eq!(polls[2..8], [31, 32, 34, 38, 46, 62], "{class}");
+        assert_eq!(world.code("mail"), "healthy", "{class}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn repairs_wait_at_least_for_the_interval() {
     let mut world = World::new();

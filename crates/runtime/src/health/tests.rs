@@ -140,7 +140,7 @@ async fn codes_count_at_once_or_after_two_failures() {
         let mail = source(&health, "mail", 60);
         let code = crate::schedule::policy(class).code;
         health.failed(&mail, Trouble::new(code, "first"));
-        let at_once = !matches!(class, Connectivity | Timeout | Upstream | Internal);
+        let at_once = !matches!(class, Connectivity | Timeout | Upstream | RateLimited | Internal);
         let expected = match at_once {
             true => (Status::Unhealthy, Some(code), None),
             false => (Status::Starting, None, Some(code)),
