@@ -153,8 +153,29 @@ pub struct Page {
     pub complete: bool,
     /// The log's last seq at the instant of the read.
     pub head: Seq,
-    /// The last seq that retention has removed; a reader that stood before it has missed something.
-    pub pruned: Seq,
+    /// Set when a reader at the positions of the selection has missed something that it wants.
+    pub truncation: Option<Truncation>,
+}
+
+/// What a reader has missed. Whatever it wants after [`up_to`](Self::up_to) can still be read, all of it; what it
+/// wants up to there, only in part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Truncation {
+    /// The last place that concerns what is missing.
+    pub up_to: Seq,
+    /// Why it is missing.
+    pub cause: TruncationCause,
+}
+
+/// Why a reader cannot read all that it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TruncationCause {
+    /// Retention has removed an event after the reader's position, of a type that it wants and within its time to
+    /// live. Retention of other types truncates nobody.
+    Retention,
+    /// The position is none of this log: it lies in the gap that a restore left in the numbers, or beyond the end. The
+    /// reader has seen events that the present log does not hold, and may have missed others.
+    Restore,
 }
 
 /// An event that a sink owes out of order.
@@ -181,6 +202,8 @@ pub struct Find {
     pub event_type: Option<String>,
     /// Only of this source, by name.
     pub source: Option<String>,
+    /// Only events after this place.
+    pub after: Option<Seq>,
     /// Most events.
     pub limit: usize,
     /// Skip so many.
@@ -191,7 +214,15 @@ pub struct Find {
 
 impl Default for Find {
     fn default() -> Self {
-        Self { seqs: None, event_type: None, source: None, limit: 0, offset: 0, bytes: usize::MAX }
+        Self {
+            seqs: None,
+            event_type: None,
+            source: None,
+            after: None,
+            limit: 0,
+            offset: 0,
+            bytes: usize::MAX,
+        }
     }
 }
 
@@ -202,6 +233,8 @@ pub struct Found {
     pub events: Vec<Event>,
     /// How many match, before paging.
     pub total: u64,
+    /// Set when a reader at [`Find::after`] has missed something of that type, of whatever source.
+    pub truncation: Option<Truncation>,
 }
 
 /// An owner as the store knows it.

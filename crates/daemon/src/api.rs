@@ -4,7 +4,7 @@
 
 use axum::http::{StatusCode, Uri};
 use inboxclaw_contract::envelope::wire_time;
-use inboxclaw_contract::store::Find;
+use inboxclaw_contract::store::{Find, Truncation};
 use inboxclaw_contract::{Event, Json, OwnerKind, Seq, Store};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -36,7 +36,8 @@ pub(crate) async fn events(store: &dyn Store, uri: &Uri, bytes: usize) -> Result
     let ids = text("ids")
         .map(|ids| ids.split(',').filter_map(|id| id.trim().parse().ok().map(Seq)).take(IDS).collect());
     let (event_type, source) = (text("event_type"), text("source_name"));
-    let find = Find { seqs: ids, event_type, source, limit, offset, bytes };
+    let after = params.integer("after", 0..=i64::MAX).map(Seq);
+    let find = Find { seqs: ids, event_type, source, after, limit, offset, bytes };
     params.done()?;
     found(store, &find).await
 }
@@ -79,7 +80,10 @@ fn page(params: &mut Params) -> (usize, usize) {
 
 async fn found(store: &dyn Store, find: &Find) -> Result<Reply, Refusal> {
     let found = store.find(find).await?;
-    json(&EventPage { events: found.events.iter().map(LoggedEvent::of).collect(), total: found.total })
+    let events = found.events.iter().map(LoggedEvent::of).collect();
+    let truncated =
+        found.truncation.map(|Truncation { up_to, .. }| MissedEvents { oldest: Seq(up_to.0 + 1) });
+    json(&EventPage { events, total: found.total, truncated })
 }
 
 fn json(value: &impl Serialize) -> Result<Reply, Refusal> {
@@ -96,6 +100,17 @@ pub(crate) struct EventPage<'a> {
     events: Vec<LoggedEvent<'a>>,
     /// How many match, before paging.
     total: u64,
+    /// With `after`: what can no longer be read of what came after that place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<MissedEvents>,
+}
+
+/// Some events after the place asked for are gone, or that place is none of this log.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct MissedEvents {
+    /// From this number on, nothing is missing.
+    #[schemars(with = "i64")]
+    oldest: Seq,
 }
 
 /// An event of the log.

@@ -6,7 +6,7 @@
 //! - `counts`, `lasting`: what a space holds, and what the writer keeps beyond a transaction.
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `beside`: what turns and sweeps
 //!   do to those that are being built.
-//! - `state`, `log`, `keeper`: the three traits. `pool`, `scan`, `watch`, `clock`: what reads need.
+//! - `state`, `log`, `keeper`: the three traits. `pool`, `scan`, `truncation`, `watch`, `clock`: what reads need.
 //!
 //! A `+` before a parameter in SQL hides it from the planner, which would otherwise plan a cached statement anew for
 //! each new value: in joins, before ORDER BY, and in LIMIT. That costs ten times what the statement does.
@@ -36,6 +36,7 @@ mod spaces;
 mod state;
 mod swap;
 mod sweep;
+mod truncation;
 mod tx;
 mod values;
 mod watch;

@@ -110,6 +110,8 @@ macro_rules! on {
                 promise_3_holds_after_the_event_was_pruned
                 promise_5_a_reader_never_misses_an_event
                 promise_5_a_reader_behind_retention_is_told
+                promise_5_retention_of_one_type_truncates_no_other
+                promise_5_a_position_beyond_the_end_is_told
                 promise_8_a_time_to_live_follows_the_clock
                 a_page_is_bounded_and_counts_the_rest
                 every_type_has_its_own_position

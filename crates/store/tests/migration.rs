@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::{Ground, HandClock, Words, turn};
 use inboxclaw_contract::store::Before;
 use inboxclaw_contract::turn::{Conflict, TurnId};
-use inboxclaw_contract::{OwnerId, Seq, Turn, Version};
+use inboxclaw_contract::{OwnerId, Selection, Seq, Turn, Version};
 use inboxclaw_store::{Options, SqliteStore};
 use rusqlite::Connection;
 
@@ -29,6 +29,7 @@ const DATA: &str = r#"
         (1, 's', 2, 5, 6, NULL, 1, '"secret"');
     INSERT INTO event_types VALUES (1, 't.a');
     INSERT INTO events VALUES (4, 1, 1, 6, NULL, 'e1', NULL, '{}', '{"a":1}');
+    INSERT INTO meta VALUES ('pruned', 3);
     INSERT INTO deliveries VALUES (2, 4, 0, 0, 1, 'e', NULL);
     -- Version 1 found no é; version 2, by ann, found no cursor, another é, and a secret that it could not tell from
     -- nothing.
@@ -53,6 +54,12 @@ async fn a_database_of_the_first_layout_keeps_everything() {
     let (source, sink) = (OwnerId(1), OwnerId(2));
     check_state(&ground, source, sink).await;
     check_history(&ground, source).await;
+    let missed = async |after| ground.missed(&Selection::all(Seq(after))).await;
+    assert_eq!(
+        (missed(2).await, missed(3).await),
+        (Some(3), None),
+        "the mark of removal holds for all types"
+    );
     // And it goes on from there.
     let repeated =
         Turn { turn_id: TurnId(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f), ..turn(source, Version(1)) };

@@ -161,7 +161,7 @@ mod tests {
 
     fn page(events: &[(i64, &str)], remaining: u64) -> Page {
         let events = events.iter().map(|(seq, kind)| event(*seq, kind)).collect();
-        Page { events, remaining, complete: remaining == 0, head: Seq(100), pruned: Seq(0) }
+        Page { events, remaining, complete: remaining == 0, head: Seq(100), truncation: None }
     }
 
     const ROOM: Room = Room { events: 10, bytes: 1000, fresh: None };

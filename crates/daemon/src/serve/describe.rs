@@ -71,6 +71,11 @@ fn events(target: &Target) -> Operation {
             .query("event_type", text(), "Only this type.")
             .query("source_name", text(), "Only of this source.")
             .query("ids", text(), "Only these numbers, with commas between.")
+            .query(
+                "after",
+                json_schema!({ "type": "integer", "minimum": 0 }),
+                "Only later ones; the answer says `truncated` when some of them are gone.",
+            )
             .gives::<EventPage<'_>>(200, "A page of events."),
         Target::RecentEvents => new("events", "listRecentEvents", "Lists the last events, newest first.")
             .query("limit", up_to(200, 20), "Most events.")

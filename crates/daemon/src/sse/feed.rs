@@ -22,8 +22,8 @@ pub struct Feed {
     store: Arc<dyn Store>,
     /// `after` is the position: everything wanted up to it was sent.
     selection: Selection,
-    /// The last removed event that the client was told of.
-    told: Seq,
+    /// Up to where the client was told that events are missing.
+    told: Option<Seq>,
     greeted: bool,
     /// Whether there may be events that were not read yet.
     behind: bool,
@@ -48,7 +48,7 @@ impl Feed {
         pulse: Pulse,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { store, selection, told: Seq(0), greeted: false, behind: true, pulse, shutdown }
+        Self { store, selection, told: None, greeted: false, behind: true, pulse, shutdown }
     }
 
     /// The next piece: one or more whole messages. `None` at the end: shutdown, or a store that cannot be read;
@@ -111,17 +111,17 @@ impl Feed {
         Some(Some(text))
     }
 
-    /// The message about events that the client should have got and that are gone; empty when there are none. A
-    /// position beyond the end of the log comes from another log, of which the client has missed the rest.
+    /// The message about events that the client should have got and that are gone; empty when there are none, or when
+    /// it knows.
     fn truncation(&mut self, page: &Page) -> String {
-        let after = self.selection.after;
-        let behind = page.pruned > after && page.pruned > self.told;
-        if !behind && after <= page.head {
-            return String::new();
+        let up_to = page.truncation.map(|truncation| truncation.up_to);
+        match up_to.filter(|up_to| self.told < Some(*up_to)) {
+            Some(up_to) => {
+                self.told = Some(up_to);
+                frames::truncated(Seq(up_to.0 + 1))
+            }
+            None => String::new(),
         }
-        self.told = page.pruned;
-        let oldest = if behind { page.pruned.0 + 1 } else { page.head.0 + 1 };
-        frames::truncated(Seq(oldest))
     }
 
     /// Waits for news, for the time of the next sign of life, or for the end. `None` when the store is gone.

@@ -99,6 +99,13 @@ async fn a_stream_that_fell_behind_retention_is_told() {
     assert_eq!(late.message().await.unwrap(), "event: info\r\ndata: connected\r\n\r\n");
     assert_eq!(late.message().await.unwrap(), "event: truncated\r\ndata: {\"oldest\": 6}\r\n\r\n");
     assert_eq!(late.event().await, Some(6));
+    let listed = async |query: &str| server.get(&format!("/api/events?limit=1&{query}")).await.json();
+    assert_eq!(listed("after=2").await["truncated"], json!({ "oldest": 6 }));
+    assert_eq!(listed("after=1000").await["truncated"], json!({ "oldest": 7 }));
+    for complete in ["after=5", "after=6", "ids=2", "offset=0"] {
+        assert_eq!(listed(complete).await.get("truncated"), None, "{complete}");
+    }
+    assert_eq!(server.get("/api/events?after=x").await.status, 422);
     let mut in_time = server.stream("/live/", "Last-Event-ID: 5\r\n").await;
     in_time.message().await.unwrap();
     assert!(in_time.message().await.unwrap().starts_with("id: 6\r\n"), "nothing was missed");

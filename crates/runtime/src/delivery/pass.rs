@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use inboxclaw_contract::store::{Truncation, TruncationCause};
 use inboxclaw_contract::turn::{DeliveryState, FactsPatch};
 use inboxclaw_contract::{Class, Draft, Event, Failure, Outcome, Receipt, Seq};
 use jiff::Timestamp;
@@ -152,8 +153,8 @@ impl DeliveryLoop {
             return Ok(Work { batch: Vec::new(), outstanding, to: None, head: Some(head) });
         }
         let page = self.runner.env.store.read(&self.selection(position), self.read_limit()).await?;
-        if page.pruned > position {
-            self.tell_truncated(position, page.pruned);
+        if let Some(truncation) = page.truncation {
+            self.tell_truncated(position, truncation);
         }
         let last = page.events.last().map(|event| event.seq);
         let to = if page.complete { Some(page.head.max(position)) } else { last };
@@ -286,14 +287,17 @@ impl DeliveryLoop {
         Ok(Pass::More)
     }
 
-    /// Says that retention was faster than this sink.
-    fn tell_truncated(&self, position: Seq, pruned: Seq) {
-        // A new sink has missed nothing, and one with a time to live only what it would not get any more.
-        let limited = self.spec.ttl.as_ref().is_some_and(|ttl| ttl.enabled);
-        if matches!(self.cursor, Some(Some(_))) && !limited {
-            let owner = &self.runner.owner;
-            tracing::warn!(%owner, position = position.0, pruned = pruned.0, "fell behind retention");
-            let notice = format!("truncated: stood at {}, retention removed up to {}", position.0, pruned.0);
+    /// Says that this sink has missed events.
+    fn tell_truncated(&self, position: Seq, Truncation { up_to, cause }: Truncation) {
+        // A new sink has missed nothing.
+        if matches!(self.cursor, Some(Some(_))) {
+            let (owner, position, up_to) = (&self.runner.owner, position.0, up_to.0);
+            tracing::warn!(%owner, position, up_to, ?cause, "the sink has missed events");
+            let why = match cause {
+                TruncationCause::Retention => format!("retention removed up to {up_to}"),
+                TruncationCause::Restore => format!("after a restore the log goes on after {up_to}"),
+            };
+            let notice = format!("truncated: stood at {position}, {why}");
             self.runner.env.health().notice(owner, Some(notice));
         }
     }

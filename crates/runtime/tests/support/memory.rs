@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
     Find, Found, Keeper, Log, Owed, OwnerInfo, Page, PastTurn, Policy, Prune, Pruned, ReadLimit, State,
-    StoreError, Swept,
+    StoreError, Swept, Truncation, TruncationCause,
 };
 use inboxclaw_contract::turn::{
     Committed, Conflict, DeliveryChange, DeliveryState, EntryChange, FactsPatch, Outcome, RunFacts, Turn,
@@ -349,7 +349,10 @@ impl Log for Memory {
             let all: Vec<Event> = inner.events.iter().filter(wanted).cloned().collect();
             let complete = all.len() <= limit.events;
             let events = all.into_iter().take(limit.events).collect();
-            Page { events, remaining: 0, complete, head: Seq(inner.head), pruned: inner.pruned }
+            let missed = inner.pruned > selection.after;
+            let truncation =
+                missed.then_some(Truncation { up_to: inner.pruned, cause: TruncationCause::Retention });
+            Page { events, remaining: 0, complete, head: Seq(inner.head), truncation }
         })
     }
 

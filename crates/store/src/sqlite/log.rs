@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::{Find, Found, Owed, Page, ReadLimit};
+use inboxclaw_contract::store::{Find, Found, Owed, Page, ReadLimit, Truncation};
 use inboxclaw_contract::turn::DeliveryState;
-use inboxclaw_contract::{Event, Log, OwnerId, Selection, Seq, StoreError};
+use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Selection, Seq, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::append::{state_number, state_of};
-use super::scan::{Lane, Marks, Merge};
+use super::scan::{self, Lane, Marks, Merge};
 use super::values::{Micros, Text};
-use super::{Shared, SqliteStore};
+use super::{Shared, SqliteStore, truncation};
 
 const EVENT: &str = "
     SELECT e.seq, e.source, e.created_at, e.occurred_at, e.event_id, e.entity, e.meta, e.data, t.name, o.name
@@ -33,17 +33,21 @@ const ALL_OWED: &str =
 const FIND_TYPE: &str = "SELECT id FROM event_types WHERE name = ?1";
 const FIND_SOURCE: &str = "SELECT id FROM owners WHERE kind = 'source' AND name = ?1";
 
-const NEWEST: &str = "SELECT seq FROM events ORDER BY seq DESC LIMIT +?1 OFFSET +?2";
+const NEWEST: &str = "SELECT seq FROM events WHERE seq > ?3 ORDER BY seq DESC LIMIT +?1 OFFSET +?2";
 const NEWEST_OF_TYPE: &str = "
-    SELECT seq FROM events INDEXED BY events_by_type WHERE type = +?3 AND (?4 IS NULL OR source = ?4)
-    ORDER BY seq DESC LIMIT +?1 OFFSET +?2";
+    SELECT seq FROM events INDEXED BY events_by_type
+    WHERE type = +?4 AND seq > ?3 AND (?5 IS NULL OR source = ?5) ORDER BY seq DESC LIMIT +?1 OFFSET +?2";
 const NEWEST_OF_SOURCE: &str = "
-    SELECT seq FROM events INDEXED BY events_by_type WHERE source = +?3 ORDER BY seq DESC LIMIT +?1 OFFSET +?2";
+    SELECT seq FROM events INDEXED BY events_by_type WHERE source = +?4 AND seq > ?3
+    ORDER BY seq DESC LIMIT +?1 OFFSET +?2";
 
-const COUNT: &str = "SELECT count(*) FROM events";
+/// The index of types is small beside the events themselves.
+const COUNT: &str = "SELECT count(*) FROM events INDEXED BY events_by_type WHERE seq > ?1";
 const COUNT_OF_TYPE: &str = "
-    SELECT count(*) FROM events INDEXED BY events_by_type WHERE type = ?1 AND (?2 IS NULL OR source = ?2)";
-const COUNT_OF_SOURCE: &str = "SELECT count(*) FROM events INDEXED BY events_by_type WHERE source = ?1";
+    SELECT count(*) FROM events INDEXED BY events_by_type
+    WHERE type = ?2 AND seq > ?1 AND (?3 IS NULL OR source = ?3)";
+const COUNT_OF_SOURCE: &str =
+    "SELECT count(*) FROM events INDEXED BY events_by_type WHERE source = ?2 AND seq > ?1";
 
 const KIND: &str = "SELECT type, source FROM events WHERE seq = ?1";
 
@@ -102,9 +106,20 @@ fn read(
     now: Micros,
 ) -> rusqlite::Result<Page> {
     let marks = Marks::read(connection)?;
-    let lanes = Lane::of(connection, selection, now, marks)?;
-    let mut merge = Merge::new(connection, lanes)?;
-    let mut page = Page { head: Seq(marks.head), pruned: Seq(marks.pruned), ..Page::default() };
+    let wanted: Vec<_> = scan::types(connection)?
+        .into_iter()
+        .filter_map(|event_type| {
+            let lane = selection.lane(&event_type.name, now.0)?;
+            Some((event_type, lane))
+        })
+        .collect();
+    let lanes = wanted.iter().map(|(event_type, lane)| (event_type, *lane));
+    // A type that a reader stands in may be unknown since a restore.
+    let positions = selection.positions.iter().filter(|(name, _)| selection.lane(name, now.0).is_some());
+    let positions = positions.map(|(_, place)| *place).chain([selection.after]);
+    let truncation = truncation::of(connection, marks, lanes, positions)?;
+    let mut merge = Merge::new(connection, Lane::of(connection, wanted, marks)?)?;
+    let mut page = Page { head: Seq(marks.head), truncation, ..Page::default() };
     let mut names = HashMap::new();
     let mut body = connection.prepare_cached(BODY)?;
     let mut bytes = 0;
@@ -206,7 +221,10 @@ fn find_events(connection: &Connection, find: &Find) -> rusqlite::Result<Found> 
         number(connection, FIND_TYPE, find.event_type.as_deref())?,
         number(connection, FIND_SOURCE, find.source.as_deref())?,
     );
-    let (Some(event_type), Some(source)) = (event_type, source) else { return Ok(Found::default()) };
+    let truncation = missed(connection, find)?;
+    let (Some(event_type), Some(source)) = (event_type, source) else {
+        return Ok(Found { truncation, ..Found::default() });
+    };
     let (seqs, total) = match &find.seqs {
         Some(seqs) => among(connection, seqs, event_type, source, find)?,
         None => newest(connection, event_type, source, find)?,
@@ -221,7 +239,17 @@ fn find_events(connection: &Connection, find: &Find) -> rusqlite::Result<Found> 
         }
         events.push(event);
     }
-    Ok(Found { events, total })
+    Ok(Found { events, total, truncation })
+}
+
+/// What a reader has missed who stands where the search begins.
+fn missed(connection: &Connection, find: &Find) -> rusqlite::Result<Option<Truncation>> {
+    let Some(after) = find.after else { return Ok(None) };
+    let types = scan::types(connection)?;
+    let is_wanted = |name: &str| find.event_type.as_deref().is_none_or(|wanted| wanted == name);
+    let lane = Wanted { after, created_after: None };
+    let wanted = types.iter().filter(|event_type| is_wanted(&event_type.name)).map(|it| (it, lane));
+    truncation::of(connection, Marks::read(connection)?, wanted, [after].into_iter())
 }
 
 /// The number behind a name, or that none is asked for; the outer `None` when nobody has that name.
@@ -241,6 +269,7 @@ fn among(
     find: &Find,
 ) -> rusqlite::Result<(Vec<i64>, u64)> {
     let mut wanted: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
+    wanted.retain(|seq| *seq > after(find));
     wanted.sort_unstable_by(|a, b| b.cmp(a));
     wanted.dedup();
     let mut kind = connection.prepare_cached(KIND)?;
@@ -267,26 +296,33 @@ fn newest(
     source: Option<i64>,
     find: &Find,
 ) -> rusqlite::Result<(Vec<i64>, u64)> {
-    let (limit, offset) = (rows(find.limit), rows(find.offset));
+    let (limit, offset, after) = (rows(find.limit), rows(find.offset), after(find));
     let seq = |row: &Row<'_>| row.get(0);
     let number = |row: &Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
     let all = |sql| connection.prepare_cached(sql);
     Ok(match (event_type, source) {
         (Some(of_type), source) => (
             all(NEWEST_OF_TYPE)?
-                .query_map((limit, offset, of_type, source), seq)?
+                .query_map((limit, offset, after, of_type, source), seq)?
                 .collect::<Result<_, _>>()?,
-            all(COUNT_OF_TYPE)?.query_row((of_type, source), number)?,
+            all(COUNT_OF_TYPE)?.query_row((after, of_type, source), number)?,
         ),
         (None, Some(source)) => (
-            all(NEWEST_OF_SOURCE)?.query_map((limit, offset, source), seq)?.collect::<Result<_, _>>()?,
-            all(COUNT_OF_SOURCE)?.query_row([source], number)?,
+            all(NEWEST_OF_SOURCE)?
+                .query_map((limit, offset, after, source), seq)?
+                .collect::<Result<_, _>>()?,
+            all(COUNT_OF_SOURCE)?.query_row((after, source), number)?,
         ),
         (None, None) => (
-            all(NEWEST)?.query_map((limit, offset), seq)?.collect::<Result<_, _>>()?,
-            all(COUNT)?.query_row([], number)?,
+            all(NEWEST)?.query_map((limit, offset, after), seq)?.collect::<Result<_, _>>()?,
+            all(COUNT)?.query_row([after], number)?,
         ),
     })
+}
+
+/// The place after which a search begins.
+fn after(find: &Find) -> i64 {
+    find.after.map_or(i64::MIN, |after| after.0)
 }
 
 /// A number of rows as SQLite takes it.

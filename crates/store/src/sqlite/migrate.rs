@@ -13,6 +13,7 @@ use crate::path::beside;
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_first.sql"),
     include_str!("../../migrations/0002_spaces_and_counts.sql"),
+    include_str!("../../migrations/0003_truncation.sql"),
 ];
 
 /// Refuses a layout from the future.

@@ -19,8 +19,10 @@ const OLDEST: &str = "
 const OWING: &str = "SELECT sink FROM deliveries WHERE seq = ?1";
 const DELETE_EVENT: &str = "DELETE FROM events WHERE seq = ?1";
 const DELETE_DELIVERIES: &str = "DELETE FROM deliveries WHERE seq = ?1";
+const SET_HEAD: &str = "
+    INSERT INTO meta (name, value) VALUES ('head', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)";
 const SET_PRUNED: &str = "
-    INSERT INTO meta (name, value) VALUES ('pruned', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)";
+    UPDATE event_types SET pruned = max(pruned, ?2), pruned_at = max(pruned_at, ?3) WHERE id = ?1";
 
 /// What may go of one event type.
 struct Bounds {
@@ -44,23 +46,33 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
     let marks = Marks::read(tx.connection)?;
     let mut floors = Floors::new(tx.connection, marks);
     let mut gone = Vec::new();
-    for (type_id, name) in scan::types(tx.connection)? {
-        let bounds = Bounds::new(tx, &mut floors, (type_id, &name), stored, &prune.owed)?;
+    let mut removed = Vec::new();
+    for event_type in scan::types(tx.connection)? {
+        let before = gone.len();
+        let bounds = Bounds::new(tx, &mut floors, (event_type.id, &event_type.name), stored, &prune.owed)?;
         // Up to the last step back of the clock a place says nothing about time: each event there is looked at.
         let last = bounds.last.max(marks.stepped_back);
         collect(tx, &bounds, last, &prune.sinks, prune.limit, &mut gone)?;
+        let of_type = &gone[before..];
+        if let Some((last, _)) = of_type.last() {
+            let latest = of_type.iter().map(|(_, created_at)| *created_at).max();
+            removed.push((event_type.id, *last, latest));
+        }
         if gone.len() >= prune.limit {
             break;
         }
     }
     // The end of the log must be known before its last event goes.
     tx.log()?;
-    for seq in &gone {
+    for (seq, _) in &gone {
         tx.connection.prepare_cached(DELETE_EVENT)?.execute([seq])?;
         tx.connection.prepare_cached(DELETE_DELIVERIES)?.execute([seq])?;
     }
-    if let Some(last) = gone.iter().max() {
-        tx.connection.prepare_cached(SET_PRUNED)?.execute([last])?;
+    for of_type in &removed {
+        tx.connection.prepare_cached(SET_PRUNED)?.execute(*of_type)?;
+    }
+    if let Some(last) = removed.iter().map(|(_, last, _)| *last).max() {
+        tx.connection.prepare_cached(SET_HEAD)?.execute([last])?;
     }
     Ok(Pruned { events: gone.len() as u64, more: !gone.is_empty() && gone.len() >= prune.limit })
 }
@@ -90,14 +102,14 @@ impl Bounds {
     }
 }
 
-/// Collects up to `limit` places in all.
+/// Collects up to `limit` places in all, with their times.
 fn collect(
     tx: &Tx<'_>,
     bounds: &Bounds,
     last: i64,
     sinks: &[OwnerId],
     limit: usize,
-    gone: &mut Vec<i64>,
+    gone: &mut Vec<(i64, i64)>,
 ) -> rusqlite::Result<()> {
     let mut find = tx.connection.prepare_cached(OLDEST)?;
     let mut owing = tx.connection.prepare_cached(OWING)?;
@@ -113,7 +125,7 @@ fn collect(
                 return Ok(());
             }
             if bounds.frees(seq, created_at) && !is_owed(&mut owing, seq, sinks)? {
-                gone.push(seq);
+                gone.push((seq, created_at));
             }
         }
     }
@@ -135,6 +147,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::plans::check(&[OLDEST, OWING, DELETE_EVENT, DELETE_DELIVERIES, SET_PRUNED]);
+        super::super::plans::check(&[OLDEST, OWING, DELETE_EVENT, DELETE_DELIVERIES, SET_PRUNED, SET_HEAD]);
     }
 }

@@ -3,16 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use inboxclaw_contract::Selection;
-use rusqlite::{Connection, OptionalExtension};
+use inboxclaw_contract::Lane as Wanted;
+use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::values::Micros;
-
-const TYPES: &str = "SELECT id, name FROM event_types";
+const TYPES: &str = "SELECT id, name, pruned, pruned_at FROM event_types";
 
 const MARKS: &str = "
     SELECT coalesce((SELECT max(seq) FROM events), 0),
-        coalesce((SELECT value FROM meta WHERE name = 'pruned'), 0),
+        coalesce((SELECT value FROM meta WHERE name = 'head'), 0),
         coalesce((SELECT value FROM meta WHERE name = 'clock_stepped_back_at'), 0)";
 
 const STRETCH: &str = "
@@ -34,8 +32,6 @@ const MOST_AHEAD: i64 = 1_024;
 pub(super) struct Marks {
     /// The last seq ever given.
     pub(super) head: i64,
-    /// The last seq that retention removed.
-    pub(super) pruned: i64,
     /// Up to here, times do not grow with seq, because the clock went back.
     pub(super) stepped_back: i64,
 }
@@ -43,16 +39,28 @@ pub(super) struct Marks {
 impl Marks {
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         connection.prepare_cached(MARKS)?.query_row([], |row| {
-            let (last, pruned): (i64, i64) = (row.get(0)?, row.get(1)?);
-            Ok(Self { head: last.max(pruned), pruned, stepped_back: row.get(2)? })
+            let (last, given): (i64, i64) = (row.get(0)?, row.get(1)?);
+            Ok(Self { head: last.max(given), stepped_back: row.get(2)? })
         })
     }
 }
 
-/// Every event type, with its number.
-pub(super) fn types(connection: &Connection) -> rusqlite::Result<Vec<(i64, String)>> {
+/// An event type, and what retention has removed of it.
+pub(super) struct EventType {
+    pub(super) id: i64,
+    pub(super) name: String,
+    /// The last place, 0 when nothing was removed, and the latest time, in microseconds.
+    pub(super) pruned: i64,
+    pub(super) pruned_at: i64,
+}
+
+/// Every event type.
+pub(super) fn types(connection: &Connection) -> rusqlite::Result<Vec<EventType>> {
     let mut all = connection.prepare_cached(TYPES)?;
-    all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    let event_type = |row: &Row<'_>| {
+        Ok(EventType { id: row.get(0)?, name: row.get(1)?, pruned: row.get(2)?, pruned_at: row.get(3)? })
+    };
+    all.query_map([], event_type)?.collect()
 }
 
 /// Finds the places from which on everything was stored after some time, without looking at what is before.
@@ -109,17 +117,15 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// The lanes of a selection at `now`.
+    /// The lanes of what is wanted.
     pub(super) fn of(
         connection: &Connection,
-        selection: &Selection,
-        now: Micros,
+        wanted: Vec<(EventType, Wanted)>,
         marks: Marks,
     ) -> rusqlite::Result<Vec<Self>> {
         let mut floors = Floors::new(connection, marks);
         let mut lanes = Vec::new();
-        for (type_id, type_name) in types(connection)? {
-            let Some(lane) = selection.lane(&type_name, now.0) else { continue };
+        for (event_type, lane) in wanted {
             let after = lane.after.0;
             let mut stretches = VecDeque::new();
             let mut stored_after = i64::MIN;
@@ -133,8 +139,8 @@ impl Lane {
                 stretches.push_back((after, i64::MAX));
             }
             lanes.push(Self {
-                type_id,
-                type_name,
+                type_id: event_type.id,
+                type_name: event_type.name,
                 stretches,
                 stored_after,
                 found: VecDeque::new(),

@@ -19,7 +19,7 @@ const OWNER: &str = "
     WHERE id = ?1 AND forgotten = 0";
 
 const LOG_END: &str = "
-    SELECT coalesce((SELECT value FROM meta WHERE name = 'pruned'), 0), seq, created_at
+    SELECT coalesce((SELECT value FROM meta WHERE name = 'head'), 0), seq, created_at
     FROM (SELECT 1) LEFT JOIN (SELECT seq, created_at FROM events ORDER BY seq DESC LIMIT 1)";
 
 const EVENT_TYPES: &str = "SELECT name, id FROM event_types";
@@ -117,10 +117,10 @@ impl Tx<'_> {
             Some(end) => Ok(end),
             none => {
                 let end = self.connection.prepare_cached(LOG_END)?.query_row([], |row| {
-                    let (pruned, seq, created_at) = (row.get(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?);
-                    let created_at: Option<i64> = created_at;
+                    let (given, seq): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+                    let created_at: Option<i64> = row.get(2)?;
                     Ok(LogEnd {
-                        head: seq.unwrap_or(0).max(pruned),
+                        head: seq.unwrap_or(0).max(given),
                         created_at: created_at.unwrap_or(i64::MIN),
                     })
                 })?;

@@ -55,6 +55,11 @@ impl Ground {
         self.store.register(&Owner::sink(name), "test").await.unwrap()
     }
 
+    /// Up to where a reader of this selection is told that something is missing.
+    pub(crate) async fn missed(&self, selection: &Selection) -> Option<i64> {
+        self.page(selection).await.truncation.map(|truncation| truncation.up_to.0)
+    }
+
     /// A turn on the owner's version now.
     pub(crate) async fn turn(&self, owner: OwnerId) -> Turn {
         turn(owner, self.version(owner).await)

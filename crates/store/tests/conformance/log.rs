@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Find, Prune, ReadLimit};
+use inboxclaw_contract::store::{Find, Prune, ReadLimit, Truncation, TruncationCause};
 use inboxclaw_contract::{Interval, Patterns, Selection, Seq, Ttl};
 
 use crate::common::{Ground, Words, of_type, turn};
@@ -80,10 +80,58 @@ pub(crate) async fn promise_5_a_reader_behind_retention_is_told(ground: &Ground)
     }
     ground.clock.step(10);
     ground.commit(ground.turn(source).await.emit("3", "t")).await;
-    assert_eq!(ground.page(&Selection::all(Seq(1))).await.pruned, Seq(0));
+    assert_eq!(ground.missed(&Selection::all(Seq(1))).await, None);
     assert_eq!(ground.store.prune(&everything_older(5)).await.unwrap().events, 2);
     let page = ground.page(&Selection::all(Seq(1))).await;
-    assert_eq!((page.pruned, page.head, page.events.len()), (Seq(2), Seq(3), 1));
+    let truncation = Truncation { up_to: Seq(2), cause: TruncationCause::Retention };
+    assert_eq!((page.truncation, page.head, page.events.len()), (Some(truncation), Seq(3), 1));
+    assert_eq!(ground.missed(&Selection::all(Seq(2))).await, None, "who stands at the mark has had it all");
+}
+
+pub(crate) async fn promise_5_retention_of_one_type_truncates_no_other(ground: &Ground) {
+    let source = ground.source("a").await;
+    ground.commit(ground.turn(source).await.emit("1", "t.keep").emit("2", "t.go").emit("3", "t.keep")).await;
+    ground.clock.step(10);
+    ground.commit(ground.turn(source).await.emit("4", "t.go").emit("5", "t.keep")).await;
+    let keep = Prune { owed: vec![of_type("t.keep", 0)], ..everything_older(5) };
+    assert_eq!(ground.store.prune(&keep).await.unwrap().events, 1);
+    assert_eq!(ground.missed(&of_type("t.keep", 0)).await, None);
+    assert_eq!(ground.missed(&of_type("t.go", 0)).await, Some(2));
+    assert_eq!(ground.missed(&of_type("t.none", 0)).await, None);
+    assert_eq!(ground.missed(&Selection::all(Seq(1))).await, Some(2));
+    let stands = |keep: i64, go: i64| {
+        let positions = [("t.keep".to_owned(), Seq(keep)), ("t.go".to_owned(), Seq(go))];
+        Selection { positions: positions.into(), ..Selection::default() }
+    };
+    assert_eq!(ground.missed(&stands(0, 2)).await, None, "a position for each type");
+    assert_eq!(ground.missed(&stands(3, 1)).await, Some(2));
+    // It had outlived its time to live: nobody would have got it.
+    assert_eq!(ground.missed(&Selection { ttl: ttl(9), ..of_type("t.go", 0) }).await, None);
+    assert_eq!(ground.missed(&Selection { ttl: ttl(11), ..of_type("t.go", 0) }).await, Some(2));
+    let find = async |event_type: Option<&str>, after| {
+        let event_type = event_type.map(str::to_owned);
+        let find = Find { event_type, after: Some(Seq(after)), limit: 9, ..Find::default() };
+        let found = ground.store.find(&find).await.unwrap();
+        let seqs: Vec<_> = found.events.iter().map(|event| event.seq.0).collect();
+        (seqs, found.total, found.truncation.map(|truncation| truncation.up_to.0))
+    };
+    assert_eq!(find(None, 1).await, (vec![5, 4, 3], 3, Some(2)));
+    assert_eq!(find(None, 3).await, (vec![5, 4], 2, None));
+    assert_eq!(find(Some("t.go"), 1).await, (vec![4], 1, Some(2)));
+    assert_eq!(find(Some("t.keep"), 1).await, (vec![5, 3], 2, None));
+}
+
+pub(crate) async fn promise_5_a_position_beyond_the_end_is_told(ground: &Ground) {
+    let source = ground.source("a").await;
+    assert_eq!(ground.missed(&Selection::all(Seq(0))).await, None);
+    assert_eq!(ground.missed(&Selection::all(Seq(1))).await, Some(0));
+    ground.commit(ground.turn(source).await.emit("1", "t").emit("2", "t")).await;
+    let page = ground.page(&Selection::all(Seq(3))).await;
+    let truncation = Truncation { up_to: Seq(2), cause: TruncationCause::Restore };
+    assert_eq!(page.truncation, Some(truncation));
+    let places = [("t".to_owned(), Seq(3))];
+    assert_eq!(ground.missed(&Selection { positions: places.into(), ..Selection::default() }).await, Some(2));
+    assert_eq!(ground.missed(&Selection::all(Seq(2))).await, None);
 }
 
 pub(crate) async fn promise_8_a_time_to_live_follows_the_clock(ground: &Ground) {

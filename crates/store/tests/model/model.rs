@@ -29,7 +29,8 @@ pub(crate) struct Model {
     reported: HashSet<(OwnerId, String)>,
     events: Vec<EventModel>,
     head: i64,
-    pruned: i64,
+    /// The last place and the latest time of what retention removed, by type.
+    pruned: BTreeMap<String, (i64, Timestamp)>,
 }
 
 #[derive(Default)]
@@ -53,7 +54,8 @@ struct EventModel {
 impl Model {
     pub(crate) fn new(clock: &dyn Clock) -> Self {
         let owners = Default::default();
-        Self { now: clock.now(), owners, reported: HashSet::new(), events: Vec::new(), head: 0, pruned: 0 }
+        let (reported, pruned) = (HashSet::new(), BTreeMap::new());
+        Self { now: clock.now(), owners, reported, events: Vec::new(), head: 0, pruned }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -151,8 +153,12 @@ impl Model {
         };
         let gone: BTreeSet<i64> =
             self.events.iter().filter(|event| goes(event)).map(|event| event.seq).collect();
+        for event in self.events.iter().filter(|event| gone.contains(&event.seq)) {
+            let mark = (event.seq, event.created_at);
+            let (seq, at) = self.pruned.entry(event.event_type.clone()).or_insert(mark);
+            (*seq, *at) = (mark.0.max(*seq), mark.1.max(*at));
+        }
         self.events.retain(|event| !gone.contains(&event.seq));
-        self.pruned = self.pruned.max(gone.last().copied().unwrap_or(0));
         for owner in &mut self.owners {
             owner.owed.retain(|seq| !gone.contains(seq));
         }
@@ -183,13 +189,13 @@ impl Model {
         });
         let selection = Selection { ttl: ttl.clone(), ..Selection::all(Seq(after)) };
         let page = ground.page(&selection).await;
-        let wanted = |event: &&EventModel| {
-            let age = ttl.as_ref().and_then(|ttl| ttl.of(&event.event_type));
-            let young = age.is_none_or(|age| {
-                event.created_at > self.now.checked_sub(SignedDuration::try_from(age).unwrap()).unwrap()
-            });
-            event.seq > after && young
+        let is_young = |event_type: &str, created_at: Timestamp| {
+            let age = ttl.as_ref().and_then(|ttl| ttl.of(event_type));
+            age.is_none_or(|age| {
+                created_at > self.now.checked_sub(SignedDuration::try_from(age).unwrap()).unwrap()
+            })
         };
+        let wanted = |event: &&EventModel| event.seq > after && is_young(&event.event_type, event.created_at);
         let expected: Vec<_> = self.events.iter().filter(wanted).map(EventModel::seen).collect();
         let found: Vec<_> = page
             .events
@@ -198,7 +204,10 @@ impl Model {
             .collect();
         assert_eq!(found, expected, "after {after} within {seconds:?} s");
         assert!(page.complete && page.remaining == 0);
-        assert_eq!((page.head.0, page.pruned.0), (self.head, self.pruned));
+        let missed = self.pruned.iter().filter(|(name, (seq, at))| *seq > after && is_young(name, *at));
+        let beyond = (after > self.head).then_some(self.head);
+        let up_to = missed.map(|(_, (seq, _))| *seq).chain(beyond).max();
+        assert_eq!((page.head.0, page.truncation.map(|it| it.up_to.0)), (self.head, up_to));
     }
 }
 
