@@ -60,6 +60,7 @@ class Run:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="inboxclaw-case-"))
         self._open = contextlib.ExitStack()
         self.programs = []
+        self.inner = []
 
     def program(self, config=None, **more):
         """A program in a folder of its own, started."""
@@ -75,6 +76,13 @@ class Run:
         self._open.callback(program.end)
         return program
 
+    def nested(self):
+        """A run within this one, for a second program and its servers."""
+        inner = Run(self.binary, self.before, self.is_before)
+        self.inner.append(inner)
+        self._open.callback(inner.close)
+        return inner
+
     def web(self, **more):
         """A web server of ours on loopback."""
         web = Web(**more)
@@ -89,6 +97,8 @@ class Run:
         """Ends every process of the case at once, so that a case that hangs comes to an end."""
         for program in self.programs:
             program.kill()
+        for inner in self.inner:
+            inner.kill()
 
     def close(self):
         """Ends what is still running and removes the folder."""
