@@ -81,12 +81,16 @@ pub trait Log: Send + Sync {
     /// The first events of a selection, in the order of seq, as of one instant.
     async fn read(&self, selection: &Selection, limit: ReadLimit) -> Result<Page, StoreError>;
 
-    /// What `sink` owes out of order and is due at the store's now, in the order of seq, up to `limit`.
-    /// With `all`, also what is not due yet and what is dead.
-    async fn owed(&self, sink: OwnerId, all: bool, limit: usize) -> Result<Vec<Owed>, StoreError>;
+    /// What `sink` owes out of order, in the order of seq and without the bodies of the events, which
+    /// [`events`](Self::events) gives. Only deliveries whose event is still in the log.
+    async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError>;
 
     /// One event; `None` when there is none (any more).
     async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError>;
+
+    /// The events of these seqs, in the order asked, as of one instant. It ends before more than `bytes` of data and
+    /// meta, but gives one event if there is one; those that are gone are left out.
+    async fn events(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Event>, StoreError>;
 
     /// A page of events for people, newest first, with the number of all that match.
     async fn find(&self, find: &Find) -> Result<Found, StoreError>;
@@ -178,11 +182,53 @@ pub enum TruncationCause {
     Restore,
 }
 
-/// An event that a sink owes out of order.
+/// Which deliveries of a sink to read.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliveryQuery {
+    /// Only those that wait and are due at the store's now; else also those due later, and dead ones.
+    pub due: bool,
+    /// Most rows.
+    pub rows: usize,
+    /// Most bytes of the texts in the rows together; one row is given even when it is larger.
+    pub bytes: usize,
+}
+
+impl DeliveryQuery {
+    /// Up to so many rows of what is owed, whether it is due or not.
+    pub fn all(rows: usize) -> Self {
+        Self { due: false, rows, bytes: usize::MAX }
+    }
+
+    /// Up to so many rows of what is due.
+    pub fn due(rows: usize) -> Self {
+        Self { due: true, rows, bytes: usize::MAX }
+    }
+}
+
+/// Deliveries of a sink.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryPage {
+    /// The deliveries, in the order of seq.
+    pub deliveries: Vec<Delivery>,
+    /// Whether these are all that were asked for.
+    pub complete: bool,
+}
+
+/// An event that a sink owes out of order: what is known of it without reading its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owed {
-    /// The event.
-    pub event: Event,
+pub struct Delivery {
+    /// The event's place in the log.
+    pub seq: Seq,
+    /// The source that reported it.
+    pub source: OwnerId,
+    /// Its type.
+    pub event_type: String,
+    /// What it is about.
+    pub entity_id: Option<String>,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// The bytes of its data and meta.
+    pub bytes: usize,
     /// Whether it is still to be tried.
     pub state: DeliveryState,
     /// Not to be handed out before.
@@ -191,6 +237,14 @@ pub struct Owed {
     pub attempts: u32,
     /// Why the last try failed.
     pub error: Option<String>,
+}
+
+impl Delivery {
+    /// The bytes of its texts.
+    pub fn size(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.event_type.len() + text(&self.entity_id) + text(&self.error)
+    }
 }
 
 /// What people look for in the log. By default no events at all, of any size.

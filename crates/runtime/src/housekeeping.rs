@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::{Prune, ReadLimit};
+use inboxclaw_contract::store::{DeliveryQuery, Prune, ReadLimit};
 use inboxclaw_contract::turn::{DeliveryState, FactsPatch};
 use inboxclaw_contract::{
     Keeper, Log, Owner, OwnerId, OwnerKind, Patterns, Selection, State, Store, StoreError, Ttl,
@@ -234,7 +234,7 @@ async fn owes(store: &dyn Store, id: OwnerId, selection: Option<&Selection>) -> 
             return Ok(true);
         }
     }
-    let owed = store.owed(id, true, LOOKED_AT).await?;
+    let owed = store.deliveries(id, DeliveryQuery::all(LOOKED_AT)).await?.deliveries;
     // Dead ones are kept for a person, not for the consumer: they make nobody silent.
-    Ok(owed.iter().any(|owed| owed.state == DeliveryState::Waiting))
+    Ok(owed.iter().any(|delivery| delivery.state == DeliveryState::Waiting))
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use inboxclaw_contract::store::Owed;
+use inboxclaw_contract::store::Delivery;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
 use inboxclaw_contract::{Event, OwnerId, Seq};
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +14,24 @@ const REASON_CHARS: usize = 500;
 
 /// Events of one entity of one source, which keep their order.
 type Line = (OwnerId, String);
+
+/// Where an event stands: its place in the log, and the line that it belongs to, if it is about an entity.
+pub(crate) struct Place {
+    seq: Seq,
+    line: Option<Line>,
+}
+
+impl From<&Event> for Place {
+    fn from(event: &Event) -> Self {
+        Self { seq: event.seq, line: line(event.source, event.entity_id.as_ref()) }
+    }
+}
+
+impl From<&Delivery> for Place {
+    fn from(delivery: &Delivery) -> Self {
+        Self { seq: delivery.seq, line: line(delivery.source, delivery.entity_id.as_ref()) }
+    }
+}
 
 /// The waiting events of a sink, and the changes of them that are not stored yet.
 #[derive(Debug, Clone, Default)]
@@ -34,15 +52,15 @@ struct Waiting {
 
 impl Outstanding {
     /// Takes in what the store says, without a change. Dead events hold nobody up.
-    pub(crate) fn note(&mut self, owed: &Owed) {
-        if owed.state == DeliveryState::Waiting {
+    pub(crate) fn note(&mut self, delivery: &Delivery) {
+        if delivery.state == DeliveryState::Waiting {
             let waiting = Waiting {
-                line: line(&owed.event),
-                due: owed.due,
-                attempts: owed.attempts,
-                error: owed.error.clone(),
+                line: Place::from(delivery).line,
+                due: delivery.due,
+                attempts: delivery.attempts,
+                error: delivery.error.clone(),
             };
-            self.insert(owed.event.seq, waiting);
+            self.insert(delivery.seq, waiting);
         }
     }
 
@@ -67,24 +85,29 @@ impl Outstanding {
     }
 
     /// When the event's line is free again: the due time of the last earlier event that waits, if one does.
-    pub(crate) fn blocked(&self, event: &Event) -> Option<Timestamp> {
-        let seqs = self.lines.get(&line(event)?)?;
-        let last = seqs.range(..event.seq).next_back()?;
+    pub(crate) fn blocked(&self, event: impl Into<Place>) -> Option<Timestamp> {
+        let Place { seq, line } = event.into();
+        let seqs = self.lines.get(&line?)?;
+        let last = seqs.range(..seq).next_back()?;
         self.waiting.get(last).map(|waiting| waiting.due)
     }
 
     /// Puts an event behind the earlier one of its line; `false` when none waits.
-    pub(crate) fn put_behind(&mut self, event: &Event) -> bool {
+    pub(crate) fn put_behind<'a, E>(&mut self, event: &'a E) -> bool
+    where
+        Place: From<&'a E>,
+    {
         let Some(due) = self.blocked(event) else { return false };
-        let known = self.waiting.get(&event.seq);
+        let Place { seq, line } = event.into();
+        let known = self.waiting.get(&seq);
         let (attempts, error) = known.map_or((0, None), |known| (known.attempts, known.error.clone()));
-        self.owe(event.seq, Waiting { line: line(event), due: after(due), attempts, error });
+        self.owe(seq, Waiting { line, due: after(due), attempts, error });
         true
     }
 
     /// The event is to be tried again at `due`, and the later ones of its line after it.
     pub(crate) fn again(&mut self, event: &Event, due: Timestamp, reason: String) {
-        let line = line(event);
+        let line = Place::from(event).line;
         // Within a batch an earlier one may have been put off as well.
         let mut due = self.blocked(event).map_or(due, |earlier| due.max(after(earlier)));
         let attempts = self.attempts(event.seq).saturating_add(1);
@@ -181,8 +204,8 @@ fn after(due: Timestamp) -> Timestamp {
     ahead(due, Duration::from_micros(1))
 }
 
-fn line(event: &Event) -> Option<Line> {
-    event.entity_id.as_ref().map(|entity| (event.source, entity.clone()))
+fn line(source: OwnerId, entity_id: Option<&String>) -> Option<Line> {
+    entity_id.map(|entity| (source, entity.clone()))
 }
 
 fn cut(mut reason: String) -> String {

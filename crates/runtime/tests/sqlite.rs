@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::settings::BuiltSource;
-use inboxclaw_contract::store::Policy;
+use inboxclaw_contract::store::{DeliveryQuery, Policy};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
     Clock, Draft, Event, Expiry, Failure, Json, Keeper, Log, NewEvent, Next, Owner, Patterns, Random,
@@ -138,8 +138,8 @@ async fn events_reach_a_sink_once_over_a_restart() {
     while life.store.snapshot(sink).await.unwrap().cursor.is_none_or(|at| at.parse::<i64>().unwrap() < 250) {
         tokio::task::yield_now().await;
     }
-    let dead = life.store.owed(sink, true, 10).await.unwrap();
-    assert_eq!(dead.iter().map(|owed| owed.event.seq).collect::<Vec<_>>(), [Seq(43)]);
+    let dead = life.store.deliveries(sink, DeliveryQuery::all(10)).await.unwrap().deliveries;
+    assert_eq!(dead.iter().map(|delivery| delivery.seq).collect::<Vec<_>>(), [Seq(43)]);
     assert_eq!(life.handle.health().status, Status::Healthy);
     life.end().await;
     let mut life = live(&path, 252, 2);

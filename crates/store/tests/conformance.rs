@@ -116,6 +116,7 @@ macro_rules! on {
                 a_page_is_bounded_and_counts_the_rest
                 every_type_has_its_own_position
                 people_find_events
+                events_are_read_by_seq
             }
             spaces {
                 a_space_is_built_in_steps_while_others_go_on
@@ -152,6 +153,7 @@ macro_rules! on {
                 promise_6_a_delivery_keeps_its_event
                 promise_7_a_claim_is_held_by_one
                 deliveries_are_owed_until_done
+                deliveries_are_bounded_in_rows_and_bytes
                 facts_are_no_state
                 owners_are_known_by_kind_and_name
                 history_goes_by_age

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Ground, HandClock, Words, turn};
-use inboxclaw_contract::store::Before;
+use inboxclaw_contract::store::{Before, DeliveryQuery};
 use inboxclaw_contract::turn::{Conflict, TurnId};
 use inboxclaw_contract::{OwnerId, Selection, Seq, Turn, Version};
 use inboxclaw_store::{Options, SqliteStore};
@@ -98,7 +98,7 @@ async fn check_state(ground: &Ground, source: OwnerId, sink: OwnerId) {
     let facts = ground.store.facts(source).await.unwrap();
     assert_eq!((facts.failures, facts.paused, facts.announced.as_deref()), (3, true, Some("unhealthy")));
     assert_eq!(ground.event_ids().await, ["e1"]);
-    assert_eq!(ground.store.owed(sink, false, 9).await.unwrap()[0].event.seq, Seq(4));
+    assert_eq!(ground.deliveries(sink, DeliveryQuery::due(9)).await[0].seq, Seq(4));
 }
 
 async fn check_history(ground: &Ground, source: OwnerId) {

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use inboxclaw_contract::store::{Owed, ReadLimit};
+use inboxclaw_contract::store::{Delivery, DeliveryQuery, ReadLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
-use inboxclaw_contract::{Draft, Expiry, Failure, Outcome, Random, Selection, Seq, Store};
+use inboxclaw_contract::{Draft, Event, Expiry, Failure, Outcome, Random, Selection, Seq, Store};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::take::{self, Fresh, Room, Taken};
+use super::take::{self, Room, Taken};
 use super::{BATCH_BYTES, BATCH_EVENTS, BATCH_LASTS, Batch, LEASED_EVENTS, PullError, PullSink, Wanted};
 
 /// How far the sink has come, by event type.
@@ -91,28 +91,47 @@ async fn try_extract(
     let room = room(wanted, &rows);
     let page = store.read(&selection, limit(&rows, &selection, draft.now(), room)).await?;
     let outlived = outlived(sink, &rows, draft.now());
-    let taken = take::take(rows, page, &selection, draft.now(), room);
-    if taken.events.is_empty() {
+    let mut taken = take::take(rows, page, &selection, draft.now(), room);
+    if taken.len() == 0 {
         return Ok(Some(Batch { remaining: taken.remaining, ..Batch::default() }));
     }
     let id = batch_id(random);
     write_batch(&mut draft, id, &taken)?;
     if let Some(lease) = wanted.lease {
         let due = draft.now().checked_add(lease).map_err(|error| PullError::State(error.to_string()))?;
-        let owed = taken.events.iter().zip(&taken.attempts).map(|(event, attempts)| DeliveryChange::Owe {
-            seq: event.seq,
-            entity: event.entity_id.clone(),
-            state: DeliveryState::Waiting,
-            due,
-            attempts: attempts + 1,
-            error: None,
-        });
-        let changes = owed.chain(outlived).collect();
+        let changes = leased(&taken, due).chain(outlived).collect();
         change_deliveries(&mut draft, changes, &Lease { batch: id, confirmed: false })?;
         advance(&mut draft, &mut positions, &taken.last)?;
     }
+    let events = events(store, &mut taken).await?;
     let committed = commit(sink, draft).await?;
-    Ok(committed.then_some(Batch { id: Some(id), events: taken.events, remaining: taken.remaining }))
+    Ok(committed.then_some(Batch { id: Some(id), events, remaining: taken.remaining }))
+}
+
+/// The events of a batch with their bodies, in the order of seq. One whose delivery is still there and whose body
+/// retention has removed since is left out.
+async fn events(store: &dyn Store, taken: &mut Taken) -> Result<Vec<Event>, PullError> {
+    let mut events = std::mem::take(&mut taken.fresh);
+    if !taken.again.is_empty() {
+        let seqs: Vec<Seq> = taken.again.iter().map(|delivery| delivery.seq).collect();
+        events.extend(store.events(&seqs, usize::MAX).await?);
+        events.sort_by_key(|event| event.seq);
+    }
+    Ok(events)
+}
+
+/// What the sink owes once a batch is leased until `due`.
+fn leased(taken: &Taken, due: Timestamp) -> impl Iterator<Item = DeliveryChange> {
+    let owe = move |seq, entity: &Option<String>, attempts| DeliveryChange::Owe {
+        seq,
+        entity: entity.clone(),
+        state: DeliveryState::Waiting,
+        due,
+        attempts,
+        error: None,
+    };
+    let again = taken.again.iter().map(move |row| owe(row.seq, &row.entity_id, row.attempts + 1));
+    again.chain(taken.fresh.iter().map(move |event| owe(event.seq, &event.entity_id, 1)))
 }
 
 /// One try; `None` after a conflict.
@@ -161,41 +180,38 @@ async fn commit(sink: &PullSink, mut draft: Draft<'_>) -> Result<bool, PullError
 }
 
 /// All deliveries of the sink. There are few: [`room`] sees to it.
-async fn deliveries(sink: &PullSink, store: &dyn Store) -> Result<Vec<Owed>, PullError> {
-    Ok(store.owed(sink.owner, true, usize::MAX).await?)
+async fn deliveries(sink: &PullSink, store: &dyn Store) -> Result<Vec<Delivery>, PullError> {
+    Ok(store.deliveries(sink.owner, DeliveryQuery::all(usize::MAX)).await?.deliveries)
 }
 
-/// How much a batch may hold. What is leased is read with each request, so it is bounded.
-fn room(wanted: &Wanted, rows: &[Owed]) -> Room {
+/// How much a batch may hold. What is leased is looked at with each request, so it is bounded.
+fn room(wanted: &Wanted, rows: &[Delivery]) -> Room {
     let events = wanted.size.unwrap_or(BATCH_EVENTS).min(BATCH_EVENTS);
-    let bytes: usize = rows.iter().map(|row| take::size(&row.event)).sum();
-    let left = BATCH_BYTES.saturating_sub(bytes);
-    let fresh_events = if left == 0 { 0 } else { LEASED_EVENTS.saturating_sub(rows.len()) };
-    let fresh = wanted.lease.map(|_| Fresh { events: fresh_events, bytes: left });
+    let fresh = wanted.lease.map(|_| LEASED_EVENTS.saturating_sub(rows.len()));
     Room { events, bytes: BATCH_BYTES, fresh }
 }
 
 /// How much of the log to read. Events that have a delivery are not taken from there, so they come on top: else a
 /// page full of them would look like the end.
-fn limit(rows: &[Owed], wanted: &Selection, now: Timestamp, room: Room) -> ReadLimit {
+fn limit(rows: &[Delivery], wanted: &Selection, now: Timestamp, room: Room) -> ReadLimit {
     let overlap = take::overlap(rows, wanted, now);
-    let bytes: usize = overlap.clone().map(|row| take::size(&row.event)).sum();
+    let bytes: usize = overlap.clone().map(|row| row.bytes).sum();
     ReadLimit { events: room.events + overlap.count(), bytes: room.bytes + bytes, count: true }
 }
 
 /// Deliveries that nobody is to get any more.
-fn outlived(sink: &PullSink, rows: &[Owed], now: Timestamp) -> Vec<DeliveryChange> {
+fn outlived(sink: &PullSink, rows: &[Delivery], now: Timestamp) -> Vec<DeliveryChange> {
     let wanted = sink.wanted(Positions::new(), None);
-    rows.iter().filter(|row| take::is_outlived(&row.event, &wanted, now)).map(done).collect()
+    rows.iter().filter(|row| take::is_outlived(row, &wanted, now)).map(done).collect()
 }
 
-fn is_confirmed(row: &Owed, record: &Record) -> bool {
-    let last = record.last.get(&row.event.event_type);
-    last.is_some_and(|last| row.event.seq <= *last) && record.excluded.binary_search(&row.event.seq).is_err()
+fn is_confirmed(row: &Delivery, record: &Record) -> bool {
+    let last = record.last.get(&row.event_type);
+    last.is_some_and(|last| row.seq <= *last) && record.excluded.binary_search(&row.seq).is_err()
 }
 
-fn done(row: &Owed) -> DeliveryChange {
-    DeliveryChange::Done { seq: row.event.seq }
+fn done(row: &Delivery) -> DeliveryChange {
+    DeliveryChange::Done { seq: row.seq }
 }
 
 /// The value of the entry `lease`: different after each change, because a batch is leased once and confirmed once.
@@ -215,7 +231,7 @@ fn change_deliveries(
 }
 
 fn write_batch(draft: &mut Draft<'_>, id: i64, taken: &Taken) -> Result<(), PullError> {
-    let count = taken.events.len() as u64;
+    let count = taken.len() as u64;
     let record =
         Record { last: taken.last.clone(), count, confirmed: false, excluded: taken.excluded.clone() };
     draft.check(&key(id), None);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_contract::{OwnerId, Patterns};
 use inboxclaw_daemon::pull::{self, Batch, PullError, PullSink, Wanted};
 use serde_json::json;
@@ -39,7 +40,8 @@ impl<'a> Consumer<'a> {
     }
 
     async fn deliveries(&self) -> usize {
-        self.inbox.store.owed(self.sink.owner(), true, 1000).await.unwrap().len()
+        let all = DeliveryQuery::all(1000);
+        self.inbox.store.deliveries(self.sink.owner(), all).await.unwrap().deliveries.len()
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    Find, Found, Keeper, Log, Owed, OwnerInfo, Page, PastTurn, Policy, Prune, Pruned, ReadLimit, State, Swept,
+    DeliveryPage, DeliveryQuery, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn, Policy, Prune, Pruned,
+    ReadLimit, State, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
@@ -20,7 +21,7 @@ type Deed = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
     /// After the cursor was read, before the deliveries are.
-    Owed,
+    Deliveries,
     /// After the deliveries were read, before the log is.
     Read,
     /// After all reads, before the commit.
@@ -98,9 +99,13 @@ impl Log for Meddler {
         self.inner.read(selection, limit).await
     }
 
-    async fn owed(&self, sink: OwnerId, all: bool, limit: usize) -> Result<Vec<Owed>, StoreError> {
-        self.now(When::Owed).await;
-        self.inner.owed(sink, all, limit).await
+    async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {
+        self.now(When::Deliveries).await;
+        self.inner.deliveries(sink, query).await
+    }
+
+    async fn events(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Event>, StoreError> {
+        self.inner.events(seqs, bytes).await
     }
 
     async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use inboxclaw_contract::Patterns;
+use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_daemon::pull::{Batch, PullSink, Wanted};
 use proptest::prelude::*;
 use serde_json::json;
@@ -106,7 +107,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     prop_assert_eq!(model.extract(&Wanted::default()).0, Vec::<i64>::new());
     extract(&inbox, &sink, &mut model, &Wanted::default()).await?;
     prop_assert_eq!(
-        inbox.store.owed(sink.owner(), true, 1000).await.unwrap(),
+        inbox.store.deliveries(sink.owner(), DeliveryQuery::all(1000)).await.unwrap().deliveries,
         vec![],
         "no delivery is left over"
     );

@@ -11,7 +11,7 @@ use super::meddler::{Meddler, When};
 use super::support::{Inbox, Numbers};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const MOMENTS: [When; 3] = [When::Owed, When::Read, When::Commit];
+const MOMENTS: [When; 3] = [When::Deliveries, When::Read, When::Commit];
 
 /// Two consumers of the same sink in different processes, and a store that lets the second overtake the first.
 struct Race {
@@ -145,7 +145,7 @@ async fn an_extract_notices_each_confirmation() {
 
 #[tokio::test]
 async fn a_confirmation_overtaken_by_the_same_counts_once() {
-    for when in [When::Owed, When::Commit] {
+    for when in [When::Deliveries, When::Commit] {
         for held in [Wanted::default(), lease(6)] {
             let race = Race::new().await;
             let batch = race.extract(held).await;
@@ -160,7 +160,7 @@ async fn a_confirmation_overtaken_by_the_same_counts_once() {
 /// Two batches confirmed at once: neither takes back the position of the other.
 #[tokio::test]
 async fn a_confirmation_overtaken_by_another_keeps_both() {
-    for when in [When::Owed, When::Commit] {
+    for when in [When::Deliveries, When::Commit] {
         let race = Race::new().await;
         let short = race.extract(Wanted { size: Some(2), ..Wanted::default() }).await;
         let long = race.extract(Wanted { size: Some(4), ..Wanted::default() }).await;

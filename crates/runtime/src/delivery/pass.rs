@@ -3,21 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Truncation, TruncationCause};
-use inboxclaw_contract::turn::{DeliveryState, FactsPatch};
+use inboxclaw_contract::store::{DeliveryQuery, Truncation, TruncationCause};
+use inboxclaw_contract::turn::FactsPatch;
 use inboxclaw_contract::{Class, Draft, Event, Failure, Outcome, Receipt, Seq};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{BATCH, DeliveryLoop, Idle, MOST_WAITING, Pass, REFRESH, Start, Stop, open, place};
+use super::{BATCH, BATCH_BYTES, DeliveryLoop, Idle, MOST_WAITING, Pass, REFRESH, Start, Stop, open, place};
 use crate::health::Trouble;
 use crate::outstanding::{Outstanding, ahead};
 use crate::schedule::{AGAIN, Attempt, jittered};
 use crate::stats::count;
 use crate::turn::{panicked, seen_version, too_long};
 
-/// Most events read when everything owed is read: all that may wait, and room for dead ones.
-const READ_ALL: usize = 2 * MOST_WAITING;
+/// Most deliveries read when everything owed is read: all that may wait, and room for dead ones; so many bytes of
+/// their texts.
+const READ_ALL: DeliveryQuery = DeliveryQuery { due: false, rows: 2 * MOST_WAITING, bytes: 16 << 20 };
 /// How often the store is asked for what is due when not all of it is known here.
 const ASK: Duration = Duration::from_secs(60);
 
@@ -121,26 +122,29 @@ impl DeliveryLoop {
         if !self.partial && self.outstanding.next_due().is_none_or(|due| due > now) {
             return Ok(None);
         }
-        let owed = self.runner.env.store.owed(self.runner.id, false, self.batch).await?;
-        let up_to = if owed.len() < self.batch { None } else { owed.last().map(|owed| owed.event.seq) };
-        let found: BTreeSet<Seq> = owed.iter().map(|owed| owed.event.seq).collect();
+        let store = self.runner.env.store.as_ref();
+        let query = DeliveryQuery { bytes: BATCH_BYTES, ..DeliveryQuery::due(self.batch) };
+        let page = store.deliveries(self.runner.id, query).await?;
+        let up_to = page.deliveries.last().filter(|_| !page.complete).map(|last| last.seq);
+        let found: BTreeSet<Seq> = page.deliveries.iter().map(|delivery| delivery.seq).collect();
         self.outstanding.keep_due(now, &found, up_to);
         let mut outstanding = self.outstanding.clone();
-        let mut batch = Vec::new();
-        for owed in owed.into_iter().filter(|owed| owed.state == DeliveryState::Waiting) {
-            outstanding.note(&owed);
-            let event = owed.event;
-            if !self.wants(&event.event_type, event.created_at, now) {
-                outstanding.done(event.seq);
+        let mut free = Vec::new();
+        for delivery in &page.deliveries {
+            outstanding.note(delivery);
+            if !self.wants(&delivery.event_type, delivery.created_at, now) {
+                outstanding.done(delivery.seq);
                 continue;
             }
-            match outstanding.blocked(&event) {
-                None => batch.push(event),
+            match outstanding.blocked(delivery) {
+                None => free.push(delivery.seq),
                 // The earlier one is in this batch; this one follows when that has come through.
                 Some(due) if due <= now => {}
-                Some(_) => drop(outstanding.put_behind(&event)),
+                Some(_) => drop(outstanding.put_behind(delivery)),
             }
         }
+        // What does not fit into the bytes stays due.
+        let batch = if free.is_empty() { Vec::new() } else { store.events(&free, BATCH_BYTES).await? };
         let something = !batch.is_empty() || !outstanding.is_unchanged();
         Ok(something.then_some(Work { batch, outstanding, to: None, head: None }))
     }
@@ -257,17 +261,18 @@ impl DeliveryLoop {
     async fn refresh(&mut self) -> Result<Pass, Stop> {
         let env = self.runner.env.clone();
         let mut draft = open(&env, self.runner.id).await?;
-        let owed = env.store.owed(self.runner.id, true, READ_ALL).await?;
-        self.partial = owed.len() == READ_ALL;
+        let page = env.store.deliveries(self.runner.id, READ_ALL).await?;
+        self.partial = !page.complete;
         if self.partial {
-            tracing::warn!(owner = %self.runner.owner, limit = READ_ALL, "too many events are owed to order them all");
+            let read = page.deliveries.len();
+            tracing::warn!(owner = %self.runner.owner, read, "too many events are owed to order them all");
         }
         let mut outstanding = Outstanding::default();
-        for owed in &owed {
-            if self.wants(&owed.event.event_type, owed.event.created_at, draft.now()) {
-                outstanding.note(owed);
+        for delivery in &page.deliveries {
+            if self.wants(&delivery.event_type, delivery.created_at, draft.now()) {
+                outstanding.note(delivery);
             } else {
-                outstanding.done(owed.event.seq);
+                outstanding.done(delivery.seq);
             }
         }
         draft.turn_mut().deliveries = outstanding.take_changes();

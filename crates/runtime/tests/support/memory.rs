@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    Find, Found, Keeper, Log, Owed, OwnerInfo, Page, PastTurn, Policy, Prune, Pruned, ReadLimit, State,
-    StoreError, Swept, Truncation, TruncationCause,
+    self, DeliveryPage, DeliveryQuery, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn, Policy, Prune,
+    Pruned, ReadLimit, State, StoreError, Swept, Truncation, TruncationCause,
 };
 use inboxclaw_contract::turn::{
     Committed, Conflict, DeliveryChange, DeliveryState, EntryChange, FactsPatch, Outcome, RunFacts, Turn,
@@ -356,19 +356,44 @@ impl Log for Memory {
         })
     }
 
-    async fn owed(&self, sink: OwnerId, all: bool, limit: usize) -> Result<Vec<Owed>, StoreError> {
+    async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {
         let now = self.now();
         self.read(|inner| {
             let mine = inner.deliveries.iter().filter(|((owner, _), _)| *owner == sink);
-            let due = mine.filter(|(_, row)| all || row.state == DeliveryState::Waiting && row.due <= now);
-            let owed = due.map(|((_, seq), row)| Owed {
-                event: inner.events.iter().find(|event| event.seq == *seq).unwrap().clone(),
-                state: row.state,
-                due: row.due,
-                attempts: row.attempts,
-                error: row.error.clone(),
-            });
-            owed.take(limit).collect()
+            let is_due = |row: &Delivery| row.state == DeliveryState::Waiting && row.due <= now;
+            let wanted = mine.filter(|(_, row)| !query.due || is_due(row));
+            let mut deliveries: Vec<_> = wanted
+                .map(|((_, seq), row)| {
+                    let event = inner.events.iter().find(|event| event.seq == *seq).unwrap();
+                    store::Delivery {
+                        seq: *seq,
+                        source: event.source,
+                        event_type: event.event_type.clone(),
+                        entity_id: event.entity_id.clone(),
+                        created_at: event.created_at,
+                        bytes: event.data.len() + event.meta.len(),
+                        state: row.state,
+                        due: row.due,
+                        attempts: row.attempts,
+                        error: row.error.clone(),
+                    }
+                })
+                .collect();
+            let complete = deliveries.len() <= query.rows;
+            deliveries.truncate(query.rows);
+            DeliveryPage { deliveries, complete }
+        })
+    }
+
+    async fn events(&self, seqs: &[Seq], most: usize) -> Result<Vec<Event>, StoreError> {
+        self.read(|inner| {
+            let found = seqs.iter().filter_map(|seq| inner.events.iter().find(|event| event.seq == *seq));
+            let mut bytes = 0;
+            let fits = |(number, event): &(usize, &Event)| {
+                bytes += event.data.len() + event.meta.len();
+                *number == 0 || bytes <= most
+            };
+            found.enumerate().take_while(fits).map(|(_, event)| event.clone()).collect()
         })
     }
 

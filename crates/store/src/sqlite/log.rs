@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::{Find, Found, Owed, Page, ReadLimit, Truncation};
+use inboxclaw_contract::store::{
+    Delivery, DeliveryPage, DeliveryQuery, Find, Found, Page, ReadLimit, Truncation,
+};
 use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Selection, Seq, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -23,12 +25,19 @@ const BODY: &str = "
 
 const SOURCE_NAME: &str = "SELECT name FROM owners WHERE id = ?1";
 
-const OWED: &str = "
-    SELECT seq, state, due, attempts, error FROM deliveries
-    WHERE sink = +?1 AND state = +?2 AND due <= ?3 ORDER BY seq LIMIT +?4";
+/// What is due. The lengths do not read the texts.
+const DUE: &str = "
+    SELECT d.seq, d.state, d.due, d.attempts, d.error, e.source, e.entity, e.created_at,
+        octet_length(e.data) + octet_length(e.meta), t.name
+    FROM deliveries d CROSS JOIN events e ON e.seq = d.seq CROSS JOIN event_types t ON t.id = e.type
+    WHERE d.sink = +?1 AND d.state = +?2 AND d.due <= ?3 ORDER BY d.seq LIMIT +?4";
 
-const ALL_OWED: &str =
-    "SELECT seq, state, due, attempts, error FROM deliveries WHERE sink = +?1 ORDER BY seq LIMIT +?2";
+/// As `DUE`, for all that is owed.
+const DELIVERIES: &str = "
+    SELECT d.seq, d.state, d.due, d.attempts, d.error, e.source, e.entity, e.created_at,
+        octet_length(e.data) + octet_length(e.meta), t.name
+    FROM deliveries d CROSS JOIN events e ON e.seq = d.seq CROSS JOIN event_types t ON t.id = e.type
+    WHERE d.sink = +?1 ORDER BY d.seq LIMIT +?2";
 
 const FIND_TYPE: &str = "SELECT id FROM event_types WHERE name = ?1";
 const FIND_SOURCE: &str = "SELECT id FROM owners WHERE kind = 'source' AND name = ?1";
@@ -58,14 +67,17 @@ impl Log for SqliteStore {
         self.shared.long(move |connection, now| read(connection, &selection, limit, now)).await
     }
 
-    async fn owed(&self, sink: OwnerId, all: bool, limit: usize) -> Result<Vec<Owed>, StoreError> {
-        self.shared
-            .long(move |connection, now| owed(connection, sink, (!all).then_some(now), rows(limit)))
-            .await
+    async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {
+        self.shared.long(move |connection, now| deliveries(connection, sink, query, now)).await
     }
 
     async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError> {
         self.shared.short(|connection, _| event(connection, seq.0))
+    }
+
+    async fn events(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Event>, StoreError> {
+        let seqs = seqs.to_vec();
+        self.shared.long(move |connection, _| events(connection, seqs.iter().map(|seq| seq.0), bytes)).await
     }
 
     async fn find(&self, find: &Find) -> Result<Found, StoreError> {
@@ -156,36 +168,68 @@ fn source_name(
     Ok(name)
 }
 
-/// What is due at `due`, or all.
-fn owed(
+fn deliveries(
     connection: &Connection,
     sink: OwnerId,
-    due: Option<Micros>,
-    limit: i64,
-) -> rusqlite::Result<Vec<Owed>> {
-    let delivery = |row: &Row<'_>| {
-        let due: Micros = row.get(2)?;
-        let fields = (row.get::<_, i64>(0)?, state_of(row.get(1)?), due.0);
-        Ok((fields, row.get::<_, u32>(3)?, row.get::<_, Option<String>>(4)?))
+    query: DeliveryQuery,
+    now: Micros,
+) -> rusqlite::Result<DeliveryPage> {
+    // One more tells whether the page is complete.
+    let limit = rows(query.rows.saturating_add(1));
+    let mut find = connection.prepare_cached(if query.due { DUE } else { DELIVERIES })?;
+    let mut found = if query.due {
+        find.query((sink.0, state_number(DeliveryState::Waiting), now, limit))?
+    } else {
+        find.query((sink.0, limit))?
     };
-    let found: Vec<_> = match due {
-        Some(due) => connection
-            .prepare_cached(OWED)?
-            .query_map((sink.0, state_number(DeliveryState::Waiting), due, limit), delivery)?
-            .collect::<rusqlite::Result<_>>()?,
-        None => connection
-            .prepare_cached(ALL_OWED)?
-            .query_map((sink.0, limit), delivery)?
-            .collect::<rusqlite::Result<_>>()?,
-    };
-    let mut owed = Vec::with_capacity(found.len());
-    for ((seq, state, due), attempts, error) in found {
-        // A delivery whose event is gone has nothing to hand out.
-        if let Some(event) = event(connection, seq)? {
-            owed.push(Owed { event, state, due, attempts, error });
+    let mut page = DeliveryPage { deliveries: Vec::new(), complete: true };
+    let mut bytes = 0;
+    while let Some(row) = found.next()? {
+        let delivery = delivery(row)?;
+        bytes += delivery.size();
+        let is_first = page.deliveries.is_empty();
+        if page.deliveries.len() >= query.rows || bytes > query.bytes && !is_first {
+            page.complete = false;
+            break;
         }
+        page.deliveries.push(delivery);
     }
-    Ok(owed)
+    Ok(page)
+}
+
+fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let (due, created_at): (Micros, Micros) = (row.get(2)?, row.get(7)?);
+    Ok(Delivery {
+        seq: Seq(row.get(0)?),
+        source: OwnerId(row.get(5)?),
+        event_type: row.get(9)?,
+        entity_id: row.get(6)?,
+        created_at: created_at.0,
+        bytes: usize::try_from(row.get::<_, u32>(8)?).unwrap_or(usize::MAX),
+        state: state_of(row.get(1)?),
+        due: due.0,
+        attempts: row.get(3)?,
+        error: row.get(4)?,
+    })
+}
+
+/// The events of these seqs as far as so many bytes, but one if there is one.
+fn events(
+    connection: &Connection,
+    seqs: impl Iterator<Item = i64>,
+    most_bytes: usize,
+) -> rusqlite::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    for seq in seqs {
+        let Some(event) = event(connection, seq)? else { continue };
+        bytes += event.data.len() + event.meta.len();
+        if bytes > most_bytes && !events.is_empty() {
+            break;
+        }
+        events.push(event);
+    }
+    Ok(events)
 }
 
 fn event(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Event>> {
@@ -229,16 +273,7 @@ fn find_events(connection: &Connection, find: &Find) -> rusqlite::Result<Found> 
         Some(seqs) => among(connection, seqs, event_type, source, find)?,
         None => newest(connection, event_type, source, find)?,
     };
-    let mut events = Vec::with_capacity(seqs.len());
-    let mut bytes = 0;
-    for seq in seqs {
-        let Some(event) = event(connection, seq)? else { continue };
-        bytes += event.data.len() + event.meta.len();
-        if bytes > find.bytes && !events.is_empty() {
-            break;
-        }
-        events.push(event);
-    }
+    let events = events(connection, seqs.into_iter(), find.bytes)?;
     Ok(Found { events, total, truncation })
 }
 
@@ -340,8 +375,8 @@ mod tests {
             EVENT,
             BODY,
             SOURCE_NAME,
-            OWED,
-            ALL_OWED,
+            DUE,
+            DELIVERIES,
             NEWEST_OF_TYPE,
             COUNT_OF_TYPE,
             KIND,

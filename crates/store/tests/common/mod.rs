@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Page, PastTurn, ReadLimit};
+use inboxclaw_contract::store::{Delivery, DeliveryQuery, Page, PastTurn, ReadLimit};
 use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, Swap, TurnId};
 use inboxclaw_contract::{
     Clock, Entry, Expiry, Json, NewEvent, Outcome, Owner, OwnerId, Patterns, Selection, Seq, SpaceId, Spaces,
@@ -114,6 +114,10 @@ impl Ground {
     pub(crate) async fn page(&self, selection: &Selection) -> Page {
         let limit = ReadLimit { events: 1_000, bytes: 1 << 30, count: true };
         self.store.read(selection, limit).await.unwrap()
+    }
+
+    pub(crate) async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Vec<Delivery> {
+        self.store.deliveries(sink, query).await.unwrap().deliveries
     }
 
     /// The ids of all events in the log.

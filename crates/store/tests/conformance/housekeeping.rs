@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inboxclaw_contract::store::Prune;
+use inboxclaw_contract::store::{Delivery, DeliveryQuery, Prune};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
 use inboxclaw_contract::{
     Expiry, Interval, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Ttl, Version,
@@ -70,7 +70,7 @@ pub(crate) async fn promise_6_a_delivery_keeps_its_event(ground: &Ground) {
     ground.clock.step(10);
     assert_eq!(prune(ground, 5, vec![], vec![sink], 100).await, (2, false));
     assert_eq!(seqs(ground).await, [2]);
-    assert!(ground.store.owed(gone, true, 10).await.unwrap().is_empty());
+    assert!(ground.deliveries(gone, DeliveryQuery::all(10)).await.is_empty());
     let mut done = ground.turn(sink).await;
     done.deliveries.push(DeliveryChange::Done { seq: Seq(2) });
     ground.commit(done).await;
@@ -107,23 +107,55 @@ pub(crate) async fn deliveries_are_owed_until_done(ground: &Ground) {
         owe(99, DeliveryState::Waiting, now),
     ];
     assert_eq!(ground.commit(owes).await.version, Version(0), "what is owed is no state");
-    let owed = async |all, limit| {
-        let owed = ground.store.owed(sink, all, limit).await.unwrap();
-        owed.iter().map(|owed| owed.event.seq.0).collect::<Vec<_>>()
+    let owed = async |query| {
+        let owed = ground.deliveries(sink, query).await;
+        owed.iter().map(|delivery| delivery.seq.0).collect::<Vec<_>>()
     };
-    assert_eq!(owed(false, 10).await, [3]);
-    assert_eq!(owed(true, 10).await, [1, 2, 3]);
-    assert_eq!(owed(true, 1).await, [1]);
+    let (due, all) = (DeliveryQuery::due(10), DeliveryQuery::all(10));
+    assert_eq!(owed(due).await, [3]);
+    assert_eq!(owed(all).await, [1, 2, 3], "a delivery without its event is none");
     ground.clock.step(10);
-    assert_eq!(owed(false, 10).await, [1, 3]);
-    let first = ground.store.owed(sink, false, 1).await.unwrap().remove(0);
-    assert_eq!((first.state, first.due, first.attempts), (DeliveryState::Waiting, later, 2));
-    assert_eq!((first.error.as_deref(), first.event.event_id.as_str()), (Some("why"), "1"));
+    assert_eq!(owed(due).await, [1, 3]);
+    let first = ground.deliveries(sink, due).await.remove(0);
+    let expected = Delivery {
+        seq: Seq(1),
+        source,
+        event_type: "t".into(),
+        entity_id: None,
+        created_at: now,
+        bytes: 2 * "{}".len(),
+        state: DeliveryState::Waiting,
+        due: later,
+        attempts: 2,
+        error: Some("why".into()),
+    };
+    assert_eq!(first, expected);
     let mut moves = ground.turn(sink).await;
     moves.deliveries = vec![DeliveryChange::Done { seq: Seq(3) }, owe(1, DeliveryState::Dead, now)];
     ground.commit(moves).await;
-    assert_eq!((owed(false, 10).await, owed(true, 10).await), (vec![], vec![1, 2]));
-    assert!(ground.store.owed(source, true, 10).await.unwrap().is_empty());
+    assert_eq!((owed(due).await, owed(all).await), (vec![], vec![1, 2]));
+    assert!(ground.deliveries(source, all).await.is_empty());
+}
+
+pub(crate) async fn deliveries_are_bounded_in_rows_and_bytes(ground: &Ground) {
+    let (source, sink) = (ground.source("a").await, ground.sink("b").await);
+    ground.commit((1..=4).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), "t"))).await;
+    let mut owes = ground.turn(sink).await;
+    owes.deliveries = (1..=4).map(|seq| owe(seq, DeliveryState::Waiting, Timestamp::UNIX_EPOCH)).collect();
+    ground.commit(owes).await;
+    for due in [true, false] {
+        let read = async |rows, bytes| {
+            let page = ground.store.deliveries(sink, DeliveryQuery { due, rows, bytes }).await.unwrap();
+            (page.deliveries.iter().map(|delivery| delivery.seq.0).collect::<Vec<_>>(), page.complete)
+        };
+        assert_eq!(read(4, usize::MAX).await, (vec![1, 2, 3, 4], true));
+        assert_eq!(read(3, usize::MAX).await, (vec![1, 2, 3], false));
+        assert_eq!(read(0, usize::MAX).await, (vec![], false));
+        // Each has a type of one byte and a reason of three.
+        assert_eq!(read(9, 8).await, (vec![1, 2], false));
+        assert_eq!(read(9, 0).await, (vec![1], false), "one is always given");
+        assert_eq!(read(usize::MAX, 16).await, (vec![1, 2, 3, 4], true));
+    }
 }
 
 pub(crate) async fn facts_are_no_state(ground: &Ground) {

@@ -227,3 +227,19 @@ pub(crate) async fn people_find_events(ground: &Ground) {
     );
     assert_eq!(ground.store.event(Seq(99)).await.unwrap(), None);
 }
+
+pub(crate) async fn events_are_read_by_seq(ground: &Ground) {
+    let source = ground.source("a").await;
+    ground.commit((1..=5).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), "t"))).await;
+    let read = async |seqs: &[i64], bytes| {
+        let seqs: Vec<Seq> = seqs.iter().copied().map(Seq).collect();
+        let events = ground.store.events(&seqs, bytes).await.unwrap();
+        events.iter().map(|event| event.seq.0).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&[4, 99, 2, 5], 100).await, [4, 2, 5]);
+    assert_eq!(read(&[4, 99, 2, 5], 8).await, [4, 2], "data and meta are two bytes each");
+    assert_eq!(read(&[99, 2, 5], 0).await, [2], "one event is always given");
+    assert_eq!(read(&[], 100).await, [0; 0]);
+    let whole = ground.store.events(&[Seq(3)], 0).await.unwrap().pop();
+    assert_eq!(whole, ground.store.event(Seq(3)).await.unwrap());
+}

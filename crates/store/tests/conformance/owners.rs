@@ -1,6 +1,7 @@
 //! Owners that get another name, and owners that are forgotten.
 
 use futures_util::future::join_all;
+use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
 use inboxclaw_contract::{Owner, OwnerId, Seq, StoreError, Version};
 use jiff::Timestamp;
@@ -128,7 +129,8 @@ pub(crate) async fn a_forgotten_owner_leaves_nothing_but_what_it_reported(ground
     // Should the name come back, it starts from nothing.
     assert_eq!(ground.sink("b").await, owner);
     assert!(
-        ground.all(owner).await.is_empty() && ground.store.owed(owner, true, 9).await.unwrap().is_empty()
+        ground.all(owner).await.is_empty()
+            && ground.deliveries(owner, DeliveryQuery::all(9)).await.is_empty()
     );
     assert!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().is_empty());
     assert_eq!(ground.store.snapshot(owner).await.unwrap().cursor, None);

@@ -1,5 +1,6 @@
 //! Promises 1, 2 and 4: what a turn is, and when it is refused.
 
+use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_contract::turn::{Age, Conflict, DeliveryChange, DeliveryState, FactsPatch, Sweep};
 use inboxclaw_contract::{OwnerId, Seq, StoreError, Turn, Version};
 use jiff::Timestamp;
@@ -32,7 +33,7 @@ async fn seen(
         ground.keys(owner, "").await.len(),
         snapshot.cursor,
         ground.event_ids().await.len(),
-        ground.store.owed(owner, true, 10).await.unwrap().len(),
+        ground.deliveries(owner, DeliveryQuery::all(10)).await.len(),
         ground.store.facts(other).await.unwrap().failures,
         snapshot.version,
     )

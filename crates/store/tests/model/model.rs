@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Before, Find, PastTurn};
+use inboxclaw_contract::store::{Before, DeliveryQuery, Find, PastTurn};
 use inboxclaw_contract::turn::{Committed, DeliveryChange, EntryChange};
 use inboxclaw_contract::{Clock, Entry, Expiry, Interval, Json, OwnerId, Selection, Seq, Ttl, Turn, Version};
 use jiff::{SignedDuration, Timestamp};
@@ -313,10 +313,10 @@ impl OwnerModel {
         let kept = self.turns.iter().rev().take_while(|(_, kept)| *kept);
         let kept: Vec<_> = kept.map(|(past, _)| PastTurn { author: None, ..past.clone() }).collect();
         assert_eq!(history, kept);
-        let owed = ground.store.owed(id, true, 100).await.unwrap();
+        let owed = ground.deliveries(id, DeliveryQuery::all(100)).await;
         let there = |seq: &&i64| model.events.iter().any(|event| event.seq == **seq);
         let expected: Vec<_> = self.owed.iter().filter(there).copied().collect();
-        assert_eq!(owed.iter().map(|owed| owed.event.seq.0).collect::<Vec<_>>(), expected);
+        assert_eq!(owed.iter().map(|delivery| delivery.seq.0).collect::<Vec<_>>(), expected);
     }
 }
 
