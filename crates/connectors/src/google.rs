@@ -33,7 +33,7 @@ use reqwest::header::{ACCEPT, USER_AGENT};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
-use crate::http::{self, Http, Reply};
+use crate::http::{self, Http, Reach, Reply};
 use account::Account;
 use limiter::Limiter;
 pub use refusal::Refusal;
@@ -152,6 +152,7 @@ pub struct Client {
     limiter: Arc<Limiter>,
     clock: Arc<dyn Clock>,
     base: Url,
+    reach: Reach,
 }
 
 impl Client {
@@ -177,7 +178,18 @@ impl Client {
         let account = Account::shared(outside, token_file)?;
         account.needs(api.name);
         let limiter = Limiter::shared(outside, api, &account, api_root);
-        Ok(Self { api, http: Http::shared(outside), account, limiter, clock: outside.clock.clone(), base })
+        let (http, clock, reach) = (Http::shared(outside), outside.clock.clone(), Reach::CONFIGURED);
+        Ok(Self { api, http, account, limiter, clock, base, reach })
+    }
+
+    /// Lets this client, and the account behind it, reach servers of the local network under names that look public.
+    #[must_use]
+    pub fn allow_private(mut self, allow_private: bool) -> Self {
+        self.reach = Reach::Configured { allow_private };
+        if allow_private {
+            self.account.allow_private();
+        }
+        self
     }
 
     /// Until when a turn that begins now may begin requests for parts of its page, so that a service that answers
@@ -226,7 +238,7 @@ impl Client {
     }
 
     async fn send_with(&self, url: &Url, token: &str) -> Result<Reply, Failure> {
-        let request = self.http.request(Method::GET, url.clone())?;
+        let request = self.http.request(Method::GET, url.clone(), self.reach)?;
         let request = request.header(ACCEPT, "application/json").header(USER_AGENT, PACKS).bearer_auth(token);
         self.http.send(request).await
     }

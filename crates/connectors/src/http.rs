@@ -4,12 +4,14 @@
 //! - TLS by rustls with the system's root certificates; plain HTTP works without any installed.
 //! - Proxies of the environment (`HTTP_PROXY` and its family) are not used.
 //! - Redirects are not followed: the caller sees them and decides what to remember.
-//! - Any address may be asked, also one of the local network: addresses come from the configuration, whose author
-//!   may reach them anyway. A connector that asks addresses found in data has to think again.
+//! - Each request says how far it may reach, see `http/reach.rs`: an address of the configuration into the local
+//!   network, one that was learnt from outside to public addresses only.
+//! - Each request carries the header [`OUTBOUND`], which our own server refuses.
 //!
 //! Left out: retries and waiting, which are the runtime's.
 
 mod failures;
+mod reach;
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -18,8 +20,11 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use inboxclaw_contract::{Class, Failure, Interval, Outside};
 use jiff::Timestamp;
-use reqwest::header::{DATE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+
+use reach::{NotPublic, PublicOnly};
+pub use reach::{OUTBOUND, Reach, is_same_host};
 
 /// What the program calls itself.
 pub const USER_AGENT: &str = concat!("inboxclaw/", env!("CARGO_PKG_VERSION"));
@@ -29,11 +34,38 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Longest time for a request and the whole of its answer.
 const TOTAL: Duration = Duration::from_secs(45);
 
-/// The clients that all connectors share. Made when first used, because that reads the system's certificates.
+/// The clients that all connectors share. Made when first used, because that reads the system's certificates. Each has
+/// connections of its own, so that one to a local address serves no request that may not reach it.
 #[derive(Default)]
 pub struct Http {
-    plain: OnceLock<Client>,
-    tls: OnceLock<Client>,
+    /// By whether any address may be asked, then by whether it speaks TLS.
+    clients: [[OnceLock<Client>; 2]; 2],
+}
+
+/// A request to be completed and given to [`Http::send`].
+pub struct Request {
+    builder: RequestBuilder,
+    reach: Reach,
+}
+
+impl Request {
+    /// With a header.
+    #[must_use]
+    pub fn header(self, name: HeaderName, value: impl AsRef<[u8]>) -> Self {
+        Self { builder: self.builder.header(name, value.as_ref()), ..self }
+    }
+
+    /// With a bearer token.
+    #[must_use]
+    pub fn bearer_auth(self, token: &str) -> Self {
+        Self { builder: self.builder.bearer_auth(token), ..self }
+    }
+
+    /// With a body.
+    #[must_use]
+    pub fn body(self, body: String) -> Self {
+        Self { builder: self.builder.body(body), ..self }
+    }
 }
 
 impl Http {
@@ -46,30 +78,36 @@ impl Http {
     /// A request to be completed and given to [`send`](Self::send).
     ///
     /// # Errors
-    /// When the client cannot be made, for instance because no root certificates are installed.
-    pub fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, Failure> {
-        let cell = if url.scheme() == "https" { &self.tls } else { &self.plain };
+    /// When the address is further than `reach` allows, or when the client cannot be made, for instance because no root
+    /// certificates are installed.
+    pub fn request(&self, method: Method, url: Url, reach: Reach) -> Result<Request, Failure> {
+        reach.check(&url).map_err(|found| reach.refused(&shown(&url), &found))?;
+        let (is_open, tls) = (reach.is_open(&url), url.scheme() == "https");
+        let cell = &self.clients[usize::from(is_open)][usize::from(tls)];
         let client = match cell.get() {
             Some(client) => client,
             None => {
-                let made = client(url.scheme() == "https").map_err(failures::no_client)?;
+                let made = client(is_open, tls).map_err(failures::no_client)?;
                 cell.get_or_init(|| made)
             }
         };
-        Ok(client.request(method, url))
+        Ok(Request { builder: client.request(method, url), reach })
     }
 
     /// Sends a request. Any status is an answer; [`Reply::refused`] makes a failure of one.
     ///
     /// # Errors
-    /// When the server cannot be reached, or takes too long.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
-        let (client, request) = request.build_split();
-        let request = request.map_err(|error| Failure::internal(error.without_url()))?;
-        let address = shown(request.url());
-        match client.execute(request).await {
+    /// When the server cannot be reached, is further than it may be, or takes too long.
+    pub async fn send(&self, request: Request) -> Result<Reply, Failure> {
+        let (client, built) = request.builder.build_split();
+        let built = built.map_err(|error| Failure::internal(error.without_url()))?;
+        let address = shown(built.url());
+        match client.execute(built).await {
             Ok(response) => Ok(Reply { response, address }),
-            Err(error) => Err(failures::unreached(error, &address)),
+            Err(error) => Err(match NotPublic::among(&error) {
+                Some(found) => request.reach.refused(&address, &found),
+                None => failures::unreached(error, &address),
+            }),
         }
     }
 }
@@ -102,8 +140,8 @@ impl Reply {
     /// # Errors
     /// When that is no HTTP address.
     pub fn location(&self) -> Result<Url, Failure> {
-        let location = self.header(LOCATION).unwrap_or_default();
-        let next = self.response.url().join(location).ok().filter(|_| !location.is_empty());
+        let location = self.response.headers().get(LOCATION).map(readable).unwrap_or_default();
+        let next = self.response.url().join(&location).ok().filter(|_| !location.is_empty());
         next.filter(is_http).ok_or_else(|| {
             let status = self.status().as_u16();
             let cause = format!("{} answered {status} without an http address to go on to", self.address);
@@ -184,15 +222,31 @@ fn is_http(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https") && url.has_host()
 }
 
-fn client(tls: bool) -> reqwest::Result<Client> {
+/// The text of a header that should be ASCII and often is not. What is not even UTF-8 is escaped as it came.
+fn readable(value: &HeaderValue) -> String {
+    let escaped = |bytes: &[u8]| {
+        let escape = |byte: &u8| {
+            if byte.is_ascii() { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
+        };
+        bytes.iter().map(escape).collect()
+    };
+    str::from_utf8(value.as_bytes()).map_or_else(|_| escaped(value.as_bytes()), str::to_owned)
+}
+
+fn client(is_open: bool, tls: bool) -> reqwest::Result<Client> {
     // An error only says that a provider is installed already, by whoever embeds us.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder()
+    let outbound = (HeaderName::from_static(OUTBOUND), HeaderValue::from_static("1"));
+    let mut builder = Client::builder()
         .user_agent(USER_AGENT)
+        .default_headers(HeaderMap::from_iter([outbound]))
         .connect_timeout(CONNECT)
         .timeout(TOTAL)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
+    if !is_open {
+        builder = builder.dns_resolver(Arc::new(PublicOnly { lookup: reach::lookup }));
+    }
     if tls { builder.build() } else { builder.tls_certs_only([]).build() }
 }
 
@@ -212,6 +266,27 @@ mod tests {
         ] {
             assert_eq!(format!("{:#}", parse_url("url", bad).unwrap_err()), message);
         }
+    }
+
+    #[test]
+    fn a_header_that_is_no_ascii_is_readable() {
+        for (bytes, text) in
+            [(b"/a".as_slice(), "/a"), ("/é".as_bytes(), "/é"), (b"/caf\xe9?a b", "/caf%E9?a b")]
+        {
+            assert_eq!(readable(&HeaderValue::from_bytes(bytes).unwrap()), text);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_what_it_stands_for() {
+        let http = Http::default();
+        let url = Url::parse("http://localhost:9/").unwrap();
+        let request = http.request(Method::GET, url.clone(), Reach::Public).unwrap();
+        let failure = http.send(request).await.unwrap_err();
+        assert_eq!(failure.class, Class::Upstream);
+        assert!(failure.to_string().contains("/ is not asked: it leads to "), "{failure}");
+        let request = http.request(Method::GET, url, Reach::CONFIGURED).unwrap();
+        assert_eq!(http.send(request).await.unwrap_err().class, Class::Connectivity);
     }
 
     #[test]

@@ -164,6 +164,68 @@ async fn redirects_have_bounds() {
 }
 
 #[tokio::test]
+async fn a_redirect_leads_to_no_local_address_but_the_configured_host() {
+    let (server, other) = (Server::start().await, Server::start().await);
+    let port = other.base.rsplit(':').next().unwrap();
+    for host in [
+        "localhost",
+        "localhost.",
+        "a.localhost",
+        "127.0.0.2",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "0.0.0.0",
+        "169.254.169.254",
+        "192.168.0.1",
+        "3232235521",
+    ] {
+        server.set("/feed", moved(302, &format!("http://{host}:{port}/inbox/extract?lease=24h")));
+        let failure = poll(&*at(&server, "/feed"), &Memory::new()).await.unwrap_err();
+        let text = failure.to_string();
+        // Where a name under `localhost` is not resolved at all, that is as good.
+        if !text.contains("cannot be reached") {
+            assert_eq!(failure.class, Class::Upstream, "{text}");
+            assert!(text.contains("and only an address in the configuration may do that"), "{text}");
+            assert!(failure.action.unwrap().contains("allow_private"), "{text}");
+        }
+    }
+    assert!(other.paths().is_empty());
+    server.set("/feed", moved(302, &format!("{}/feed", other.base)));
+    other.set("/feed", ok(ONE));
+    assert!(poll(&*at(&server, "/feed"), &Memory::new()).await.is_ok());
+    assert_eq!(other.asked()[0].header("x-inboxclaw-request"), "1", "what our own server knows us by");
+}
+
+#[tokio::test]
+async fn an_address_remembered_from_a_redirect_is_a_strangers_word_too() {
+    let (server, other) = (Server::start().await, Server::start().await);
+    let memory = Memory::new();
+    server.set("/old", moved(301, "/new"));
+    server.set("/new", ok(ONE));
+    let feed = at(&server, "/old");
+    poll(&*feed, &memory).await.unwrap();
+    let elsewhere = other.base.replace("127.0.0.1", "localhost");
+    server.set("/old", ok(TWO));
+    server.paths();
+    let cursor = json!({ "url": format!("{}/old", server.base), "moved": format!("{elsewhere}/new") });
+    memory.rewind((Some(cursor.to_string()), memory.saved().1));
+    assert_eq!(poll(&*feed, &memory).await.unwrap().events.len(), 1);
+    assert_eq!((server.paths(), other.paths()), (vec!["/old".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn a_location_of_any_bytes_is_followed() {
+    let server = Server::start().await;
+    for (location, path) in [("/лента", "/%D0%BB%D0%B5%D0%BD%D1%82%D0%B0"), ("/a b", "/a%20b")] {
+        server.set("/feed", moved(301, location));
+        server.set(path, ok(ONE));
+        poll(&*at(&server, "/feed"), &Memory::new()).await.unwrap();
+        assert_eq!(server.paths(), ["/feed", path]);
+    }
+}
+
+#[tokio::test]
 async fn refusals_are_failures_that_say_what_happens_next() {
     for (code, class, text) in [
         (401, Class::Authentication, "answered 401 unauthorized"),

@@ -13,7 +13,7 @@ mod support;
 
 use std::process::Command;
 
-use inboxclaw_connectors::http::Http;
+use inboxclaw_connectors::http::{Http, Reach};
 use inboxclaw_contract::Class;
 use reqwest::{Method, Url};
 use server::{Server, ok};
@@ -28,13 +28,16 @@ async fn without_root_certificates_https_is_a_failure_and_http_works() {
         return again_without_certificates("without_root_certificates_https_is_a_failure_and_http_works");
     }
     let http = Http::shared(&outside("/"));
-    let failure = http.request(Method::GET, Url::parse("https://example.org/").unwrap()).err().unwrap();
+    let failure = http
+        .request(Method::GET, Url::parse("https://example.org/").unwrap(), Reach::CONFIGURED)
+        .err()
+        .unwrap();
     assert_eq!(failure.class, Class::Configuration);
     assert!(failure.to_string().starts_with("cannot prepare connections by https: "), "{failure}");
     assert!(failure.action.unwrap().contains("ca-certificates"));
     let server = Server::start().await;
     server.set("/", ok("hello"));
-    let request = http.request(Method::GET, Url::parse(&server.base).unwrap()).unwrap();
+    let request = http.request(Method::GET, Url::parse(&server.base).unwrap(), Reach::CONFIGURED).unwrap();
     assert_eq!(http.send(request).await.unwrap().body(5).await.unwrap(), b"hello");
 }
 

@@ -12,6 +12,7 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
+use inboxclaw_connectors::http::OUTBOUND;
 use subtle::ConstantTimeEq;
 
 use crate::serve::ServerSettings;
@@ -73,6 +74,11 @@ impl Guard {
     /// Judges a request that arrived at the address `local`.
     pub(crate) fn check(&self, request: &Parts, local: IpAddr) -> Verdict {
         let headers = &request.headers;
+        if headers.contains_key(OUTBOUND) {
+            return refuse(
+                "inboxclaw itself asks here, sent by a redirect or a setting; its own requests are refused",
+            );
+        }
         let Some(host) = host(request).filter(|host| self.knows(host, local)) else {
             return refuse("the host name is not one of this server's; server.allowed_hosts adds names");
         };

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tokio::sync;
 use super::advice;
 use super::endpoint::{self, Denied};
 use super::token_file::{self, Flaw, TokenFile};
-use crate::http::{self, Http};
+use crate::http::{self, Http, Reach};
 
 /// A token counts as expired this long before it is: a request under way must not meet its end. Google's own libraries
 /// use the same.
@@ -34,6 +34,8 @@ pub struct Account {
     clock: Arc<dyn Clock>,
     /// The short words for the scopes that the sources here need.
     needs: Mutex<BTreeSet<&'static str>>,
+    /// Whether a source here set `allow_private`.
+    allow_private: AtomicBool,
     /// How often the endpoint said no.
     denials: AtomicU64,
     held: sync::Mutex<Option<Held>>,
@@ -79,6 +81,7 @@ impl Account {
                 http,
                 clock: outside.clock.clone(),
                 needs: Mutex::default(),
+                allow_private: AtomicBool::default(),
                 denials: AtomicU64::default(),
                 held: sync::Mutex::default(),
             })
@@ -88,6 +91,11 @@ impl Account {
     /// Notes that a source here needs the scope behind this word, for the command that an action names.
     pub(super) fn needs(&self, word: &'static str) {
         self.needs.lock().unwrap_or_else(PoisonError::into_inner).insert(word);
+    }
+
+    /// Lets the token endpoint be in the local network under a name that looks public.
+    pub(super) fn allow_private(&self) {
+        self.allow_private.store(true, Ordering::Relaxed);
     }
 
     /// What would keep a source that needs the scope behind `word` from getting a token, as far as the file shows it.
@@ -174,7 +182,8 @@ impl Account {
             // Without `scope`: the token gets what was granted, which may be less than what was asked for then.
             ("refresh_token", held.file.refresh_token()),
         ];
-        let granted = match endpoint::post(&self.http, &uri, &form).await {
+        let reach = Reach::Configured { allow_private: self.allow_private.load(Ordering::Relaxed) };
+        let granted = match endpoint::post(&self.http, &uri, reach, &form).await {
             Ok(granted) => granted,
             Err(denied) => return Err(self.denied(held, denied, now)),
         };

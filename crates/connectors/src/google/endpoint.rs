@@ -11,7 +11,7 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use super::refusal;
-use crate::http::{Http, Reply};
+use crate::http::{Http, Reach, Reply};
 
 /// The endpoint where a file names none.
 pub const DEFAULT: &str = "https://oauth2.googleapis.com/token";
@@ -66,11 +66,16 @@ impl From<Failure> for Denied {
 ///
 /// # Errors
 /// A [`Denied`], also when there is no usable answer.
-pub async fn post(http: &Http, token_uri: &Url, form: &[(&str, &str)]) -> Result<Granted, Denied> {
+pub async fn post(
+    http: &Http,
+    token_uri: &Url,
+    reach: Reach,
+    form: &[(&str, &str)],
+) -> Result<Granted, Denied> {
     let mut encoded = token_uri.clone();
     encoded.query_pairs_mut().clear().extend_pairs(form);
     let form = encoded.query().unwrap_or_default().to_owned();
-    let request = http.request(Method::POST, token_uri.clone())?;
+    let request = http.request(Method::POST, token_uri.clone(), reach)?;
     let request = request
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")

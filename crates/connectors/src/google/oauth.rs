@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::endpoint::{self, Denied, Granted};
 use super::token_file::{Flaw, TokenFile};
-use crate::http::Http;
+use crate::http::{Http, Reach};
 pub use credentials::{Credentials, CredentialsError};
 pub use scopes::{Scopes, UnknownScope};
 
@@ -136,6 +136,7 @@ impl Consent {
     pub async fn exchange(
         &self,
         http: &Http,
+        reach: Reach,
         credentials: &Credentials,
         code: &str,
     ) -> Result<Granted, Denied> {
@@ -147,7 +148,7 @@ impl Consent {
             ("client_secret", &credentials.client_secret),
             ("code_verifier", &self.verifier),
         ];
-        endpoint::post(http, &credentials.token_uri, &form).await
+        endpoint::post(http, &credentials.token_uri, reach, &form).await
     }
 
     /// The token file for what was granted. Its scopes are those that the person allowed, which may be fewer than were

@@ -65,6 +65,12 @@ pub struct Settings {
     /// The `User-Agent` to send instead of `inboxclaw/VERSION`, for servers that are particular about it.
     #[serde(default, deserialize_with = "coerce::lax")]
     user_agent: Option<String>,
+
+    /// Whether the name in `url` may stand for an address of the local network. Addresses in numbers, `localhost`, names
+    /// without a dot and those that end in `.local`, `.lan`, `.internal` or `.home.arpa` may do so without it. Redirects
+    /// never lead into the local network, except to the host in `url`.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    allow_private: bool,
 }
 
 /// What becomes of the entries found at the first read.
@@ -115,7 +121,8 @@ impl SourceSettings for Settings {
         let user_agent = self.user_agent.as_deref().map(HeaderValue::from_str).transpose();
         let user_agent = user_agent.context("user_agent cannot be sent in a header")?;
         let http = Http::shared(outside);
-        let fetcher = Fetcher { http, url, user_agent, max_bytes: self.max_bytes };
+        let (max_bytes, allow_private) = (self.max_bytes, self.allow_private);
+        let fetcher = Fetcher { http, url, user_agent, max_bytes, allow_private };
         let start = self.start.unwrap_or(match self.bootstrap {
             Bootstrap::Baseline => StartAt::Now,
             Bootstrap::All => StartAt::All,

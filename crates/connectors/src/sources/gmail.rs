@@ -96,6 +96,10 @@ pub struct Settings {
     #[serde(default, deserialize_with = "coerce::lax")]
     #[schemars(extend("format" = "uri"))]
     api_root: Option<String>,
+
+    /// Whether Google's servers, or those of `api_root`, may be in the local network under a name that looks public.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    allow_private: bool,
 }
 
 /// What a filter looks at.
@@ -136,7 +140,8 @@ impl SourceSettings for Settings {
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         check_interval(self.poll_interval)?;
-        let client = Client::new(outside, &GMAIL, &self.token_file, self.api_root.as_deref())?;
+        let client = Client::new(outside, &GMAIL, &self.token_file, self.api_root.as_deref())?
+            .allow_private(self.allow_private);
         let mut hiding = self.exclude_label_ids;
         if !self.include_drafts && !hiding.iter().any(|label| label == DRAFT) {
             hiding.push(DRAFT.to_owned());

@@ -140,6 +140,10 @@ pub struct Settings {
     #[schemars(extend("format" = "uri"))]
     api_root: Option<String>,
 
+    /// Whether Google's servers, or those of `api_root`, may be in the local network under a name that looks public.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    allow_private: bool,
+
     #[serde(skip)]
     start: Option<StartAt>,
 }
@@ -235,7 +239,8 @@ impl SourceSettings for Settings {
         check_interval(self.poll_interval)?;
         let calendars = self.calendars()?;
         let desk = Desk {
-            client: Client::new(outside, &CALENDAR, &self.token_file, self.api_root.as_deref())?,
+            client: Client::new(outside, &CALENDAR, &self.token_file, self.api_root.as_deref())?
+                .allow_private(self.allow_private),
             filters: Filters::new(&self.filters)?,
             max_age: self.max_age()?,
             attendee_limit: self.attendee_detail_limit,

@@ -112,6 +112,10 @@ pub struct Settings {
     #[schemars(extend("format" = "uri"))]
     api_root: Option<String>,
 
+    /// Whether Google's servers, or those of `api_root`, may be in the local network under a name that looks public.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    allow_private: bool,
+
     #[serde(skip)]
     start: Option<StartAt>,
 }

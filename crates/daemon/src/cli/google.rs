@@ -71,6 +71,9 @@ pub struct Auth {
     /// Only show the address to open. Otherwise a browser is opened where there is a terminal and a desktop.
     #[arg(long)]
     pub no_browser: bool,
+    /// Let the server that gives tokens be in the local network under a name that looks public.
+    #[arg(long)]
+    pub allow_private: bool,
 }
 
 /// `google list-calendars`.
@@ -82,6 +85,9 @@ pub struct ListCalendars {
     /// Ask this server instead of Google: a proxy, or a stand-in for tests.
     #[arg(long, value_name = "URL")]
     pub api_root: Option<String>,
+    /// Let Google's servers, or this one, be in the local network under a name that looks public.
+    #[arg(long)]
+    pub allow_private: bool,
 }
 
 /// A path of a file that is there.

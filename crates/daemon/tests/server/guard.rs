@@ -47,7 +47,7 @@ const ROUTES: [(&str, &str); 34] = [
 ];
 
 /// Every way in which a request must not get through, and the answer to it.
-const REFUSALS: [(u16, &[(&str, &str)]); 14] = [
+const REFUSALS: [(u16, &[(&str, &str)]); 15] = [
     (403, &[("Authorization", GOOD), ("Origin", "http://evil.example")]),
     (403, &[("Authorization", GOOD), ("Origin", "null")]),
     (403, &[("Authorization", GOOD), ("Origin", "http://localhost:1")]),
@@ -58,6 +58,7 @@ const REFUSALS: [(u16, &[(&str, &str)]); 14] = [
     (403, &[("Authorization", GOOD), ("Host", "localhost.evil.example")]),
     (403, &[("Authorization", GOOD), ("Sec-Fetch-Site", "cross-site")]),
     (403, &[("Authorization", GOOD), ("Sec-Fetch-Site", "same-site")]),
+    (403, &[("Authorization", GOOD), ("X-Inboxclaw-Request", "1")]),
     (401, &[]),
     (401, &[("Authorization", "Bearer a-long-toke")]),
     (401, &[("Authorization", "Bearer ")]),

@@ -1,4 +1,7 @@
 //! Asks for the feed if it changed, and follows redirects: those that are for good (301, 308) are remembered.
+//!
+//! A redirect is a stranger's word, and so is what is remembered of it: it leads to public addresses, or to the host
+//! of the configuration. A chain that left that host does not come back to it if it is a local one.
 
 use std::sync::Arc;
 
@@ -9,7 +12,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, StatusCode, Url};
 
-use crate::http::{Http, Reply};
+use crate::http::{Http, Reach, Reply, is_same_host};
 
 const ACCEPTED: HeaderValue = HeaderValue::from_static(
     "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5",
@@ -61,6 +64,7 @@ pub(super) struct Fetcher {
     pub(super) url: Url,
     pub(super) user_agent: Option<HeaderValue>,
     pub(super) max_bytes: usize,
+    pub(super) allow_private: bool,
 }
 
 impl Fetcher {
@@ -84,13 +88,15 @@ impl Fetcher {
         before: Option<&Token>,
         now: Timestamp,
     ) -> Result<Fetched, Failure> {
+        let mut reach = self.reach(&from);
         let (mut at, mut moved, mut for_good) = (from.clone(), from, true);
         for _ in 0..=MOST_REDIRECTS {
-            let reply = self.ask(&at, before).await?;
+            let reply = self.ask(&at, reach, before).await?;
             match reply.status().as_u16() {
                 301 | 302 | 303 | 307 | 308 => {
                     for_good &= matches!(reply.status().as_u16(), 301 | 308);
                     at = with_login(reply.location()?, &at);
+                    reach = self.onward(reach, &at);
                     if for_good {
                         moved = at.clone();
                     }
@@ -108,8 +114,19 @@ impl Fetcher {
         Err(Failure::text(Class::Upstream, format!("{address} redirects more than {MOST_REDIRECTS} times")))
     }
 
-    async fn ask(&self, url: &Url, before: Option<&Token>) -> Result<Reply, Failure> {
-        let mut request = self.http.request(Method::GET, url.clone())?.header(ACCEPT, ACCEPTED);
+    /// How far a request may reach that goes to `url`, asked or sent on from the configured address.
+    fn reach(&self, url: &Url) -> Reach {
+        let configured = Reach::Configured { allow_private: self.allow_private };
+        if is_same_host(url, &self.url) { configured } else { Reach::Public }
+    }
+
+    /// How far a request may reach that follows a redirect to `url` from an address of `reach`.
+    fn onward(&self, reach: Reach, url: &Url) -> Reach {
+        if reach == Reach::Public { reach } else { self.reach(url) }
+    }
+
+    async fn ask(&self, url: &Url, reach: Reach, before: Option<&Token>) -> Result<Reply, Failure> {
+        let mut request = self.http.request(Method::GET, url.clone(), reach)?.header(ACCEPT, ACCEPTED);
         if let Some(user_agent) = &self.user_agent {
             request = request.header(USER_AGENT, user_agent);
         }
@@ -199,6 +216,18 @@ mod tests {
             let url = with_login(Url::parse(to).unwrap(), &Url::parse(known).unwrap());
             assert_eq!(url.as_str(), result);
         }
+    }
+
+    #[test]
+    fn a_redirect_that_left_the_configured_host_does_not_come_back_to_it() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let (http, user_agent) = (Arc::default(), None);
+        let fetcher =
+            Fetcher { http, url: url("http://nas/f"), user_agent, max_bytes: 1, allow_private: false };
+        let stays = fetcher.onward(Reach::CONFIGURED, &url("https://nas.:8443/f"));
+        assert_eq!(stays, Reach::CONFIGURED);
+        let left = fetcher.onward(stays, &url("https://elsewhere.example/"));
+        assert_eq!((left, fetcher.onward(left, &url("http://nas/f"))), (Reach::Public, Reach::Public));
     }
 
     #[test]

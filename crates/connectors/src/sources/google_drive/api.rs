@@ -145,7 +145,8 @@ impl Api {
     /// # Errors
     /// Those of [`Client::new`].
     pub(super) fn new(outside: &Outside, settings: &Settings) -> anyhow::Result<Self> {
-        let client = Client::new(outside, &DRIVE, &settings.token_file, settings.api_root.as_deref())?;
+        let client = Client::new(outside, &DRIVE, &settings.token_file, settings.api_root.as_deref())?
+            .allow_private(settings.allow_private);
         let (restrict, corpus_removals) = (settings.restrict_to_my_drive, settings.include_corpus_removals);
         Ok(Self { client, restrict, corpus_removals, patience: Patience::default() })
     }

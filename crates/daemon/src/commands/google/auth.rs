@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use inboxclaw_connectors::google::oauth::{Consent, Credentials, NoCode, PORT};
 use inboxclaw_connectors::google::token_file;
-use inboxclaw_connectors::http::Http;
+use inboxclaw_connectors::http::{Http, Reach};
 use inboxclaw_contract::Outside;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -225,7 +225,8 @@ async fn store(
     code: &str,
 ) -> Result<Stored, Failed> {
     let asked = outside.clock.now();
-    let granted = consent.exchange(&Http::shared(outside), credentials, code).await;
+    let reach = Reach::Configured { allow_private: args.allow_private };
+    let granted = consent.exchange(&Http::shared(outside), reach, credentials, code).await;
     let failed = |why: String| Failed::plain(format!("Failed to fetch token: {why}; nothing was stored"));
     let granted = granted.map_err(|denied| failed(told(&denied.failure)))?;
     let file = consent.token_file(credentials, &granted, asked);

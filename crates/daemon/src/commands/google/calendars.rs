@@ -67,6 +67,7 @@ async fn fetch(args: &ListCalendars) -> Result<Vec<Calendar>, Failure> {
     })?;
     let client =
         Client::new(&outside(), &CALENDAR, file, args.api_root.as_deref()).map_err(Failure::internal)?;
+    let client = client.allow_private(args.allow_private);
     let (mut calendars, mut token) = (Vec::new(), None);
     loop {
         let ask = Ask::new(&["users", "me", "calendarList"]).with("maxResults", PAGE).with("fields", FIELDS);
