@@ -187,23 +187,27 @@ def large(run):
     return program
 
 
+WORDS = ("damage", "corrupt", "malformed", "not a database")
+
+
 def names_damage(program, deeds):
-    """Expects that damage is named in the log and in health, or ends the program with a message."""
+    """Expects that the log names damage, and that health does too or the program ends with another code than 0."""
+    named = lambda: any(word in program.log().lower() for word in WORDS)  # noqa: E731
+    answers = deeds()
+    expect(wait_for(lambda: not program.runs() or named(), 15) and named(), f"the log says nothing; answers: {answers}")
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        health = program.request("GET", "/healthcheck")
+        said = health.status == 503 and any(word in health.body.decode().lower() for word in WORDS)
+        expect(said, f"health: {health.status} {json.loads(health.body)['store']}")
+        return
+    expect(wait_for(lambda: not program.runs(), 10), "nobody answers")
+    expect(program.process.returncode != 0, "it ended with 0")
+
+
+def on_damage(program):
+    """Starts it on a damaged file; it may end at once."""
     program.spawn()
     wait_for(lambda: not program.runs() or program.is_alive(), 10)
-    words = ("damage", "corrupt", "malformed", "not a database")
-    if program.runs():
-        status = deeds()
-        expect(wait_for(lambda: not program.runs() or any(w in program.log().lower() for w in words), 15),
-               f"the log says nothing; answers: {status}")
-    log = program.log().lower()
-    expect(any(word in log for word in words), f"the log says nothing: {log[-100:]}")
-    if program.runs():
-        health = program.request("GET", "/healthcheck")
-        text = health.body.decode().lower()
-        expect(health.status == 503 and any(word in text for word in words), f"health: {health.status} {json.loads(text)['store']}")
-    else:
-        expect(program.process.returncode != 0, "it ended with 0")
 
 
 def read_all(program):
@@ -222,36 +226,68 @@ def read_all(program):
 def damaged(run):
     program = large(run)
     with open(program.database, "r+b") as file:
-        size = program.database.stat().st_size
-        file.seek(size // 2)
+        file.seek(program.database.stat().st_size // 2)
         file.write(os.urandom(20000))
+    on_damage(program)
     answers = []
-    names_damage(program, lambda: answers.extend(read_all(program)) or answers)
-    bare = [a for a in answers if a != "no answer" and a[0] >= 500 and not any(w in a[1].lower() for w in ("damage", "corrupt", "malformed"))]
+
+    def deeds():
+        answers.extend(read_all(program))
+        return answers
+
+    names_damage(program, deeds)
+    bare = [a for a in answers if a != "no answer" and a[0] >= 500 and not any(word in a[1].lower() for word in WORDS)]
     expect(not bare, f"the answer does not name it: {bare[:1]}")
 
 
-@case("A9-running", "A", "the same while it runs; and the second half of the file cut off", "the log, health and the answer name the damage (or it ends, and says so)")
-def damaged_while_running(run):
+@case("A9-log", "A", "the same where the bodies of events are, by readers only", "the log, health and the answer name the damage")
+def damaged_log(run):
+    def fill(watched):
+        for number in range(300):
+            watched.put(f"{number}.txt", os.urandom(8000).hex())
+
+    watched = Watched(run, fill, bootstrap="all", include_content_preview=True, content_preview_length=16000, max_diff_bytes=0, poll_interval="1h")
+    program = watched.program
+    wait_for(lambda: program.total() >= 300, 20)
+    program.stop()
+    with open(program.database, "r+b") as file:
+        file.seek(program.database.stat().st_size // 2)
+        file.write(os.urandom(20000))
+    on_damage(program)
+    answers = []
+
+    def deeds():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answers.extend(program.request("GET", f"/api/events?limit=30&offset={30 * page}") for page in range(10))
+        return [answer.status for answer in answers]
+
+    names_damage(program, deeds)
+    bare = [answer.body[:60] for answer in answers if answer.status >= 500 and not any(word.encode() in answer.body.lower() for word in WORDS)]
+    expect(not bare, f"the answer does not name it: {bare[:1]}")
+
+
+@case("A9-cut", "A", "the second half of data.db is cut off, then a start", "the log and health name the damage (or it ends, and says so)")
+def cut_off(run):
     program = large(run)
     whole = program.database.read_bytes()
     program.database.write_bytes(whole[: len(whole) // 8192 * 4096])
+    on_damage(program)
     names_damage(program, lambda: read_all(program))
-    program.kill()
-    for path in program.folder.glob("data.db-*"):
-        path.unlink()
-    program.database.write_bytes(whole)
-    (program.folder / "log").unlink()
-    program.start()
-    with open(program.database, "r+b") as file:
-        file.seek(len(whole) // 4)
-        file.write(os.urandom(len(whole) // 2))
 
-    for number in range(3):
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            program.put("m", f"key{number}", json.dumps("y" * 60000))
-    answers = read_all(program)
-    words = ("damage", "corrupt", "malformed")
-    named = wait_for(lambda: any(word in program.log().lower() for word in words), 15)
-    expect(named, f"the log says nothing; answers: {answers}")
-    expect(not program.runs() or program.request("GET", "/healthcheck").status == 503, "health is well")
+
+@case("A9-running", "A", "half of data.db is overwritten while it runs", "the log and health name the damage (or it ends, and says so)")
+def damaged_while_running(run):
+    program = large(run)
+    program.start()
+    size = program.database.stat().st_size
+    with open(program.database, "r+b") as file:
+        file.seek(size // 4)
+        file.write(os.urandom(size // 2))
+
+    def deeds():
+        for number in range(3):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                program.put("m", f"key{number}", json.dumps("y" * 60000))
+        return read_all(program)
+
+    names_damage(program, deeds)

@@ -18,7 +18,7 @@ import report
 for subject in sorted(pathlib.Path(__file__).parent.glob("case_*.py")):
     __import__(subject.stem)
 
-JOBS = 6
+JOBS = 8
 active = set()  # the runs and child processes of this moment, for the end by Ctrl-C
 
 
