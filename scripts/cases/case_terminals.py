@@ -1,6 +1,7 @@
 """A10, A11, A17: what is shown on terminals, who gets a token, and who may read files."""
 
 import json
+import os
 import threading
 
 from program import wait_for
@@ -141,7 +142,7 @@ def stopped_and_another(run):
     keeps_token(run, program, "the-token-of-this-server")
 
 
-@case("A11-stale", "A", "the same after kill -9, with a stale data.db.run; and a program that never ran", "server.token goes to nobody, 'healthy' is not believed")
+@case("A11-stale", "A", "the same after kill -9, with a stale data.db.run, whose pid is another process's now", "server.token goes to nobody, 'healthy' is not believed")
 def killed_and_another(run):
     program = run.prepared({"server": {"token": "the-token-of-this-server"}})
     program.spawn()
@@ -149,7 +150,10 @@ def killed_and_another(run):
     program.kill()
     stale = list(program.folder.glob("data.db.run"))
     expect(stale, "the script expects data.db.run to be left")
-    token_of_run = json.loads(stale[0].read_text())["token"]
+    left = json.loads(stale[0].read_text())
+    token_of_run = left["token"]
+    # As if another process had got its number since.
+    stale[0].write_text(json.dumps(left | {"pid": os.getpid()}))
     keeps_token(run, program, token_of_run, "the-token-of-this-server")
 
 
