@@ -5,6 +5,7 @@
 //! do with their state.
 
 pub mod lock;
+mod note;
 mod path;
 pub mod run_file;
 pub mod sqlite;

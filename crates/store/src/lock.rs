@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::note::Note;
 use crate::path::{FileId, beside};
 
 /// How often a lock file is opened anew because somebody removed it in that moment.
@@ -14,7 +15,7 @@ const TRIES: usize = 10;
 /// The right to write a database. Released when dropped; the file stays for the next run.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
     path: PathBuf,
     /// Whether the file was not there before.
     made: bool,
@@ -46,7 +47,7 @@ impl Lock {
             // Whoever was here before may have removed the file since it was opened: then the lock protects nothing.
             let facts = file.metadata().map_err(LockError::Io)?;
             if FileId::of(&facts).is_at(&path) {
-                return Ok(Self { _file: file, path, made });
+                return Ok(Self { file, path, made });
             }
         }
         Err(LockError::Held)
@@ -60,6 +61,21 @@ impl Lock {
         }
     }
 
+    /// What the file says of the database.
+    pub(crate) fn note(&self) -> Option<Note> {
+        Note::read(&self.file)
+    }
+
+    /// The file, to be written into. It must be closed before the lock is released.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Whether the file was copied here, and `note` with it.
+    pub(crate) fn is_copied(&self, note: &Note) -> bool {
+        note.is_copied(&self.file)
+    }
+
     /// Where the lock of the database at `db` lies.
     pub fn path(db: &Path) -> PathBuf {
         beside(db, ".lock")
@@ -69,7 +85,7 @@ impl Lock {
 /// The file, and whether it was made just now.
 fn open(path: &Path) -> io::Result<(File, bool)> {
     let mut how = OpenOptions::new();
-    how.write(true).mode(0o600);
+    how.read(true).write(true).mode(0o600);
     match how.clone().create_new(true).open(path) {
         Ok(file) => Ok((file, true)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

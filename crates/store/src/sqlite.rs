@@ -1,6 +1,6 @@
 //! The store on SQLite: one thread writes, a few connections read.
 //!
-//! - `open` and `migrate`: from a path to a usable database; `values` and `error`: columns and failures.
+//! - `open`, `migrate` and `numbers`: from a path to a usable database; `values` and `error`: columns and failures.
 //! - `writer`: groups what waits into one transaction; `tx`: what that transaction knows without reading.
 //! - `apply`, `conflict`, `plan`, `swap`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
 //! - `counts`, `lasting`: what a space holds, and what the writer keeps beyond a transaction.
@@ -24,6 +24,7 @@ mod keeper;
 mod lasting;
 mod log;
 mod migrate;
+mod numbers;
 mod open;
 mod owners;
 mod plan;
@@ -215,7 +216,7 @@ impl Prepared {
     pub fn open(self, options: Options) -> Result<SqliteStore, OpenError> {
         let opened = open::for_writing(self, options.durability)?;
         let shared = Arc::new(Shared::new(opened.pool, StoreClock::new(options.clock, opened.clock)));
-        let writer = Writer::start(opened.connection, shared.clone(), options.history)
+        let writer = Writer::start(opened.connection, opened.notebook, shared.clone(), options.history)
             .map_err(|error| OpenError::io(&opened.path, &error))?;
         let place = Some(Arc::new(Place { path: opened.path, id: opened.id }));
         Ok(SqliteStore { shared, writer: Some(writer), place, _lock: Some(opened.lock) })

@@ -265,3 +265,60 @@ async fn promise_1_holds_for_a_copy_of_the_log_at_any_moment() {
     }
     writer.await.unwrap();
 }
+
+/// A start that is killed while it makes a database, at whatever moment, is gone on with.
+#[tokio::test]
+async fn a_first_start_that_was_killed_begins_again() {
+    if let Some(path) = task() {
+        say("ready");
+        drop(open(&path));
+        return;
+    }
+    let mut left = std::collections::BTreeSet::new();
+    for moment in 0..40 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let mut child = child("a_first_start_that_was_killed_begins_again", &path);
+        assert_eq!(said(&mut child).next().as_deref(), Some("ready"));
+        std::thread::sleep(std::time::Duration::from_micros(moment * 250));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        left.insert(fs::metadata(&path).map_or(0, |facts| facts.len() + 1));
+        let store = open(&path);
+        assert_eq!(store.head().await.unwrap(), Seq(0), "nothing was lost, so nothing jumps");
+    }
+    assert!(left.len() > 1, "all were killed at the same moment: {left:?}");
+}
+
+/// The log of a killed program would be read over a file that was copied back, as if it belonged to it.
+#[tokio::test]
+async fn a_file_copied_back_beside_the_log_of_another_is_refused() {
+    if let Some(path) = task() {
+        return child_that_is_killed(path).await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let (text, copy) = (path.display().to_string(), dir.path().join("copy.db"));
+    let live = || {
+        let mut child = child("a_file_copied_back_beside_the_log_of_another_is_refused", &path);
+        assert_eq!(said(&mut child).take(20).count(), 20);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    live();
+    whole_turns(&path).await;
+    copy_beside(&text, copy.to_str().unwrap());
+    live();
+    let log = PathBuf::from(format!("{text}-wal"));
+    assert!(fs::metadata(&log).unwrap().len() > 0);
+    copy_beside(copy.to_str().unwrap(), &text);
+    let refused = SqliteStore::open(&path, Options::new(HandClock::new())).err().unwrap();
+    assert!(matches!(refused, inboxclaw_store::OpenError::Parted { .. }), "{refused}");
+    assert!(refused.to_string().contains(&format!("remove {text}-wal and {text}-shm")), "{refused}");
+    // As the message says.
+    fs::remove_file(&log).unwrap();
+    let _ = fs::remove_file(format!("{text}-shm"));
+    let head = open(&path).head().await.unwrap();
+    assert_eq!(head, Seq(999_999), "and numbers jump");
+    whole_turns(&path).await;
+}

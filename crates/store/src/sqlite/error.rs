@@ -45,6 +45,27 @@ pub enum OpenError {
         /// How many names it has.
         links: u64,
     },
+    /// It is what is left of a database, and nothing is in it. It was not touched.
+    #[error(
+        "{} {found}: it was lost, or copied without what lies beside it. Restore it from a backup with `inboxclaw store \
+        restore FILE`, or remove {} to begin anew", path.display(), path.display()
+    )]
+    Remains {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like.
+        found: &'static str,
+    },
+    /// Another file took its place while its write-ahead log stayed. It was not touched.
+    #[error(
+        "{path} was replaced while {path}-wal, the log of the file before, stayed beside it; to read the two together \
+        would mix them. To go on with the new file, remove {path}-wal and {path}-shm; next time, `inboxclaw store \
+        restore FILE` does all of it. If nobody replaced the file, remove {path}.lock", path = path.display()
+    )]
+    Parted {
+        /// The database.
+        path: PathBuf,
+    },
     /// A newer program wrote it.
     #[error(
         "{} has the layout {found}, this program knows layouts up to {known}: use the newer program, or the backup \

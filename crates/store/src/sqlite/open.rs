@@ -11,8 +11,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::OpenError;
 use super::pool::Pool;
-use super::{Durability, migrate};
+use super::{Durability, migrate, numbers};
 use crate::lock::{Lock, LockError};
+use crate::note::Notebook;
 use crate::path::{FileId, beside, folder, resolved};
 use crate::run_file::RunFile;
 
@@ -22,14 +23,21 @@ pub(super) const APPLICATION_ID: i64 = 0x4943_4C57;
 /// How every SQLite file starts, and where its header holds the layout and the application id.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const HEADER: usize = 100;
+const PAGE_SIZE_AT: usize = 16;
+/// How often it was changed, how many pages it has, and after which change it had so many.
+const CHANGES_AT: usize = 24;
+const PAGES_AT: usize = 28;
+const SIZE_IS_OF_AT: usize = 92;
 const LAYOUT_AT: usize = 60;
 const APPLICATION_ID_AT: usize = 68;
+
+/// What a copy looks like that was taken from the file alone while all was still in its write-ahead log.
+const NO_TABLES: &str = "bears our mark and holds no tables";
 
 /// The settings of the writing connection, besides its durability. The caches grow with what is used, up to these
 /// bounds in KiB: room for the inner pages of some ten million entries, so that a write to any of them reads one page.
 const WRITER_SETTINGS: &str = "
     PRAGMA foreign_keys = OFF;
-    PRAGMA wal_autocheckpoint = 1000;
     PRAGMA journal_size_limit = 67108864;
     PRAGMA cache_size = -65536;
     PRAGMA temp_store = MEMORY;
@@ -63,13 +71,25 @@ pub struct Prepared {
     lock: Lock,
     /// Where the database really lies.
     path: PathBuf,
-    /// Whether it bears our mark already.
-    ours: bool,
+    /// What there is.
+    found: Found,
+}
+
+/// What there is at the path of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// No file.
+    Nothing,
+    /// An empty file, or an empty database without a mark.
+    Blank,
+    /// A file with our mark.
+    Ours,
 }
 
 /// A database that is ready to be written.
 pub(super) struct Opened {
     pub(super) lock: Lock,
+    pub(super) notebook: Notebook,
     pub(super) path: PathBuf,
     pub(super) id: FileId,
     pub(super) connection: Connection,
@@ -84,8 +104,8 @@ pub(super) fn prepare(path: &Path) -> Result<Prepared, OpenError> {
     let path = resolved(path).map_err(|error| OpenError::io(path, &error))?;
     refuse_odd(&path)?;
     let lock = take_lock(&path)?;
-    match refuse_foreign(&path) {
-        Ok(ours) => Ok(Prepared { lock, path, ours }),
+    match refuse_foreign(&path).and_then(|found| refuse_remains(&path, found, &lock)) {
+        Ok(found) => Ok(Prepared { lock, path, found }),
         Err(error) => {
             lock.undo();
             Err(error)
@@ -94,26 +114,45 @@ pub(super) fn prepare(path: &Path) -> Result<Prepared, OpenError> {
 }
 
 pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<Opened, OpenError> {
-    let Prepared { lock, path: file, ours } = prepared;
+    let Prepared { lock, path: file, found } = prepared;
     let path = file.as_path();
-    make_private(path).map_err(|error| OpenError::io(path, &error))?;
+    let io = |error| OpenError::io(path, &error);
+    let note = lock.note();
+    let is_copied = note.as_ref().is_some_and(|note| lock.is_copied(note));
+    let mut notebook = lock
+        .file()
+        .and_then(|lock| Notebook::new(lock, path, note.clone().unwrap_or_default()))
+        .map_err(|error| OpenError::io(Lock::path(path), &error))?;
+    if found != Found::Ours {
+        // First: what is left of a start that is killed from here on must not pass for the remains of a database.
+        notebook.making();
+    }
+    make_private(path).map_err(io)?;
     // From here on this process must not open the file by itself: closing it would drop SQLite's locks.
     let sqlite = |error| OpenError::sqlite(path, &error);
     let mut connection = Connection::open_with_flags(path, write_flags()).map_err(sqlite)?;
     connection.busy_timeout(PATIENCE).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
-    if !ours {
+    if found != Found::Ours {
         // Before the switch to a write-ahead log, so that the mark stands in the file itself from the start.
         connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
     }
     migrate::check(&connection, path)?;
+    let is_made = found != Found::Ours || note.as_ref().is_some_and(|note| note.making);
+    if !is_made && has_no_tables(&connection).map_err(sqlite)? {
+        drop(connection);
+        lock.undo();
+        return Err(OpenError::Remains { path: path.into(), found: NO_TABLES });
+    }
     set_up(&connection, durability).map_err(sqlite)?;
     migrate::run(&mut connection, path)?;
+    let (log, head) = numbers::settle(&mut connection, note.as_ref(), is_copied).map_err(sqlite)?;
+    notebook.is(log, head);
     let clock = connection.query_row(CLOCK, [i64::MIN], |row| row.get(0)).map_err(sqlite)?;
     connection.execute(FORGET_CLOCK, []).map_err(sqlite)?;
     let pool = Pool::open(path, read_flags()).map_err(sqlite)?;
-    let facts = fs::metadata(path).map_err(|error| OpenError::io(path, &error))?;
-    Ok(Opened { lock, id: FileId::of(&facts), path: file, connection, pool, clock })
+    let facts = fs::metadata(path).map_err(io)?;
+    Ok(Opened { lock, notebook, id: FileId::of(&facts), path: file, connection, pool, clock })
 }
 
 /// The pool, and what the store's clock has shown already.
@@ -121,6 +160,9 @@ pub(super) fn for_reading(path: &Path) -> Result<(Pool, i64), OpenError> {
     let file = fs::canonicalize(path).map_err(|error| OpenError::io(path, &error))?;
     let path = file.as_path();
     refuse_odd(path)?;
+    if fs::metadata(path).is_ok_and(|facts| facts.len() == 0) {
+        return Err(OpenError::Remains { path: path.into(), found: "is empty" });
+    }
     let sqlite = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => foreign(path, "is no SQLite database"),
         _ => OpenError::sqlite(path, &error),
@@ -135,6 +177,9 @@ pub(super) fn for_reading(path: &Path) -> Result<(Pool, i64), OpenError> {
     let first = read_connection(&path_or_uri, flags).map_err(sqlite)?;
     if application_id(&first).map_err(sqlite)? != APPLICATION_ID {
         return Err(foreign(path, what_it_is(&first)));
+    }
+    if has_no_tables(&first).map_err(sqlite)? {
+        return Err(OpenError::Remains { path: path.into(), found: NO_TABLES });
     }
     migrate::check_current(&first, path)?;
     let clock = first.query_row(CLOCK, [i64::MIN], |row| row.get(0)).map_err(sqlite)?;
@@ -203,27 +248,47 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder(path))?.sync_all()
 }
 
-/// Whether the file is ours already; `false` for an empty one, and for none. Refuses others', and ours from the future
-/// as far as its bytes show it. Touches nothing.
-fn refuse_foreign(path: &Path) -> Result<bool, OpenError> {
+/// Refuses what is left of a database: to start on it would look as if nothing had ever been there.
+fn refuse_remains(path: &Path, found: Found, lock: &Lock) -> Result<Found, OpenError> {
+    let note = lock.note();
+    let was_there = note.as_ref().is_some_and(|note| note.log.is_some() && !note.making);
+    if found == Found::Blank && was_there {
+        return Err(OpenError::Remains { path: path.into(), found: "is empty, and there was a database" });
+    }
+    // What was copied as a whole belongs together.
+    let is_parted = note.is_some_and(|note| !lock.is_copied(&note) && note.is_parted(path));
+    if found == Found::Ours && is_parted {
+        return Err(OpenError::Parted { path: path.into() });
+    }
+    Ok(found)
+}
+
+/// Whether there is nothing in the database, with what its write-ahead log holds.
+fn has_no_tables(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| row.get(0))
+}
+
+/// What there is. Refuses others' databases, and ours from the future or cut short as far as its bytes show it. Touches
+/// nothing.
+fn refuse_foreign(path: &Path) -> Result<Found, OpenError> {
     let mut header = Vec::with_capacity(HEADER);
     let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         file => file.map_err(|error| OpenError::io(path, &error))?,
     };
+    let size = file.metadata().map_err(|error| OpenError::io(path, &error))?.len();
     file.take(HEADER as u64).read_to_end(&mut header).map_err(|error| OpenError::io(path, &error))?;
     if header.is_empty() {
-        return Ok(false);
+        return Ok(Found::Blank);
     }
     if header.len() < HEADER || !header.starts_with(MAGIC) {
         return Err(foreign(path, "is no SQLite database"));
     }
-    let number = |at: usize| {
-        let bytes = header.get(at..).and_then(|rest| rest.first_chunk::<4>());
-        bytes.map_or(0, |bytes| i64::from(i32::from_be_bytes(*bytes)))
-    };
+    let number = |at| number_at(&header, at);
     if number(APPLICATION_ID_AT) == APPLICATION_ID {
-        return migrate::check_number(number(LAYOUT_AT), path).map(|()| true);
+        migrate::check_number(number(LAYOUT_AT), path)?;
+        refuse_short(path, size, &header)?;
+        return Ok(Found::Ours);
     }
     let wal = fs::metadata(beside(path, "-wal")).map_or(0, |wal| wal.len());
     let sqlite = |error| OpenError::sqlite(path, &error);
@@ -233,7 +298,31 @@ fn refuse_foreign(path: &Path) -> Result<bool, OpenError> {
         .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
         .map_err(|error| OpenError::sqlite(path, &error))?;
     let blank = tables == 0 && wal == 0 && application_id(&connection).map_err(sqlite)? == 0;
-    if blank { Ok(false) } else { Err(foreign(path, what_it_is(&connection))) }
+    if blank { Ok(Found::Blank) } else { Err(foreign(path, what_it_is(&connection))) }
+}
+
+/// The number of 32 bits at a place in the header of a database.
+fn number_at(header: &[u8], at: usize) -> i64 {
+    let bytes = header.get(at..).and_then(|rest| rest.first_chunk::<4>());
+    bytes.map_or(0, |bytes| i64::from(i32::from_be_bytes(*bytes)))
+}
+
+/// Refuses a file that has fewer pages than it says, such as a copy that was broken off. What it says counts only
+/// while there is no log that may say otherwise.
+fn refuse_short(path: &Path, size: u64, header: &[u8]) -> Result<(), OpenError> {
+    let has_log =
+        ["-wal", "-journal"].iter().any(|log| fs::metadata(beside(path, log)).is_ok_and(|log| log.len() > 0));
+    let page = match number_at(header, PAGE_SIZE_AT) >> 16 {
+        1 => 65_536,
+        size => size,
+    };
+    let is_said = number_at(header, CHANGES_AT) == number_at(header, SIZE_IS_OF_AT);
+    let said = u64::try_from(page * number_at(header, PAGES_AT)).unwrap_or(0);
+    if has_log || !is_said || size >= said {
+        return Ok(());
+    }
+    let reason = format!("it has {size} bytes and says that it has {said}");
+    Err(OpenError::Damaged { path: path.into(), reason })
 }
 
 fn foreign(path: &Path, found: &'static str) -> OpenError {

@@ -2,18 +2,21 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use inboxclaw_contract::{Seq, StoreError};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Fault, last_errno, of_write};
 use super::lasting::Lasting;
 use super::tx::{Cache, Tx};
 use super::{HistoryBounds, Shared};
+use crate::note::Notebook;
 
 /// How many pieces of work may wait.
 const QUEUE: usize = 1_024;
@@ -26,6 +29,9 @@ const GROUP_BYTES: usize = 64 << 20;
 
 /// How long closing waits for those who still read.
 const CLOSING: Duration = Duration::from_millis(500);
+
+/// After so many pages the write-ahead log is brought into the database.
+const CHECKPOINT: u64 = 1_000;
 
 /// What SQLite calls `synchronous=FULL`.
 const FULL: i64 = 2;
@@ -40,16 +46,24 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(
-        connection: Connection,
+        mut connection: Connection,
+        notebook: Notebook,
         shared: Arc<Shared>,
         history: HistoryBounds,
     ) -> io::Result<Self> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let level: i64 =
             connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap_or_default();
-        let (cache, lasting) = (Cache::default(), Lasting::default());
+        let (cache, lasting, logged) = (Cache::default(), Lasting::default(), Arc::new(AtomicU64::new(0)));
+        let pages = logged.clone();
+        let hook = move |_: &mut Wal, found: i32| {
+            pages.store(u64::try_from(found).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        };
+        connection.wal_hook(Some(hook)).map_err(io::Error::other)?;
+        let full = level >= FULL;
         let mut engine =
-            Engine { connection, shared, history, cache, lasting, full: level >= FULL, lazy: false };
+            Engine { connection, notebook, shared, history, cache, lasting, logged, full, lazy: false };
         let thread = thread::Builder::new().name("store".into()).spawn(move || {
             engine.serve(queue);
             engine.close();
@@ -133,10 +147,13 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send> Task for Job<T, 
 
 struct Engine {
     connection: Connection,
+    notebook: Notebook,
     shared: Arc<Shared>,
     history: HistoryBounds,
     cache: Cache,
     lasting: Lasting,
+    /// Pages in the write-ahead log after the last transaction.
+    logged: Arc<AtomicU64>,
     /// Whether transactions wait for the disk at all, and whether the present one does not.
     full: bool,
     lazy: bool,
@@ -180,6 +197,20 @@ impl Engine {
             let group = gather(first, &mut queue, expected);
             expected = group.len();
             self.store(group);
+            self.checkpoint();
+        }
+    }
+
+    /// Brings what is in the write-ahead log into the database once there is enough of it. Not by SQLite itself,
+    /// because the note must tell before that the file changes; and those whose turns are stored need not wait for it.
+    fn checkpoint(&mut self) {
+        let is_due = self.logged.swap(0, Ordering::Relaxed) >= CHECKPOINT;
+        if !is_due || self.shared.broken().is_some() || !self.notebook.unpair() {
+            return;
+        }
+        // What keeps it from its end now, such as a reader, is gone another time.
+        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
+            tracing::debug!(%error, "no checkpoint");
         }
     }
 
@@ -220,6 +251,7 @@ impl Engine {
                 if self.connection.total_changes() != before {
                     self.shared.commits.fetch_add(1, Ordering::Relaxed);
                 }
+                self.note();
                 self.settle();
                 Ok(())
             }
@@ -252,6 +284,12 @@ impl Engine {
         Ok(())
     }
 
+    /// Notes the end of the log, before anybody is told of it.
+    fn note(&mut self) {
+        let head = if self.cache.grown { self.cache.log_end() } else { None };
+        self.notebook.committed(head.map(|end| end.head));
+    }
+
     /// Wakes whoever waits for what was just committed, and keeps what is to be done later.
     fn settle(&mut self) {
         if let Some(left) = self.cache.sweeps.take() {
@@ -272,13 +310,17 @@ impl Engine {
     }
 
     /// The last words of the thread. What fails here costs time at the next start, and nothing else.
-    fn close(self) {
+    fn close(mut self) {
         let clock = self.shared.clock.last();
         if clock != i64::MIN && self.shared.broken().is_none() {
             let _ = self.connection.execute(SET_CLOCK, [clock]);
         }
         // Nor is it worth to wait for whoever still reads, such as a scan for a slow consumer.
         let _ = self.connection.busy_timeout(CLOSING);
-        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        if self.notebook.unpair() {
+            let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        } else {
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
     }
 }
