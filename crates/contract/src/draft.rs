@@ -40,6 +40,7 @@ pub struct Draft<'a> {
     turn: Turn,
     size: usize,
     problems: Vec<Failure>,
+    notices: Vec<String>,
 }
 
 impl<'a> Draft<'a> {
@@ -50,7 +51,7 @@ impl<'a> Draft<'a> {
     pub async fn open(state: &'a dyn State, owner: OwnerId, turn_id: TurnId) -> Result<Self, StoreError> {
         let snapshot = state.snapshot(owner).await?;
         let turn = Turn::new(turn_id, owner, snapshot.version);
-        Ok(Self { state, snapshot, turn, size: 0, problems: Vec::new() })
+        Ok(Self { state, snapshot, turn, size: 0, problems: Vec::new(), notices: Vec::new() })
     }
 
     /// The store's clock when the draft was opened, the only time that a turn needs.
@@ -302,6 +303,17 @@ impl<'a> Draft<'a> {
     /// The parts reported so far.
     pub fn take_problems(&mut self) -> Vec<Failure> {
         std::mem::take(&mut self.problems)
+    }
+
+    /// Says something that a person should know and that is no failure, such as what a setting leaves out: lower
+    /// case, no full stop, never a secret. Health shows it until the next committed turn, which has to say it again.
+    pub fn notice(&mut self, text: impl Into<String>) {
+        self.notices.push(text.into());
+    }
+
+    /// What was said so far.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
     }
 
     /// How many more changes fit into this turn.

@@ -14,13 +14,16 @@ pub enum Class {
     Timeout,
     /// It answered with an error of its own (HTTP 5xx, a broken document).
     Upstream,
+    /// Something on this machine is not there or cannot be read right now (a folder, a disk). To look again costs
+    /// nobody anything, so that it is retried within a minute, however often it failed.
+    Unavailable,
     /// It asked us to slow down (HTTP 429).
     RateLimited,
     /// It does not know us (HTTP 401, a revoked token). Retried at least 15 minutes later, or after `resume`.
     Authentication,
     /// It knows us and refuses (HTTP 403, a permission). Retried as above.
     Authorization,
-    /// A setting cannot work (a missing folder, an address that is gone). Retried as above.
+    /// A setting cannot work (a calendar that does not exist, an address that is gone). Retried as above.
     Configuration,
     /// The cursor is no longer accepted upstream and the connector could not recover by itself.
     Expired,
@@ -35,6 +38,7 @@ impl Class {
             Self::Connectivity => "connectivity",
             Self::Timeout => "timeout",
             Self::Upstream => "upstream",
+            Self::Unavailable => "unavailable",
             Self::RateLimited => "rate_limited",
             Self::Authentication => "authentication",
             Self::Authorization => "authorization",

@@ -1,5 +1,7 @@
 //! The contract of a source.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::draft::Draft;
@@ -19,7 +21,8 @@ pub trait Source: Send + Sync {
     /// Never waits for news.
     ///
     /// `Ok` commits the draft. `Ok(Next::More)` asks for the next poll at once, as for the next page;
-    /// `Ok(Next::Wait)` for one after the interval or when [`ready`](Self::ready) returns.
+    /// `Ok(Next::Wait)` for one after the interval or when [`ready`](Self::ready) returns; `Ok(Next::Within(_))`
+    /// for the same, and not later than that.
     ///
     /// # Errors
     /// A [`Failure`]: nothing of the draft is stored and the poll is repeated after the back-off of its class.
@@ -40,6 +43,9 @@ pub trait Source: Send + Sync {
 pub enum Next {
     /// After the interval, or when the source is ready.
     Wait,
+    /// As [`Wait`](Self::Wait), and at the latest after so long: something is to be looked at again of which no news
+    /// will come.
+    Within(Duration),
     /// At once: there is more to take.
     More,
 }

@@ -55,6 +55,7 @@ pub(crate) const fn policy(class: Class) -> Policy {
         Class::Connectivity => Policy::doubling("connectivity", 5, 10 * 60),
         Class::Timeout => Policy::doubling("timeout", 10, 15 * 60),
         Class::Upstream => Policy::doubling("upstream", 15, 30 * 60),
+        Class::Unavailable => Policy::doubling("unavailable", 5, 45),
         Class::RateLimited => Policy::doubling("rate_limited", 60, 60 * 60),
         Class::Authentication => Policy::repair("authentication"),
         Class::Authorization => Policy::repair("authorization"),
@@ -268,6 +269,15 @@ mod tests {
         let upstream = policy(Class::Upstream);
         let waits = [1, 2, 3, 7, 8, u32::MAX].map(|n| upstream.delay(n, Some(secs(7)), None).as_secs());
         assert_eq!(waits, [15, 30, 60, 960, 1800, 1800]);
+    }
+
+    #[test]
+    fn what_is_unavailable_is_looked_for_within_a_minute() {
+        let policy = policy(Class::Unavailable);
+        for (in_a_row, wait) in [(1, 5), (2, 10), (4, 40), (5, 45), (u32::MAX, 45)] {
+            assert_eq!(policy.delay(in_a_row, Some(secs(7200)), None), secs(wait), "{in_a_row}");
+        }
+        assert!(jittered(&Fixed(u128::MAX), secs(45)) < secs(60));
     }
 
     #[test]

@@ -29,8 +29,9 @@ pub(crate) struct SourceLoop {
 enum Pause {
     /// Nothing.
     None,
-    /// The interval, unless the source is ready or somebody edits its state beyond this version.
-    Interval(Version),
+    /// The interval, or so long when that is less, unless the source is ready or somebody edits its state beyond this
+    /// version.
+    Interval(Version, Option<Duration>),
     /// So long, and nobody but a call ends it: a source that is ready all the time cannot spin here.
     BackOff(Duration),
 }
@@ -56,7 +57,7 @@ impl SourceLoop {
             at_once = matches!(pause, Pause::None);
             match pause {
                 Pause::None => {}
-                Pause::Interval(version) => self.interval(version).await?,
+                Pause::Interval(version, within) => self.interval(version, within).await?,
                 Pause::BackOff(wait) => self.runner.rest(wait).await,
             }
         }
@@ -90,7 +91,7 @@ impl SourceLoop {
     async fn conclude(&mut self, end: End) -> Result<Pause, StoreError> {
         let runner = &mut self.runner;
         Ok(match end {
-            End::Committed { next, committed, seen, problems, wrote } => {
+            End::Committed { next, committed, seen, problems, notices, wrote } => {
                 runner.committed(wrote);
                 count(&runner.counters.stored, committed.stored);
                 count(&runner.counters.known, committed.known);
@@ -98,9 +99,12 @@ impl SourceLoop {
                     Some(trouble) => runner.env.health().failed(&runner.owner, trouble),
                     None => runner.env.health().succeeded(&runner.owner),
                 }
+                let notice = (!notices.is_empty()).then(|| notices.join("; "));
+                runner.env.health().notice(&runner.owner, notice);
                 match next {
                     Next::More => Pause::None,
-                    Next::Wait => Pause::Interval(seen),
+                    Next::Wait => Pause::Interval(seen, None),
+                    Next::Within(wait) => Pause::Interval(seen, Some(wait.max(LEAST_INTERVAL))),
                 }
             }
             End::Conflict => Pause::after(runner.conflicted()),
@@ -111,11 +115,15 @@ impl SourceLoop {
     }
 
     /// Waits for the next poll.
-    async fn interval(&mut self, version: Version) -> Result<(), StoreError> {
+    async fn interval(&mut self, version: Version, within: Option<Duration>) -> Result<(), StoreError> {
         let Self { runner, source, settle, edited, .. } = self;
         let (env, id) = (runner.env.clone(), runner.id);
         let wait =
             runner.interval.map(|interval| jittered(env.doors.random.as_ref(), interval.max(LEAST_INTERVAL)));
+        let wait = match (wait, within) {
+            (Some(wait), Some(within)) => Some(wait.min(within)),
+            (wait, within) => wait.or(within),
+        };
         let ready = async { News::Ready(contained_async(async { source.ready().await }).await) };
         let other = async { News::Edited(Runner::edited(&env, id, version).await) };
         let news = either(ready, other);

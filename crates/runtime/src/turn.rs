@@ -30,6 +30,8 @@ pub(crate) enum End {
         seen: Version,
         /// The parts that failed.
         problems: Vec<Failure>,
+        /// What a person should know and is no failure.
+        notices: Vec<String>,
         /// Whether there was anything to write.
         wrote: bool,
     },
@@ -63,12 +65,12 @@ async fn take(settling: &mut Settling<'_>, start: Start<'_>) -> Result<End, Stor
         Attempt::Panicked(message) => return Ok(End::Failed(panicked("the source", &message))),
         Attempt::Cut => return Ok(End::Cut),
     };
-    let problems = draft.take_problems();
+    let (problems, notices) = (draft.take_problems(), draft.take_notices());
     draft.turn_mut().facts.extend(start.facts.map(|patch| (start.owner, patch)));
     let (wrote, seen) = (!draft.turn_mut().is_empty(), seen_version(draft.turn_mut()));
     Ok(match draft.commit().await? {
         Outcome::Committed(committed) => {
-            End::Committed { next, committed, seen: seen(committed.version), problems, wrote }
+            End::Committed { next, committed, seen: seen(committed.version), problems, notices, wrote }
         }
         Outcome::Conflict(_) => End::Conflict,
     })

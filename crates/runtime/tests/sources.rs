@@ -94,6 +94,7 @@ async fn each_class_waits_as_its_line_of_the_table_says() {
         (Connectivity, vec![0, 5, 15, 35, 75], "connectivity"),
         (Timeout, vec![0, 10, 30, 70, 150], "timeout"),
         (Upstream, vec![0, 15, 45, 105, 225], "upstream"),
+        (Unavailable, vec![0, 5, 15, 35, 75, 120, 165, 210], "unavailable"),
         (RateLimited, vec![0, 60, 180, 420, 900], "rate_limited"),
         (Authentication, vec![0, 900, 1800], "authentication"),
         (Authorization, vec![0, 900, 1800], "authorization"),
@@ -340,6 +341,35 @@ async fn a_part_that_fails_counts_after_two_turns_and_the_rest_commits() {
     assert_eq!(world.seconds("mail committed"), [0, 30]);
     world.pass(30).await;
     assert_eq!(world.code("mail"), "healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_can_name_the_longest_wait() {
+    let mut world = World::new();
+    world.source("files", Some(300), |n| match n {
+        1 => Act::Within(Duration::from_secs(20)),
+        // Longer than the interval, and so short that it would spin.
+        2 => Act::Within(Duration::from_secs(4000)),
+        3 => Act::Within(Duration::ZERO),
+        _ => Act::Wait,
+    });
+    world.source("pushed", None, |n| if n == 1 { Act::Within(Duration::from_secs(7)) } else { Act::Wait });
+    world.run();
+    world.pass(400).await;
+    assert_eq!(world.seconds("files polls"), [0, 20, 320, 320]);
+    assert_eq!(world.seconds("pushed polls"), [0, 7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_shows_while_it_is_said_and_is_no_failure() {
+    let mut world = World::new();
+    world.source("files", Some(30), |n| if n == 1 { Act::Notice("2 links") } else { Act::Wait });
+    world.run();
+    world.pass(1).await;
+    let files = world.report().sources[0].clone();
+    assert_eq!((world.code("files").as_str(), files.message.as_deref()), ("healthy", Some("2 links")));
+    world.pass(30).await;
+    assert_eq!(world.report().sources[0].message, None);
 }
 
 #[tokio::test(start_paused = true)]

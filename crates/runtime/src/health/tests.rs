@@ -128,6 +128,7 @@ async fn codes_count_at_once_or_after_two_failures() {
         Connectivity,
         Timeout,
         Upstream,
+        Unavailable,
         RateLimited,
         Authentication,
         Authorization,
@@ -140,7 +141,8 @@ async fn codes_count_at_once_or_after_two_failures() {
         let mail = source(&health, "mail", 60);
         let code = crate::schedule::policy(class).code;
         health.failed(&mail, Trouble::new(code, "first"));
-        let at_once = !matches!(class, Connectivity | Timeout | Upstream | RateLimited | Internal);
+        let at_once =
+            !matches!(class, Connectivity | Timeout | Upstream | Unavailable | RateLimited | Internal);
         let expected = match at_once {
             true => (Status::Unhealthy, Some(code), None),
             false => (Status::Starting, None, Some(code)),

@@ -209,6 +209,8 @@ impl World {
 pub enum Act {
     Wait,
     More,
+    /// Wants a poll after so long at the latest.
+    Within(Duration),
     Fail(Failure),
     Panic,
     Hang,
@@ -220,6 +222,8 @@ pub enum Act {
     Put(String),
     /// Reports a part that failed.
     Problem(Failure),
+    /// Says something that is no failure.
+    Notice(&'static str),
     /// Reads the cursor, takes so long, and moves it.
     Work(Duration),
     /// Runs while the poll runs.
@@ -262,6 +266,7 @@ impl Source for Scripted {
         match (self.act)(n) {
             Act::Wait => {}
             Act::More => return Ok(Next::More),
+            Act::Within(wait) => return Ok(Next::Within(wait)),
             Act::Fail(failure) => return Err(failure),
             Act::Panic => panic!("poll {n}"),
             Act::Hang => std::future::pending().await,
@@ -273,6 +278,7 @@ impl Source for Scripted {
             }
             Act::Put(key) => draft.put(&key, &n, Expiry::Never)?,
             Act::Problem(failure) => draft.problem(failure),
+            Act::Notice(text) => draft.notice(text),
             Act::Work(long) => {
                 let before = draft.cursor().map_or(0, str::len);
                 tokio::time::sleep(long).await;

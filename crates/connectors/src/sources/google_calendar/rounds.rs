@@ -31,7 +31,7 @@ impl Ailing {
             Class::Authentication | Class::RateLimited | Class::Internal => true,
             // Without an answer it is the token file or its scopes.
             Class::Configuration | Class::Authorization | Class::Expired => status.is_none(),
-            Class::Connectivity | Class::Timeout | Class::Upstream => false,
+            Class::Connectivity | Class::Timeout | Class::Upstream | Class::Unavailable => false,
         };
         if is_ours {
             return Stop::Turn(refusal.failure);

@@ -36,6 +36,8 @@ struct Would {
     now: Timestamp,
     turn: Turn,
     problems: Vec<Failure>,
+    /// What the last poll says that is no failure.
+    notices: Vec<String>,
     next: Next,
 }
 
@@ -91,7 +93,7 @@ async fn polls(built: &BuiltSource, state: &dyn State, owner: OwnerId) -> Result
     let mut draft =
         Draft::open(state, owner, TurnId(SystemRandom.next())).await.map_err(Failure::internal)?;
     let mut problems: Vec<Failure> = Vec::new();
-    let polled = loop {
+    let (polled, notices) = loop {
         let polled = match poll(built.source.as_ref(), &mut draft, deadline).await {
             None => {
                 let message = format!("polling took longer than {} s and was dropped", limit.as_secs());
@@ -105,15 +107,17 @@ async fn polls(built: &BuiltSource, state: &dyn State, owner: OwnerId) -> Result
                 problems.push(problem);
             }
         }
+        let notices = draft.take_notices();
         let turn = draft.turn_mut();
         let is_enough = turn.events.len() + turn.entries.len() >= ENOUGH || Instant::now() >= deadline;
         // A source without an interval may answer somebody outside when its turn is settled.
         if is_enough || built.interval.is_none() || !matches!(polled, Ok(Next::More)) {
-            break polled;
+            break (polled, notices);
         }
         built.source.settled(Settled::Committed);
     };
-    let would = polled.map(|next| Would { now: draft.now(), problems, turn: draft.turn_mut().clone(), next });
+    let now = draft.now();
+    let would = polled.map(|next| Would { now, problems, notices, turn: draft.turn_mut().clone(), next });
     drop(draft);
     built.source.settled(Settled::Dropped);
     would
@@ -158,6 +162,9 @@ fn tell(name: &str, would: &Would) -> Result<(), Failed> {
     }
     for problem in &would.problems {
         output::remark(&format!("problem: {}", told(problem)));
+    }
+    for notice in &would.notices {
+        output::remark(&format!("note: {notice}"));
     }
     if would.next == Next::More {
         output::remark("there is more: the running program would go on polling at once");
@@ -258,13 +265,14 @@ fn as_json(name: &str, would: &Would) -> String {
     let problems: Vec<Value> = would.problems.iter().map(as_failure).collect();
     format!(
         "{{\"events\":[{events}],\"state\":{{\"put\":{put},\"deleted\":{},\"touched\":{},\"deleted_prefixes\":{},\
-         \"swept\":{},\"cursor\":{}}},\"problems\":{},\"more\":{}}}",
+         \"swept\":{},\"cursor\":{}}},\"problems\":{},\"notices\":{},\"more\":{}}}",
         json!(deleted),
         json!(touched),
         json!(turn.deleted_prefixes),
         Value::from(sweeps),
         cursor.map_or(Value::Null, |cursor| cursor),
         Value::from(problems),
+        Value::from(would.notices.as_slice()),
         would.next == Next::More,
     )
 }
