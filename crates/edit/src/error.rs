@@ -67,6 +67,9 @@ pub enum EditError {
     /// The input of an import broke off.
     #[error("cannot read the import: {0}")]
     Input(String),
+    /// A replacement by an import that holds not one line but blank ones: what an export that failed leaves in a pipe.
+    #[error("there is nothing to import; what removes everything is a deletion")]
+    Empty,
     /// The state changed again and again meanwhile.
     #[error("the state changed meanwhile, again and again: pause the owner first")]
     Busy,

@@ -64,6 +64,9 @@ impl Editor {
                 _ => secrets += 1,
             }
         }
+        if first && mode == Mode::Replace {
+            return Err(EditError::Empty);
+        }
         let cursor = cursor.filter(|_| mode == Mode::Replace);
         let version = bringing.finish(cursor).await?.ok_or(EditError::Busy)?;
         Ok(Brought { entries, expired, secrets, version })

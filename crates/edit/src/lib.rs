@@ -275,7 +275,7 @@ impl Editor {
     ///
     /// # Errors
     /// [`EditError::Line`] with the number of the line and what is wrong there, [`EditError::Input`],
-    /// [`EditError::Busy`], or the store's.
+    /// [`EditError::Empty`] for a replacement by nothing but blank lines, [`EditError::Busy`], or the store's.
     pub async fn import(
         &self,
         owner: OwnerId,

@@ -253,7 +253,9 @@ async fn import(
     let line = |(key, value): (&&str, &Option<u8>)| {
         value.map(|value| Ok(Bytes::from(format!("{{\"key\":\"{key}\",\"value\":{value}}}\n"))))
     };
-    let lines: Vec<_> = changes.iter().filter_map(line).collect();
+    // Nothing at all is refused as a replacement.
+    let head = Ok(Bytes::from_static(b"{\"inboxclaw\":\"state\",\"format\":1}\n"));
+    let lines: Vec<_> = std::iter::once(head).chain(changes.iter().filter_map(line)).collect();
     editor.import(ground.owner, stream::iter(lines).boxed(), mode, &progress).await.unwrap();
     let found = ground.now().await.1;
     let done = meanwhile.done.lock().unwrap().clone();

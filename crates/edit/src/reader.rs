@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
+use futures_util::stream::Fuse;
 use inboxclaw_contract::limits::JSON_BYTES;
 
 use crate::{EditError, Lines};
@@ -13,7 +14,8 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads lines.
 pub(crate) struct Reader {
-    lines: Lines,
+    /// Asked again after its end, by a last line without one: not every stream can bear that by itself.
+    lines: Fuse<Lines>,
     piece: Bytes,
     /// The beginning of a line whose end is not there yet.
     line: Vec<u8>,
@@ -23,7 +25,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(lines: Lines) -> Self {
-        Self { lines, piece: Bytes::new(), line: Vec::new(), number: 0 }
+        Self { lines: lines.fuse(), piece: Bytes::new(), line: Vec::new(), number: 0 }
     }
 
     /// The error that this is wrong with the line that was read last.

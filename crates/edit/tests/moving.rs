@@ -97,7 +97,6 @@ async fn a_merge_leaves_the_rest_and_a_replacement_does_not() {
         (Mode::Replace, text, "a=2 s=1 t=2 @new"),
         (Mode::Replace, "{\"inboxclaw\":\"state\",\"format\":1,\"cursor\":null}", "s=1 t=1"),
         (Mode::Replace, "{\"inboxclaw\":\"state\",\"format\":1}", "s=1 t=1 @old"),
-        (Mode::Replace, "", "s=1 t=1 @old"),
         (Mode::Merge, "", "a=1 b=1 c=1 s=1 t=1 @old"),
     ] {
         let ground = Ground::new().await;

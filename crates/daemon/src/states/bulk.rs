@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
-use futures_util::StreamExt as _;
 use futures_util::stream::unfold;
 use inboxclaw_contract::turn::Age;
 use inboxclaw_contract::{OwnerKind, StoreError, limits};
-use inboxclaw_edit::{Choice, EditError, Lines, Mode};
+use inboxclaw_edit::{Choice, EditError, Mode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::runtime::Handle;
@@ -85,7 +84,6 @@ pub(super) async fn import(states: &States, whose: Whose, ask: Ask, who: &str) -
     let (states, editor) = (states.clone(), states.editor(who));
     long::answer(streamed, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
-        let lines = if mode == Mode::Replace { not_empty(lines).await? } else { lines };
         let brought = match editor.import(whose.id, lines, mode, &tell).await {
             Ok(brought) => brought,
             Err(error) => {
@@ -97,16 +95,6 @@ pub(super) async fn import(states: &States, whose: Whose, ask: Ask, who: &str) -
         Ok(BroughtEntries::from(brought))
     })
     .await
-}
-
-/// The lines, if there are any. None at all is what an export that failed leaves in a pipe: it must not remove
-/// everything.
-async fn not_empty(lines: Lines) -> Result<Lines, Problem> {
-    let mut lines = lines.peekable();
-    match std::pin::Pin::new(&mut lines).peek().await {
-        Some(_) => Ok(lines.boxed()),
-        None => Err(wrong("there is nothing to import; what removes everything is a deletion")),
-    }
 }
 
 pub(super) async fn copy(states: &States, whose: Whose, ask: Ask, who: &str) -> Result<Reply, Problem> {

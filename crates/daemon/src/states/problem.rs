@@ -82,7 +82,7 @@ impl From<EditError> for Problem {
                 .with("cursor", cursor),
             EditError::Line { line, .. } => Self::new(StatusCode::BAD_REQUEST, detail).with("line", line),
             EditError::Input(_) => Self::new(StatusCode::BAD_REQUEST, detail),
-            EditError::Refused(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
+            EditError::Refused(_) | EditError::Empty => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
             // The rest is about what the state or its history is at the moment.
             _ => Self::new(StatusCode::CONFLICT, detail),
         }

@@ -5,6 +5,7 @@ mod beside;
 mod circumstances;
 mod files;
 mod google;
+mod imports;
 mod past;
 mod refusals;
 mod running;
