@@ -146,6 +146,10 @@ pub trait Spaces: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(String, Timestamp)>, StoreError>;
 
+    /// The latest expiry of entries of `owner` that are removed already because they had expired; `None` while there was
+    /// none. A space that was put in place brings its own.
+    async fn swept_until(&self, owner: OwnerId) -> Result<Option<Timestamp>, StoreError>;
+
     /// Begins a new, empty space for `owner`. While it is built, what history does not tell of the owner's entries
     /// (touches, what goes because of its age) happens to copies of them in it too. Once another built space of
     /// the owner is put in place, a turn that wants this one conflicts.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::json::Json;
 
 /// How often an owner's state has changed. Grows by one with each turn that changes it; an expiry, a sweep,
-/// a touch and a put of an equal value do not count.
+/// a put of an equal value and a change of expiry by the owner itself do not count. One by a person does.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -33,7 +33,8 @@ pub struct Entry {
     pub key: String,
     /// The value, byte for byte as it was put.
     pub value: Json,
-    /// The owner's version when this value was put: grows with each change, also across delete and put again.
+    /// The owner's version when this value was put, or its expiry changed by a person: grows with each change, also
+    /// across delete and put again.
     pub revision: Version,
     /// When the key was first put.
     pub created_at: Timestamp,

@@ -49,7 +49,8 @@ pub struct Turn {
     /// Another space in place of the owner's, before everything else in this turn. Then all of the state counts as
     /// read: the turn conflicts unless the owner's version is still `base`.
     pub swap: Option<Swap>,
-    /// Who edits, when a person does.
+    /// Who edits, when a person does. Then a change of an expiry alone is a change like any other: it makes a version
+    /// and a new revision, and history keeps the entry as it was.
     pub author: Option<String>,
     /// The version whose change this turn takes back, for [`PastTurn::undoes`](crate::store::PastTurn::undoes).
     pub undoes: Option<Version>,
@@ -170,7 +171,8 @@ pub enum EntryChange {
         /// Whether people see it masked.
         secret: bool,
     },
-    /// The value stays, the expiry changes. Nothing happens when the key is absent.
+    /// The value stays, the expiry changes: without a version, unless a person does it
+    /// ([`Turn::author`]). Nothing happens when the key is absent.
     Touch {
         /// When it expires.
         expiry: Expiry,

@@ -63,6 +63,10 @@ impl Editor {
         }
         let mut bringing = Bringing::new(self, to, mode, progress);
         let entries = little.entries.len() as u64 + little.secrets;
+        if entries == 0 && mode == Mode::Replace && !prefix.is_empty() {
+            let nothing = format!("no key begins with {prefix:?}; what removes everything is a deletion");
+            return Err(EditError::Refused(nothing));
+        }
         (0..entries).for_each(|_| bringing.read());
         for entry in little.entries {
             bringing.add(entry).await?;

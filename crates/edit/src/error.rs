@@ -33,7 +33,7 @@ pub enum EditError {
     },
     /// The change did nothing that can be taken back. An older one goes by its version.
     #[error(
-        "version {version} did nothing that can be taken back, what was there is a secret or has expired: {}; an \
+        "version {version} did nothing that can be taken back, what it changed is a secret or has expired: {}; an \
          older change goes by its version",
         changed(.keys, .keys.len(), false)
     )]

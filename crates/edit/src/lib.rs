@@ -187,7 +187,7 @@ impl Editor {
     /// leaves it a secret or none, as it was.
     ///
     /// # Errors
-    /// [`EditError::Condition`], a limit, or the store's.
+    /// [`EditError::Condition`], [`EditError::Refused`] for an expiry that has passed already, a limit, or the store's.
     pub async fn put(
         &self,
         owner: OwnerId,
@@ -257,7 +257,7 @@ impl Editor {
     /// Copies entries of another owner as of one instant, without secrets; with [`Mode::Replace`] also the cursor.
     ///
     /// # Errors
-    /// [`EditError::Busy`], or the store's.
+    /// [`EditError::Refused`] when a prefix under which nothing is would replace all, [`EditError::Busy`], or the store's.
     pub async fn copy(
         &self,
         from: OwnerId,

@@ -3,6 +3,7 @@
 
 use inboxclaw_contract::turn::EntryChange;
 use inboxclaw_contract::{Entry, Expiry, Json, OwnerId, Version};
+use jiff::Timestamp;
 
 use crate::{Condition, EditError, Editor, Put};
 
@@ -15,7 +16,9 @@ impl Editor {
         condition: Condition,
     ) -> Result<Put, EditError> {
         loop {
-            let base = self.store.snapshot(owner).await?.version;
+            let snapshot = self.store.snapshot(owner).await?;
+            check_expiry(expiry, snapshot.now)?;
+            let base = snapshot.version;
             let found = self.found(owner, key, condition).await?;
             let secret = secret.unwrap_or_else(|| found.as_ref().is_some_and(|found| found.secret));
             let same = found.as_ref().filter(|found| found.value == value && found.secret == secret);
@@ -24,7 +27,13 @@ impl Editor {
             turn.checks.push((key.to_owned(), found.as_ref().map(|found| found.revision)));
             turn.entries.insert(key.to_owned(), EntryChange::Put { value: value.clone(), expiry, secret });
             if let Some(committed) = self.commit(turn).await? {
-                let revision = same.map_or(committed.version, |same| same.revision);
+                // Value and expiry may have been there already: then the entry has the revision that it had.
+                let is_as_before = match same {
+                    Some(same) => self.revision(owner, key).await? == Some(same.revision),
+                    None => false,
+                };
+                let before = same.filter(|_| is_as_before);
+                let revision = before.map_or(committed.version, |same| same.revision);
                 return Ok(Put { revision, created: found.is_none() });
             }
         }
@@ -62,6 +71,11 @@ impl Editor {
         }
     }
 
+    async fn revision(&self, owner: OwnerId, key: &str) -> Result<Option<Version>, EditError> {
+        let found = self.store.entries(owner, &[key.to_owned()]).await?.pop().flatten();
+        Ok(found.map(|found| found.revision))
+    }
+
     /// The entry under a key, if the condition holds for it.
     async fn found(
         &self,
@@ -78,5 +92,16 @@ impl Editor {
             Condition::Revision(wanted) => revision == Some(wanted),
         };
         if holds { Ok(found) } else { Err(EditError::Condition { key: key.to_owned(), found: revision }) }
+    }
+}
+
+/// A person who gives a time that has passed means another one: the value would be gone at once.
+fn check_expiry(expiry: Expiry, now: Timestamp) -> Result<(), EditError> {
+    // The store knows microseconds.
+    match expiry.resolve(now, None) {
+        Some(at) if at.as_microsecond() <= now.as_microsecond() => Err(EditError::Refused(format!(
+            "ttl must be in the future, not {at}: it is {now}; what removes an entry is a deletion"
+        ))),
+        _ => Ok(()),
     }
 }

@@ -141,7 +141,8 @@ impl Judged {
         if expired {
             self.left.push(key.to_owned());
         }
-        let same = live.as_ref().map(|entry| &entry.value) == present.as_ref().map(|entry| &entry.value);
+        let seen = |entry: Option<&Entry>| entry.map(|entry| (entry.value.clone(), entry.expires_at));
+        let same = seen(live.as_ref()) == seen(present.as_ref());
         self.differing += u64::from(!same);
         if live.is_some() || present.is_some() || absent {
             self.writes.push((key.to_owned(), live));

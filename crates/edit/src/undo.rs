@@ -38,10 +38,9 @@ impl Editor {
         force: bool,
         progress: Progress<'_>,
     ) -> Result<Undone, EditError> {
-        let (mut races, mut idle) = (0, HashSet::new());
-        while races < TRIES {
+        for _ in 0..TRIES {
             let base = self.store.space(owner).await?;
-            let Candidate { turn, after } = candidate(self, owner, base, which, &idle).await?;
+            let Candidate { turn, after } = candidate(self, owner, base, which).await?;
             if turn.marker {
                 return Err(marker(&turn));
             }
@@ -50,22 +49,18 @@ impl Editor {
                 refuse_changed(self, owner, base, &turn, after).await?;
             }
             let (undid, at, author) = (turn.version, turn.at, turn.author.clone());
+            let keys: Vec<String> = turn.entries.iter().take(NAMED).map(|(key, _)| key.clone()).collect();
             let lost = if turn.replaced.is_some() { secrets(&turn) } else { Vec::new() };
             let target = target(base, turn, after, force)?;
-            let Some(done) = restore(self, owner, base, target, progress).await? else {
-                races += 1;
-                continue;
-            };
+            let Some(done) = restore(self, owner, base, target, progress).await? else { continue };
             let Restored { base, version, entries, cursor, mut left } = done;
             left.extend(lost);
             if base < version || force || matches!(which, Which::Version(_)) {
                 return Ok(Undone { undid, at, author, version, entries, cursor, left });
             }
-            if !left.is_empty() {
-                return Err(EditError::Kept { version: undid.0, keys: left });
-            }
-            // What it put has expired: it is not in effect any more.
-            idle.insert(undid);
+            // To go on to an older change would take back what nobody meant. What it put may have expired.
+            let keys = if left.is_empty() { keys } else { left };
+            return Err(EditError::Kept { version: undid.0, keys });
         }
         Err(EditError::Busy)
     }
@@ -77,7 +72,6 @@ async fn candidate(
     owner: OwnerId,
     base: SpaceInfo,
     which: Which,
-    idle: &HashSet<Version>,
 ) -> Result<Candidate, EditError> {
     let mut walk = Walk::new(editor, owner, base.version);
     let mut after = Ok(Past::new(base));
@@ -85,7 +79,7 @@ async fn candidate(
     while let Some(turn) = walk.next().await? {
         let found = match which {
             Which::Version(version) => version == turn.version,
-            _ if undone.contains(&turn.version) || idle.contains(&turn.version) => false,
+            _ if undone.contains(&turn.version) => false,
             _ if turn.undoes.is_some() => {
                 undone.extend(turn.undoes);
                 false
@@ -159,21 +153,23 @@ async fn since(
     turn: &PastTurn,
     after: &Past,
 ) -> Result<Since, EditError> {
-    let keys: Vec<String> = turn.entries.iter().map(|(key, _)| key.clone()).collect();
     let mut since = Since { cursor: turn.cursor.is_some(), ..Since::default() };
     let none = BTreeMap::new();
     let changes = after.changes().unwrap_or(&none);
-    for keys in keys.chunks(READ_KEYS) {
-        let present = editor.store.entries(owner, keys).await?;
+    for entries in turn.entries.chunks(READ_KEYS) {
+        let keys: Vec<String> = entries.iter().map(|(key, _)| key.clone()).collect();
+        let present = editor.store.entries(owner, &keys).await?;
         // In the same space, what no turn changed is as it was.
         let there = if after.space == base.id {
             present.clone()
         } else {
-            editor.store.entries_in(after.space, keys).await?
+            editor.store.entries_in(after.space, &keys).await?
         };
-        for ((key, present), there) in keys.iter().zip(present).zip(there) {
-            let then = changes.get(key).cloned().unwrap_or_else(|| there.map_or(Before::Absent, before));
-            if differs(&then, present.as_ref()) {
+        for (((key, old), present), there) in entries.iter().zip(present).zip(there) {
+            let changed = changes.get(key);
+            let then = changed.cloned().unwrap_or_else(|| there.map_or(Before::Absent, before));
+            let postponed = changed.is_some() && expiry_differs(old, &then, present.as_ref());
+            if differs(&then, present.as_ref()) || postponed {
                 since.keys.push(key.clone());
             }
         }
@@ -211,6 +207,17 @@ fn secrets(turn: &PastTurn) -> Vec<String> {
 
 fn before(entry: Entry) -> Before {
     if entry.secret { Before::Secret } else { Before::Entry(entry) }
+}
+
+/// Whether a change of `old` to `then` that left the value alone was followed by another expiry. Where the value changed,
+/// that alone counts: a source postpones expiries all the time.
+fn expiry_differs(old: &Before, then: &Before, present: Option<&Entry>) -> bool {
+    match (old, then, present) {
+        (Before::Entry(old), Before::Entry(then), Some(present)) => {
+            old.value == then.value && then.expires_at != present.expires_at
+        }
+        _ => false,
+    }
 }
 
 /// Whether something else is there than then. Secrets are left alone in any case.

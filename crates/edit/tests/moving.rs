@@ -195,7 +195,8 @@ async fn a_copy_takes_a_prefix_without_secrets() {
         let ground = Ground::new().await;
         ground.turn(|turn| ["a/1", "a/2", "b", "a"].iter().for_each(|key| turn.puts(key, "1"))).await;
         ground.secret("a/s", "9").await;
-        ground.put_for("a/3", "1", Expiry::For(Duration::ZERO)).await;
+        ground.put_for("a/3", "1", Expiry::For(Duration::from_secs(1))).await;
+        ground.clock.step(1);
         ground.editor().set_cursor(ground.owner, Some("theirs".into())).await.unwrap();
         let other = ground.other().await;
         support::commit(&*ground.store, other, |turn| {
@@ -211,6 +212,13 @@ async fn a_copy_takes_a_prefix_without_secrets() {
         let copied = editor.copy(ground.owner, other, "a/", mode, &unseen).await.unwrap();
         assert_eq!(copied, Brought { entries: 3, expired: 0, secrets: 1, version: Version(3) });
         assert_eq!(ground.state_of(other).await, state);
+        let none = editor.copy(ground.owner, other, "b/", mode, &unseen).await;
+        let refused = mode == Mode::Replace;
+        assert_eq!(
+            none.is_err_and(|error| error.to_string().starts_with("no key begins with \"b/\"")),
+            refused
+        );
+        assert_eq!(ground.state_of(other).await, state, "nothing does not replace a state");
         let error = editor.copy(other, other, "", mode, &unseen).await.unwrap_err();
         assert_eq!(error.to_string(), "a state cannot be copied onto itself");
     }

@@ -130,12 +130,17 @@ async fn nothing_expired_is_revived() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_in_effect_no_more() {
+async fn a_change_that_has_expired_is_not_passed_over_for_an_older_one() {
     let ground = Ground::new().await;
     ground.put("a", "1").await;
     ground.put_for("b", "1", seconds(10)).await;
     ground.clock.step(10);
-    assert_eq!(undo(&ground, Which::Person).await.unwrap().undid, Version(1));
+    for _ in 0..2 {
+        let kept = undo(&ground, Which::Person).await.unwrap_err();
+        assert!(matches!(&kept, EditError::Kept { version: 2, keys } if keys == &["b"]), "{kept:?}");
+    }
+    assert_eq!(ground.state().await, "a=1");
+    assert_eq!(undo(&ground, Which::Version(Version(1))).await.unwrap().undid, Version(1));
     assert_eq!(ground.state().await, "");
 }
 

@@ -66,6 +66,7 @@ macro_rules! on {
                 promise_9_a_list_resumes_after_a_key
                 promise_10_json_comes_back_as_it_went_in
                 a_put_of_what_is_there_changes_nothing
+                promise_8_a_persons_change_of_expiry_is_a_change
                 deletions_by_prefix_come_first
                 keys_are_those_that_a_list_would_give
                 a_restored_entry_is_as_it_was_under_a_new_revision
@@ -141,6 +142,7 @@ macro_rules! on {
             sweeps {
                 turns_that_ask_again_and_again_hold_up_no_rule
                 what_has_just_expired_is_left_to_those_who_watch
+                what_expired_and_is_gone_leaves_a_mark
                 a_sweep_finds_what_has_expired_in_every_space
                 a_turn_removes_entries_by_their_age
                 what_a_sweeping_turn_puts_is_new

@@ -68,7 +68,7 @@ pub(crate) struct StateEntry {
     /// Its value; left out where only keys were asked for, null for a masked secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<Shown>,
-    /// The version of the owner's state that put this value. The ETag.
+    /// The version of the owner's state that put this value, or in which a person changed its expiry. The ETag.
     pub(crate) revision: i64,
     /// When the key was first put.
     pub(crate) created_at: Time,
@@ -114,7 +114,7 @@ pub(crate) struct StatePage {
 pub(crate) struct PutEntry {
     /// The key.
     pub(crate) key: String,
-    /// The entry's revision now. Unchanged when the value was there already.
+    /// The entry's revision now. Unchanged when value and expiry were there already.
     pub(crate) revision: i64,
     /// The version of the owner's state now.
     pub(crate) version: i64,

@@ -107,7 +107,8 @@ impl Watch {
         }
     }
 
-    /// Goes on after that version, if there is one and history still knows what changed since.
+    /// Goes on after that version, if there is one and it is still known what changed and what has expired since. What
+    /// has expired since that version was made may be told again.
     #[must_use]
     pub fn after(self, last: Option<Version>) -> Self {
         Self { sent: last, ..self }
@@ -161,19 +162,36 @@ impl Watch {
     async fn look(&mut self) -> Result<(), StoreError> {
         let snapshot = self.store.snapshot(self.owner).await?;
         let changed = match (self.told, self.sent) {
-            (None, None) => None,
-            (None, Some(last)) => {
+            (None, None) => {
                 self.expiries.until = snapshot.now;
+                None
+            }
+            (None, Some(last)) => {
+                self.expiries.until = self.made(last).await?.min(snapshot.now);
                 self.changes(last, snapshot.version).await?
             }
             (Some(told), _) => self.changes(told, snapshot.version).await?,
         };
-        let due = self.due(&snapshot).await?;
+        let since = self.expiries.until;
+        let mut due = self.due(&snapshot).await?;
+        // Of what is removed already nobody knows any more. Asked last: a sweep may be at work.
+        let resumes = self.told.is_none() && changed.is_some();
+        if resumes && self.store.swept_until(self.owner).await?.is_some_and(|until| until > since) {
+            due = None;
+        }
         match (changed, due) {
             (Some((target, turns)), Some(due)) => self.spread(target, &turns, due),
             _ => self.reset(snapshot.version),
         }
         Ok(())
+    }
+
+    /// When a version was made: everything that had expired by then was seen by whoever has that version. The beginning
+    /// of time when that is not known.
+    async fn made(&self, version: Version) -> Result<Timestamp, StoreError> {
+        let next = Version(version.0.saturating_add(1));
+        let turn = self.store.history(self.owner, Some(next), 1, 0).await?.pop();
+        Ok(turn.filter(|turn| turn.version == version).map_or(Timestamp::MIN, |turn| turn.at))
     }
 
     /// The turns after `told`, newest first, without what they replaced, and the version that they lead to. `None`
@@ -214,8 +232,7 @@ impl Watch {
 
     /// What has expired since the last look, and when the next one is due. `None` when it is too much.
     async fn due(&mut self, snapshot: &Snapshot) -> Result<Option<Vec<(String, Timestamp)>>, StoreError> {
-        let now = snapshot.now;
-        let since = if self.told.is_some() { self.expiries.until } else { now };
+        let (now, since) = (snapshot.now, self.expiries.until);
         let mut due = self.store.expiring(self.owner, since, MANY + 1).await?;
         let next = due.split_off(due.partition_point(|(_, at)| *at <= now));
         let first = next.first().map_or(LOOK_EVERY, |(_, at)| now.duration_until(*at).unsigned_abs());

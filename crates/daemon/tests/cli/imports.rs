@@ -61,7 +61,9 @@ fn the_last_line_needs_no_end() {
 #[test]
 fn nothing_is_not_what_replaces_a_state() {
     both(|place| {
-        for input in ["", "\n", "\r\n", "  \n\n", "\t", "\u{feff}", "\u{feff}\n", "\u{feff}\r\n \n", "\u{a0}\n"] {
+        for input in
+            ["", "\n", "\r\n", "  \n\n", "\t", "\u{feff}", "\u{feff}\n", "\u{feff}\r\n \n", "\u{a0}\n"]
+        {
             let (ran, keys) = import(place, input, true);
             assert_eq!((ran.code, keys.as_str()), (1, "keep"), "{input:?}: {ran:?}");
             assert!(ran.err.contains("there is nothing to import"), "{input:?}: {ran:?}");
@@ -81,7 +83,16 @@ fn a_line_that_is_cut_off_changes_nothing() {
             assert_eq!((ran.code, keys.as_str()), (1, "keep"), "{:?}: {ran:?}", &whole[last..end]);
             assert!(ran.err.starts_with("source mail: line 3: "), "{ran:?}");
         }
-        for input in ["\0", "\0\n", "[]", "null", "{", "<html>\n", "{\"key\":\"a\",\"value\":1}\n\u{feff}", "\u{fffe}{}"] {
+        for input in [
+            "\0",
+            "\0\n",
+            "[]",
+            "null",
+            "{",
+            "<html>\n",
+            "{\"key\":\"a\",\"value\":1}\n\u{feff}",
+            "\u{fffe}{}",
+        ] {
             let (ran, keys) = import(place, input, true);
             assert_eq!((ran.code, keys.as_str()), (1, "keep"), "{input:?}: {ran:?}");
         }

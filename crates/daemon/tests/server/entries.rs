@@ -191,10 +191,16 @@ async fn a_value_expires_when_it_was_told_to() {
     assert_eq!(api.get(&at("k")).await.status, 200);
     inbox.wait(1);
     assert_eq!(api.get(&at("k")).await.status, 404);
-    for ttl in ["", "soon", "-5m", "0", "2026-11-22"] {
-        let answer = api.put(&format!("{}?ttl={ttl}", at("x")), "1").await;
-        assert_eq!((answer.status, detail(&answer).starts_with("ttl must be")), (422, true), "{ttl}");
+    let past = ["2020-01-01T00:00:00Z", "2026-11-22T06:00:00Z", "1969-12-31T23:59:59Z", "0.0000001s"];
+    for ttl in ["", "soon", "-5m", "-1", "0", "0s", "2026-11-22"].into_iter().chain(past) {
+        for key in ["x", "y"] {
+            let answer = api.put(&format!("{}?ttl={ttl}", at(key)), "1").await;
+            assert_eq!((answer.status, detail(&answer).starts_with("ttl must be")), (422, true), "{ttl}");
+        }
+        api.set("y", "1").await;
     }
+    assert_eq!(api.get(&at("y")).await.body, "1");
+    assert_eq!(api.put(&format!("{}?ttl=9999-12-30T00:00:00Z", at("x")), "1").await.status, 201);
 }
 
 #[tokio::test]

@@ -144,6 +144,55 @@ async fn a_watch_goes_on_after_the_last_id() {
     assert_eq!(first("4").await.2["key"], "d");
 }
 
+/// Who was away hears of what expired meanwhile, as long as it is known; then it is to list again.
+#[tokio::test]
+async fn a_watch_that_goes_on_is_told_what_expired_meanwhile() {
+    let inbox = Inbox::new().await;
+    let api = inbox.api().await;
+    let put = async |key: &str, ttl: u64| api.put(&format!("{STATE}/{key}?ttl={ttl}s"), "1").await;
+    let resume = async |last: &str| api.server.stream(WATCH, &format!("Last-Event-ID: {last}\r\n")).await;
+    put("a", 5).await;
+    inbox.wait(1);
+    put("b", 20).await;
+    inbox.wait(5);
+    let mut stream = resume("2").await;
+    let (id, name, data) = stream.told().await;
+    assert_eq!((id, name.as_str(), &data["key"]), (Some(2), "expire", &json!("a")));
+    api.set("c", "1").await;
+    assert_eq!(stream.told().await.2["key"], "c", "and of nothing else");
+    let sweep = async || while inbox.store.sweep().await.unwrap().more {};
+    inbox.wait(12);
+    sweep().await;
+    let reset = || (Some(3), "reset".to_owned(), json!({ "version": 3 }));
+    assert_eq!(resume("2").await.told().await, reset(), "what is swept nobody knows");
+    // Version 3 was made after that expired.
+    api.put("/api/sources/s/cursor", r#"{"cursor":"c"}"#).await;
+    assert_eq!(resume("3").await.told().await.1, "cursor");
+    put("d", 100).await;
+    // Nothing of it is known any more but that nothing expired.
+    inbox.wait(8 * 24 * 3_600);
+    sweep().await;
+    assert_eq!(resume("5").await.told().await.1, "reset");
+}
+
+/// A person who only moves an expiry makes a change; the owner itself makes none.
+#[tokio::test]
+async fn a_moved_expiry_is_told() {
+    let inbox = Inbox::new().await;
+    let api = inbox.api().await;
+    api.set("w", "1").await;
+    let mut stream = api.server.stream(WATCH, "Last-Event-ID: 1\r\n").await;
+    for (ttl, wanted) in [("1h", json!("2026-11-22T07:46:26.063532Z")), ("none", Value::Null)] {
+        assert_eq!(api.put(&format!("{STATE}/w?ttl={ttl}"), "1").await.status, 200);
+        let (_, name, data) = stream.told().await;
+        assert_eq!(
+            (name.as_str(), &data["op"], &data["entry"]["expires_at"]),
+            ("change", &json!("put"), &wanted)
+        );
+        assert_eq!(data["entry"]["revision"], data["version"]);
+    }
+}
+
 #[tokio::test]
 async fn too_much_at_once_is_a_reset() {
     let inbox = Inbox::new().await;

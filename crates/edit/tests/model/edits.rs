@@ -9,7 +9,7 @@ use inboxclaw_edit::{Choice, Mode, Which};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ground::turn;
-use crate::state::{OwnerModel, Past, Rows, is_live};
+use crate::state::{OwnerModel, Past, Row, Rows, is_live};
 
 /// What an edit comes to.
 #[derive(Debug)]
@@ -58,16 +58,15 @@ impl OwnerModel {
         turn
     }
 
-    /// The change that is to be taken back, but for those in which nothing is left to take back; `Err(true)` when
-    /// history may have known one.
-    pub(crate) fn candidate(&self, which: Which, idle: &BTreeSet<i64>) -> Result<&Past, bool> {
+    /// The change that is to be taken back; `Err(true)` when history may have known one.
+    pub(crate) fn candidate(&self, which: Which) -> Result<&Past, bool> {
         let kept = || self.past.iter().rev().take_while(|past| past.kept);
         if let Which::Version(version) = which {
             return kept().find(|past| past.version == version.0).ok_or(true);
         }
         let mut undone = BTreeSet::new();
         for past in kept() {
-            if undone.contains(&past.version) || idle.contains(&past.version) {
+            if undone.contains(&past.version) {
                 continue;
             }
             if let Some(version) = past.undoes {
@@ -91,7 +90,14 @@ impl OwnerModel {
         let mut since = Since { cursor: cursor && then.cursor != self.cursor, ..Since::default() };
         since.all = past.replaced.is_some() && then.space != self.space;
         for key in keys {
-            match self.differs(then.rows.get(key), key, now) {
+            let then = then.rows.get(key);
+            let differs = match past.before.get(key) {
+                Some(Before::Entry(old)) if past.replaced.is_none() => self
+                    .differs(then, key, now)
+                    .map(|differs| differs || self.is_postponed(old, then, key, now)),
+                _ => self.differs(then, key, now),
+            };
+            match differs {
                 Some(true) => since.keys.insert(key.clone()),
                 Some(false) => false,
                 None => since.doubts.insert(key.clone()),
@@ -101,7 +107,7 @@ impl OwnerModel {
     }
 
     /// Whether what is under a key is another value than what was there then.
-    fn differs(&self, then: Option<&crate::state::Row>, key: &str, now: Timestamp) -> Option<bool> {
+    fn differs(&self, then: Option<&Row>, key: &str, now: Timestamp) -> Option<bool> {
         let present = self.rows().get(key);
         if then.map(|row| row.born) == present.map(|row| row.born) {
             return Some(false);
@@ -114,6 +120,15 @@ impl OwnerModel {
             (Some(then), Some(present)) => Some(then.value != present.value),
             _ => Some(true),
         }
+    }
+
+    /// Whether a change of the expiry of `old` alone was followed by another one.
+    fn is_postponed(&self, old: &Entry, then: Option<&Row>, key: &str, now: Timestamp) -> bool {
+        let (Some(then), Some(present)) = (then, self.rows().get(key)) else { return false };
+        then.born != present.born
+            && is_live(&present.entry, now)
+            && old.value == then.entry.value
+            && then.entry.expires_at != present.entry.expires_at
     }
 
     /// The turn that takes `past` back.
@@ -140,18 +155,6 @@ impl OwnerModel {
             turn.entries.insert(key.clone(), change);
         }
         Edit::Turn(Box::new(turn))
-    }
-
-    /// Whether taking `past` back leaves keys as they are that it changed: secrets, and what has expired since.
-    pub(crate) fn leaves(&self, past: &Past, now: Timestamp) -> bool {
-        past.before.iter().any(|(key, before)| {
-            let gone = match before {
-                Before::Absent => false,
-                Before::Secret => true,
-                Before::Entry(entry) => !is_live(entry, now),
-            };
-            gone || self.live(key, now).is_some_and(|present| present.secret)
-        })
     }
 
     /// The version that was in place at a time.

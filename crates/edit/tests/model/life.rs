@@ -1,7 +1,5 @@
 //! A life: each step on the store and on the model, and what must come of it.
 
-use std::collections::BTreeSet;
-
 use inboxclaw_contract::space::Copied;
 use inboxclaw_contract::turn::{Conflict, EntryChange, Swap};
 use inboxclaw_contract::{Clock, Entry, Keeper, Outcome, OwnerId, Spaces, State, StoreError, Turn, Version};
@@ -208,6 +206,10 @@ impl Life {
         let (condition, holds) = self.condition(place, key, condition);
         let editor = self.ground.editor();
         let found = editor.put(owner(place), key, json(put.value), put.expiry, put.secret, condition).await;
+        if put.expiry.resolve(self.world.now, None).is_some_and(|at| at <= self.world.now) {
+            assert!(matches!(found, Err(EditError::Refused(_))), "{found:?}");
+            return;
+        }
         if !holds {
             return self.not_met(place, key, &found.unwrap_err());
         }
@@ -273,31 +275,24 @@ impl Life {
             Chosen::Any => Which::Any,
             Chosen::Back(versions) => Which::Version(Version(model.version - versions)),
         };
-        let mut idle = BTreeSet::new();
-        let (past, turn, since) = loop {
-            let past = match model.candidate(which, &idle) {
-                Ok(past) => past.clone(),
-                Err(cut) => return self.nothing_to_undo(id, which, force, cut).await,
-            };
-            let Edit::Turn(turn) = model.undo(id, &past, now) else { return };
-            let since = model.since(&past, now);
-            let same = self.world.turn(&turn).1.version == model.version;
-            if !same || force || matches!(which, Which::Version(_)) || since.is_sure() {
-                break (past, turn, since);
-            }
-            let restores = turn.entries.values().any(|change| matches!(change, EntryChange::Restore(_)));
-            if restores || !since.doubts.is_empty() {
-                // Whether an expiry that moves is something to take back is left open.
-                return;
-            }
-            if model.leaves(&past, now) {
-                let error = self.ground.editor().undo(id, which, force, &unseen).await.unwrap_err();
-                let kept = matches!(error, EditError::Kept { version, .. } if version == past.version);
-                assert!(kept, "{error:?}");
-                return;
-            }
-            idle.insert(past.version);
+        let past = match model.candidate(which) {
+            Ok(past) => past.clone(),
+            Err(cut) => return self.nothing_to_undo(id, which, force, cut).await,
         };
+        let Edit::Turn(turn) = model.undo(id, &past, now) else { return };
+        let since = model.since(&past, now);
+        let same = self.world.turn(&turn).1.version == model.version;
+        if same
+            && !force
+            && !matches!(which, Which::Version(_))
+            && !since.is_sure()
+            && since.doubts.is_empty()
+        {
+            let error = self.ground.editor().undo(id, which, force, &unseen).await.unwrap_err();
+            let kept = matches!(error, EditError::Kept { version, .. } if version == past.version);
+            assert!(kept, "{error:?}");
+            return;
+        }
         match self.ground.editor().undo(id, which, force, &unseen).await {
             Ok(found) => {
                 assert!(force || !since.is_sure(), "{found:?}, but changed since: {since:?}");
@@ -390,7 +385,9 @@ impl Life {
         let cursor = source.cursor.clone();
         let taken = Exported { text: Vec::new(), secrets: false, entries, cursor };
         let turn = self.world.owners[to].bring(owner(to), &taken, mode, now);
+        let is_nothing = taken.entries.is_empty() && mode == Mode::Replace && !prefix.is_empty();
         match self.ground.editor().copy(owner(from), owner(to), prefix, mode, &unseen).await {
+            Err(EditError::Refused(_)) if is_nothing => {}
             Ok(found) => self.edited(&turn, Some(found.version)),
             Err(error) => self.refused(&turn, &error),
         }

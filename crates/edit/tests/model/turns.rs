@@ -119,7 +119,7 @@ impl OwnerModel {
             // What a sweep of this very turn takes is gone before it puts anything.
             let swept = |entry: &&Entry| turn.sweeps.iter().any(|sweep| takes(sweep, entry));
             let old = self.live(key, now).filter(|entry| !swept(entry)).cloned();
-            self.change(key, change, old, (now, next, *counter), &mut before);
+            self.change((key, change, turn.author.is_some()), old, (now, next, *counter), &mut before);
         }
         let cursor = turn.cursor.clone().filter(|cursor| *cursor != self.cursor);
         let cursor = cursor.map(|cursor| std::mem::replace(&mut self.cursor, cursor));
@@ -163,8 +163,7 @@ impl OwnerModel {
 
     fn change(
         &mut self,
-        key: &str,
-        change: &EntryChange,
+        (key, change, by_person): (&str, &EntryChange, bool),
         old: Option<Entry>,
         (now, next, born): (Timestamp, Version, u64),
         before: &mut BTreeMap<String, Before>,
@@ -181,17 +180,15 @@ impl OwnerModel {
                     expires_at: expiry.resolve(now, kept),
                     secret: *secret,
                 };
-                outcome(old.as_ref(), put)
+                outcome(old.as_ref(), put, by_person)
             }
             EntryChange::Restore(entry) if is_live(entry, now) => {
-                outcome(old.as_ref(), Entry { revision: next, ..entry.clone() })
+                outcome(old.as_ref(), Entry { revision: next, ..entry.clone() }, by_person)
             }
             EntryChange::Touch { expiry } => {
-                if old.is_some() {
-                    let born = self.rows()[key].born;
-                    self.expire_at(born, expiry.resolve(now, kept));
-                }
-                return;
+                let Some(old) = &old else { return };
+                let moved = Entry { revision: next, expires_at: expiry.resolve(now, kept), ..old.clone() };
+                outcome(Some(old), moved, by_person)
             }
             EntryChange::Delete | EntryChange::Restore(_) => {
                 if old.is_some() {
@@ -213,12 +210,14 @@ impl OwnerModel {
     }
 }
 
-/// The same value put again only moves the expiry.
-fn outcome(old: Option<&Entry>, new: Entry) -> Outcome {
+/// The same value put again only moves the expiry: a change if a person does it.
+fn outcome(old: Option<&Entry>, new: Entry, by_person: bool) -> Outcome {
     match old.filter(|old| old.value == new.value && old.secret == new.secret) {
         Some(same) => {
-            let entry = Entry { expires_at: new.expires_at, ..same.clone() };
-            Outcome { entry, changed: false }
+            let changed = by_person && same.expires_at != new.expires_at;
+            let revision = if changed { new.revision } else { same.revision };
+            let entry = Entry { expires_at: new.expires_at, revision, ..same.clone() };
+            Outcome { entry, changed }
         }
         None => Outcome { entry: new, changed: true },
     }

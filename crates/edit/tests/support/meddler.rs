@@ -200,6 +200,10 @@ impl Spaces for Meddler {
         self.inner.expiring(owner, after, limit).await
     }
 
+    async fn swept_until(&self, owner: OwnerId) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.swept_until(owner).await
+    }
+
     async fn build(&self, owner: OwnerId) -> Result<NewSpace, StoreError> {
         self.answer(self.inner.build(owner).await).await
     }

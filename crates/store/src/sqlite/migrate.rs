@@ -14,6 +14,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_first.sql"),
     include_str!("../../migrations/0002_spaces_and_counts.sql"),
     include_str!("../../migrations/0003_truncation.sql"),
+    include_str!("../../migrations/0004_swept_expiries.sql"),
 ];
 
 /// Refuses a layout from the future.

@@ -11,6 +11,7 @@ use super::counts::{Counts, unsigned};
 use super::error::Fault;
 use super::history::Replaced;
 use super::swap::{self, Swapping};
+use super::sweep;
 use super::tx::Tx;
 use super::values::{End, Micros};
 
@@ -24,8 +25,9 @@ const LIVE_ENTRIES: &str = "
     WHERE space = ?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4)";
 
 const SUM: &str = "
-    SELECT count(*), coalesce(sum(octet_length(key) + octet_length(value)), 0) FROM entries
-    WHERE space = ?1 AND key >= ?2 AND key < ?3";
+    SELECT count(*), coalesce(sum(octet_length(key) + octet_length(value)), 0),
+        max(expires_at) FILTER (WHERE expires_at <= ?4)
+    FROM entries WHERE space = ?1 AND key >= ?2 AND key < ?3";
 
 pub(super) const PUT: &str = "
     INSERT INTO entries (space, key, revision, created_at, updated_at, expires_at, secret, value)
@@ -34,7 +36,8 @@ pub(super) const PUT: &str = "
         updated_at = excluded.updated_at, expires_at = excluded.expires_at, secret = excluded.secret,
         value = excluded.value";
 
-const TOUCH: &str = "UPDATE entries SET expires_at = ?3 WHERE space = ?1 AND key = ?2";
+const TOUCH: &str = "
+    UPDATE entries SET expires_at = ?3, revision = coalesce(?4, revision) WHERE space = ?1 AND key = ?2";
 
 const DELETE: &str = "DELETE FROM entries WHERE space = ?1 AND key = ?2";
 
@@ -57,12 +60,28 @@ pub(super) struct Plan<'t> {
     /// None of them covers another.
     prefixes: Vec<&'t str>,
     writes: Vec<Write<'t>>,
+    /// A person's change of an expiry alone is a change like any other; an owner's own is none.
+    touches_count: bool,
+    /// The latest expiry of what deletions by prefix remove that has expired already.
+    expired_until: Option<i64>,
 }
 
 enum Write<'t> {
-    Put { key: &'t str, value: &'t Json, secret: bool, times: (Micros, Micros), expires_at: Option<Micros> },
-    Touch { key: &'t str, expires_at: Option<Micros> },
-    Delete { key: &'t str },
+    Put {
+        key: &'t str,
+        value: &'t Json,
+        secret: bool,
+        times: (Micros, Micros),
+        expires_at: Option<Micros>,
+    },
+    /// The value stays.
+    Touch {
+        key: &'t str,
+        expires_at: Option<Micros>,
+    },
+    Delete {
+        key: &'t str,
+    },
 }
 
 impl<'t> Plan<'t> {
@@ -87,7 +106,19 @@ impl<'t> Plan<'t> {
             prefixes.clear();
         }
         let writes = Vec::with_capacity(turn.entries.len());
-        let mut plan = Self { version, replaced, before, after, swapping, space, prefixes, writes };
+        let touches_count = turn.author.is_some();
+        let mut plan = Self {
+            version,
+            replaced,
+            before,
+            after,
+            swapping,
+            space,
+            prefixes,
+            writes,
+            touches_count,
+            expired_until: None,
+        };
         plan.note_prefixes(tx)?;
         plan.note_keys(tx, turn)?;
         plan.check_limits(tx, turn.owner)?;
@@ -115,6 +146,9 @@ impl<'t> Plan<'t> {
         for prefix in &self.prefixes {
             connection.prepare_cached(DELETE_PREFIX)?.execute((space, prefix, End::of(prefix)))?;
         }
+        if let Some(until) = self.expired_until {
+            sweep::swept_until(tx, space, until)?;
+        }
         let (mut put, mut touch, mut delete) = (
             connection.prepare_cached(PUT)?,
             connection.prepare_cached(TOUCH)?,
@@ -128,9 +162,14 @@ impl<'t> Plan<'t> {
                     beside::renumber(tx, &built, key, revision)?;
                     put.execute((space, key, revision, times.0, times.1, expires_at, secret, value))?
                 }
+                Write::Touch { key, expires_at } if self.touches_count => {
+                    let revision = self.version + 1;
+                    beside::renumber(tx, &built, key, revision)?;
+                    touch.execute((space, key, expires_at, revision))?
+                }
                 Write::Touch { key, expires_at } => {
                     beside::touch(tx, &built, (space, key), *expires_at)?;
-                    touch.execute((space, key, expires_at))?
+                    touch.execute((space, key, expires_at, None::<i64>))?
                 }
                 Write::Delete { key } => delete.execute((space, key))?,
             };
@@ -141,12 +180,12 @@ impl<'t> Plan<'t> {
     fn note_prefixes(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()> {
         let Some(space) = self.space else { return Ok(()) };
         for prefix in std::mem::take(&mut self.prefixes) {
-            let range = (space, prefix, End::of(prefix));
-            let found = tx
-                .connection
-                .prepare_cached(SUM)?
-                .query_row(range, |row| Ok(Counts { entries: row.get(0)?, bytes: row.get(1)? }))?;
+            let range = (space, prefix, End::of(prefix), tx.now);
+            let (found, expired) = tx.connection.prepare_cached(SUM)?.query_row(range, |row| {
+                Ok((Counts { entries: row.get(0)?, bytes: row.get(1)? }, row.get(2)?))
+            })?;
             self.after = self.after - found;
+            self.expired_until = self.expired_until.max(expired);
             if let Some(swapping) = &self.swapping {
                 for moved in swapping.moved_under(prefix) {
                     self.after = self.after - moved.growth;
@@ -207,6 +246,7 @@ impl<'t> Plan<'t> {
         let write = Write::of(now, key, change, old.as_ref());
         match &write {
             None => return,
+            Some(Write::Touch { .. }) if self.touches_count => self.replaced.note(key, old),
             Some(Write::Touch { .. }) => {}
             Some(Write::Put { value, .. }) => {
                 self.after = self.after - size + Counts::row(key, value.as_str());

@@ -60,6 +60,11 @@ impl Spaces for SqliteStore {
         self.shared.read(limit, read).await?.ok_or(StoreError::NoOwner(owner))
     }
 
+    async fn swept_until(&self, owner: OwnerId) -> Result<Option<Timestamp>, StoreError> {
+        let found = self.shared.short(|connection, _| read::swept_until(connection, owner));
+        found?.ok_or(StoreError::NoOwner(owner))
+    }
+
     async fn build(&self, owner: OwnerId) -> Result<NewSpace, StoreError> {
         self.write(0, move |tx| build::begin(tx, owner)).await
     }

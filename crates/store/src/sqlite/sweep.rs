@@ -8,6 +8,8 @@ mod spaces;
 
 use inboxclaw_contract::store::Swept;
 
+pub(super) use self::spaces::swept_until;
+
 use super::counts::{Counts, unsigned};
 use super::error::Fault;
 use super::tx::Tx;

@@ -238,6 +238,40 @@ pub(crate) async fn a_put_of_what_is_there_changes_nothing(ground: &Ground) {
     assert_eq!(ground.commit(ground.turn(owner).await.secret("a", "2.0")).await.version, Version(4));
 }
 
+pub(crate) async fn promise_8_a_persons_change_of_expiry_is_a_change(ground: &Ground) {
+    let owner = ground.source("a").await;
+    ground
+        .commit(ground.turn(owner).await.put_for("a", "1", seconds(60)).put("b", "1").secret("s", "1"))
+        .await;
+    let before = ground.all(owner).await;
+    ground.clock.step(5);
+    ground.commit(ground.turn(owner).await.touch("a", seconds(90)).touch("b", seconds(90))).await;
+    let touched = ground.all(owner).await;
+    assert_eq!(
+        ground.store.snapshot(owner).await.unwrap().version,
+        Version(1),
+        "by the owner itself it is none"
+    );
+    let mut turn = ground.turn(owner).await.put_for("a", "1", Expiry::Never).touch("b", seconds(9));
+    turn = turn.restore(Entry { expires_at: touched[1].expires_at, ..before[2].clone() });
+    turn.author = Some("cli:ada".into());
+    assert_eq!(ground.commit(turn).await.version, Version(2));
+    let after = ground.all(owner).await;
+    let expiries: Vec<_> = after.iter().map(|entry| entry.expires_at).collect();
+    let now = ground.store.snapshot(owner).await.unwrap().now;
+    assert_eq!(expiries, [None, Expiry::resolve(seconds(9), now, None), touched[1].expires_at]);
+    for (after, before) in after.iter().zip(&before) {
+        let as_before = Entry { revision: before.revision, expires_at: before.expires_at, ..after.clone() };
+        assert_eq!((&as_before, after.revision), (before, Version(2)), "value and times stay");
+    }
+    let past = ground.last(owner).await.entries;
+    let was = |at: usize| (touched[at].key.clone(), Before::Entry(touched[at].clone()));
+    assert_eq!(past, [was(0), was(1), ("s".into(), Before::Secret)]);
+    let mut same = ground.turn(owner).await.touch("a", Expiry::Never).touch("none", seconds(1));
+    same.author = Some("cli:ada".into());
+    assert_eq!(ground.commit(same).await.version, Version(2), "the same expiry is no change");
+}
+
 pub(crate) async fn deletions_by_prefix_come_first(ground: &Ground) {
     let owner = ground.source("a").await;
     ground

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::{Expire, Policy};
 use inboxclaw_contract::turn::{Age, Sweep};
-use inboxclaw_contract::{OwnerId, Turn, Version};
+use inboxclaw_contract::{OwnerId, StoreError, Turn, Version};
 use jiff::SignedDuration;
 
 use crate::common::{Ground, Words, seconds};
@@ -183,4 +183,26 @@ pub(crate) async fn turns_that_ask_again_and_again_hold_up_no_rule(ground: &Grou
         assert!(ground.store.sweep().await.unwrap().more);
     }
     assert!(ground.keys(other, "").await.is_empty());
+}
+
+pub(crate) async fn what_expired_and_is_gone_leaves_a_mark(ground: &Ground) {
+    let (owner, other) = (ground.source("a").await, ground.source("b").await);
+    let swept = async |owner| ground.store.swept_until(owner).await.unwrap();
+    let put = ground.turn(owner).await.put_for("a", "1", seconds(5)).put_for("b", "1", seconds(9));
+    ground.commit(put.put_for("p/a", "1", seconds(30)).put_for("p/b", "1", seconds(60))).await;
+    let start = ground.store.snapshot(owner).await.unwrap().now;
+    let at = |seconds: i64| Some(start + SignedDuration::from_secs(seconds));
+    assert_eq!(swept(owner).await, None);
+    ground.clock.step(15);
+    sweep(ground).await;
+    assert_eq!(swept(owner).await, at(5), "the other is left to those who watch");
+    ground.clock.step(10);
+    sweep(ground).await;
+    assert_eq!((swept(owner).await, swept(other).await), (at(9), None));
+    ground.clock.step(10);
+    assert_eq!(ground.commit(ground.turn(owner).await.delete_prefix("p/a")).await.version, Version(1));
+    assert_eq!(swept(owner).await, at(30), "a deletion takes along what has expired");
+    ground.commit(ground.turn(owner).await.delete_prefix("p/")).await;
+    assert_eq!(swept(owner).await, at(30), "what is deleted before it expires has a version");
+    assert!(matches!(ground.store.swept_until(OwnerId(99)).await, Err(StoreError::NoOwner(_))));
 }

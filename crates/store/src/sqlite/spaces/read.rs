@@ -37,6 +37,9 @@ const EXPIRING: &str = "
     SELECT key, expires_at FROM entries INDEXED BY entries_by_expiry
     WHERE space = +?1 AND expires_at > ?2 ORDER BY expires_at, key LIMIT +?3";
 
+const SWEPT_UNTIL: &str = "
+    SELECT (SELECT swept_until FROM spaces WHERE id = space) FROM owners WHERE id = ?1 AND forgotten = 0";
+
 /// The space that an owner has; `None` when there is no such owner.
 pub(super) fn info(connection: &Connection, owner: OwnerId) -> rusqlite::Result<Option<SpaceInfo>> {
     let info = |row: &Row<'_>| {
@@ -154,6 +157,18 @@ pub(super) fn expiring(
     found.collect::<rusqlite::Result<_>>().map(Some)
 }
 
+/// The latest expiry that a sweep removed from the space in place; the outer `None` when there is no such owner.
+pub(super) fn swept_until(
+    connection: &Connection,
+    owner: OwnerId,
+) -> rusqlite::Result<Option<Option<Timestamp>>> {
+    let found = connection
+        .prepare_cached(SWEPT_UNTIL)?
+        .query_row([owner.0], |row| row.get::<_, Option<Micros>>(0))
+        .optional()?;
+    Ok(found.map(|until| until.map(|until| until.0)))
+}
+
 fn entry_info(row: &Row<'_>, size: u64) -> rusqlite::Result<EntryInfo> {
     let (created_at, updated_at): (Micros, Micros) = (row.get(2)?, row.get(3)?);
     let (expires_at, value): (Option<Micros>, Option<Text>) = (row.get(4)?, row.get(7)?);
@@ -175,6 +190,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::super::plans::check(&[HEAD, LOOK_FROM, LOOK_AFTER, ALL, ENTRY, EXPIRING]);
+        super::super::super::plans::check(&[HEAD, LOOK_FROM, LOOK_AFTER, ALL, ENTRY, EXPIRING, SWEPT_UNTIL]);
     }
 }

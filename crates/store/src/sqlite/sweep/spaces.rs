@@ -23,8 +23,10 @@ const NEXT: &str = "
     FROM spaces s LEFT JOIN owners o ON o.id = s.owner WHERE s.id > +?1 ORDER BY s.id LIMIT +?2";
 
 const EXPIRED: &str = "
-    SELECT key, octet_length(key) + octet_length(value) FROM entries INDEXED BY entries_by_expiry
+    SELECT key, octet_length(key) + octet_length(value), expires_at FROM entries INDEXED BY entries_by_expiry
     WHERE space = +?1 AND expires_at <= ?2 ORDER BY expires_at LIMIT +?3";
+
+const SWEPT_UNTIL: &str = "UPDATE spaces SET swept_until = max(coalesce(swept_until, ?2), ?2) WHERE id = ?1";
 
 const FIRST: &str = "
     SELECT key, octet_length(key) + octet_length(value) FROM entries WHERE space = +?1 ORDER BY key LIMIT +?2";
@@ -110,20 +112,25 @@ fn done_with(tx: &mut Tx<'_>, space: &Space, room: &mut Room) -> Result<bool, Fa
 
 fn expired(tx: &mut Tx<'_>, space: i64, room: &mut Room) -> Result<bool, Fault> {
     let Ok(limit) = tx.now.0.checked_sub(LEFT) else { return Ok(true) };
-    let mut gone = Gone::of(space);
+    let (mut gone, mut until) = (Gone::of(space), None);
     let mut find = tx.connection.prepare_cached(EXPIRED)?;
     let mut rows = find.query((space, limit.as_microsecond(), room.entries))?;
     while !room.is_used()
         && let Some(row) = rows.next()?
     {
         gone.add(room, row.get(0)?, row.get(1)?);
+        until = Some(row.get(2)?);
     }
     drop(rows);
-    if gone.keys.is_empty() {
-        return Ok(true);
-    }
+    let Some(until) = until else { return Ok(true) };
     gone.remove(tx)?;
+    swept_until(tx, space, until)?;
     Ok(!room.is_used())
+}
+
+/// Notes that entries went which had expired, the last of them at `until`.
+pub(in super::super) fn swept_until(tx: &Tx<'_>, space: i64, until: i64) -> rusqlite::Result<()> {
+    tx.connection.prepare_cached(SWEPT_UNTIL)?.execute((space, until)).map(drop)
 }
 
 /// Removes a space from its first key on. Its counts no longer matter to anybody.
@@ -155,6 +162,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::super::plans::check(&[NEXT, EXPIRED, FIRST, DELETE_FIRST, DELETE_SPACE]);
+        super::super::super::plans::check(&[NEXT, EXPIRED, SWEPT_UNTIL, FIRST, DELETE_FIRST, DELETE_SPACE]);
     }
 }
