@@ -12,18 +12,18 @@ PULL = {"type": "http_pull"}
 
 
 def reconfigured(program, **sinks):
-    """Starts the program again with these sinks beside `inbox`."""
+    """Starts the program again with these sinks beside `inbox`; which events there were by then."""
     program.stop()
     program.write(sink={"inbox": PULL} | sinks)
     program.start()
+    return {event["id"] for event in program.events()}
 
 
 @case("A3-new-sink", "A", "a sink that is new in the configuration: by default, with start: all, with start: now", "begins at the head; has all; begins at the head")
 def new_sink(run):
     program = run.program()
     program.wake(times=2)
-    old = waiting(program)
-    reconfigured(program, late=PULL, whole=PULL | {"start": "all"}, fresh=PULL | {"start": "now"})
+    old = reconfigured(program, late=PULL, whole=PULL | {"start": "all"}, fresh=PULL | {"start": "now"})
     for name, right in (("late", set()), ("whole", old), ("fresh", set())):
         have = waiting(program, name) & old
         expect(have == right, f"{name} hands out {len(have)} of {len(old)} old events")
@@ -39,8 +39,7 @@ def new_type(run):
     program.write(sink={"inbox": PULL, "picky": PULL | {"match": ["user.*"]}})
     program.start()
     program.wake(times=2)
-    old = waiting(program)
-    reconfigured(program, picky=PULL | {"match": ["user.*", "mock.*"]})
+    old = reconfigured(program, picky=PULL | {"match": ["user.*", "mock.*"]})
     have = waiting(program, "picky") & old
     expect(not have, f"{len(have)} of {len(old)} old events are handed out")
     program.wake()
@@ -56,8 +55,7 @@ def left_and_back(run):
     program.wake(times=2)
     reconfigured(program)
     program.wake()
-    everything = {event["id"] for event in program.events()}
-    reconfigured(program, other=PULL)
+    everything = reconfigured(program, other=PULL)
     expect(everything <= waiting(program, "other"), f"it lacks {lost(everything, waiting(program, 'other'))}")
 
 

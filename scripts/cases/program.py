@@ -212,12 +212,14 @@ class Program:
     # Events.
 
     def wake(self, owner="m", times=1):
-        """Makes a mock source emit events, by edits of its state; waits for each. An edit before its first poll gives none."""
+        """Makes a mock source emit events, by edits of its state; waits for each."""
+        # An edit before or within its first poll is part of it, and gives none.
+        wait_for(lambda: self.source(owner)["status"] == "healthy", 5)
         for _ in range(times):
             before = self.total()
-            for _ in range(8):
+            for _ in range(4):
                 self.put(owner, "wake", str(time.monotonic_ns()))
-                if wait_for(lambda: self.total() > before, 2.5):
+                if wait_for(lambda: self.total() > before, 5):
                     break
             else:
                 raise RuntimeError("a woken source emitted nothing")
