@@ -67,8 +67,8 @@ fn gmail(folder: &Path, messages: usize, latency: Duration) -> anyhow::Result<()
     daemon.until(|daemon| Ok(daemon.total()? >= messages as u64))?;
     let requests = fake.counts().values().sum::<u64>() - before - plain;
     let took = daemon.took(begun, requests)?;
-    // 5 units a message, 2 a page of history, 15,000 a minute.
-    let quota = (messages as f64).mul_add(5.0, messages as f64 / 500.0 * 2.0) / 250.0;
+    // 20 units a message, 2 a page of history, 6,000 a minute.
+    let quota = (messages as f64).mul_add(20.0, messages as f64 / 500.0 * 2.0) / 100.0;
     print("gmail", messages, &took, least, quota);
     Ok(())
 }
@@ -114,7 +114,8 @@ fn drive(folder: &Path, files: usize, latency: Duration) -> anyhow::Result<()> {
     daemon.until(|daemon| Ok(daemon.cursor()?.is_some()))?;
     let requests = fake.counts().values().sum::<u64>() - before;
     let took = daemon.took(begun, requests)?;
-    print("google_drive", files, &took, least, requests as f64 / 200.0);
+    // 100 units a page, 325,000 a minute.
+    print("google_drive", files, &took, least, requests as f64 * 100.0 * 60.0 / 325_000.0);
     Ok(())
 }
 
@@ -152,8 +153,10 @@ impl Daemon {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let config = format!(
             "server: {{ port: {port} }}\ndatabase: {{ db_path: ./inbox.db }}\nsink: {{}}\nsources:\n  google:\n    \
-             type: {kind}\n    token_file: ./token.json\n    api_root: {}\n    poll_interval: 1h\n",
-            fake.base()
+             type: {kind}\n    token_file: ./token.json\n    api_root: {}\n    poll_interval: 1h\n    \
+             units_per_minute: {}\n",
+            fake.base(),
+            u32::MAX
         );
         fs::write(folder.join("config.yaml"), config)?;
         let program = std::env::current_exe()?.with_file_name("inboxclaw");

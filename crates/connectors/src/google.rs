@@ -7,7 +7,9 @@
 //! of a stretch that may be incomplete, `stamp` reads and writes instants, `trouble` is a failure that is told again,
 //! `patience` ends with a thing that the service fails at.
 //!
-//! Left out: what the services' answers mean (the sources), retries and waiting for better times (the runtime).
+//! A request that fails in passing is sent again within seconds, here and nowhere else, so that it does not cost its
+//! turn what other requests brought. Left out: what the services' answers mean (the sources), waiting for better times
+//! (the runtime).
 
 pub mod account;
 mod advice;
@@ -50,6 +52,9 @@ const ANSWER_BYTES: usize = 64 << 20;
 /// in Calendar have up to 1,024, and those of a series' instances a time besides.
 const ID_BYTES: usize = 1_100;
 
+/// Least units a minute: with fewer a single listing would use up the time of a turn.
+const LEAST_UNITS: u32 = 600;
+
 /// How long a turn begins requests. One that was begun may take 45 seconds, and a turn has 60.
 const BEGINS: SignedDuration = SignedDuration::from_secs(10);
 
@@ -68,21 +73,23 @@ pub struct Api {
     pub units_per_minute: u32,
 }
 
-/// Gmail. 15,000 units a minute and user: <https://developers.google.com/workspace/gmail/api/reference/quota>.
+/// Gmail. 6,000 units a minute and user for projects made since May 2026; older ones may have 15,000 and pay less for a
+/// message: <https://developers.google.com/workspace/gmail/api/reference/quota>.
 pub static GMAIL: Api = Api {
     name: "gmail",
     service: "gmail.googleapis.com",
     root: "https://gmail.googleapis.com",
     path: "/gmail/v1/users/me",
-    units_per_minute: 15_000,
+    units_per_minute: 6_000,
 };
-/// Drive. 12,000 queries a minute and user: <https://developers.google.com/workspace/drive/api/guides/limits>.
+/// Drive. 325,000 units a minute and user for projects made since May 2026:
+/// <https://developers.google.com/workspace/drive/api/guides/limits>.
 pub static DRIVE: Api = Api {
     name: "drive",
     service: "drive.googleapis.com",
     root: "https://www.googleapis.com",
     path: "/drive/v3",
-    units_per_minute: 12_000,
+    units_per_minute: 325_000,
 };
 /// Calendar. 600 requests a minute and user: <https://developers.google.com/workspace/calendar/api/guides/quota>.
 pub static CALENDAR: Api = Api {
@@ -92,6 +99,17 @@ pub static CALENDAR: Api = Api {
     path: "/calendar/v3",
     units_per_minute: 600,
 };
+
+/// Where a client finds its account and its service, as the settings of a source say.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// The token file.
+    pub token_file: &'a str,
+    /// A server that stands in for Google's.
+    pub api_root: Option<&'a str>,
+    /// Quota units that may be spent in a minute, where they are not those of the service.
+    pub units_per_minute: Option<u32>,
+}
 
 /// A request: GET, as every request of ours.
 #[derive(Debug, Clone, Default)]
@@ -131,6 +149,13 @@ impl<'a> Ask<'a> {
     }
 }
 
+/// What came of a request: the body unless it is too large.
+struct Answer {
+    status: u16,
+    address: String,
+    body: Option<Vec<u8>>,
+}
+
 /// When a turn stops to begin requests, see [`Client::deadline`].
 pub struct Deadline<'a> {
     clock: &'a dyn Clock,
@@ -156,17 +181,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of `api` for the account of `token_file`. No I/O. Requests to an `api_root` are not paced by Google's
-    /// quotas, see `limiter`.
+    /// A client of `api` for the account of `token_file`. No I/O.
     ///
     /// # Errors
-    /// When `token_file` is empty or `api_root` is no address of a server and a path.
-    pub fn new(
-        outside: &Outside,
-        api: &'static Api,
-        token_file: &str,
-        api_root: Option<&str>,
-    ) -> anyhow::Result<Self> {
+    /// When `token_file` is empty, `api_root` is no address of a server and a path, or `units_per_minute` is too small
+    /// for the requests of a turn.
+    pub fn new(outside: &Outside, api: &'static Api, at: &At<'_>) -> anyhow::Result<Self> {
+        let At { token_file, api_root, units_per_minute } = *at;
+        if let Some(units) = units_per_minute {
+            ensure!(units >= LEAST_UNITS, "units_per_minute is {units}, it must be at least {LEAST_UNITS}");
+        }
         let root = http::parse_url("api_root", api_root.unwrap_or(api.root))?;
         let is_plain = root.query().is_none() && root.fragment().is_none() && root.username().is_empty();
         ensure!(
@@ -177,7 +201,7 @@ impl Client {
         let base = Url::parse(&base).context("api_root is no address")?;
         let account = Account::shared(outside, token_file)?;
         account.needs(api.name);
-        let limiter = Limiter::shared(outside, api, &account, api_root);
+        let limiter = Limiter::shared(outside, api, &account, api_root, units_per_minute);
         let (http, clock, reach) = (Http::shared(outside), outside.clock.clone(), Reach::CONFIGURED);
         Ok(Self { api, http, account, limiter, clock, base, reach })
     }
@@ -204,9 +228,8 @@ impl Client {
     /// # Errors
     /// A [`Refusal`]: no token, no answer, an answer that is no success or cannot be read.
     pub async fn get<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Refusal> {
-        let reply = self.send(ask).await?;
-        let (status, address) = (reply.status().as_u16(), reply.address().to_owned());
-        let body = reply.body(ANSWER_BYTES).await?;
+        let Answer { status, address, body } = self.ask(ask, ANSWER_BYTES).await?;
+        let body = body.ok_or_else(|| too_large(status, &address))?;
         serde_json::from_slice(&body).map_err(|error| unreadable(status, &address, &error))
     }
 
@@ -215,20 +238,38 @@ impl Client {
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn bytes(&self, ask: &Ask<'_>, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let reply = self.send(ask).await?;
-        Ok(reply.body_within(limit).await?)
+        Ok(self.ask(ask, limit).await?.body)
+    }
+
+    /// Sends a request, and again as long as it fails in a way that may pass within seconds: one request that fails
+    /// must not cost a turn what its other requests brought.
+    async fn ask(&self, ask: &Ask<'_>, limit: usize) -> Result<Answer, Refusal> {
+        let url = self.url(ask).map_err(Failure::internal)?;
+        let mut tries = self.limiter.tries();
+        loop {
+            // Who has to wait here is told by the limiter, which waits itself as long as a turn can.
+            self.limiter.take(ask.units).await?;
+            match self.answer(&url, ask.units, limit).await {
+                Err(refusal) if refusal.is_passing() && tries.again(refusal.failure.wait).await => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn answer(&self, url: &Url, units: u32, limit: usize) -> Result<Answer, Refusal> {
+        let reply = self.send(url, units).await?;
+        let (status, address) = (reply.status().as_u16(), reply.address().to_owned());
+        Ok(Answer { status, address, body: reply.body_within(limit).await? })
     }
 
     /// Sends a request, with another token once more if the first one is refused.
-    async fn send(&self, ask: &Ask<'_>) -> Result<Reply, Refusal> {
-        let url = self.url(ask).map_err(Failure::internal)?;
-        self.limiter.take(ask.units).await?;
+    async fn send(&self, url: &Url, units: u32) -> Result<Reply, Refusal> {
         let mut token = self.account.token().await?;
-        let mut reply = self.send_with(&url, &token).await?;
+        let mut reply = self.send_with(url, &token).await?;
         if reply.status() == StatusCode::UNAUTHORIZED {
             token = self.account.token_besides(&token).await?;
-            self.limiter.take(ask.units).await?;
-            reply = self.send_with(&url, &token).await?;
+            self.limiter.take(units).await?;
+            reply = self.send_with(url, &token).await?;
         }
         if reply.status().is_success() {
             self.limiter.unblock();
@@ -261,6 +302,9 @@ impl Client {
             Trouble::Scope => refusal.failure.action = Some(self.account.repair(Some(self.api.name)).await),
             Trouble::Disabled | Trouble::Policy | Trouble::Other => {}
         }
+        if refusal.is_answer() {
+            self.limiter.unblock();
+        }
         refusal
     }
 
@@ -290,17 +334,17 @@ pub async fn stored<T: DeserializeOwned>(draft: &mut Draft<'_>, key: &str) -> Re
 pub(crate) fn doubts<F>(
     outside: &Outside,
     api: &'static Api,
-    (token_file, api_root): (&str, Option<&str>),
+    at: &At<'_>,
     filters: &filter::Rules<F>,
 ) -> Vec<Doubt> {
     let mut doubts = filter::doubts(filters);
-    let account = Account::shared(outside, token_file).ok();
+    let account = Account::shared(outside, at.token_file).ok();
     if let Some(failure) = account.and_then(|account| account.doubt(api.name)) {
         let action = failure.action.as_deref().map(|action| format!("; {action}")).unwrap_or_default();
         doubts.push(Doubt::new("token_file", format!("{failure}{action}")));
     }
-    if api_root.and_then(|root| http::parse_url("api_root", root).ok()).is_some_and(|root| !is_private(&root))
-    {
+    let root = at.api_root.and_then(|root| http::parse_url("api_root", root).ok());
+    if root.is_some_and(|root| !is_private(&root)) {
         let message = "the token is sent without encryption to another machine; use https";
         doubts.push(Doubt::new("api_root", message));
     }
@@ -334,6 +378,12 @@ pub fn check_next(page: Option<&str>, next: Option<&str>) -> Result<(), Failure>
         return Err(Failure::text(Class::Upstream, "the service names a page as the one that follows it"));
     }
     Ok(())
+}
+
+/// It will be as large next time.
+fn too_large(status: u16, address: &str) -> Refusal {
+    let cause = format!("the answer of {address} has more than the limit of {ANSWER_BYTES} bytes");
+    Refusal { status: Some(status), ..Failure::text(Class::Upstream, cause).into() }
 }
 
 /// JSON that breaks off may be whole next time; JSON of another form will be of that form again.

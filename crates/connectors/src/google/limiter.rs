@@ -1,14 +1,15 @@
 //! Paces the requests of an account to a service, so that quotas are kept, whoever of its sources asks: so many units
 //! a minute, and none at all while the service wants none.
 //!
-//! This is the one place among connectors that looks at a clock of its own and waits. It waits for seconds at most
-//! between the requests of one turn; times that are worth a turn of their own are failures, and the runtime's.
+//! This is the one place among connectors that looks at a clock of its own and waits, and the one that says whether a
+//! request is sent again. It waits for seconds at most within one turn; times that are worth a turn of their own are
+//! failures, and the runtime's.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use inboxclaw_contract::{Class, Failure, Outside};
+use inboxclaw_contract::{Class, Failure, Outside, Random};
 use tokio::time::Instant;
 
 use super::Api;
@@ -19,49 +20,77 @@ const MINUTE: Duration = Duration::from_secs(60);
 const BURST: u32 = 10;
 /// Longest wait for a turn to ask. A longer one would use up the time of the turn.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Longest pause that a turn waits out. The runtime, told of one, waits a minute and calls the source unhealthy.
-const SHORT_BLOCK: Duration = Duration::from_secs(5);
-/// The first and the longest block where the service names no time.
-const SHORTEST_BLOCK: Duration = Duration::from_secs(1);
-const LONGEST_BLOCK: Duration = Duration::from_secs(60);
+/// The first and the longest pause after a refusal, unless the service names a longer one; it doubles in between
+/// (<https://developers.google.com/workspace/gmail/api/guides/handle-errors#exponential-backoff>).
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(64);
+/// Requests that were refused together come again within this time, not all at once.
+const SPREAD: Duration = Duration::from_millis(500);
+
+/// Longest pause that is waited for within a turn, and the time within which a request is sent again. The runtime, told
+/// of a pause, ends the turn and calls the source unhealthy from the second one in a row. Five seconds; tests of what
+/// becomes of a turn that ends there put [`InTurn::NEVER`] among the shared things of an [`Outside`], under the key
+/// [`InTurn::KEY`], before they build a source.
+#[derive(Debug, Clone, Copy)]
+pub struct InTurn(Duration);
+
+impl InTurn {
+    /// Where the shared one is.
+    pub const KEY: &str = "google";
+    /// No waiting and no second try.
+    pub const NEVER: Self = Self(Duration::ZERO);
+}
+
+impl Default for InTurn {
+    fn default() -> Self {
+        Self(Duration::from_secs(5))
+    }
+}
 
 /// The budget of one account at one service.
 pub struct Limiter {
     name: &'static str,
-    /// The time that pays for one unit.
-    unit: Duration,
+    in_turn: Duration,
+    random: Arc<dyn Random>,
     pace: Mutex<Pace>,
 }
 
 struct Pace {
+    /// Units a minute, and whether a source asked for that number.
+    units: u32,
+    is_asked: bool,
     /// Up to when time has been spent; may be ahead of now by what may be spent at once.
     spent: Instant,
     blocked: Instant,
-    /// Blocks without a named time that followed each other.
-    blocks: u32,
+    /// Pauses that followed each other without an answer.
+    pauses: u32,
 }
 
 impl Limiter {
-    /// The one that all sources of the account share. `api_root` is a server that stands in for the service: its
-    /// quotas are its own, so requests to it are not paced, and stop when it says so.
+    /// The one that all sources of the account share. `units` is what a source says may be spent in a minute; of
+    /// several the least, and without any what the service gives. `api_root` is a server that stands in for the service
+    /// and has a budget of its own.
     pub(super) fn shared(
         outside: &Outside,
         api: &Api,
         account: &Account,
         api_root: Option<&str>,
+        units: Option<u32>,
     ) -> Arc<Self> {
+        let Ok(in_turn) = outside.shared.get_or_make(InTurn::KEY, || Ok::<_, Infallible>(InTurn::default()));
         let key = format!("google:{}:{}:{}", api.name, api_root.unwrap_or_default(), account.key());
-        let make = || Ok::<_, Infallible>(Self::new(api, api_root.is_none()));
+        let make = || Ok::<_, Infallible>(Self::new(api, *in_turn, outside.random.clone()));
         let Ok(limiter) = outside.shared.get_or_make(&key, make);
+        if let Some(units) = units {
+            limiter.pace().ask(units);
+        }
         limiter
     }
 
-    fn new(api: &Api, paces: bool) -> Self {
-        let now = now();
-        // With the burst, a minute never holds more than its units.
-        let unit = MINUTE * BURST / (BURST - 1) / api.units_per_minute;
-        let unit = if paces { unit } else { Duration::ZERO };
-        Self { name: api.name, unit, pace: Mutex::new(Pace { spent: now, blocked: now, blocks: 0 }) }
+    fn new(api: &Api, in_turn: InTurn, random: Arc<dyn Random>) -> Self {
+        let (now, units) = (now(), api.units_per_minute);
+        let pace = Pace { units, is_asked: false, spent: now, blocked: now, pauses: 0 };
+        Self { name: api.name, in_turn: in_turn.0, random, pace: Mutex::new(pace) }
     }
 
     /// Waits until `units` may be spent; who asks first is first.
@@ -78,20 +107,19 @@ impl Limiter {
         Ok(())
     }
 
-    /// The service wants no requests for `wait`, or names no time. Returns how long there will be none.
+    /// The service wants no requests for `wait`, or names no time. Returns how long there will be none: what it named, or
+    /// 1, 2, 4 … 64 seconds where that is longer.
     pub(super) fn block(&self, wait: Option<Duration>) -> Duration {
         let (now, mut pace) = (now(), self.pace());
         let left = pace.blocked.saturating_duration_since(now);
-        let wait = match wait {
-            Some(wait) => wait.max(left),
+        let own = if left.is_zero() {
+            pace.pauses += 1;
+            doubled(pace.pauses)
+        } else {
             // Requests under way at the same time are refused together; together they are one refusal.
-            None if !left.is_zero() => left,
-            None => {
-                let doubled = SHORTEST_BLOCK.saturating_mul(1 << pace.blocks.min(10));
-                pace.blocks += 1;
-                doubled.min(LONGEST_BLOCK)
-            }
+            left
         };
+        let wait = own.max(wait.unwrap_or_default());
         pace.blocked = now + wait;
         wait
     }
@@ -99,17 +127,22 @@ impl Limiter {
     /// The service answered.
     pub(super) fn unblock(&self) {
         let (now, mut pace) = (now(), self.pace());
-        // What was sent before the block says nothing about it.
+        // What was sent before the pause says nothing about it.
         if pace.blocked <= now {
-            pace.blocks = 0;
+            pace.pauses = 0;
         }
+    }
+
+    /// How often a request that is about to be sent may be sent again.
+    pub(super) fn tries(&self) -> Tries<'_> {
+        Tries { limiter: self, until: now() + self.in_turn, refused: 0 }
     }
 
     /// Spends `units` and says from when on they may be used.
     fn book(&self, units: u32) -> Result<Instant, Failure> {
         let (now, mut pace) = (now(), self.pace());
-        self.check(&pace, now, SHORT_BLOCK)?;
-        let spent = pace.spent.max(now) + self.unit * units;
+        self.check(&pace, now, self.in_turn)?;
+        let spent = pace.spent.max(now) + pace.price(units);
         let wait = spent.saturating_duration_since(now + MINUTE / BURST);
         if wait > PATIENCE {
             let cause =
@@ -135,6 +168,51 @@ impl Limiter {
     }
 }
 
+impl Pace {
+    fn ask(&mut self, units: u32) {
+        self.units = if self.is_asked { self.units.min(units) } else { units };
+        self.is_asked = true;
+    }
+
+    /// The time that pays for `units`. With the burst, a minute never holds more than its units.
+    fn price(&self, units: u32) -> Duration {
+        let minute = MINUTE * BURST / (BURST - 1);
+        minute.mul_f64(f64::from(units) / f64::from(self.units.max(1)))
+    }
+}
+
+/// How often one request may be sent again within its turn.
+pub(super) struct Tries<'a> {
+    limiter: &'a Limiter,
+    until: Instant,
+    refused: u32,
+}
+
+impl Tries<'_> {
+    /// The request was refused, in a way that may pass. Waits for `wait`, which the service named, or for 1, 2, 4 …
+    /// seconds where that is longer, and says whether to send it again: not where this turn would wait too long.
+    pub(super) async fn again(&mut self, wait: Option<Duration>) -> bool {
+        self.refused += 1;
+        let pause = doubled(self.refused).max(wait.unwrap_or_default());
+        let at = now() + pause;
+        if at > self.until {
+            return false;
+        }
+        wait_until(at + SPREAD.mul_f64(part(&*self.limiter.random))).await;
+        true
+    }
+}
+
+/// 1, 2, 4 … 64 seconds after so many refusals in a row.
+fn doubled(refusals: u32) -> Duration {
+    SHORTEST_PAUSE.saturating_mul(1 << refusals.saturating_sub(1).min(6)).min(LONGEST_PAUSE)
+}
+
+/// A random part from 0 up to, not including, 1: 53 bits are what a float holds exactly.
+fn part(random: &dyn Random) -> f64 {
+    (random.next() >> 75) as f64 / (1_u64 << 53) as f64
+}
+
 /// Seconds, rounded up.
 fn whole(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
@@ -153,7 +231,22 @@ async fn wait_until(at: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::google::{CALENDAR, GMAIL};
+    use crate::google::{CALENDAR, DRIVE, GMAIL};
+
+    const SHORT: Duration = Duration::from_secs(5);
+
+    /// Randomness without any.
+    struct None0;
+
+    impl Random for None0 {
+        fn next(&self) -> u128 {
+            0
+        }
+    }
+
+    fn limiter(api: &Api) -> Limiter {
+        Limiter::new(api, InTurn::default(), Arc::new(None0))
+    }
 
     fn wait(failure: Failure) -> Duration {
         assert_eq!(failure.class, Class::RateLimited);
@@ -162,22 +255,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_minute_holds_no_more_than_its_units() {
-        let limiter = Limiter::new(&GMAIL, true);
+        let limiter = limiter(&GMAIL);
         let start = now();
         let mut minutes = [0_u32; 3];
         loop {
-            limiter.take(5).await.unwrap();
+            limiter.take(20).await.unwrap();
             let minute = (now() - start).as_secs() / 60;
             let Some(units) = minutes.get_mut(minute as usize) else { break };
-            *units += 5;
+            *units += 20;
         }
-        assert!(minutes[0] <= 15_000 && minutes[0] > 14_800, "{minutes:?}");
-        assert!(minutes[1] <= 13_500 && minutes[1] > 13_400, "{minutes:?}");
+        assert!(minutes[0] <= 6_000 && minutes[0] > 5_900, "{minutes:?}");
+        assert!(minutes[1] <= 5_400 && minutes[1] > 5_300, "{minutes:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_does_not_wait_and_who_asks_first_is_first() {
-        let (limiter, start) = (Limiter::new(&CALENDAR, true), now());
+        let (limiter, start) = (limiter(&CALENDAR), now());
         for _ in 0..54 {
             limiter.take(1).await.unwrap();
         }
@@ -195,7 +288,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_too_long_for_a_turn_is_a_failure_and_spends_nothing() {
-        let limiter = Limiter::new(&CALENDAR, true);
+        let limiter = limiter(&CALENDAR);
         limiter.take(54).await.unwrap();
         let first = wait(limiter.take(540).await.unwrap_err());
         assert_eq!(wait(limiter.take(540).await.unwrap_err()), first);
@@ -203,19 +296,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stand_in_is_not_paced() {
-        let (limiter, start) = (Limiter::new(&CALENDAR, false), now());
-        for _ in 0..10_000 {
-            limiter.take(100).await.unwrap();
-        }
-        assert_eq!(now(), start);
-        limiter.block(Some(Duration::from_secs(6)));
-        assert!(limiter.take(1).await.is_err());
+    async fn who_has_another_quota_is_paced_for_that() {
+        let limiter = limiter(&DRIVE);
+        let spend = async |units| {
+            let start = now();
+            limiter.take(units).await.unwrap();
+            (now() - start).as_secs()
+        };
+        assert_eq!(spend(DRIVE.units_per_minute / 10).await, 0);
+        limiter.pace().ask(60_000);
+        assert_eq!(spend(9_000).await, 10);
+        // Of several that ask the one who asks for the least is believed.
+        limiter.pace().ask(600);
+        limiter.pace().ask(600_000);
+        assert_eq!(spend(90).await, 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_block_fails_at_once_and_ends_by_itself() {
-        let (limiter, start) = (Limiter::new(&GMAIL, true), now());
+        let (limiter, start) = (limiter(&GMAIL), now());
         assert_eq!(limiter.block(Some(Duration::from_secs(900))), Duration::from_secs(900));
         let failure = limiter.take(1).await.unwrap_err();
         assert_eq!(failure.to_string(), "gmail asked for a pause, of which 900s are left");
@@ -231,7 +330,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_block_reaches_those_who_wait_already() {
-        let limiter = Limiter::new(&CALENDAR, true);
+        let limiter = limiter(&CALENDAR);
         limiter.take(54).await.unwrap();
         let (waiting, ()) = tokio::join!(limiter.take(60), async {
             limiter.block(Some(Duration::from_secs(60)));
@@ -242,11 +341,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_short_block_is_waited_out() {
-        let (limiter, start) = (Limiter::new(&GMAIL, true), now());
-        limiter.block(Some(SHORT_BLOCK));
+        let (limiter, start) = (limiter(&GMAIL), now());
+        limiter.block(Some(SHORT));
         let (one, other) = tokio::join!(limiter.take(1), limiter.take(1));
         assert!(one.is_ok() && other.is_ok());
-        assert_eq!(now() - start, SHORT_BLOCK);
+        assert_eq!(now() - start, SHORT);
         // Another one meanwhile is a matter for the next turn.
         limiter.block(Some(Duration::from_secs(2)));
         let (waiting, ()) = tokio::join!(limiter.take(1), async {
@@ -256,9 +355,62 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_block_is_as_long_as_was_named_and_doubles_until_an_answer() {
+        let limiter = limiter(&GMAIL);
+        for (named, seconds) in [(0, 1), (1, 2), (1, 4), (20, 20), (1, 16), (1, 32), (100, 100), (1, 64)] {
+            assert_eq!(limiter.block(Some(Duration::from_secs(named))), Duration::from_secs(seconds));
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+        }
+        limiter.unblock();
+        assert_eq!(limiter.block(Some(Duration::from_secs(1))), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_sent_again_within_five_seconds() {
+        let (limiter, start) = (limiter(&GMAIL), now());
+        let secs = |seconds| Some(Duration::from_secs(seconds));
+        for (waits, pauses) in [
+            (vec![None, None, None], vec![1, 2]),
+            (vec![secs(1), secs(1), secs(1)], vec![1, 2]),
+            (vec![secs(0), None, None], vec![1, 2]),
+            (vec![secs(5), None], vec![5]),
+            (vec![None, secs(4), None], vec![1, 4]),
+            (vec![secs(6)], vec![]),
+        ] {
+            let (mut tries, mut found) = (limiter.tries(), Vec::new());
+            for wait in waits.clone() {
+                let before = now();
+                if tries.again(wait).await {
+                    found.push((now() - before).as_secs());
+                } else {
+                    assert_eq!(before, now(), "a refusal that is not waited for costs no time");
+                }
+            }
+            assert_eq!(found, pauses, "{waits:?}");
+        }
+        assert!(now() > start);
+        let never = Limiter::new(&GMAIL, InTurn::NEVER, Arc::new(None0));
+        assert!(!never.tries().again(None).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_refused_together_do_not_come_again_all_at_once() {
+        struct All;
+        impl Random for All {
+            fn next(&self) -> u128 {
+                u128::MAX
+            }
+        }
+        let (limiter, start) = (Limiter::new(&GMAIL, InTurn::default(), Arc::new(All)), now());
+        assert!(limiter.tries().again(None).await);
+        let took = now() - start;
+        assert!(took > Duration::from_millis(1_490) && took <= Duration::from_millis(1_501), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn blocks_without_a_time_double_until_an_answer() {
-        let limiter = Limiter::new(&GMAIL, true);
-        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let limiter = limiter(&GMAIL);
+        for seconds in [1, 2, 4, 8, 16, 32, 64, 64] {
             assert_eq!(limiter.block(None), Duration::from_secs(seconds));
             // Refused together with the first, and an answer to what was sent before.
             assert_eq!(limiter.block(None), Duration::from_secs(seconds));

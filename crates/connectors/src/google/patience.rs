@@ -21,7 +21,7 @@ pub struct Patience {
 
 impl Patience {
     /// Whether to wait for a thing that was refused: the refusal may pass, and it is not the third time in a row that
-    /// the service failed (5xx) at this very thing or took too long for it. Quotas, tokens and connections say nothing
+    /// the service itself failed at this very thing or took too long for it. Quotas, tokens and connections say nothing
     /// about the thing.
     pub fn waits(&self, id: &str, refusal: &Refusal) -> bool {
         let is_about_it = refusal.is_of_server() || refusal.failure.class == Class::Timeout;

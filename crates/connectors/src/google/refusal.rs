@@ -83,7 +83,13 @@ impl Refusal {
 
     /// A parameter was not understood (400).
     pub fn is_invalid(&self) -> bool {
-        self.status == Some(400)
+        self.status == Some(400) && !self.is_precondition()
+    }
+
+    /// Gmail answers one or two of a hundred good requests with 400 `failedPrecondition`, and answers them when they are
+    /// sent again (<https://github.com/googleapis/google-api-php-client/issues/2558>).
+    fn is_precondition(&self) -> bool {
+        self.status == Some(400) && (self.has("failedPrecondition") || self.has("FAILED_PRECONDITION"))
     }
 
     /// The token of a page or of a point in a log is not accepted, in whatever words (400, 404, 410): services document
@@ -102,9 +108,25 @@ impl Refusal {
         self.reasons.iter().any(|found| found == reason)
     }
 
-    /// Whether the service itself failed (5xx).
+    /// Whether the service itself failed (5xx, or a precondition of its own).
     pub fn is_of_server(&self) -> bool {
-        matches!(self.status, Some(500..=599))
+        matches!(self.status, Some(500..=599)) || self.is_precondition()
+    }
+
+    /// Whether the same request may well be answered within seconds: the service or the way to it failed, it wants a
+    /// pause, or it does not know a token yet that it gave. What takes long by itself is left to another turn.
+    pub(super) fn is_passing(&self) -> bool {
+        match self.status {
+            None => matches!(self.failure.class, Class::Connectivity | Class::Upstream | Class::RateLimited),
+            Some(408 | 425) => true,
+            Some(_) => self.is_of_server() || matches!(self.trouble(), Trouble::Quota | Trouble::Token),
+        }
+    }
+
+    /// Whether the service took the request for one of many that it answers, so that its quotas are kept.
+    pub(super) fn is_answer(&self) -> bool {
+        let is_quota = matches!(self.trouble(), Trouble::Quota | Trouble::Daily);
+        self.status.is_some() && !is_quota && !self.is_of_server()
     }
 
     /// Whether the refusal says nothing about the thing asked for, so that the same request may succeed later: a
@@ -117,6 +139,7 @@ impl Refusal {
                 self.trouble(),
                 Trouble::Quota | Trouble::Daily | Trouble::Disabled | Trouble::Policy | Trouble::Token
             ),
+            Some(400) => self.is_precondition(),
             Some(status) => matches!(status, 300..=399 | 401 | 407 | 408 | 409 | 425 | 429 | 500..),
         }
     }

@@ -42,7 +42,7 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Doubt, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
 
 use crate::google::filter::{Filters, Rules as FilterRules};
-use crate::google::{self, Client, GMAIL, default_poll_interval};
+use crate::google::{self, At, Client, GMAIL, default_poll_interval};
 use crate::http::check_interval;
 use api::{Api, Message};
 use recovery::{RECOVERY, Recovery};
@@ -92,6 +92,13 @@ pub struct Settings {
     #[serde(skip)]
     start: Option<StartAt>,
 
+    /// Quota units that the account may spend in a minute, at least 600. Without it the 6,000 of
+    /// projects made since May 2026, where a message costs 20. Older projects, and those
+    /// that Google allows more, may say so here.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(range(min = 600))]
+    units_per_minute: Option<u32>,
+
     /// Scheme, host and optional path of a server that stands in for Google's.
     #[serde(default, deserialize_with = "coerce::lax")]
     #[schemars(extend("format" = "uri"))]
@@ -135,13 +142,12 @@ impl SourceSettings for Settings {
     }
 
     fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        google::doubts(outside, &GMAIL, (&self.token_file, self.api_root.as_deref()), &self.filters)
+        google::doubts(outside, &GMAIL, &self.at(), &self.filters)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         check_interval(self.poll_interval)?;
-        let client = Client::new(outside, &GMAIL, &self.token_file, self.api_root.as_deref())?
-            .allow_private(self.allow_private);
+        let client = Client::new(outside, &GMAIL, &self.at())?.allow_private(self.allow_private);
         let mut hiding = self.exclude_label_ids;
         if !self.include_drafts && !hiding.iter().any(|label| label == DRAFT) {
             hiding.push(DRAFT.to_owned());
@@ -154,6 +160,13 @@ impl SourceSettings for Settings {
         };
         let api = Api::new(client, rules.label_events);
         Ok(Box::new(Gmail { api, rules, start: self.start.unwrap_or(StartAt::Now) }))
+    }
+}
+
+impl Settings {
+    fn at(&self) -> At<'_> {
+        let (token_file, api_root) = (&*self.token_file, self.api_root.as_deref());
+        At { token_file, api_root, units_per_minute: self.units_per_minute }
     }
 }
 

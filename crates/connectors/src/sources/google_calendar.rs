@@ -59,7 +59,7 @@ use inboxclaw_contract::{
 use jiff::SignedDuration;
 
 use crate::google::filter::{Filters, Rules};
-use crate::google::{self, CALENDAR, Client, default_poll_interval};
+use crate::google::{self, At, CALENDAR, Client, default_poll_interval};
 use crate::http::check_interval;
 use passes::{Calendar, Desk, Stop};
 use rounds::{Plan, Rounds};
@@ -134,6 +134,13 @@ pub struct Settings {
     #[schemars(extend("deprecated" = true))]
     #[expect(dead_code, reason = "accepted in the configurations of earlier programs")]
     collapse_recurring_events: Option<bool>,
+
+    /// Quota units that the account may spend in a minute, at least 600. Without it Google's 600,
+    /// one for each request. Older projects, and those
+    /// that Google allows more, may say so here.
+    #[serde(default, deserialize_with = "coerce::lax")]
+    #[schemars(range(min = 600))]
+    units_per_minute: Option<u32>,
 
     /// Scheme, host and optional path of a server that stands in for Google's.
     #[serde(default, deserialize_with = "coerce::lax")]
@@ -226,8 +233,7 @@ impl SourceSettings for Settings {
     }
 
     fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        let account = (&*self.token_file, self.api_root.as_deref());
-        let mut doubts = google::doubts(outside, &CALENDAR, account, &self.filters);
+        let mut doubts = google::doubts(outside, &CALENDAR, &self.at(), &self.filters);
         let is_listed = |id: &str| self.calendar_ids.iter().any(|listed| listed.trim() == id.trim());
         let stray = self.calendar_overrides.keys().filter(|id| !is_listed(id));
         let message = "this calendar is not in calendar_ids";
@@ -239,8 +245,7 @@ impl SourceSettings for Settings {
         check_interval(self.poll_interval)?;
         let calendars = self.calendars()?;
         let desk = Desk {
-            client: Client::new(outside, &CALENDAR, &self.token_file, self.api_root.as_deref())?
-                .allow_private(self.allow_private),
+            client: Client::new(outside, &CALENDAR, &self.at())?.allow_private(self.allow_private),
             filters: Filters::new(&self.filters)?,
             max_age: self.max_age()?,
             attendee_limit: self.attendee_detail_limit,
@@ -252,6 +257,11 @@ impl SourceSettings for Settings {
 }
 
 impl Settings {
+    fn at(&self) -> At<'_> {
+        let (token_file, api_root) = (&*self.token_file, self.api_root.as_deref());
+        At { token_file, api_root, units_per_minute: self.units_per_minute }
+    }
+
     /// The calendars, each once.
     fn calendars(&self) -> anyhow::Result<Vec<Calendar>> {
         ensure!(!self.calendar_ids.is_empty(), "calendar_ids is empty, it must name at least one calendar");

@@ -184,6 +184,7 @@ fn build(
     let mut settings = settings.clone();
     settings["token_file"] = json!("token.json");
     settings["api_root"] = json!(fake.base());
+    settings["units_per_minute"] = json!(u32::MAX);
     let mut outside = support::outside(folder);
     (outside.start, outside.clock) = (start, clock);
     let kind = SOURCES.iter().find(|kind| kind.name == "gmail").unwrap();

@@ -1,6 +1,6 @@
 //! Addresses and answers: what is asked, what is unpacked, and what a refusal says.
 
-use inboxclaw_connectors::google::{Ask, CALENDAR, Client, DRIVE, GMAIL, Refusal};
+use inboxclaw_connectors::google::{Ask, At, CALENDAR, Client, DRIVE, GMAIL, Refusal};
 use inboxclaw_contract::Class;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +15,8 @@ async fn get(client: &Client) -> Result<Value, Refusal> {
 async fn an_address_is_built_from_its_parts() {
     let google = Google::start().await;
     let root = format!("{}/proxy/x/", google.base);
-    let client = Client::new(&google.outside, &CALENDAR, "token.json", Some(&root)).unwrap();
+    let at = At { token_file: "token.json", api_root: Some(&root), units_per_minute: None };
+    let client = Client::new(&google.outside, &CALENDAR, &at).unwrap();
     let ask = Ask::new(&["calendars", "a/b#c@d e%", "events"])
         .with("fields", "items(id),nextPageToken")
         .with("eventTypes", "a&b")
@@ -42,11 +43,17 @@ async fn a_root_is_checked_without_showing_it() {
         ("http://h/?secret", "api_root holds more than scheme, host, port and path"),
         ("http://h/#secret", "api_root holds more than scheme, host, port and path"),
     ] {
-        let error = Client::new(&google.outside, &DRIVE, "token.json", Some(root)).err().unwrap().to_string();
+        let at = At { token_file: "token.json", api_root: Some(root), units_per_minute: None };
+        let error = Client::new(&google.outside, &DRIVE, &at).err().unwrap().to_string();
         assert_eq!(error, message, "{root}");
     }
-    let error = Client::new(&google.outside, &DRIVE, " ", None).err().unwrap().to_string();
-    assert_eq!(error, "token_file is empty");
+    for (token_file, units_per_minute, message) in [
+        (" ", None, "token_file is empty"),
+        ("token.json", Some(599), "units_per_minute is 599, it must be at least 600"),
+    ] {
+        let at = At { token_file, api_root: None, units_per_minute };
+        assert_eq!(Client::new(&google.outside, &DRIVE, &at).err().unwrap().to_string(), message);
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ async fn a_quota_stops_all_sources_of_the_account_at_that_service() {
 async fn the_wait_is_the_one_that_was_named() {
     let message = "User-rate limit exceeded.  Retry after 2026-11-22T12:15:00.000Z";
     for (answer, seconds) in [
+        (error(429, "rateLimitExceeded", "").header("retry-after", "0"), 1),
+        (error(429, "rateLimitExceeded", "").header("retry-after", "1"), 1),
         (error(429, "rateLimitExceeded", "").header("retry-after", "120"), 120),
         (error(403, "rateLimitExceeded", "").header("retry-after", "Sun, 22 Nov 2026 12:01:30 GMT"), 90),
         (error(429, "rateLimitExceeded", message), 900),
@@ -73,6 +75,23 @@ async fn without_a_time_the_pause_doubles_until_an_answer() {
     }
     get(&client).await.unwrap();
     google.answer(quota());
+    assert_eq!(wait(get(&client).await.unwrap_err()), 1);
+}
+
+/// A named second that is not enough is two, then four; a longer named time counts.
+#[tokio::test]
+async fn who_is_refused_again_waits_longer_than_was_named() {
+    let google = Google::start().await;
+    let client = google.client(&GMAIL);
+    for (named, seconds) in [("1", 1), ("1", 2), ("1", 4), ("30", 30), ("1", 16)] {
+        google.answer(error(429, "rateLimitExceeded", "").header("retry-after", named));
+        assert_eq!(wait(get(&client).await.unwrap_err()), seconds);
+        pass(seconds).await;
+    }
+    // An answer that is no success keeps the quota as well as one that is.
+    google.answer(error(404, "notFound", ""));
+    assert!(get(&client).await.unwrap_err().is_missing());
+    google.answer(error(429, "rateLimitExceeded", "").header("retry-after", "1"));
     assert_eq!(wait(get(&client).await.unwrap_err()), 1);
 }
 

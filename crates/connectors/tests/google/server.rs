@@ -14,7 +14,7 @@ use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use inboxclaw_connectors::google::{Api, Client};
+use inboxclaw_connectors::google::{Api, At, Client};
 use inboxclaw_contract::{Clock, Outside};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -90,13 +90,19 @@ impl Google {
         google
     }
 
+    /// Requests that fail in passing are sent again within their turn, as outside of tests. Before the first client.
+    pub fn patient(&mut self) {
+        self.outside.shared = Arc::default();
+    }
+
     /// A client of the account in `token.json`.
     pub fn client(&self, api: &'static Api) -> Client {
         self.client_of(api, "token.json")
     }
 
     pub fn client_of(&self, api: &'static Api, token_file: &str) -> Client {
-        Client::new(&self.outside, api, token_file, Some(&self.base)).unwrap()
+        let at = At { token_file, api_root: Some(&self.base), units_per_minute: None };
+        Client::new(&self.outside, api, &at).unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

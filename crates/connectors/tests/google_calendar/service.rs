@@ -67,6 +67,7 @@ impl Service {
     pub(crate) fn source(&self, calendars: &[&str]) -> Box<dyn Source> {
         let settings = json!({
             "token_file": "token.json", "api_root": self.base, "calendar_ids": calendars, "max_into_future": "10d",
+            "units_per_minute": u32::MAX,
         });
         build(settings, &outside(self.dir.path())).unwrap()
     }

@@ -75,7 +75,7 @@ async fn one_that_makes_turns_fail_does_not_starve_the_others() {
 async fn one_that_answered_late_once_has_its_turn_though_the_others_fail_for_good() {
     let world = world(&["a", "b"]).await;
     let settings = json!({
-        "token_file": "token.json", "api_root": world.fake.base(), "calendar_ids": ["a", "b"],
+        "token_file": "token.json", "api_root": world.fake.base(), "calendar_ids": ["a", "b"], "units_per_minute": u32::MAX,
     });
     let clock = Arc::new(Hasty(world.now(), AtomicI64::new(0)));
     let source = build(settings, &Outside { clock, ..world.outside() }).unwrap();

@@ -79,8 +79,10 @@ impl World {
     }
 
     pub(crate) fn starting(&self, settings: Value, start: Option<StartAt>) -> Box<dyn Source> {
-        let mut all =
-            json!({ "token_file": "token.json", "api_root": self.fake.base(), "calendar_ids": [CAL] });
+        let mut all = json!({
+            "token_file": "token.json", "api_root": self.fake.base(), "calendar_ids": [CAL],
+            "units_per_minute": u32::MAX,
+        });
         for (key, value) in settings.as_object().unwrap() {
             all[key] = value.clone();
         }

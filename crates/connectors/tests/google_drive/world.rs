@@ -239,7 +239,8 @@ fn build(
     let mut outside = outside(folder.path());
     outside.clock = Arc::new(Shown(fake.clock(), drag.clone()));
     outside.start = start;
-    let mut all = json!({ "token_file": "token.json", "api_root": fake.base() });
+    let mut all =
+        json!({ "token_file": "token.json", "api_root": fake.base(), "units_per_minute": u32::MAX });
     for (key, value) in settings.as_object().unwrap() {
         all[key] = value.clone();
     }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use std::collections::{BTreeMap, HashSet};
+use std::convert::Infallible;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use inboxclaw_connectors::google::limiter::InTurn;
 use inboxclaw_contract::store::PastTurn;
 use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, TurnId};
 use inboxclaw_contract::{
@@ -286,9 +288,11 @@ impl Random for Steady {
     }
 }
 
-/// The outside of a connector called `test`.
+/// The outside of a connector called `test`. A request that Google refuses ends its turn there: what becomes of the turn is
+/// what the tests of sources are about.
 pub fn outside(base_dir: impl Into<PathBuf>) -> Outside {
     let shared = Arc::new(Shared::default());
+    shared.get_or_make(InTurn::KEY, || Ok::<_, Infallible>(InTurn::NEVER)).unwrap();
     let (clock, random) = (Arc::new(Steady::default()), Arc::new(Steady::default()));
     let (base_dir, own_files) = (base_dir.into(), Vec::new());
     Outside { name: "test".to_owned(), base_dir, own_files, start: None, clock, random, shared }

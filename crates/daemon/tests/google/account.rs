@@ -44,7 +44,9 @@ impl Account {
         let fake = Fake::spawn(Options::default()).unwrap();
         let base = fake.base();
         let mut lines = format!(
-            "  {SOURCE}:\n    type: {kind}\n    token_file: ./token.json\n    api_root: {base}\n    poll_interval: 1s\n"
+            "  {SOURCE}:\n    type: {kind}\n    token_file: ./token.json\n    api_root: {base}\n    poll_interval: 1s\n    \
+             units_per_minute: {}\n",
+            u32::MAX
         );
         for setting in settings {
             lines.push_str(&format!("    {setting}\n"));

@@ -34,6 +34,8 @@ fn trouble_is_told_by_status_and_reason() {
         (403, "", Trouble::Other, false),
         (401, "authError", Trouble::Token, true),
         (400, "invalid", Trouble::Other, false),
+        (400, "failedPrecondition", Trouble::Other, true),
+        (400, "FAILED_PRECONDITION", Trouble::Other, true),
         (404, "notFound", Trouble::Other, false),
         (410, "fullSyncRequired", Trouble::Other, false),
         (416, "", Trouble::Other, false),
@@ -47,6 +49,16 @@ fn trouble_is_told_by_status_and_reason() {
         let refusal = refusal(status, reason);
         assert_eq!((refusal.trouble(), refusal.is_transient()), (trouble, transient), "{status} {reason}");
     }
+}
+
+/// It used to count as a lost history, and the mailbox was listed.
+#[test]
+fn a_failed_precondition_is_the_services_own_trouble_and_no_lost_point() {
+    let passing = refusal(400, "failedPrecondition");
+    assert!(!passing.is_lost() && !passing.is_invalid() && passing.is_of_server() && passing.is_passing());
+    let invalid = refusal(400, "invalidArgument");
+    assert!(invalid.is_lost() && !invalid.is_of_server() && !invalid.is_passing());
+    assert!(!refusal(412, "failedPrecondition").is_of_server());
 }
 
 #[test]

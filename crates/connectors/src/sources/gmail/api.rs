@@ -218,7 +218,7 @@ impl Api {
     /// A message.
     pub(super) async fn message(&self, id: &str, depth: Depth) -> Result<Message, Refusal> {
         let path = ["messages", id];
-        let ask = Ask::new(&path).units(5);
+        let ask = Ask::new(&path).units(20);
         let ask = match depth {
             Depth::Presence => ask.with("format", "minimal").with("fields", "id"),
             Depth::Headers => {

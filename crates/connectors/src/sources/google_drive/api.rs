@@ -17,6 +17,10 @@ const FILE: &str = "id,name,mimeType,parents,trashed,createdTime,modifiedTime,ve
     lastModifyingUser(displayName,emailAddress),webViewLink,size,capabilities(canDownload),driveId";
 /// The largest page of changes and of files.
 const PAGE: &str = "1000";
+/// Quota units: <https://developers.google.com/workspace/drive/api/guides/limits#per-method-quota>.
+const READ: u32 = 5;
+const LIST: u32 = 100;
+const DOWNLOAD: u32 = 200;
 /// Most pages of shared drives, of 100 each.
 const DRIVE_PAGES: usize = 100;
 
@@ -145,8 +149,7 @@ impl Api {
     /// # Errors
     /// Those of [`Client::new`].
     pub(super) fn new(outside: &Outside, settings: &Settings) -> anyhow::Result<Self> {
-        let client = Client::new(outside, &DRIVE, &settings.token_file, settings.api_root.as_deref())?
-            .allow_private(settings.allow_private);
+        let client = Client::new(outside, &DRIVE, &settings.at())?.allow_private(settings.allow_private);
         let (restrict, corpus_removals) = (settings.restrict_to_my_drive, settings.include_corpus_removals);
         Ok(Self { client, restrict, corpus_removals, patience: Patience::default() })
     }
@@ -159,6 +162,7 @@ impl Api {
     /// The token from which a log tells what changes from now on.
     pub(super) async fn start_token(&self, log: &Log) -> Result<String, Refusal> {
         let ask = Ask::new(&["changes", "startPageToken"])
+            .units(READ)
             .with("supportsAllDrives", "true")
             .with_some("driveId", log.drive())
             .with("fields", "startPageToken");
@@ -168,6 +172,7 @@ impl Api {
     /// A page of a log.
     pub(super) async fn changes(&self, log: &Log, token: &str) -> Result<ChangePage, Refusal> {
         let ask = Ask::new(&["changes"])
+            .units(LIST)
             .with("pageToken", token)
             .with("pageSize", PAGE)
             .with("spaces", "drive")
@@ -185,7 +190,7 @@ impl Api {
 
     /// A file; `None` when it is gone or out of reach.
     pub(super) async fn file(&self, id: &str) -> Result<Option<File>, Refusal> {
-        let ask = Ask::new(&["files", id]).with("supportsAllDrives", "true").with("fields", FILE);
+        let ask = Ask::new(&["files", id]).units(READ).with("supportsAllDrives", "true").with("fields", FILE);
         match self.client.get(&ask).await {
             Ok(file) => Ok(Some(file)),
             Err(refusal) if refusal.is_missing() => Ok(None),
@@ -196,6 +201,7 @@ impl Api {
     /// A page of the files that a log is about, trashed ones too.
     pub(super) async fn list(&self, log: &Log, page: Option<&str>) -> Result<FilePage, Refusal> {
         let ask = Ask::new(&["files"])
+            .units(LIST)
             .with("spaces", "drive")
             .with("pageSize", PAGE)
             .with("supportsAllDrives", "true")
@@ -214,6 +220,7 @@ impl Api {
         let (mut ids, mut page) = (Vec::new(), None::<String>);
         for _ in 0..DRIVE_PAGES {
             let ask = Ask::new(&["drives"])
+                .units(LIST)
                 .with("pageSize", "100")
                 .with("fields", "nextPageToken,drives(id,name)")
                 .with_some("pageToken", page.as_deref());
@@ -235,12 +242,14 @@ impl Api {
 
     /// The text of a Google document, as Markdown; `None` when it is larger than `limit` bytes.
     pub(super) async fn export(&self, id: &str, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        self.client.bytes(&Ask::new(&["files", id, "export"]).with("mimeType", "text/markdown"), limit).await
+        let ask = Ask::new(&["files", id, "export"]).units(DOWNLOAD);
+        self.client.bytes(&ask.with("mimeType", "text/markdown"), limit).await
     }
 
     /// The content of a file; `None` when it is larger than `limit` bytes.
     pub(super) async fn media(&self, id: &str, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let ask = Ask::new(&["files", id]).with("alt", "media").with("supportsAllDrives", "true");
+        let ask = Ask::new(&["files", id]).units(DOWNLOAD);
+        let ask = ask.with("alt", "media").with("supportsAllDrives", "true");
         self.client.bytes(&ask, limit).await
     }
 }

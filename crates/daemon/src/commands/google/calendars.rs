@@ -1,6 +1,6 @@
 //! `google list-calendars`: the calendars that an account sees.
 
-use inboxclaw_connectors::google::{Ask, CALENDAR, Client};
+use inboxclaw_connectors::google::{Ask, At, CALENDAR, Client};
 use inboxclaw_contract::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -65,8 +65,8 @@ async fn fetch(args: &ListCalendars) -> Result<Vec<Calendar>, Failure> {
     let file = args.token_file.to_str().ok_or_else(|| {
         Failure::internal(anyhow::anyhow!("the name of the token file {:?} is not UTF-8", args.token_file))
     })?;
-    let client =
-        Client::new(&outside(), &CALENDAR, file, args.api_root.as_deref()).map_err(Failure::internal)?;
+    let at = At { token_file: file, api_root: args.api_root.as_deref(), units_per_minute: None };
+    let client = Client::new(&outside(), &CALENDAR, &at).map_err(Failure::internal)?;
     let client = client.allow_private(args.allow_private);
     let (mut calendars, mut token) = (Vec::new(), None);
     loop {
