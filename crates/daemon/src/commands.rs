@@ -19,6 +19,8 @@ mod status;
 mod subscribe;
 mod table;
 
+use inboxclaw_contract::printable;
+
 use crate::cli::{Cli, Command, exit};
 use crate::config::ConfigError;
 use crate::logging;
@@ -64,23 +66,31 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
 #[derive(Debug)]
 struct Failed {
     code: u8,
+    /// Printable lines.
     message: String,
 }
 
 impl Failed {
-    fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+    /// A failure told on one line, whatever is quoted in it.
+    fn new(code: u8, message: impl AsRef<str>) -> Self {
+        Self { code, message: printable(message.as_ref()).into_owned() }
+    }
+
+    /// The same failure with another exit code.
+    fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
     }
 
     /// The usual failure.
-    fn plain(message: impl Into<String>) -> Self {
+    fn plain(message: impl AsRef<str>) -> Self {
         Self::new(exit::FAILED, message)
     }
 }
 
 impl From<ConfigError> for Failed {
     fn from(error: ConfigError) -> Self {
-        Self::plain(error.to_string())
+        // A line for each finding.
+        Self { code: exit::FAILED, message: error.to_string() }
     }
 }
 

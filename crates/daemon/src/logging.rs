@@ -1,8 +1,13 @@
-//! The log: plain lines on standard error. What may be logged is up to whoever logs: names and causes, never values.
+//! The log: lines on standard error that are [`printable`], whatever is told in them. What may be logged is up to whoever
+//! logs: names and causes, never values.
 
 use std::io::{IsTerminal, stderr};
 
+use inboxclaw_contract::printable;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::debug_fn;
 
 /// The words that are a filter by themselves.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -29,6 +34,7 @@ pub fn start(level: Option<&str>, default: &str) -> Result<(), String> {
     };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .fmt_fields(fields())
         .with_writer(stderr)
         // They would be told on standard error, which is what just failed, and that panics.
         .log_internal_errors(false)
@@ -39,6 +45,18 @@ pub fn start(level: Option<&str>, default: &str) -> Result<(), String> {
         tracing::warn!("{doubt}; {FALLBACK} is taken instead");
     }
     Ok(())
+}
+
+/// Message and fields, each on one line: a title of a feed or the name of a file forges no other.
+fn fields() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static {
+    let field = debug_fn(|writer, field, value| {
+        let text = format!("{value:?}");
+        match field.name() {
+            "message" => write!(writer, "{}", printable(&text)),
+            name => write!(writer, "{name}={}", printable(&text)),
+        }
+    });
+    field.delimited(" ")
 }
 
 /// A lone word that is no level would be a filter for a part of the program of that name, which nobody has: silence.
@@ -61,6 +79,44 @@ mod tests {
         for bad in ["verbose", "", "5x", "inboxclaw_store=loud"] {
             let error = filter("--log-level", bad).map(|_| ()).unwrap_err();
             assert!(error.starts_with(&format!("--log-level {bad:?} is no log ")), "{error}");
+        }
+    }
+
+    /// What is logged goes to a terminal or a journal: one event is one line, and colours are ours alone.
+    #[test]
+    fn a_log_line_is_one_line_whatever_is_logged() {
+        #[derive(Clone, Default)]
+        struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Log {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        for ansi in [false, true] {
+            let log = Log::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .fmt_fields(fields())
+                .with_writer(move || writer.clone())
+                .with_ansi(ansi)
+                .finish();
+            tracing::subscriber::with_default(subscriber, || {
+                let title = "a\u{1b}[2J\r\n2026-11-29T00:00:00Z  INFO forged\u{202e}\u{9b}";
+                tracing::warn!(error = %title, source = title, n = 7, "the feed {title} is odd");
+            });
+            let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            let shown = "a\\u001b[2J\\r\\n2026-11-29T00:00:00Z  INFO forged\\u202e\\u009b";
+            assert_eq!(text.matches('\n').count(), 1, "{text}");
+            assert!(
+                text.contains(&format!("the feed {shown} is odd error={shown} source=\"a\\u{{1b}}[2J")),
+                "{text}"
+            );
+            assert!(text.ends_with(" n=7\n") && !text.contains(['\r', '\u{202e}', '\u{9b}']), "{text}");
+            assert_eq!(text.contains('\u{1b}'), ansi, "the colour of the level");
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, ETAG};
 use axum::http::{Response, StatusCode};
 use futures_util::StreamExt as _;
+use inboxclaw_contract::printable;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -158,13 +159,14 @@ impl Drop for Progress {
     }
 }
 
-/// What a refusal says, in one sentence.
+/// What a refusal says, in one sentence on one line.
 pub(super) fn detail(said: &Value) -> String {
-    match said.get("detail") {
+    let detail = match said.get("detail") {
         Some(Value::String(detail)) => detail.clone(),
         Some(Value::Array(problems)) => problems.iter().map(problem).collect::<Vec<_>>().join("; "),
         _ => said.to_string(),
-    }
+    };
+    printable(&detail).into_owned()
 }
 
 /// One of the things that are wrong with the parameters of a request.
@@ -198,7 +200,9 @@ async fn failure_of(response: Response<Body>) -> Result<Failed, Failed> {
 fn reason(status: StatusCode, body: &[u8]) -> String {
     match serde_json::from_slice(body) {
         Ok(said) => detail(&said),
-        Err(_) => format!("the answer is {status}: {}", String::from_utf8_lossy(body).trim_end()),
+        Err(_) => {
+            format!("the answer is {status}: {}", printable(String::from_utf8_lossy(body).trim_end()))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `check`: everything that is wrong with a configuration file, or doubtful.
 
+use inboxclaw_contract::printable;
 use serde_json::json;
 
 use super::{Failed, output, place};
@@ -30,7 +31,8 @@ pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
 /// Whoever reads JSON gets it about a file that cannot be read as well.
 fn unread(args: &ConfigFile, message: String) -> Result<u8, Failed> {
     let file = args.config.clone().unwrap_or_else(|| config::FILE.into()).display().to_string();
-    let message = message.strip_prefix(&format!("{file}: ")).unwrap_or(&message).to_owned();
+    let prefix = format!("{file}: ");
+    let message = message.strip_prefix(printable(&prefix).as_ref()).unwrap_or(&message).to_owned();
     let problem = Problem { place: None, path: String::new(), message };
     output::pretty(&json!({ "file": file, "valid": false, "problems": [problem], "warnings": [] }))?;
     Ok(exit::FAILED)

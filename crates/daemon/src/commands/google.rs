@@ -8,10 +8,9 @@ mod calendars;
 mod listener;
 mod page;
 
-use inboxclaw_contract::Failure;
+use inboxclaw_contract::{Failure, printable};
 
 use super::Failed;
-use super::table::plain;
 use crate::cli::{Google, GoogleCommand};
 
 pub(super) fn run(args: &Google, json: bool) -> Result<u8, Failed> {
@@ -24,5 +23,5 @@ pub(super) fn run(args: &Google, json: bool) -> Result<u8, Failed> {
 /// A failure with what can be done about it, in one line. Parts of it may be a stranger's words.
 fn told(failure: &Failure) -> String {
     let action = failure.action.as_ref().map(|action| format!("; {action}")).unwrap_or_default();
-    plain(&format!("{failure}{action}"))
+    printable(&format!("{failure}{action}")).into_owned()
 }

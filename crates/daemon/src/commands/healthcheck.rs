@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use inboxclaw_contract::printable;
 use reqwest::Method;
 use serde_json::Value as Json;
 
@@ -10,7 +11,7 @@ use super::{Failed, output, place};
 use crate::cli::{Healthcheck, exit};
 
 pub(super) fn run(args: &Healthcheck, json: bool) -> Result<u8, Failed> {
-    let unknown = |failed: Failed| Failed::new(exit::USAGE, failed.message);
+    let unknown = |failed: Failed| failed.with_code(exit::USAGE);
     let origin = place::of_client(&args.config).map_err(unknown)?;
     let config = place::load(&origin).map_err(unknown)?;
     let timeout = Duration::try_from_secs_f64(args.timeout)
@@ -25,7 +26,10 @@ pub(super) fn run(args: &Healthcheck, json: bool) -> Result<u8, Failed> {
         return Err(Failed::new(exit::USAGE, format!("{shown} answered {}, and no JSON", answer.status)));
     };
     if !matches!(answer.status, 200 | 503) {
-        return Err(Failed::new(exit::USAGE, format!("{shown} answered {}: {}", answer.status, answer.body)));
+        return Err(Failed::new(
+            exit::USAGE,
+            format!("{shown} answered {}: {}", answer.status, printable(&answer.body)),
+        ));
     }
     if json {
         output::pretty(&output::sorted(&health))?;

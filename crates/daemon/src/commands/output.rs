@@ -1,24 +1,67 @@
-//! What commands say: results on standard output, everything else on standard error.
+//! What commands say: results on standard output, everything else on standard error. What people read goes through
+//! [`printable`], whoever wrote it.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
+use inboxclaw_contract::printable;
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::Failed;
 
-/// One line of a result, out at once.
+/// One line of a result for people, out at once. A line break in it shows as one and makes no other line.
 pub(super) fn line(text: &str) -> io::Result<()> {
+    exact(&printable(text))
+}
+
+/// A result for machines, byte for byte and out at once.
+pub(super) fn exact(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+/// Lines that are a machine's in a pipe, and for people on a terminal.
+pub(super) fn lines(text: &str) -> io::Result<()> {
+    if io::stdout().is_terminal() { text.lines().try_for_each(line) } else { exact(text) }
+}
+
+/// The same for lines that come in pieces, each of any size.
+pub(super) struct Lines {
+    is_terminal: bool,
+    /// What of a line is there already.
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self { is_terminal: io::stdout().is_terminal(), rest: Vec::new() }
+    }
+
+    pub(super) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        if !self.is_terminal {
+            return io::stdout().lock().write_all(piece);
+        }
+        self.rest.extend_from_slice(piece);
+        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
+        let after = self.rest.split_off(end + 1);
+        let whole = std::mem::replace(&mut self.rest, after);
+        String::from_utf8_lossy(&whole).lines().try_for_each(line)
+    }
+
+    pub(super) fn end(self) -> io::Result<()> {
+        if !self.rest.is_empty() {
+            line(&String::from_utf8_lossy(&self.rest))?;
+        }
+        io::stdout().lock().flush()
+    }
 }
 
 /// A result as JSON for people: two spaces, other letters than ASCII escaped, as the forerunner prints it. Numbers
 /// and strings stay as they are written.
 pub(super) fn pretty(value: &impl Serialize) -> Result<(), Failed> {
     let text = serde_json::to_string(value).map_err(io::Error::from)?;
-    line(&indent(&text))?;
+    exact(&indent(&text))?;
     Ok(())
 }
 
@@ -35,9 +78,14 @@ pub(super) fn sorted(value: &Json) -> Json {
     }
 }
 
-/// A remark on standard error, where nobody can be told that it failed.
+/// A remark on standard error, where nobody can be told that it failed. Line breaks in it are ours: text of others in
+/// several lines goes through [`printable`] first.
 pub(super) fn remark(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let mut shown = String::with_capacity(text.len() + 1);
+    for line in text.lines() {
+        shown.extend([&printable(line), "\n"]);
+    }
+    let _ = io::stderr().write_all(shown.as_bytes());
 }
 
 /// An error on standard error; nothing for an empty text.

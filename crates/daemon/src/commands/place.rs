@@ -15,7 +15,7 @@ pub(super) fn of_listen(args: &ConfigFile) -> Result<Origin, Failed> {
     match file(args) {
         Some(file) => Ok(Origin::read(&file)?),
         None => Err(Failed::plain(format!(
-            "there is no {} here: `inboxclaw init` writes one, --config names another, and\n\
+            "there is no {} here: `inboxclaw init` writes one, --config names another, and \
              `inboxclaw listen --watch FOLDER` watches a folder without any configuration",
             config::FILE
         ))),

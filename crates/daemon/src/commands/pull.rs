@@ -1,5 +1,6 @@
 //! `pull` and `pull-mark-processed`: batches of a pull sink of the running program.
 
+use inboxclaw_contract::printable;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -21,9 +22,12 @@ pub(super) fn pull(args: &Pull, json: bool) -> Result<u8, Failed> {
     let url = client.url(&client::segments(name, &settings.path.extract), &query);
     let answer = ask(&client, Method::GET, url)?;
     let batch = read(&answer.body)?;
-    if json || !batch.events.is_empty() {
-        // As it came: parsing and writing could change numbers.
-        output::line(answer.body.trim_end())?;
+    // As it came: parsing and writing could change numbers.
+    let text = answer.body.trim_end();
+    if json {
+        output::exact(text)?;
+    } else if !batch.events.is_empty() {
+        output::line(text)?;
     }
     Ok(exit::OK)
 }
@@ -37,7 +41,7 @@ pub(super) fn mark_processed(args: &PullMarkProcessed, json: bool) -> Result<u8,
     let url = client.url(&client::segments(name, &settings.path.mark_processed), &query);
     let answer = ask(&client, Method::POST, url)?;
     if json {
-        output::line(answer.body.trim_end())?;
+        output::exact(answer.body.trim_end())?;
     } else {
         output::line(&format!("Successfully marked batch {} as processed.", args.batch_id))?;
     }
@@ -88,7 +92,11 @@ fn ask(client: &Client, method: Method, url: Url) -> Result<Answer, Failed> {
     let hint = "; is `inboxclaw listen` running?";
     let answer = answer.map_err(|error| Failed::plain(format!("{shown}: {}{hint}", error.0)))?;
     if answer.status != 200 {
-        return Err(Failed::plain(format!("{shown} answered {}: {}", answer.status, answer.body.trim_end())));
+        return Err(Failed::plain(format!(
+            "{shown} answered {}: {}",
+            answer.status,
+            printable(answer.body.trim_end())
+        )));
     }
     Ok(answer)
 }

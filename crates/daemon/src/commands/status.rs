@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::client::{self, Client};
 use super::healthcheck::text;
-use super::{Failed, output, place, table};
+use super::{Failed, output, place};
 use crate::cli::{ConfigFile, exit};
 use crate::config::Config;
 use crate::outside::SystemClock;
@@ -83,11 +83,14 @@ fn tell(
     stats: &Result<Stats, Failed>,
 ) -> Result<(), Failed> {
     output::line("=== Inboxclaw Status ===")?;
-    output::line("\n[Healthcheck]")?;
+    output::line("")?;
+    output::line("[Healthcheck]")?;
     output::line(&format!("Endpoint {url}: {answer}"))?;
-    output::line("\n[Version Info]")?;
+    output::line("")?;
+    output::line("[Version Info]")?;
     output::line(&format!("Version: {}", env!("CARGO_PKG_VERSION")))?;
-    output::line("\n[Database Stats]")?;
+    output::line("")?;
+    output::line("[Database Stats]")?;
     let stats = match stats {
         Ok(stats) => stats,
         Err(error) => {
@@ -103,9 +106,10 @@ fn tell(
     let sinks = stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Sink).count();
     output::line(&format!("Sinks: {} configured, {sinks} in database", config.sinks.len()))?;
     output::line(&format!("Total events in DB: {}", stats.events))?;
-    output::line("\n[Sources Detail]")?;
+    output::line("")?;
+    output::line("[Sources Detail]")?;
     for owner in stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Source) {
-        output::line(&source(config, stats, owner, health))?;
+        source(config, stats, owner, health).iter().try_for_each(|line| output::line(line))?;
     }
     let sinks = stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Sink);
     for sink in sinks.filter(|sink| stats.paused.contains(&sink.id)) {
@@ -116,7 +120,8 @@ fn tell(
     }
     let new: Vec<&str> = pending(config, stats);
     if !new.is_empty() {
-        output::line("\n[Sources Pending Initialization]")?;
+        output::line("")?;
+        output::line("[Sources Pending Initialization]")?;
         for name in new {
             output::line(&format!(" {name}"))?;
         }
@@ -125,17 +130,17 @@ fn tell(
 }
 
 /// The line of a source in the database, and beneath it what is wrong and what can be done.
-fn source(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> String {
+fn source(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> Vec<String> {
     if owner.name == INTERNAL {
-        return format!(" [Internal] {INTERNAL} ({})", owner.connector);
+        return vec![format!(" [Internal] {INTERNAL} ({})", owner.connector)];
     }
     let active = config.sources.iter().any(|source| source.name == owner.name);
     let cursor: String = owner.cursor.as_deref().unwrap_or("None").chars().take(CURSOR).collect();
-    let cursor = table::plain(&cursor);
     let state = if active { "Active" } else { "Inactive" };
     let (name, kind, entries) = (&owner.name, &owner.connector, owner.entries);
     let paused = if stats.paused.contains(&owner.id) { ", paused" } else { "" };
     let mut line = format!(" [{state}] {name} ({kind}): cursor={cursor}, entries={entries}{paused}");
+    let mut more = Vec::new();
     let rows = health.get("sources").and_then(Json::as_array);
     if let Some(row) = rows.into_iter().flatten().find(|row| text(row, "name") == owner.name) {
         let code = text(row, "code");
@@ -149,11 +154,12 @@ fn source(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> S
         for (word, key) in [("", "message"), ("what to do: ", "action")] {
             match text(row, key) {
                 "" => {}
-                said => line.push_str(&format!("\n     {word}{}", table::plain(said))),
+                said => more.push(format!("     {word}{said}")),
             }
         }
     }
-    line
+    more.insert(0, line);
+    more
 }
 
 /// A sentence for each state that comes near to a limit.

@@ -1,5 +1,6 @@
 //! `subscribe`: events of a stream of the running program, one line each.
 
+use inboxclaw_contract::printable;
 use reqwest::{Method, Response};
 
 use super::client::{self, Client};
@@ -88,8 +89,8 @@ async fn print(mut response: Response) -> Result<(), Failed> {
 fn tell(message: &Message) -> Result<(), Failed> {
     match message.event.as_str() {
         "message" | "" => output::line(&message.data)?,
-        "info" => output::remark(&format!("Info: {}", message.data)),
-        "truncated" => output::remark(&format!("Truncated: {}", message.data)),
+        "info" => output::remark(&format!("Info: {}", printable(&message.data))),
+        "truncated" => output::remark(&format!("Truncated: {}", printable(&message.data))),
         _ => {}
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use inboxclaw_contract::printable;
 use jiff::Timestamp;
 
 use super::output;
@@ -43,12 +44,14 @@ impl<const N: usize> Table<N> {
 
     /// The lines of rows, and the heads before the first ones.
     pub(super) fn lines(&mut self, rows: &[[String; N]]) -> Vec<String> {
+        let printed = |row: &[String; N]| row.each_ref().map(|cell| printable(cell).into_owned());
+        let rows: Vec<[String; N]> = rows.iter().map(printed).collect();
         let mut lines = Vec::with_capacity(rows.len() + 1);
         let widths = match self.widths {
             Some(widths) => widths,
             None => {
                 let mut widths = self.columns.map(|(head, _)| columns(head));
-                for row in rows {
+                for row in &rows {
                     for (width, cell) in widths.iter_mut().zip(row) {
                         *width = columns(cell).min(self.width / 2).max(*width);
                     }
@@ -91,25 +94,10 @@ pub(super) fn width() -> usize {
     terminal.or_else(told).unwrap_or(WIDTH)
 }
 
-/// The text with everything spelled out that would not show, or show something else.
-pub(super) fn plain(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => shown.push_str("\\n"),
-            '\t' => shown.push_str("\\t"),
-            '\r' => shown.push_str("\\r"),
-            c if c.is_control() || turns(c) => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => shown.push(c),
-        }
-    }
-    shown
-}
-
-/// The start of a text that may be long, plain.
+/// The start of a text that may be long, as it can be printed.
 pub(super) fn start(text: &str, most: usize) -> String {
     let end = text.char_indices().nth(most + 1).map_or(text.len(), |(end, _)| end);
-    cut(&plain(&text[..end]), most)
+    cut(&printable(&text[..end]), most)
 }
 
 /// A text, cut to so many columns.
@@ -134,7 +122,7 @@ fn columns(text: &str) -> usize {
 /// How many columns a terminal gives a character: near enough for tables.
 fn column(c: char) -> usize {
     match u32::from(c) {
-        0x0300..=0x036F | 0x200B..=0x200D | 0xFE00..=0xFE0F => 0,
+        0x0300..=0x036F | 0xFE00..=0xFE0F => 0,
         0x1100..=0x115F
         | 0x2E80..=0xA4CF
         | 0xAC00..=0xD7A3
@@ -146,11 +134,6 @@ fn column(c: char) -> usize {
         | 0x20000..=0x3FFFD => 2,
         _ => 1,
     }
-}
-
-/// Whether a character changes the direction in which others are shown.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }
 
 /// A number of bytes for people.
@@ -217,8 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_plays_tricks_with_a_terminal() {
-        assert_eq!(plain("a\u{1b}[31m\n\u{7f}\u{9b}\u{202e}ž😀"), "a\\u001b[31m\\n\\u007f\\u009b\\u202ež😀");
+    fn the_start_of_a_text_is_printable() {
         assert_eq!(start("abcdef", 4), "abc…");
         assert_eq!(start("\u{1}\u{1}", 4), "\\u0…");
         assert_eq!(start("abcd", 4), "abcd");

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use inboxclaw_contract::printable;
 use serde::Serialize;
 
 /// A place in a text, counted from 1 in lines and characters.
@@ -49,8 +50,9 @@ impl Problem {
     /// The line that people read, such as `config.yaml:12:7: sources.docs: unknown key`.
     pub fn line(&self, file: &str) -> String {
         let place = self.place.map_or_else(String::new, |place| format!("{}:{}:", place.line, place.column));
-        let path = if self.path.is_empty() { String::new() } else { format!(" {}:", one_line(&self.path)) };
-        format!("{file}:{place}{path} {}", one_line(&self.message))
+        let path = if self.path.is_empty() { String::new() } else { format!(" {}:", self.path) };
+        // A name with a line break in it may not pretend to be another finding.
+        printable(&format!("{file}:{place}{path} {}", self.message)).into_owned()
     }
 }
 
@@ -86,15 +88,6 @@ impl Report {
         self.warnings.sort_by_key(|problem| problem.place);
         self
     }
-}
-
-/// A finding is one line, also about a name with a line break in it, which may not pretend to be another finding.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-    }
-    line
 }
 
 /// The dotted location of `key` under `path`.
@@ -149,6 +142,6 @@ mod tests {
             path: "sink.a\nconfig.yaml:1:1: fine".to_owned(),
             message: "no `b\u{1b}[2J` ž".to_owned(),
         };
-        assert_eq!(problem.line("c"), "c: sink.a\\nconfig.yaml:1:1: fine: no `b\\u{1b}[2J` ž");
+        assert_eq!(problem.line("c"), "c: sink.a\\nconfig.yaml:1:1: fine: no `b\\u001b[2J` ž");
     }
 }

@@ -5,6 +5,7 @@ mod beside;
 mod circumstances;
 mod files;
 mod google;
+mod hostile;
 mod imports;
 mod past;
 mod refusals;

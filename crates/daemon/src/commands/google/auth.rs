@@ -8,11 +8,10 @@ use std::time::Duration;
 use inboxclaw_connectors::google::oauth::{Consent, Credentials, NoCode, PORT};
 use inboxclaw_connectors::google::token_file;
 use inboxclaw_connectors::http::{Http, Reach};
-use inboxclaw_contract::Outside;
+use inboxclaw_contract::{Outside, printable};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::super::table::plain;
 use super::super::{Failed, client, output};
 use super::listener::{Listener, Visit};
 use super::page::Page;
@@ -191,7 +190,7 @@ async fn answer(
     mut lines: mpsc::Receiver<Result<String, Failed>>,
     is_patient: bool,
 ) -> Result<(String, Option<Visit>), Failed> {
-    let failed = |why: &NoCode| Failed::plain(format!("{}; nothing was stored", plain(&why.to_string())));
+    let failed = |why: &NoCode| Failed::plain(format!("{}; nothing was stored", printable(&why.to_string())));
     loop {
         tokio::select! {
             Some(visit) = visits.recv() => match consent.code(&visit.address) {
@@ -238,7 +237,7 @@ async fn store(
         token_file::replace(&path, &bytes)
     });
     written.map_err(|error| unwritable(&path, &error))?;
-    let owned = |texts: Vec<&str>| texts.into_iter().map(plain).collect();
+    let owned = |texts: Vec<&str>| texts.into_iter().map(|text| printable(text).into_owned()).collect();
     Ok(Stored {
         path,
         was_there,
@@ -287,7 +286,7 @@ fn lacking(stored: &Stored) -> String {
 fn sentence(message: &str) -> String {
     let mut rest = message.chars();
     let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}. Run the command again to try once more.", plain(rest.as_str()))
+    format!("{first}{}. Run the command again to try once more.", printable(rest.as_str()))
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! `google list-calendars`: the calendars that an account sees.
 
 use inboxclaw_connectors::google::{Ask, At, CALENDAR, Client};
-use inboxclaw_contract::Failure;
+use inboxclaw_contract::{Failure, printable};
 use serde::{Deserialize, Serialize};
 
-use super::super::table::plain;
 use super::super::{Failed, client, output};
 use super::told;
 use crate::cli::{ListCalendars, exit};
@@ -96,7 +95,7 @@ fn tell(calendars: &[Calendar]) -> Result<(), Failed> {
     output::line(&"-".repeat(80))?;
     for Calendar { name, id, .. } in calendars {
         let name = name.as_deref().unwrap_or("Unknown Name");
-        output::line(&row(&plain(name), &plain(id.as_deref().unwrap_or("Unknown ID"))))?;
+        output::line(&row(&printable(name), &printable(id.as_deref().unwrap_or("Unknown ID"))))?;
     }
     Ok(())
 }

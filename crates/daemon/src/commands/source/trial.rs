@@ -10,7 +10,7 @@ use inboxclaw_contract::store::PastTurn;
 use inboxclaw_contract::turn::{EntryChange, TurnId};
 use inboxclaw_contract::{
     Class, Clock as _, Draft, Entry, Event, Expiry, Failure, Keeper as _, NewEvent, Next, Outcome, OwnerId,
-    OwnerKind, Random as _, Seq, Settled, Snapshot, Source, State, StoreError, Turn, Version,
+    OwnerKind, Random as _, Seq, Settled, Snapshot, Source, State, StoreError, Turn, Version, printable,
 };
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -69,7 +69,7 @@ pub(super) fn run(config: Config, who: &OwnerArg, json: bool) -> Result<u8, Fail
     })?;
     match polled {
         Ok(would) if json => {
-            output::line(&as_json(&source.name, &would))?;
+            output::exact(&as_json(&source.name, &would))?;
             Ok(code(&would))
         }
         Ok(would) => {
@@ -78,7 +78,7 @@ pub(super) fn run(config: Config, who: &OwnerArg, json: bool) -> Result<u8, Fail
         }
         Err(failure) => {
             if json {
-                output::line(&json!({ "failure": as_failure(&failure) }).to_string())?;
+                output::exact(&json!({ "failure": as_failure(&failure) }).to_string())?;
             }
             Err(Failed::plain(format!("the poll failed: {}", told(&failure))))
         }
@@ -164,7 +164,7 @@ fn tell(name: &str, would: &Would) -> Result<(), Failed> {
         output::remark(&format!("problem: {}", told(problem)));
     }
     for notice in &would.notices {
-        output::remark(&format!("note: {notice}"));
+        output::remark(&format!("note: {}", printable(&notice.to_string())));
     }
     if would.next == Next::More {
         output::remark("there is more: the running program would go on polling at once");
@@ -187,7 +187,7 @@ fn changes(would: &Would) -> Vec<[String; 3]> {
     let turn = &would.turn;
     let mut rows = Vec::new();
     let mut row = |what: &str, key: &str, value: String| {
-        rows.push([what.to_owned(), table::plain(key), value]);
+        rows.push([what.to_owned(), key.to_owned(), value]);
     };
     for prefix in &turn.deleted_prefixes {
         row("delete all", prefix, "every key that begins so".to_owned());
@@ -306,7 +306,7 @@ fn stored(name: &str, event: &NewEvent, would: &Would) -> Event {
 /// A failure in words, with what a person can do.
 fn told(failure: &Failure) -> String {
     let action = failure.action.as_ref().map_or_else(String::new, |action| format!("; {action}"));
-    format!("{}: {failure}{action}", failure.class)
+    printable(&format!("{}: {failure}{action}", failure.class)).into_owned()
 }
 
 fn as_failure(failure: &Failure) -> Value {

@@ -1,6 +1,6 @@
 //! Moving whole states: `export`, `import`, `copy` and `move`.
 
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _};
 
 use axum::body::{Body, Bytes};
 use axum::http::Method;
@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::mpsc::channel;
 
 use super::super::door::{Ask, Door, Seen};
-use super::super::{Failed, answer};
+use super::super::{Failed, answer, output};
 use super::{Job, about, counted};
 use crate::cli::{Copy, Export, Import, Move, exit};
 
@@ -58,11 +58,11 @@ pub(super) async fn export(job: &Job<'_>, args: &Export) -> Result<u8, Failed> {
     };
     let ask = Ask::of(Method::GET, &seen.owner, &["export"]).flag("secrets", args.secrets);
     let mut pieces = answer::stream(&door, ask).await?.into_data_stream();
-    let mut out = io::stdout().lock();
+    let mut out = output::Lines::new();
     while let Some(piece) = pieces.next().await {
-        out.write_all(&piece.map_err(|error| answer::broken(&error))?)?;
+        out.write(&piece.map_err(|error| answer::broken(&error))?)?;
     }
-    out.flush()?;
+    out.end()?;
     Ok(exit::OK)
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn owners(job: &Job<'_>) -> Result<u8, Failed> {
         Some(door) => {
             let found = answer::whole(&door, Ask::owners()).await?;
             if job.json {
-                output::line(found.text()?.trim_end())?;
+                output::exact(found.text()?.trim_end())?;
                 return Ok(exit::OK);
             }
             found.read::<OwnerList>()?.owners
@@ -61,7 +61,7 @@ pub(super) async fn owners(job: &Job<'_>) -> Result<u8, Failed> {
     };
     if job.json {
         let json = serde_json::to_string(&OwnerList { owners }).map_err(io::Error::from)?;
-        output::line(&json)?;
+        output::exact(&json)?;
         return Ok(exit::OK);
     }
     let rows: Vec<[String; 7]> = owners.iter().map(cells).collect();
@@ -86,7 +86,7 @@ fn cells(row: &OwnerRow) -> [String; 7] {
     }
     [
         row.kind.to_string(),
-        table::plain(&row.name),
+        row.name.clone(),
         row.connector.clone(),
         row.entries.to_string(),
         table::size(row.bytes),
@@ -100,7 +100,7 @@ pub(super) async fn list(job: &Job<'_>, args: &List) -> Result<u8, Failed> {
     let Some(door) = seen.door else {
         output::remark(&format!("{} has no state yet", seen.owner));
         if job.json {
-            output::line("{\"entries\":[],\"next\":null}")?;
+            output::exact("{\"entries\":[],\"next\":null}")?;
         }
         return Ok(exit::OK);
     };
@@ -158,8 +158,10 @@ impl Shown {
         let rows: Vec<EntryRow<'_>> = rows.collect::<Result<_, _>>()?;
         self.entries += rows.len() as u64;
         if self.keys {
-            let keys: String = rows.iter().map(|row| format!("{}\n", row.key)).collect();
-            io::stdout().lock().write_all(keys.as_bytes())?;
+            let keys: Vec<&str> = rows.iter().map(|row| row.key.as_str()).collect();
+            if !keys.is_empty() {
+                output::lines(&keys.join("\n"))?;
+            }
         } else if !rows.is_empty() {
             let rows: Vec<_> = rows.iter().map(|row| row.cells(self.now)).collect();
             self.table.rows(&rows)?;
@@ -171,7 +173,7 @@ impl Shown {
         if self.json {
             let begin = if self.entries == 0 { "{\"entries\":[" } else { "" };
             let next = serde_json::Value::from(next);
-            output::line(&format!("{begin}],\"next\":{next}}}"))?;
+            output::exact(&format!("{begin}],\"next\":{next}}}"))?;
         } else if let Some(next) = next {
             output::remark(&format!("there are more: --all, or --after {next:?}"));
         } else if self.entries == 0 {
@@ -189,7 +191,7 @@ impl EntryRow<'_> {
             (None, false) => "null".to_owned(),
         };
         let expires = self.expires_at.as_ref().map_or_else(|| "-".to_owned(), |at| when(at, now));
-        [table::plain(&self.key), table::size(self.size), when(&self.updated_at, now), expires, value]
+        [self.key.clone(), table::size(self.size), when(&self.updated_at, now), expires, value]
     }
 }
 
@@ -213,10 +215,8 @@ pub(super) async fn get(job: &Job<'_>, args: &Get) -> Result<u8, Failed> {
         }
         _ => return Err(about(&seen.owner, &found)),
     }
-    let mut out = io::stdout().lock();
-    out.write_all(found.body.trim_ascii())?;
-    out.write_all(b"\n")?;
-    out.flush()?;
+    let text = found.text()?.trim_ascii();
+    if job.json { output::exact(text) } else { output::lines(text) }?;
     Ok(exit::OK)
 }
 

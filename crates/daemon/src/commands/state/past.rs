@@ -63,7 +63,7 @@ pub(super) async fn history(job: &Job<'_>, args: &History) -> Result<u8, Failed>
     let Some(door) = seen.door else {
         output::remark(&format!("{} has no state yet", seen.owner));
         if job.json {
-            output::line("{\"turns\":[],\"next\":null}")?;
+            output::exact("{\"turns\":[],\"next\":null}")?;
         }
         return Ok(exit::OK);
     };
@@ -97,7 +97,7 @@ pub(super) async fn history(job: &Job<'_>, args: &History) -> Result<u8, Failed>
         }
     }
     if job.json {
-        output::line(&format!("{json}],\"next\":{}}}", serde_json::Value::from(before)))?;
+        output::exact(&format!("{json}],\"next\":{}}}", serde_json::Value::from(before)))?;
     } else if shown == 0 {
         output::remark("nothing is known of the past");
     } else if let Some(before) = before {
@@ -128,7 +128,7 @@ fn show(table: &mut Table<4>, turns: &[&RawValue], now: Timestamp, values: bool)
 impl TurnRow<'_> {
     fn cells(&self, now: Timestamp) -> [String; 4] {
         let author = self.author.as_deref().unwrap_or("-");
-        [self.version.to_string(), when(&self.at, now), table::plain(author), self.changed()]
+        [self.version.to_string(), when(&self.at, now), author.to_owned(), self.changed()]
     }
 
     /// What changed, in one line.
@@ -174,7 +174,7 @@ impl TurnRow<'_> {
 impl KeyRow<'_> {
     fn named(&self) -> String {
         let new = if self.before == "absent" { " (new)" } else { "" };
-        format!("{}{new}", table::plain(&format!("{:?}", self.key)))
+        format!("{:?}{new}", self.key)
     }
 }
 
@@ -207,7 +207,7 @@ pub(super) async fn undo(job: &Job<'_>, args: &Undo) -> Result<u8, Failed> {
     };
     job.done(&result, || {
         let undone: Undone = answer::result(&result)?;
-        let author = undone.author.as_deref().map_or_else(|| format!("the {}", owner.kind), table::plain);
+        let author = undone.author.as_deref().map_or_else(|| format!("the {}", owner.kind), str::to_owned);
         let at = when(&undone.at, SystemClock.now());
         let back = restored(undone.entries, undone.cursor, &undone.left);
         Ok(format!("{owner}: took back version {}, made {at} by {author}: {back} as before", undone.undid))

@@ -68,7 +68,7 @@ fn tell(json: bool, message: &Message) -> Result<(), Failed> {
     }
     if json {
         let event = serde_json::Value::from(message.event.as_str());
-        output::line(&format!("{{\"event\":{event},\"data\":{}}}", message.data))?;
+        output::exact(&format!("{{\"event\":{event},\"data\":{}}}", message.data))?;
         return Ok(());
     }
     let change: Change<'_> = answer::read(message.data.as_bytes())?;
@@ -78,7 +78,7 @@ fn tell(json: bool, message: &Message) -> Result<(), Failed> {
 
 /// A change in one line of the terminal.
 fn line(event: &str, change: &Change<'_>) -> String {
-    let key = || table::plain(&format!("{:?}", change.key.as_deref().unwrap_or_default()));
+    let key = || format!("{:?}", change.key.as_deref().unwrap_or_default());
     let what = match event {
         "change" => {
             let op = change.op.as_deref().unwrap_or("put");
@@ -97,8 +97,7 @@ fn line(event: &str, change: &Change<'_>) -> String {
     for part in [change.at.clone(), change.version.map(|version| format!("version {version}"))] {
         head.extend(part.map(|part| format!("{part}  ")));
     }
-    let author =
-        change.author.as_ref().map_or_else(String::new, |author| format!(" [{}]", table::plain(author)));
+    let author = change.author.as_ref().map_or_else(String::new, |author| format!(" [{author}]"));
     table::start(&format!("{head}{}{author}", what.trim_end()), table::width())
 }
 
