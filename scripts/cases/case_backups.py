@@ -176,6 +176,43 @@ def restored_pull(run):
     expect(set(names) <= paths, f"{len(set(names) - paths)} events are not handed out")
 
 
+@case("A8-anew", "A", "every file of the database was removed; a reader at 30 of the old log, an event in the new one", "told, with the oldest that there is; nothing of the new log is missed")
+def begun_anew(run):
+    program = run.program()
+    program.wake(times=2)
+    program.stop()
+    for path in program.folder.glob("data.db*"):
+        path.unlink()
+    program.start()
+    program.wake()
+    first = program.events()[0]["id"]
+    stream = Stream(program, "/sse/", {"Last-Event-ID": "30"})
+    messages = stream.wait(lambda m: len(m) >= 2, 5)
+    stream.close()
+    gaps = [json.loads(m["data"])["oldest"] for m in messages if m.get("event") == "truncated"]
+    shown = [m for m in messages if m.get("event") == "message"]
+    expect(shown or (gaps and gaps[0] <= first), f"the oldest event is {first}; told: {messages}")
+
+
+@case("A8-wal", "A", "an older data.db copied back over a killed program's, whose -wal is still there", "refused with what to do, or the older content whole")
+def restored_under_wal(run):
+    watched, until = numbered(run, 7)
+    program = watched.program
+    program.stop()
+    only(run.folder / "kept", program.database)
+    program.start()
+    until(11)
+    program.kill()
+    shutil.copyfile(run.folder / "kept" / "data.db", program.database)
+    done = program.command("listen", timeout=4)
+    if done.code is None:
+        program.start()
+        expect(wait_for(lambda: program.total() >= 11, 10), f"{program.total()} events; nobody was told")
+        expect(all(event["id"] not in (8, 9, 10, 11) for event in program.events()), "numbers are used again")
+    else:
+        expect(done.code != 0 and "-wal" in done.err, f"exit {done.code}: {done.err.strip()[-100:]}")
+
+
 def large(run):
     """A program with a database of some MiB, stopped, all of it in data.db."""
     program = run.program()
