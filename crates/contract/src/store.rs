@@ -133,6 +133,20 @@ pub trait Keeper: Send + Sync {
 
     /// Removes up to `limit` events that are past retention and that nobody owes. Their identities stay.
     async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError>;
+
+    /// How the store is, as it noticed by itself. Cheap, and asks nobody.
+    fn condition(&self) -> Condition {
+        Condition::default()
+    }
+}
+
+/// How a store is.
+#[derive(Debug, Clone, Default)]
+pub struct Condition {
+    /// Bytes that are stored and not yet in their place. They go there when nobody reads what was before.
+    pub log_bytes: u64,
+    /// What went wrong, whoever asked: damage since it was found, another failed read for some minutes.
+    pub trouble: Option<StoreError>,
 }
 
 /// How much a read may return. At least one event is returned if there is one, however large.
@@ -425,6 +439,11 @@ pub enum StoreError {
     /// There is no owner of that number.
     #[error("there is no owner {0:?}")]
     NoOwner(OwnerId),
+    /// The data is damaged. Nothing is written any more where that could make it worse; what is whole can be read.
+    #[error(
+        "the database is damaged: {0}; stop the program and restore a backup with `inboxclaw store restore FILE`"
+    )]
+    Damaged(String),
     /// A read failed; the store may still be usable.
     #[error("cannot read the store: {0}")]
     Read(String),

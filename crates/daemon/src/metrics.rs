@@ -34,6 +34,8 @@ pub(crate) async fn answer(server: &Server) -> Result<Reply, Refusal> {
     let commits = Counter::<u64>::default();
     commits.inc_by(server.app.vitals.store_commits());
     registry.register("store_commits", "Transactions that the store committed", commits);
+    let log = i64::try_from(server.app.store.condition().log_bytes).unwrap_or(i64::MAX);
+    gauge(&mut registry, "store_log_bytes", "Bytes of the write-ahead log", log);
     owners(&mut registry, &server.app.vitals.owners());
     states(&mut registry, &server.app.store.owners().await?);
     pulls(&mut registry, server);

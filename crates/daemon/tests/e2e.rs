@@ -3,6 +3,8 @@
 
 #[path = "e2e/program.rs"]
 mod program;
+#[path = "e2e/store.rs"]
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use inboxclaw_contract::store::Condition;
 use inboxclaw_contract::{Clock, Owner, OwnerKind};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -37,12 +38,16 @@ const AT_ONCE: [&str; 10] = [
 const REQUIRED_FAILURES: u32 = 2;
 /// The least silence that is worth a word.
 const LEAST_SILENCE: Duration = Duration::from_secs(60);
+/// From this size on a log that has not come to its place is worth a word: some hundred times what it usually has.
+const LARGE_LOG: u64 = 512 << 20;
 /// Most characters of a message.
 const MESSAGE_CHARS: usize = 1_000;
 
 /// The health of everything that runs.
 pub(crate) struct Health {
     clock: Arc<dyn Clock>,
+    /// How the store is, as it noticed by itself.
+    condition: Box<dyn Fn() -> Condition + Send + Sync>,
     rows: Mutex<Rows>,
     /// Notified when the status of a source changed.
     pub(crate) changed: Notify,
@@ -106,7 +111,25 @@ pub(crate) struct Transition {
 impl Health {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let store = Row::new("store", Status::Healthy, None);
-        Self { clock, rows: Mutex::new(Rows { owners: BTreeMap::new(), store }), changed: Notify::new() }
+        let rows = Mutex::new(Rows { owners: BTreeMap::new(), store });
+        Self { clock, condition: Box::new(Condition::default), rows, changed: Notify::new() }
+    }
+
+    /// Asks the store how it is, whenever anybody asks here.
+    pub(crate) fn asking(self, condition: impl Fn() -> Condition + Send + Sync + 'static) -> Self {
+        Self { condition: Box::new(condition), ..self }
+    }
+
+    /// Looks after what the store noticed by itself, and tells of a log that grows.
+    pub(crate) fn look_at_store(&self) {
+        let notice = large_log((self.condition)().log_bytes);
+        let mut rows = self.rows();
+        if let Some(notice) = &notice
+            && rows.store.notice.is_none()
+        {
+            tracing::warn!("{notice}");
+        }
+        rows.store.notice = notice;
     }
 
     /// A source or push sink that is about to start.
@@ -255,6 +278,17 @@ impl Health {
             _ => tracing::info!(%owner, from = before.as_str(), to = row.status.as_str(), "health changed"),
         }
     }
+}
+
+/// What to know of a log of that many bytes.
+fn large_log(bytes: u64) -> Option<String> {
+    (bytes > LARGE_LOG).then(|| {
+        format!(
+            "the write-ahead log has {} MiB and grows while somebody reads the database for long: end what does so, such as \
+             a shell or a backup program that has the file open; `inboxclaw store backup FILE` holds it only for a moment",
+            bytes >> 20
+        )
+    })
 }
 
 impl Row {

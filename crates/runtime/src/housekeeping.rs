@@ -94,6 +94,7 @@ impl Housekeeping {
             }
             let result = self.sweep().await;
             self.forgive(result)?;
+            self.env.health().look_at_store();
             let result = rules::show(&self.limits, &self.env).await;
             self.forgive(result)?;
             if !tick(&self.env.shutdown, SWEEP, pending()).await {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::handle::{Shared, Signal};
 use crate::health::{Health, Trouble, iso};
-use crate::schedule::{self, Bounds, CONFLICT, FULL, Policy, UNREADABLE, Woken, jittered};
+use crate::schedule::{self, Bounds, CONFLICT, DAMAGED, FULL, Policy, UNREADABLE, Woken, jittered};
 use crate::stats::{Counters, count};
 use crate::{Doors, Options};
 
@@ -86,6 +86,7 @@ impl Env {
         let policy = match &error {
             StoreError::Full(_) => FULL,
             StoreError::Read(_) => UNREADABLE,
+            StoreError::Damaged(_) => DAMAGED,
             _ => return Err(error),
         };
         self.health().store_failed(Trouble::new(policy.code, error.to_string()));

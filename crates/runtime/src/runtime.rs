@@ -81,7 +81,9 @@ struct Tasks {
 impl Runtime {
     /// A runtime without sources and sinks.
     pub fn new(store: Arc<dyn Store>, doors: Doors, options: Options) -> Self {
-        let shared = Arc::new(Shared::new(Health::new(doors.clock.clone())));
+        let asked = store.clone();
+        let health = Health::new(doors.clock.clone()).asking(move || asked.condition());
+        let shared = Arc::new(Shared::new(health));
         Self {
             store,
             doors,

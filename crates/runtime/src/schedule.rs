@@ -71,6 +71,8 @@ pub(crate) const CONFLICT: Policy = Policy::doubling("conflict", 1, 60);
 pub(crate) const FULL: Policy = Policy::doubling("full", 5, 60);
 /// The store could not be read, which may pass.
 pub(crate) const UNREADABLE: Policy = Policy::doubling("unreadable", 5, 60);
+/// The store is damaged: only a person can help, but what is whole can be read.
+pub(crate) const DAMAGED: Policy = Policy::doubling("damaged", 60, 60);
 /// Single events that a consumer wants to be given again.
 pub(crate) const AGAIN: Policy = Policy { obeys: false, ..Policy::doubling("upstream", 10, 60 * 60) };
 

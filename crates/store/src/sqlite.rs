@@ -6,7 +6,7 @@
 //! - `counts`, `lasting`: what a space holds, and what the writer keeps beyond a transaction.
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `beside`: what turns and sweeps
 //!   do to those that are being built.
-//! - `state`, `log`, `keeper`: the three traits. `pool`, `scan`, `truncation`, `watch`, `clock`: what reads need.
+//! - `state`, `log`, `keeper`: the three traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`, `watch`, `clock`: what reads need.
 //!
 //! A `+` before a parameter in SQL hides it from the planner, which would otherwise plan a cached statement anew for
 //! each new value: in joins, before ORDER BY, and in LIMIT. That costs ten times what the statement does.
@@ -32,6 +32,8 @@ mod plan;
 mod plans;
 mod pool;
 mod prune;
+mod reading;
+mod rest;
 mod scan;
 mod spaces;
 mod state;
@@ -46,26 +48,25 @@ mod writer;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use inboxclaw_contract::{Clock, OwnerId, StoreError};
-use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use crate::lock::Lock;
-use crate::path::FileId;
+use crate::path::{FileId, beside};
 use clock::StoreClock;
 use pool::Pool;
 use tx::Tx;
-use values::Micros;
 use watch::Watch;
 use writer::Writer;
 
 pub use error::OpenError;
 pub use open::Prepared;
 
-/// Reads of so many entries are done at once, on the task that asks.
-const FEW: usize = 64;
+/// Most scans at a time.
+const SCANS: usize = 16;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -129,10 +130,20 @@ struct Place {
 
 /// What reads and the writer have in common.
 struct Shared {
-    pool: Pool,
+    /// Replaced when a program begins to write a database that was at rest.
+    pool: RwLock<Arc<Pool>>,
+    /// A permit for each connection of the pool that is for long reads.
+    long_reads: Arc<Semaphore>,
+    /// A permit for each scan: it holds a thread, and room for a copy of what it gives.
+    scans: Arc<Semaphore>,
     clock: StoreClock,
     watch: Watch,
-    broken: OnceLock<String>,
+    /// Whether this is the program that writes: what goes wrong belongs into its log. Others tell whoever asked.
+    writes: bool,
+    /// Why nothing is written any more.
+    broken: OnceLock<StoreError>,
+    /// What a read found last, and when.
+    trouble: Mutex<Option<(StoreError, Instant)>>,
     commits: AtomicU64,
     /// Where the last page of each owner's history ended, as row and version, so that the next one starts there.
     pages: Mutex<HashMap<OwnerId, (i64, i64)>>,
@@ -165,7 +176,7 @@ impl SqliteStore {
     pub fn read_only(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let (pool, last) = open::for_reading(path)?;
         Ok(Self {
-            shared: Arc::new(Shared::new(pool, StoreClock::new(clock, last))),
+            shared: Arc::new(Shared::new(pool, StoreClock::new(clock, last), false)),
             writer: None,
             place: None,
             _lock: None,
@@ -176,6 +187,13 @@ impl SqliteStore {
     /// time share one.
     pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the write-ahead log. It is written over from its start once all of it is in the database and nobody reads
+    /// what was before: one that grows has a reader that takes its time.
+    pub fn log_bytes(&self) -> u64 {
+        let path = beside(&self.shared.pool().way().file, "-wal");
+        std::fs::metadata(path).map_or(0, |facts| facts.len())
     }
 
     /// Has the writer do `work` in its next transaction. `weight` is about how many bytes that writes.
@@ -215,7 +233,7 @@ impl Prepared {
     /// See [`OpenError`].
     pub fn open(self, options: Options) -> Result<SqliteStore, OpenError> {
         let opened = open::for_writing(self, options.durability)?;
-        let shared = Arc::new(Shared::new(opened.pool, StoreClock::new(options.clock, opened.clock)));
+        let shared = Arc::new(Shared::new(opened.pool, StoreClock::new(options.clock, opened.clock), true));
         let writer = Writer::start(opened.connection, opened.notebook, shared.clone(), options.history)
             .map_err(|error| OpenError::io(&opened.path, &error))?;
         let place = Some(Arc::new(Place { path: opened.path, id: opened.id }));
@@ -237,55 +255,37 @@ impl Place {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         // The writer must close last: only then SQLite puts the log away and leaves one file.
-        self.shared.pool.close();
+        self.shared.pool().close();
         self.writer = None;
         self.shared.watch.close();
     }
 }
 
 impl Shared {
-    fn new(pool: Pool, clock: StoreClock) -> Self {
-        let (watch, pages) = (Watch::new(), Mutex::default());
-        Self { pool, clock, watch, broken: OnceLock::new(), commits: AtomicU64::new(0), pages }
-    }
-
-    /// A read of a few microseconds, done at once.
-    fn short<T>(
-        &self,
-        read: impl FnOnce(&Connection, Micros) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        let now = self.clock.now();
-        self.answer(self.pool.short(|connection| read(connection, now)))
-    }
-
-    /// A read that may take longer than the tasks of a runtime can wait. Sees one instant.
-    async fn long<T: Send + 'static>(
-        self: &Arc<Self>,
-        read: impl FnOnce(&Connection, Micros) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let shared = self.clone();
-        let work = move || {
-            let now = shared.clock.now();
-            shared.answer(shared.pool.long(|connection| in_snapshot(connection, |it| read(it, now))))
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => match runtime.spawn_blocking(work).await {
-                Ok(answer) => answer,
-                Err(error) => Err(StoreError::Read(error.to_string())),
-            },
-            Err(_) => work(),
+    fn new(pool: Pool, clock: StoreClock, writes: bool) -> Self {
+        Self {
+            pool: RwLock::new(Arc::new(pool)),
+            long_reads: Arc::new(Semaphore::new(pool::LONG)),
+            scans: Arc::new(Semaphore::new(SCANS)),
+            clock,
+            watch: Watch::new(),
+            writes,
+            broken: OnceLock::new(),
+            trouble: Mutex::default(),
+            commits: AtomicU64::new(0),
+            pages: Mutex::default(),
         }
     }
 
-    fn answer<T>(&self, found: Option<rusqlite::Result<T>>) -> Result<T, StoreError> {
-        let found = found.ok_or_else(|| StoreError::Read("the store is closed".into()))?;
-        found.map_err(|error| self.fail(error::of_read(&error)))
+    /// The connections that read.
+    fn pool(&self) -> Arc<Pool> {
+        self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes a failure after which nothing may be written, and hands it on.
     fn fail(&self, error: StoreError) -> StoreError {
-        if let StoreError::Broken(reason) = &error {
-            let _ = self.broken.set(reason.clone());
+        if let StoreError::Broken(_) = &error {
+            let _ = self.broken.set(error.clone());
             self.watch.close();
         }
         error
@@ -293,22 +293,11 @@ impl Shared {
 
     /// Why nothing may be written any more.
     fn broken(&self) -> Option<StoreError> {
-        self.broken.get().map(|reason| StoreError::Broken(reason.clone()))
+        self.broken.get().cloned()
     }
 
     /// What those are told who can wait no longer.
     fn gone(&self) -> StoreError {
         self.broken().unwrap_or_else(|| StoreError::Read("the store is closed".into()))
     }
-}
-
-/// Runs several reads as of one instant.
-fn in_snapshot<T>(
-    connection: &Connection,
-    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let transaction = connection.unchecked_transaction()?;
-    let found = read(&transaction)?;
-    transaction.commit()?;
-    Ok(found)
 }

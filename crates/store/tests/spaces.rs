@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use inboxclaw_contract::space::NewSpace;
-use inboxclaw_contract::{Entry, OwnerId, SpaceId, State, StoreError, Version};
+use inboxclaw_contract::{Entry, Keeper, OwnerId, SpaceId, Spaces, State, StoreError, Version};
 use inboxclaw_store::{HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -148,4 +148,41 @@ async fn a_store_that_closes_ends_a_scan() {
     assert!(begun.recv().await.is_none(), "it looked at no further entry");
     let again = SqliteStore::open(&path, Options::new(HandClock::new())).unwrap();
     assert_eq!(again.list(owner, "", None, 99).await.unwrap().len(), 9);
+}
+
+/// The log grew for as long as a reader took, without bound.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_that_nobody_takes_from_does_not_hold_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&dir.path().join("a.db"), Options::new(HandClock::new())).unwrap();
+    let store = Arc::new(store);
+    let ground = Ground { store: store.clone(), clock: HandClock::new() };
+    let owner = ground.source("a").await;
+    let value = |n: usize| format!("\"{n}{}\"", "x".repeat(20_000));
+    for n in 0..200 {
+        ground.commit(ground.turn(owner).await.put(&format!("{n:03}"), &value(n))).await;
+    }
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let (given, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let each = move |entry: Entry| {
+        given.send(entry).unwrap();
+        gate.recv().is_ok()
+    };
+    let scanned = store.clone();
+    let scan = tokio::spawn(async move { scanned.scan(owner, "", Box::new(each)).await });
+    let first = begun.recv().await.unwrap();
+    // Some 100 MiB of turns beside it.
+    for n in 0..2_500 {
+        ground.commit(ground.turn(owner).await.put(&format!("{:03}", n % 200), &value(n))).await;
+    }
+    assert!(store.log_bytes() < 16 << 20, "{} bytes", store.log_bytes());
+    assert_eq!(store.log_bytes(), store.condition().log_bytes);
+    let mut found = vec![first];
+    for _ in 0..200 {
+        go.send(()).unwrap();
+        found.extend(begun.recv().await);
+    }
+    assert_eq!(scan.await.unwrap().unwrap().version, Version(200), "as of the instant when it began");
+    let wanted = (0..200).map(|n| (format!("{n:03}"), value(n)));
+    assert!(found.into_iter().map(|entry| (entry.key, entry.value.as_str().to_owned())).eq(wanted));
 }

@@ -4,16 +4,19 @@
 mod common;
 
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Ground, HandClock, Words, committed, turn};
+use inboxclaw_contract::space::Look;
 use inboxclaw_contract::store::{Prune, ReadLimit};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{
-    Interval, Keeper, Log, Owner, OwnerId, Selection, Seq, State, StoreError, Ttl, Version,
+    Entry, Interval, Json, Keeper, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State, StoreError,
+    Ttl, Version,
 };
 use inboxclaw_store::{HistoryBounds, OpenError, Options, RunFile, SqliteStore};
 use rusqlite::Connection;
@@ -354,4 +357,74 @@ async fn a_read_does_not_walk_through_what_it_skips() {
         ground.store.read(&fresh, ReadLimit { events: 10, bytes: 1 << 20, count: true }).await.unwrap();
     assert_eq!(page.events.iter().map(|event| event.seq.0).collect::<Vec<_>>(), [20_001, 20_002]);
     assert!(page.complete);
+}
+
+/// Values beyond what is read on the task that asks come all the same.
+#[tokio::test]
+async fn large_values_are_read_among_few() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ground, store) = ground(&dir.path().join("a.db"));
+    let owner = ground.source("a").await;
+    let large = format!("\"{}\"", "x".repeat(1 << 20));
+    ground.commit(ground.turn(owner).await.put("a", "1").put("b", &large).put("c", "3")).await;
+    let keys = ["a", "b", "c", "d"].map(str::to_owned);
+    let values = |found: Vec<Option<Entry>>| {
+        found.into_iter().map(|entry| entry.map(|entry| entry.value.len())).collect::<Vec<_>>()
+    };
+    let wanted = [Some(1), Some(large.len()), Some(1), None];
+    assert_eq!(values(store.entries(owner, &keys).await.unwrap()), wanted);
+    assert_eq!(ground.get(owner, "b").await.as_deref(), Some(&*large));
+    for after in [None, Some("a")] {
+        assert_eq!(store.list(owner, "", after, 2).await.unwrap()[usize::from(after.is_none())].key, "b");
+    }
+    let look = Look { prefix: String::new(), after: None, entries: 9, bytes: usize::MAX, values: true };
+    let page = store.look(owner, &look).await.unwrap();
+    assert_eq!(page.entries.iter().map(|entry| entry.size).sum::<u64>(), 2 + large.len() as u64);
+    assert!(page.entries.iter().all(|entry| entry.value.is_some()));
+    let keys_only = store.look(owner, &Look { values: false, ..look }).await.unwrap();
+    assert!(keys_only.entries.iter().all(|entry| entry.value.is_none() && entry.size > 0));
+    let space = store.space(owner).await.unwrap().id;
+    assert_eq!(values(store.entries_in(space, &keys).await.unwrap()), wanted);
+}
+
+/// Both were a plain failed read, of which nobody but the one who asked ever heard.
+#[tokio::test]
+async fn damage_is_found_by_reading_and_kept_in_mind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let (before, store) = ground(&path);
+    let source = before.source("a").await;
+    let data = Json::new(format!("{{\"text\": \"{}\"}}", "x".repeat(20_000))).unwrap();
+    for n in 0..50 {
+        let mut turn = before.turn(source).await;
+        turn.events.push(NewEvent::new(n.to_string(), "t", data.clone()));
+        before.commit(turn).await;
+    }
+    drop((before, store));
+    // In the middle of a body, and over whole pages.
+    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let middle = file.metadata().unwrap().len() / 2 / 4_096 * 4_096;
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xFE; 10], middle + 2_000).unwrap();
+    for (bytes, torn) in [(0, false), (40_000, true)] {
+        std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xAA; bytes], middle).unwrap();
+        let (ground, store) = ground(&path);
+        assert!(store.condition().trouble.is_none());
+        let limit = ReadLimit { events: 1, bytes: usize::MAX, count: false };
+        let (mut damaged, mut whole) = (0, 0);
+        for place in 0..50 {
+            match store.read(&Selection::all(Seq(place)), limit).await {
+                Ok(page) => whole += page.events.len(),
+                Err(StoreError::Damaged(_)) => damaged += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(damaged > 0 && whole > 20, "{damaged} damaged, {whole} whole");
+        let trouble = store.condition().trouble.unwrap();
+        assert!(matches!(trouble, StoreError::Damaged(_)), "{trouble}");
+        assert!(trouble.to_string().contains("inboxclaw store restore FILE"), "{trouble}");
+        let source = store.register(&Owner::source("a"), "test").await;
+        assert_eq!(matches!(source, Err(StoreError::Damaged(_))), torn, "{source:?}");
+        drop((ground, store));
+    }
+    file.flush().unwrap();
 }

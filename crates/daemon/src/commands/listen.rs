@@ -205,6 +205,7 @@ async fn start(
             served
         }
     });
+    let handle = runtime.handle();
     let ran = runtime.run(shutdown.clone()).await;
     shutdown.cancel();
     let served = server.await;
@@ -214,6 +215,10 @@ async fn start(
         Err(error) => {
             return Err(Failed::new(exit::BROKEN, format!("the server ended unexpectedly: {error}")));
         }
+    }
+    let store = handle.health().store;
+    if store.code == Some("damaged") {
+        return Err(Failed::new(exit::BROKEN, format!("stopped: {}", store.message.unwrap_or_default())));
     }
     tracing::info!("stopped");
     Ok(exit::OK)

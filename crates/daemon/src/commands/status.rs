@@ -86,6 +86,10 @@ fn tell(
     output::line("")?;
     output::line("[Healthcheck]")?;
     output::line(&format!("Endpoint {url}: {answer}"))?;
+    let store = health.get("store").map_or("", |store| text(store, "message"));
+    if !store.is_empty() {
+        output::line(&format!("Store: {store}"))?;
+    }
     output::line("")?;
     output::line("[Version Info]")?;
     output::line(&format!("Version: {}", env!("CARGO_PKG_VERSION")))?;

@@ -34,6 +34,10 @@ impl From<StoreError> for Refusal {
         tracing::warn!(%error, "a request failed");
         match error {
             StoreError::Full(_) => busy("no room to write").into(),
+            // What is wrong with the database is no secret, and who asks may be the one to mend it.
+            StoreError::Damaged(_) | StoreError::Read(_) | StoreError::Broken(_) => {
+                detail(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()).into()
+            }
             _ => internal().into(),
         }
     }

@@ -54,6 +54,10 @@ impl From<StoreError> for Problem {
                 tracing::warn!(%error, "a request failed");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "no room to write")
             }
+            StoreError::Damaged(_) | StoreError::Read(_) | StoreError::Broken(_) => {
+                tracing::warn!(%error, "a request failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+            }
             other => {
                 tracing::warn!(error = %other, "a request failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")

@@ -9,6 +9,7 @@ mod hostile;
 mod imports;
 mod past;
 mod refusals;
+mod rest;
 mod running;
 mod state;
 mod support;

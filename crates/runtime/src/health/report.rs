@@ -1,10 +1,12 @@
 //! The health report as people and programs see it at `/healthcheck`: keys, order and times are fixed.
 
-use inboxclaw_contract::{Owner, OwnerKind};
+use inboxclaw_contract::store::Condition;
+use inboxclaw_contract::{Owner, OwnerKind, StoreError};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{Health, REQUIRED_FAILURES, Row, Rows, Trouble};
+use super::{Health, REQUIRED_FAILURES, Row, Rows, Trouble, large_log};
+use crate::schedule::{DAMAGED, UNREADABLE};
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -90,13 +92,15 @@ pub struct PendingFailure {
 pub struct StoreReport {
     /// How it is.
     pub status: Status,
-    /// `full` or `unreadable`.
+    /// `full`, `damaged` or `unreadable`.
     pub code: Option<&'static str>,
-    /// The trouble in words.
+    /// The trouble in words, and what else there is to know.
     pub message: Option<String>,
     /// When it last did its work, or failed.
     #[serde(serialize_with = "opt_time")]
     pub checked_at: Option<Timestamp>,
+    /// Bytes of the write-ahead log.
+    pub log_bytes: u64,
 }
 
 impl Status {
@@ -128,7 +132,9 @@ impl Health {
     /// How everything is, as of now.
     pub(crate) fn report(&self) -> Report {
         let checked_at = self.clock.now();
+        let condition = (self.condition)();
         let rows = self.rows();
+        let store = rows.store.store(&condition);
         let of = |kind| {
             let rows = rows.owners.iter().filter(move |(owner, _)| owner.kind == kind);
             rows.map(|(owner, row)| row.report(owner)).collect::<Vec<_>>()
@@ -137,19 +143,19 @@ impl Health {
         let unhealthy = |row: &&OwnerReport| row.status == Status::Unhealthy;
         let failures = sources.iter().filter(unhealthy).cloned().collect();
         Report {
-            status: overall(&rows),
+            status: overall(&rows, store.status),
             checked_at,
             sources,
             failures,
-            store: rows.store.store(),
+            store,
             sinks: of(OwnerKind::Sink),
         }
     }
 }
 
-fn overall(rows: &Rows) -> Status {
+fn overall(rows: &Rows, store: Status) -> Status {
     let all = || rows.owners.iter();
-    if rows.store.status == Status::Unhealthy || all().any(|(_, row)| row.status == Status::Unhealthy) {
+    if store == Status::Unhealthy || all().any(|(_, row)| row.status == Status::Unhealthy) {
         return Status::Unhealthy;
     }
     let starting = |(owner, row): (&Owner, &Row)| {
@@ -179,13 +185,22 @@ impl Row {
         }
     }
 
-    fn store(&self) -> StoreReport {
-        let trouble = self.trouble.as_ref();
+    /// The report on the store, by its work and by what it noticed itself: reads for those who ask over HTTP are no work
+    /// of a loop.
+    fn store(&self, condition: &Condition) -> StoreReport {
+        let noticed = condition.trouble.as_ref().map(|error| {
+            let policy = if matches!(error, StoreError::Damaged(_)) { DAMAGED } else { UNREADABLE };
+            Trouble::new(policy.code, error.to_string())
+        });
+        let trouble = noticed.as_ref().or(self.trouble.as_ref());
+        let words = [trouble.map(|trouble| trouble.message.clone()), large_log(condition.log_bytes)];
+        let words: Vec<String> = words.into_iter().flatten().collect();
         StoreReport {
-            status: self.status,
+            status: if noticed.is_some() { Status::Unhealthy } else { self.status },
             code: trouble.map(|trouble| trouble.code),
-            message: trouble.map(|trouble| trouble.message.clone()),
+            message: (!words.is_empty()).then(|| words.join("; ")),
             checked_at: self.checked_at,
+            log_bytes: condition.log_bytes,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Health as data: reports in, what people see out.
 
-use inboxclaw_contract::Class;
+use inboxclaw_contract::store::Condition;
+use inboxclaw_contract::{Class, StoreError};
 use tokio::time::advance;
 
 use super::*;
@@ -78,7 +79,8 @@ const REPORT: &str = r#"{
     "status": "healthy",
     "code": null,
     "message": null,
-    "checked_at": "NOW"
+    "checked_at": "NOW",
+    "log_bytes": 0
   },
   "sinks": [
     {
@@ -241,6 +243,26 @@ async fn the_whole_is_as_ill_as_its_illest_part() {
     health.stopped(&mail);
     assert_eq!(short(&health), (Status::Unhealthy, Some("runner_stopped"), None));
     assert!(health.report().is_unhealthy());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_noticed_itself_counts() {
+    let found = Arc::new(std::sync::Mutex::new(Condition::default()));
+    let asked = found.clone();
+    let health = health().asking(move || asked.lock().unwrap().clone());
+    assert_eq!(health.report().store.message, None);
+    found.lock().unwrap().log_bytes = 600 << 20;
+    health.look_at_store();
+    let store = health.report().store;
+    assert_eq!((store.status, store.log_bytes), (Status::Healthy, 600 << 20));
+    assert!(store.message.unwrap().starts_with("the write-ahead log has 600 MiB"));
+    found.lock().unwrap().trouble = Some(StoreError::Damaged("page 7".into()));
+    health.store_works(true);
+    let report = health.report();
+    assert_eq!((report.status, report.store.code), (Status::Unhealthy, Some("damaged")));
+    assert!(report.store.message.unwrap().starts_with("the database is damaged: page 7; "));
+    *found.lock().unwrap() = Condition::default();
+    assert_eq!((health.report().status, health.report().store.message), (Status::Healthy, None));
 }
 
 #[test]

@@ -164,16 +164,41 @@ pub(super) fn of_write(error: &rusqlite::Error, errno: Option<i32>) -> StoreErro
         Some(found) if matches!(found.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             StoreError::Full(format!("another program holds the database: {text}"))
         }
+        Some(found) if is_damage(found.code) => StoreError::Broken(StoreError::Damaged(text).to_string()),
         _ => StoreError::Broken(text),
     }
 }
 
 /// What a failed read means.
 pub(super) fn of_read(error: &rusqlite::Error) -> StoreError {
+    let text = error.to_string();
     match error.sqlite_error_code() {
-        Some(code) if is_damage(code) => StoreError::Broken(error.to_string()),
-        _ => StoreError::Read(error.to_string()),
+        Some(code) if is_damage(code) => StoreError::Damaged(text),
+        None if is_unreadable(error) => StoreError::Damaged(text),
+        _ => StoreError::Read(text),
     }
+}
+
+/// Whether pages do not fit together: then nothing more may be written, unlike beside a value that cannot be read.
+pub(super) fn is_torn(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code().is_some_and(is_damage)
+}
+
+/// Whether a column holds what was never put there.
+fn is_unreadable(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error;
+    matches!(
+        error,
+        Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..)
+    )
+}
+
+/// Whether a statement failed because there was no room for what it writes beside the database.
+pub(super) fn is_out_of_room(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|found| is_full(found, last_errno()))
 }
 
 fn is_damage(code: ErrorCode) -> bool {
@@ -213,8 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn damage_found_by_a_read_breaks_the_store() {
-        assert!(matches!(of_read(&failure(ffi::SQLITE_CORRUPT)), StoreError::Broken(_)));
+    fn damage_is_called_by_its_name() {
+        assert!(matches!(of_read(&failure(ffi::SQLITE_CORRUPT)), StoreError::Damaged(_)));
         assert!(matches!(of_read(&failure(ffi::SQLITE_IOERR_READ)), StoreError::Read(_)));
+        let blob = rusqlite::Error::InvalidColumnType(7, "data".into(), rusqlite::types::Type::Blob);
+        assert!(matches!(of_read(&blob), StoreError::Damaged(_)));
+        assert!((is_torn(&failure(ffi::SQLITE_NOTADB)), is_torn(&blob)) == (true, false));
+        let StoreError::Broken(text) = of_write(&failure(ffi::SQLITE_CORRUPT), None) else { panic!() };
+        assert!(text.contains("damaged") && text.contains("store restore FILE"), "{text}");
     }
 }

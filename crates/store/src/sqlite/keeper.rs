@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::{OwnerInfo, Policy, Prune, Pruned, Swept};
+use inboxclaw_contract::store::{Condition, OwnerInfo, Policy, Prune, Pruned, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{Keeper, Owner, OwnerId, StoreError};
 
@@ -17,11 +17,12 @@ impl Keeper for SqliteStore {
     }
 
     async fn owners(&self) -> Result<Vec<OwnerInfo>, StoreError> {
-        self.shared.short(|connection, _| owners::all(connection))
+        // Their cursors may have a megabyte each.
+        self.shared.long(|connection, _| owners::all(connection)).await
     }
 
     async fn facts(&self, owner: OwnerId) -> Result<RunFacts, StoreError> {
-        self.shared.short(|connection, _| owners::facts(connection, owner))?.ok_or(StoreError::NoOwner(owner))
+        self.shared.small(|connection, _| owners::facts(connection, owner))?.ok_or(StoreError::NoOwner(owner))
     }
 
     async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
@@ -55,5 +56,9 @@ impl Keeper for SqliteStore {
     async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
         let prune = prune.clone();
         self.write(0, move |tx| prune::step(tx, &prune)).await
+    }
+
+    fn condition(&self) -> Condition {
+        Condition { log_bytes: self.log_bytes(), trouble: self.shared.trouble() }
     }
 }

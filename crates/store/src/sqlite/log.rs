@@ -72,7 +72,8 @@ impl Log for SqliteStore {
     }
 
     async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError> {
-        self.shared.short(|connection, _| event(connection, seq.0))
+        // May have 16 MiB.
+        self.shared.long(move |connection, _| event(connection, seq.0)).await
     }
 
     async fn events(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Event>, StoreError> {
@@ -90,7 +91,7 @@ impl Log for SqliteStore {
     }
 
     async fn head(&self) -> Result<Seq, StoreError> {
-        self.shared.short(|connection, _| Marks::read(connection).map(|marks| Seq(marks.head)))
+        self.shared.small(|connection, _| Marks::read(connection).map(|marks| Seq(marks.head)))
     }
 }
 
@@ -102,7 +103,7 @@ impl Shared {
             ));
         }
         let mut news = self.watch.log().ok_or_else(|| self.gone())?;
-        let mut head = self.short(|connection, _| Marks::read(connection).map(|marks| Seq(marks.head)))?;
+        let mut head = self.small(|connection, _| Marks::read(connection).map(|marks| Seq(marks.head)))?;
         while head <= after {
             news.changed().await.map_err(|_| self.gone())?;
             head = *news.borrow_and_update();

@@ -10,7 +10,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::OpenError;
-use super::pool::Pool;
+use super::pool::{Pool, Way};
+use super::rest::Rest;
 use super::{Durability, migrate, numbers};
 use crate::lock::{Lock, LockError};
 use crate::note::Notebook;
@@ -51,6 +52,9 @@ const READER_SETTINGS: &str = "
     PRAGMA cache_size = -8192;
     PRAGMA temp_store = MEMORY;
 ";
+
+/// How often a database is opened anew because somebody began to write it.
+const TRIES: usize = 10;
 
 /// How long a statement waits for another program, such as a shell on the same file.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -150,7 +154,8 @@ pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<
     notebook.is(log, head);
     let clock = connection.query_row(CLOCK, [i64::MIN], |row| row.get(0)).map_err(sqlite)?;
     connection.execute(FORGET_CLOCK, []).map_err(sqlite)?;
-    let pool = Pool::open(path, read_flags()).map_err(sqlite)?;
+    let way = Way { file: path.into(), path: path.into(), flags: read_flags(), rest: None };
+    let pool = Pool::open(way).map_err(sqlite)?;
     let facts = fs::metadata(path).map_err(io)?;
     Ok(Opened { lock, notebook, id: FileId::of(&facts), path: file, connection, pool, clock })
 }
@@ -158,8 +163,32 @@ pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<
 /// The pool, and what the store's clock has shown already.
 pub(super) fn for_reading(path: &Path) -> Result<(Pool, i64), OpenError> {
     let file = fs::canonicalize(path).map_err(|error| OpenError::io(path, &error))?;
-    let path = file.as_path();
-    refuse_odd(path)?;
+    for _ in 0..TRIES {
+        let way = way(&file)?;
+        let found = look(&way);
+        // What was found in a file that somebody began to write meanwhile counts for nothing, and be it an error.
+        if way.holds() {
+            return found;
+        }
+    }
+    let reason = "it is replaced again and again while it is opened".to_owned();
+    Err(OpenError::Sqlite { path: file, reason })
+}
+
+/// How a database is to be read: without any lock while nobody has it open, where the usual way would make files.
+pub(super) fn way(file: &Path) -> Result<Way, OpenError> {
+    refuse_odd(file)?;
+    let rest = Rest::of(file);
+    let (path, flags) = match rest {
+        Some(_) => (immutable(file), read_flags() | OpenFlags::SQLITE_OPEN_URI),
+        None => (file.into(), read_flags()),
+    };
+    Ok(Way { file: file.into(), path, flags, rest })
+}
+
+/// Opens a database that is to be read, if it is one of ours.
+fn look(way: &Way) -> Result<(Pool, i64), OpenError> {
+    let path = way.file.as_path();
     if fs::metadata(path).is_ok_and(|facts| facts.len() == 0) {
         return Err(OpenError::Remains { path: path.into(), found: "is empty" });
     }
@@ -167,14 +196,7 @@ pub(super) fn for_reading(path: &Path) -> Result<(Pool, i64), OpenError> {
         Some(rusqlite::ErrorCode::NotADatabase) => foreign(path, "is no SQLite database"),
         _ => OpenError::sqlite(path, &error),
     };
-    // Without a write-ahead log nobody has the file open, and the usual way would make one.
-    let at_rest = !beside(path, "-wal").exists();
-    let (path_or_uri, flags) = if at_rest {
-        (immutable(path), read_flags() | OpenFlags::SQLITE_OPEN_URI)
-    } else {
-        (path.into(), read_flags())
-    };
-    let first = read_connection(&path_or_uri, flags).map_err(sqlite)?;
+    let first = way.connect().map_err(sqlite)?;
     if application_id(&first).map_err(sqlite)? != APPLICATION_ID {
         return Err(foreign(path, what_it_is(&first)));
     }
@@ -183,7 +205,7 @@ pub(super) fn for_reading(path: &Path) -> Result<(Pool, i64), OpenError> {
     }
     migrate::check_current(&first, path)?;
     let clock = first.query_row(CLOCK, [i64::MIN], |row| row.get(0)).map_err(sqlite)?;
-    Ok((Pool::open(&path_or_uri, flags).map_err(sqlite)?, clock))
+    Ok((Pool::open(way.clone()).map_err(sqlite)?, clock))
 }
 
 /// A connection of the pool.

@@ -1,75 +1,199 @@
-//! The connections that read. Small reads run at once on the task that asks, which takes microseconds; long ones
-//! share connections of their own, so that no small read ever waits for them.
+//! The connections that read. Small reads run at once on the task that asks, which takes microseconds; long ones have
+//! connections of their own, so that no small read ever waits for them. Who waits for a long one waits as a task, not
+//! as a thread (`sqlite.rs`).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::open::read_connection;
+use super::rest::Rest;
 
-/// Connections for long reads; the first ones of the pool.
-const LONG: usize = 2;
-/// All connections.
-const ALL: usize = 4;
+/// Connections for small reads: as many as tasks run at a time.
+const SMALL: usize = 2;
+/// Connections for long ones.
+pub(super) const LONG: usize = 2;
 
-/// Read connections; `None` once the pool is closed.
-pub(super) struct Pool {
-    connections: Vec<Mutex<Option<Connection>>>,
-    path: PathBuf,
-    flags: OpenFlags,
-    closed: AtomicBool,
+/// How a database is opened to be read.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    /// The database.
+    pub(super) file: PathBuf,
+    /// Its name for SQLite.
+    pub(super) path: PathBuf,
+    pub(super) flags: OpenFlags,
+    /// The file as it was when it was opened without any lock, because nobody had it open.
+    pub(super) rest: Option<Rest>,
 }
 
-type Guard<'a> = MutexGuard<'a, Option<Connection>>;
-
-impl Pool {
-    pub(super) fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Self> {
-        let connections = (0..ALL).map(|_| Ok(Mutex::new(Some(read_connection(path, flags)?))));
-        let connections = connections.collect::<rusqlite::Result<_>>()?;
-        Ok(Self { connections, path: path.into(), flags, closed: AtomicBool::new(false) })
+impl Way {
+    /// Whether what was read so far is of one database: nobody has written the file since it was opened without a lock.
+    pub(super) fn holds(&self) -> bool {
+        self.rest.as_ref().is_none_or(Rest::holds)
     }
 
-    /// A connection outside the pool, for a read that waits for whoever takes what it finds. `None` when the pool is
-    /// closed; should that happen later, the read must come to an end by itself.
-    pub(super) fn separate(&self) -> Option<rusqlite::Result<Connection>> {
-        (!self.is_closed()).then(|| read_connection(&self.path, self.flags))
+    /// A connection that only reads.
+    pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
+        read_connection(&self.path, self.flags)
+    }
+}
+
+/// Read connections.
+pub(super) struct Pool {
+    way: Way,
+    small: Shelf,
+    long: Shelf,
+    closing: Closing,
+}
+
+/// Whether a pool is closed, for those who outlive it.
+#[derive(Clone, Default)]
+pub(super) struct Closing(Arc<AtomicBool>);
+
+impl Closing {
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Pool {
+    pub(super) fn open(way: Way) -> rusqlite::Result<Self> {
+        let shelf = |size| (0..size).map(|_| way.connect()).collect::<rusqlite::Result<_>>().map(Shelf::of);
+        let (small, long) = (shelf(SMALL)?, shelf(LONG)?);
+        Ok(Self { way, small, long, closing: Closing::default() })
+    }
+
+    /// How the connections were opened.
+    pub(super) fn way(&self) -> &Way {
+        &self.way
     }
 
     /// Whether nothing may be read any more.
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.closing.is_closed()
+    }
+
+    /// Tells the same later.
+    pub(super) fn closing(&self) -> Closing {
+        self.closing.clone()
     }
 
     /// Runs a read of a few microseconds. `None` when the pool is closed.
-    pub(super) fn short<T>(&self, read: impl FnOnce(&Connection) -> T) -> Option<T> {
-        let order = (LONG..ALL).chain(0..LONG);
-        self.take(order, LONG).as_ref().map(read)
+    pub(super) fn small<T>(&self, read: impl FnOnce(&Connection) -> T) -> Option<T> {
+        self.small.run(read)
     }
 
-    /// Runs a read that may take long. `None` when the pool is closed.
+    /// Runs a read that may take long, on a thread that may wait. `None` when the pool is closed.
     pub(super) fn long<T>(&self, read: impl FnOnce(&Connection) -> T) -> Option<T> {
-        self.take(0..LONG, 0).as_ref().map(read)
+        self.long.run(read)
     }
 
-    /// Closes every connection, as soon as its current read is done.
+    /// Closes every connection; returns when the reads that are under way are done.
     pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-        for connection in &self.connections {
-            drop(connection.lock().unwrap_or_else(PoisonError::into_inner).take());
-        }
+        self.closing.0.store(true, Ordering::Relaxed);
+        self.small.close();
+        self.long.close();
+    }
+}
+
+/// Connections of which any is as good as another.
+struct Shelf {
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+struct State {
+    idle: Vec<Connection>,
+    lent: usize,
+    closed: bool,
+}
+
+impl Shelf {
+    fn of(idle: Vec<Connection>) -> Self {
+        Self { state: Mutex::new(State { idle, lent: 0, closed: false }), returned: Condvar::new() }
     }
 
-    /// The first free connection in `order`; when there is none, waits for `fallback`.
-    fn take(&self, order: impl IntoIterator<Item = usize>, fallback: usize) -> Guard<'_> {
-        for index in order {
-            match self.connections[index].try_lock() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => {}
-            }
+    fn run<T>(&self, read: impl FnOnce(&Connection) -> T) -> Option<T> {
+        let lent = self.take()?;
+        lent.connection.as_ref().map(read)
+    }
+
+    fn take(&self) -> Option<Lent<'_>> {
+        let waits = |state: &mut State| !state.closed && state.idle.is_empty();
+        let state = self.returned.wait_while(self.state(), waits);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let connection = Some(state.idle.pop().filter(|_| !state.closed)?);
+        state.lent += 1;
+        Some(Lent { shelf: self, connection })
+    }
+
+    fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.idle.clear();
+        self.returned.notify_all();
+        let waits = |state: &mut State| state.lent > 0;
+        drop(self.returned.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that goes back when this is dropped, also by a panic.
+struct Lent<'a> {
+    shelf: &'a Shelf,
+    connection: Option<Connection>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shelf.state();
+        if !state.closed {
+            state.idle.extend(self.connection.take());
         }
-        self.connections[fallback].lock().unwrap_or_else(PoisonError::into_inner)
+        // Closed before it counts as returned.
+        self.connection = None;
+        state.lent -= 1;
+        self.shelf.returned.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn any_free_connection_will_do_and_closing_waits_for_all() {
+        let connection = || Connection::open_in_memory().unwrap();
+        let shelf = Shelf::of(vec![connection(), connection()]);
+        let (held, go_on) = (Barrier::new(2), Barrier::new(2));
+        thread::scope(|scope| {
+            let long = scope.spawn(|| {
+                shelf.run(|_| {
+                    held.wait();
+                    go_on.wait();
+                })
+            });
+            held.wait();
+            // The other one serves everybody else meanwhile.
+            assert_eq!((0..10).filter_map(|n| shelf.run(|_| n)).count(), 10);
+            let closed = scope.spawn(|| shelf.close());
+            while !shelf.state().closed {
+                thread::yield_now();
+            }
+            assert!(!closed.is_finished());
+            assert_eq!(shelf.run(|_| ()), None);
+            go_on.wait();
+            assert_eq!(long.join().unwrap(), Some(()));
+            closed.join().unwrap();
+        });
+        assert!(shelf.state().idle.is_empty());
     }
 }

@@ -3,11 +3,10 @@
 //! (`apply.rs`), removing those that nobody names part of sweeping.
 
 mod build;
+mod copy;
 mod forget;
 mod read;
 mod rename;
-
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use inboxclaw_contract::space::{Copied, EachEntry, Look, Looked, NewSpace, SpaceInfo};
@@ -15,8 +14,7 @@ use inboxclaw_contract::{Entry, Owner, OwnerId, Snapshot, SpaceId, Spaces, Store
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::values::Micros;
-use super::{FEW, Shared, SqliteStore, in_snapshot};
+use super::SqliteStore;
 
 /// One row when the space is in place, or history names it.
 const NAMED: &str = "
@@ -27,27 +25,27 @@ const NAMED: &str = "
 #[async_trait]
 impl Spaces for SqliteStore {
     async fn space(&self, owner: OwnerId) -> Result<SpaceInfo, StoreError> {
-        let found = self.shared.short(|connection, _| read::info(connection, owner));
+        let found = self.shared.small(|connection, _| read::info(connection, owner));
         found?.ok_or(StoreError::NoOwner(owner))
     }
 
     async fn look(&self, owner: OwnerId, look: &Look) -> Result<Looked, StoreError> {
         let wanted = look.clone();
-        let page = move |connection: &Connection, now| read::look(connection, owner, &wanted, now);
-        self.shared.read(look.entries, page).await?.ok_or(StoreError::NoOwner(owner))
+        let page =
+            move |connection: &Connection, now, most| read::look(connection, owner, &wanted, now, most);
+        self.shared.few(look.entries, page).await?.ok_or(StoreError::NoOwner(owner))
     }
 
     async fn scan(&self, owner: OwnerId, prefix: &str, each: EachEntry) -> Result<Snapshot, StoreError> {
         let (shared, prefix) = (self.shared.clone(), prefix.to_owned());
-        let work = move || read::scan(&shared, owner, &prefix, each);
-        let found = tokio::task::spawn_blocking(work).await;
-        found.map_err(|error| StoreError::Read(error.to_string()))?
+        copy::scan(shared, owner, prefix, each).await
     }
 
     async fn entries_in(&self, space: SpaceId, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
         let wanted = keys.to_vec();
-        let read = move |connection: &Connection, now| read::entries_in(connection, space, &wanted, now);
-        self.shared.read(keys.len(), read).await
+        let read =
+            move |connection: &Connection, now, most| read::entries_in(connection, space, &wanted, now, most);
+        self.shared.few(keys.len(), read).await
     }
 
     async fn expiring(
@@ -56,12 +54,12 @@ impl Spaces for SqliteStore {
         after: Timestamp,
         limit: usize,
     ) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        let read = move |connection: &Connection, _| read::expiring(connection, owner, after, limit);
-        self.shared.read(limit, read).await?.ok_or(StoreError::NoOwner(owner))
+        let read = move |connection: &Connection, _, _| read::expiring(connection, owner, after, limit);
+        self.shared.few(limit, read).await?.ok_or(StoreError::NoOwner(owner))
     }
 
     async fn swept_until(&self, owner: OwnerId) -> Result<Option<Timestamp>, StoreError> {
-        let found = self.shared.short(|connection, _| read::swept_until(connection, owner));
+        let found = self.shared.small(|connection, _| read::swept_until(connection, owner));
         found?.ok_or(StoreError::NoOwner(owner))
     }
 
@@ -95,21 +93,6 @@ impl Spaces for SqliteStore {
 
     async fn forget(&self, owner: OwnerId) -> Result<bool, StoreError> {
         self.write(0, move |tx| forget::step(tx, owner)).await
-    }
-}
-
-impl Shared {
-    /// Reads about so many entries as of one instant: a few at once, more where that holds nobody up.
-    async fn read<T: Send + 'static>(
-        self: &Arc<Self>,
-        entries: usize,
-        read: impl FnOnce(&Connection, Micros) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        if entries <= FEW {
-            self.short(|connection, now| in_snapshot(connection, |connection| read(connection, now)))
-        } else {
-            self.long(read).await
-        }
     }
 }
 

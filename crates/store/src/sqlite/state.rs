@@ -7,28 +7,33 @@ use async_trait::async_trait;
 use inboxclaw_contract::store::PastTurn;
 use inboxclaw_contract::turn::Committed;
 use inboxclaw_contract::{Entry, Outcome, OwnerId, Snapshot, State, StoreError, Turn, Version};
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql};
 
 use super::history::{Step, Walk};
 use super::values::{End, Micros};
-use super::{FEW, Shared, SqliteStore, apply, check, in_snapshot};
+use super::{Shared, SqliteStore, apply, check};
 
 const HEAD: &str = "SELECT version, cursor FROM owners WHERE id = ?1 AND forgotten = 0";
 
 /// One row for a known owner, empty when the key is absent.
 const ENTRY: &str = "
-    SELECT e.key, e.revision, e.created_at, e.updated_at, e.expires_at, e.secret, e.value
+    SELECT e.key, e.revision, e.created_at, e.updated_at, e.expires_at, e.secret,
+        CASE WHEN octet_length(e.value) <= ?4 THEN e.value END AS value
     FROM owners o LEFT JOIN entries e ON e.space = o.space AND e.key = +?2
         AND (e.expires_at IS NULL OR e.expires_at > ?3)
     WHERE o.id = +?1 AND o.forgotten = 0";
 
 const LIST_FROM: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
+    SELECT key, revision, created_at, updated_at, expires_at, secret,
+        CASE WHEN octet_length(value) <= ?6 THEN value END AS value
+    FROM entries
     WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key >= ?2 AND key < ?3
         AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
 
 const LIST_AFTER: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
+    SELECT key, revision, created_at, updated_at, expires_at, secret,
+        CASE WHEN octet_length(value) <= ?6 THEN value END AS value
+    FROM entries
     WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key > ?2 AND key < ?3
         AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
 
@@ -45,7 +50,7 @@ const KEYS_AFTER: &str = "
 #[async_trait]
 impl State for SqliteStore {
     async fn snapshot(&self, owner: OwnerId) -> Result<Snapshot, StoreError> {
-        let found = self.shared.short(|connection, now| {
+        let found = self.shared.small(|connection, now| {
             let mut find = connection.prepare_cached(HEAD)?;
             let snapshot = |row: &rusqlite::Row<'_>| {
                 Ok(Snapshot { version: Version(row.get(0)?), cursor: row.get(1)?, now: now.0 })
@@ -56,20 +61,9 @@ impl State for SqliteStore {
     }
 
     async fn entries(&self, owner: OwnerId, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        let found = match keys {
-            [key] => self.shared.short(|connection, now| {
-                let mut find = connection.prepare_cached(ENTRY)?;
-                Ok(one(&mut find, owner, key, now)?.map(|entry| vec![entry]))
-            }),
-            keys if keys.len() <= FEW => self.shared.short(|connection, now| {
-                in_snapshot(connection, |connection| entries(connection, owner, keys, now))
-            }),
-            keys => {
-                let keys = keys.to_vec();
-                self.shared.long(move |connection, now| entries(connection, owner, &keys, now)).await
-            }
-        };
-        found?.ok_or(StoreError::NoOwner(owner))
+        let wanted = keys.to_vec();
+        let read = move |connection: &Connection, now, most| entries(connection, owner, &wanted, now, most);
+        self.shared.few(keys.len(), read).await?.ok_or(StoreError::NoOwner(owner))
     }
 
     async fn list(
@@ -142,9 +136,10 @@ impl Shared {
         statements: [&'static str; 2],
         row: fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let (owner, few) = (range.owner, range.limit <= FEW as i64);
-        let read = move |connection: &Connection, now| range.read(connection, now, statements, row);
-        let found = if few { self.short(read)? } else { self.long(read).await? };
+        let (owner, entries) = (range.owner, usize::try_from(range.limit).unwrap_or(usize::MAX));
+        let read =
+            move |connection: &Connection, now, most| range.read(connection, now, statements, row, most);
+        let found = self.few(entries, read).await?;
         if found.is_empty() {
             self.known(owner)?;
         }
@@ -153,7 +148,7 @@ impl Shared {
 
     /// The version of an owner.
     fn known(&self, owner: OwnerId) -> Result<Version, StoreError> {
-        let version = self.short(|connection, _| {
+        let version = self.small(|connection, _| {
             connection.prepare_cached(HEAD)?.query_row([owner.0], |row| row.get(0).map(Version)).optional()
         });
         version?.ok_or(StoreError::NoOwner(owner))
@@ -166,12 +161,13 @@ fn entries(
     owner: OwnerId,
     keys: &[String],
     now: Micros,
+    most: i64,
 ) -> rusqlite::Result<Option<Vec<Option<Entry>>>> {
     let mut find = connection.prepare_cached(ENTRY)?;
     if keys.is_empty() {
-        return Ok(one(&mut find, owner, "", now)?.map(|_| Vec::new()));
+        return Ok(one(&mut find, owner, "", now, most)?.map(|_| Vec::new()));
     }
-    keys.iter().map(|key| one(&mut find, owner, key, now)).collect()
+    keys.iter().map(|key| one(&mut find, owner, key, now, most)).collect()
 }
 
 /// The entry under `key`; the outer `None` when there is no such owner.
@@ -180,8 +176,9 @@ fn one(
     owner: OwnerId,
     key: &str,
     now: Micros,
+    most: i64,
 ) -> rusqlite::Result<Option<Option<Entry>>> {
-    find.query_row((owner.0, key, now), |row| {
+    find.query_row((owner.0, key, now, most), |row| {
         if row.get_ref(0)? == rusqlite::types::ValueRef::Null {
             Ok(None)
         } else {
@@ -213,13 +210,18 @@ impl Range {
         now: Micros,
         [from, beyond]: [&str; 2],
         row: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+        most: i64,
     ) -> rusqlite::Result<Vec<T>> {
         let (sql, start) = match &self.after {
             Some(after) => (beyond, after),
             None => (from, &self.prefix),
         };
         let mut find = connection.prepare_cached(sql)?;
-        find.query_map((self.owner.0, start, End::of(&self.prefix), now, self.limit), row)?.collect()
+        let (owner, end) = (self.owner.0, End::of(&self.prefix));
+        let all: [&dyn ToSql; 6] = [&owner, start, &end, &now, &self.limit, &most];
+        // Keys alone are small.
+        let used = &all[..find.parameter_count().min(all.len())];
+        find.query_map(used, row)?.collect()
     }
 }
 

@@ -1,37 +1,35 @@
-//! Looking into spaces: what an owner has, pages of it, all of it, single entries, and what is about to expire.
+//! Looking into spaces: what an owner has, pages of it, single entries, and what is about to expire.
 
-use inboxclaw_contract::space::{EachEntry, EntryInfo, Look, Looked, SpaceInfo};
-use inboxclaw_contract::{Entry, OwnerId, Snapshot, SpaceId, StoreError, Version};
+use inboxclaw_contract::space::{EntryInfo, Look, Looked, SpaceInfo};
+use inboxclaw_contract::{Entry, OwnerId, SpaceId, Version};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::super::apply;
 use super::super::counts::unsigned;
+use super::super::reading::too_large;
 use super::super::values::{End, Micros, Text};
-use super::super::{Shared, apply, in_snapshot};
 
-const HEAD: &str =
+pub(super) const HEAD: &str =
     "SELECT version, space, entries, bytes, cursor FROM owners WHERE id = ?1 AND forgotten = 0";
 
 /// The value last, so that what is not asked for is never loaded.
 const LOOK_FROM: &str = "
     SELECT key, revision, created_at, updated_at, expires_at, secret, octet_length(value),
-        CASE WHEN ?5 THEN value END
+        CASE WHEN octet_length(value) <= ?5 THEN value END
     FROM entries WHERE space = +?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4)
     ORDER BY key LIMIT +?6";
 
 const LOOK_AFTER: &str = "
     SELECT key, revision, created_at, updated_at, expires_at, secret, octet_length(value),
-        CASE WHEN ?5 THEN value END
+        CASE WHEN octet_length(value) <= ?5 THEN value END
     FROM entries WHERE space = +?1 AND key > ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4)
     ORDER BY key LIMIT +?6";
 
-const ALL: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
-    WHERE space = +?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key";
-
 const ENTRY: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
-    WHERE space = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
+    SELECT key, revision, created_at, updated_at, expires_at, secret,
+        CASE WHEN octet_length(value) <= ?4 THEN value END AS value
+    FROM entries WHERE space = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
 
 const EXPIRING: &str = "
     SELECT key, expires_at FROM entries INDEXED BY entries_by_expiry
@@ -59,6 +57,7 @@ pub(super) fn look(
     owner: OwnerId,
     look: &Look,
     now: Micros,
+    largest: i64,
 ) -> rusqlite::Result<Option<Looked>> {
     let Some(info) = info(connection, owner)? else { return Ok(None) };
     let (sql, start) = match look.after.as_deref() {
@@ -69,7 +68,8 @@ pub(super) fn look(
     // One more than wanted tells whether there is more.
     let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
     let mut find = connection.prepare_cached(sql)?;
-    let mut rows = find.query((info.id.0, start, End::of(&look.prefix), now, look.values, limit))?;
+    let largest = if look.values { largest } else { -1 };
+    let mut rows = find.query((info.id.0, start, End::of(&look.prefix), now, largest, limit))?;
     let mut page = Looked::default();
     let mut bytes: u64 = 0;
     while let Some(row) = rows.next()? {
@@ -80,50 +80,13 @@ pub(super) fn look(
             page.next = Some(last.key.clone());
             break;
         }
-        page.entries.push(entry_info(row, size)?);
+        let entry = entry_info(row, size)?;
+        if look.values && entry.value.is_none() {
+            return Err(too_large(7));
+        }
+        page.entries.push(entry);
     }
     Ok(Some(page))
-}
-
-/// Calls `each` for the live entries under a prefix, on a connection that nobody else waits for.
-pub(super) fn scan(
-    shared: &Shared,
-    owner: OwnerId,
-    prefix: &str,
-    each: EachEntry,
-) -> Result<Snapshot, StoreError> {
-    let now = shared.clock.now();
-    let connection = shared.answer(shared.pool.separate())?;
-    let done = in_snapshot(&connection, |connection| walk(shared, connection, (owner, prefix, now), each));
-    shared.answer(Some(done))?.ok_or(StoreError::NoOwner(owner))
-}
-
-fn walk(
-    shared: &Shared,
-    connection: &Connection,
-    (owner, prefix, now): (OwnerId, &str, Micros),
-    mut each: EachEntry,
-) -> rusqlite::Result<Option<Snapshot>> {
-    let head = connection.query_row(HEAD, [owner.0], |row| {
-        let snapshot = Snapshot { version: Version(row.get(0)?), cursor: row.get(4)?, now: now.0 };
-        Ok((snapshot, row.get::<_, i64>(1)?))
-    });
-    let Some((snapshot, space)) = head.optional()? else { return Ok(None) };
-    let mut find = connection.prepare(ALL)?;
-    let mut rows = find.query((space, prefix, End::of(prefix), now))?;
-    while let Some(row) = rows.next()? {
-        // A store that closes does not wait for whoever reads on.
-        if shared.pool.is_closed() {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT),
-                Some("the store is closed".into()),
-            ));
-        }
-        if !each(apply::entry(row)?) {
-            break;
-        }
-    }
-    Ok(Some(snapshot))
 }
 
 /// The live entries of a space under `keys`. One that nobody names has none: part of it may be gone already.
@@ -132,12 +95,13 @@ pub(super) fn entries_in(
     space: SpaceId,
     keys: &[String],
     now: Micros,
+    most: i64,
 ) -> rusqlite::Result<Vec<Option<Entry>>> {
     if !super::is_named(connection, space)? {
         return Ok(vec![None; keys.len()]);
     }
     let mut find = connection.prepare_cached(ENTRY)?;
-    keys.iter().map(|key| find.query_row((space.0, key, now), apply::entry).optional()).collect()
+    keys.iter().map(|key| find.query_row((space.0, key, now, most), apply::entry).optional()).collect()
 }
 
 /// What expires after an instant, first the first; `None` when there is no such owner.
@@ -190,6 +154,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::super::plans::check(&[HEAD, LOOK_FROM, LOOK_AFTER, ALL, ENTRY, EXPIRING, SWEPT_UNTIL]);
+        super::super::super::plans::check(&[HEAD, LOOK_FROM, LOOK_AFTER, ENTRY, EXPIRING, SWEPT_UNTIL]);
     }
 }
