@@ -94,8 +94,8 @@ pub enum Command {
     Pull(Pull),
     /// Confirm a batch, so that its events are not given out again.
     PullMarkProcessed(PullMarkProcessed),
-    /// Print events as they come, one line of JSON each, from an sse sink of the running program. Exit 1 when the
-    /// stream never began.
+    /// Print events as they come, one line of JSON each, from an sse sink of the running program. A stream that ends is
+    /// taken up again after its last event. Exit 1 when it never began, or cannot be had again.
     Subscribe(Subscribe),
     /// Look at the state of a source or sink, edit it, undo, rewind, export and import it. Works whether or not the
     /// program runs.
@@ -215,4 +215,7 @@ pub struct Subscribe {
     /// The sink. Default: the first sse sink.
     #[arg(long, value_name = "SINK")]
     pub sink: Option<String>,
+    /// For how many seconds a stream that ended is looked for again, as after a restart; 0 gives up at once.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub retry_for: u64,
 }

@@ -19,7 +19,7 @@ use crate::serve::ServerSettings;
 use crate::serve::reply::{self, Reply};
 
 /// The one path that needs no token, because what watches a process mostly has none; it says nothing but "ok".
-const OPEN_PATH: &str = "/healthcheck/live";
+const OPEN_PATH: &str = crate::proof::PATH;
 
 /// Names of this machine for itself. A browser resolves them locally, so no page can make its own name one of them.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];

@@ -11,6 +11,7 @@ pub mod logging;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub mod outside;
+pub(crate) mod proof;
 pub mod pull;
 pub mod serve;
 pub mod sse;

@@ -53,6 +53,13 @@ impl Lock {
         Err(LockError::Held)
     }
 
+    /// Whether somebody holds the lock of the database at `db`. Makes no file. It is tried for a moment, so somebody who
+    /// takes it at that instant has to try again. What cannot be looked at counts as free.
+    pub fn is_held(db: &Path) -> bool {
+        let file = File::open(Self::path(db));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Releases the lock of a database that is not used after all, and leaves no file that was not there before.
     pub(crate) fn undo(self) {
         if self.made {
@@ -105,7 +112,10 @@ mod tests {
         let db = dir.path().join("a.db");
         let lock = Lock::take(&db).unwrap();
         assert!(matches!(Lock::take(&db), Err(LockError::Held)));
+        assert!(Lock::is_held(&db));
         drop(lock);
+        assert!(!Lock::is_held(&db) && !Lock::is_held(&dir.path().join("b.db")));
+        assert!(!Lock::path(&dir.path().join("b.db")).exists());
         assert!(Lock::take(&db).is_ok());
         assert!(matches!(Lock::take(&dir.path().join("no/a.db")), Err(LockError::Io(_))));
     }

@@ -1,12 +1,11 @@
 //! The door to states: the routes of the server, asked over HTTP where the program runs, and in this process where it
 //! does not. So there is one implementation, and one answer in JSON.
 //!
-//! `here` answers in this process, `wire` asks the running program, `holder` finds out who holds the lock.
+//! `here` answers in this process, `client` asks the running program, `holder` finds out who holds the lock.
 //! Left out: what is asked (`state`, `source`).
 
 mod here;
 mod holder;
-mod wire;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,15 +20,18 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::{Instant, sleep};
 
 use self::here::Here;
-use self::wire::Wire;
+pub(super) use self::here::user;
+use super::client::{BEGIN, Client};
 use super::{Failed, listen};
 use crate::cli::OwnerArg;
 use crate::config::Config;
 use crate::outside::{SystemClock, outside};
-use crate::states::Configured;
+use crate::states::{Configured, States};
 
 /// How long a command waits for another one that holds the database.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a change of any number of entries may take whose answer comes whole.
+const LONG: Duration = Duration::from_secs(600);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -38,7 +40,7 @@ pub(super) enum Door {
     /// The routes run in this process.
     Here(Box<Here>),
     /// The running program.
-    There(Wire),
+    There(Client),
 }
 
 /// A request.
@@ -136,10 +138,10 @@ impl Door {
     /// The door for a look at all owners; `None` when there is no database. The running program is asked where it
     /// answers: it alone knows what runs.
     pub(super) async fn survey(config: &Config) -> Result<Option<Self>, Failed> {
-        if let Some(wire) = Wire::find(&config.database.path)
-            && wire.answers().await
+        if let Some(program) = Client::of_running(&config.database.path)
+            && program.answers().await
         {
-            return Ok(Some(Self::There(wire)));
+            return Ok(Some(Self::There(program)));
         }
         Ok(read(config)?.map(|store| Self::Here(Box::new(Here::over(store, config)))))
     }
@@ -164,8 +166,8 @@ impl Door {
     /// The running program, for what only it can do.
     pub(super) async fn running(config: &Config, who: &OwnerArg) -> Result<Option<(Self, Owner)>, Failed> {
         let owner = Self::look(config, who).await?.owner;
-        let Some(wire) = Wire::find(&config.database.path) else { return Ok(None) };
-        Ok(wire.answers().await.then_some((Self::There(wire), owner)))
+        let Some(program) = Client::of_running(&config.database.path) else { return Ok(None) };
+        Ok(program.answers().await.then_some((Self::There(program), owner)))
     }
 
     /// Asks, and returns with the head of the answer.
@@ -173,7 +175,15 @@ impl Door {
         let request = ask.into_request()?;
         match self {
             Self::Here(here) => here.answer(request).await,
-            Self::There(wire) => wire.send(request).await,
+            Self::There(program) => {
+                // The program begins a long answer at once, but for those that come whole.
+                let limit =
+                    if States::is_long(request.method(), request.uri().path()) { LONG } else { BEGIN };
+                let lost = |error: super::client::Unreachable| {
+                    Failed::plain(format!("the running program does not answer: {}", error.0))
+                };
+                program.send(request, limit).await.map_err(lost)
+            }
         }
     }
 }
@@ -244,10 +254,10 @@ async fn open(config: &Config) -> Result<Door, Failed> {
             Err(error) => return Err(Failed::plain(error.to_string())),
         }
         // A program that has just begun says where it is a moment later; one that was killed never takes it back.
-        if let Some(wire) = Wire::find(path)
-            && wire.answers().await
+        if let Some(program) = Client::of_running(path)
+            && program.answers().await
         {
-            return Ok(Door::There(wire));
+            return Ok(Door::There(program));
         }
         if Instant::now() >= deadline {
             return Err(held(path));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use axum::http::Method;
 use inboxclaw_contract::printable;
-use reqwest::Method;
 use serde_json::Value as Json;
 
 use super::client::{self, Client};
@@ -19,7 +19,7 @@ pub(super) fn run(args: &Healthcheck, json: bool) -> Result<u8, Failed> {
     let client = Client::new(&config).map_err(unknown)?;
     let url = client.url(&["healthcheck"], &[]);
     let shown = url.to_string();
-    let answer = client::block_on(async { Ok(client.ask(Method::GET, url, timeout).await) })?;
+    let answer = client::block_on(async { Ok(client.ask(Method::GET, &url, timeout).await) })?;
     let answer =
         answer.map_err(|error| Failed::new(exit::USAGE, format!("{shown} does not answer: {}", error.0)))?;
     let Ok(health) = serde_json::from_str::<Json>(&answer.body) else {

@@ -67,7 +67,7 @@ fn take(database: &Path) -> Result<Prepared, OpenError> {
     loop {
         match SqliteStore::prepare(database) {
             Err(OpenError::Locked { .. })
-                if client::running(database).is_none() && Instant::now() < deadline =>
+                if client::running(database).is_err() && Instant::now() < deadline =>
             {
                 std::thread::sleep(PAUSE);
             }

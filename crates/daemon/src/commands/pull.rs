@@ -1,7 +1,8 @@
 //! `pull` and `pull-mark-processed`: batches of a pull sink of the running program.
 
+use axum::http::Method;
 use inboxclaw_contract::printable;
-use reqwest::{Method, Url};
+use reqwest::Url;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -88,7 +89,7 @@ fn sink<'a>(config: &'a Config, wanted: Option<&str>) -> Result<(&'a str, &'a pu
 
 fn ask(client: &Client, method: Method, url: Url) -> Result<Answer, Failed> {
     let shown = url.to_string();
-    let answer = client::block_on(async { Ok(client.ask(method, url, TIMEOUT).await) })?;
+    let answer = client::block_on(async { Ok(client.ask(method, &url, TIMEOUT).await) })?;
     let hint = "; is `inboxclaw listen` running?";
     let answer = answer.map_err(|error| Failed::plain(format!("{shown}: {}{hint}", error.0)))?;
     if answer.status != 200 {

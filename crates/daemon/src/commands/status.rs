@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Method;
 use inboxclaw_contract::store::{Find, NEAR, OwnerInfo, share};
 use inboxclaw_contract::{Keeper as _, Log as _, OwnerId, OwnerKind};
 use inboxclaw_store::SqliteStore;
-use reqwest::Method;
 use serde_json::{Value as Json, json};
 
 use super::client::{self, Client};
@@ -39,7 +39,7 @@ pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
     let client = Client::new(&config)?;
     let url = client.url(&["healthcheck"], &[]);
     let shown = url.to_string();
-    let health = client::block_on(async { Ok(client.ask(Method::GET, url, TIMEOUT).await) })?;
+    let health = client::block_on(async { Ok(client.ask(Method::GET, &url, TIMEOUT).await) })?;
     let (answer, health) = match health {
         Ok(answer) => match serde_json::from_str::<Json>(&answer.body) {
             Ok(health) if matches!(answer.status, 200 | 503) => (text(&health, "status").to_owned(), health),

@@ -13,6 +13,9 @@ pub(super) fn describe(target: &Target) -> Operation {
             "It does.",
             &[("application/json", status)],
         ),
+        Target::Proof => new("health", "live", "Says that the program answers. Needs no token.")
+            .header("inboxclaw-challenge", "By which commands on this machine have the program prove itself.")
+            .answer(200, "It does.", &[("application/json", status)]),
         Target::Health => new("health", "health", "Says how every source and sink is.")
             .answer(200, "Nothing is unhealthy.", &[("application/json", status)])
             .answer(503, "Something is unhealthy.", &[("application/json", status)]),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderName, Method, Request, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ use crate::guard::Verdict;
 use crate::pull::PullSink;
 use crate::sse::SseSink;
 use crate::states::{States, operations};
-use crate::{api, metrics, openapi, pull, sse};
+use crate::{api, metrics, openapi, proof, pull, sse};
 
 /// The path of one event, without its id.
 const EVENT: &str = "/api/events/";
@@ -32,6 +32,7 @@ pub(crate) struct Routes(HashMap<String, Vec<(Method, Target)>>);
 #[derive(Clone)]
 pub(super) enum Target {
     Alive,
+    Proof,
     Health,
     Metrics,
     Description,
@@ -53,7 +54,7 @@ impl Routes {
         for (path, target) in [
             ("/", Target::Alive),
             ("/healthcheck", Target::Health),
-            ("/healthcheck/live", Target::Alive),
+            (proof::PATH, Target::Proof),
             ("/metrics", Target::Metrics),
             ("/openapi.json", Target::Description),
             ("/api/events", Target::Events),
@@ -156,6 +157,7 @@ async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
     let store = app.store.as_ref();
     let answer = match target {
         Target::Alive => Ok(reply::ok(r#"{"status":"ok"}"#)),
+        Target::Proof => Ok(proven(server, request)),
         Target::Health => {
             let (status, body) = app.vitals.health();
             Ok(reply::value(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &body))
@@ -173,6 +175,17 @@ async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
         Target::Stream(sink) => sse::stream(&sink, server, request).await,
     };
     answer.unwrap_or_else(Refusal::into_reply)
+}
+
+/// Says that the program lives, and proves to a command that asks for it that it is the one that wrote the run file.
+fn proven(server: &Server, request: &Parts) -> Reply {
+    let challenge = request.headers.get(proof::CHALLENGE).and_then(|challenge| challenge.to_str().ok());
+    let proof = server.app.run_token.as_deref().zip(challenge);
+    let alive = reply::ok(r#"{"status":"ok"}"#);
+    match proof.and_then(|(token, challenge)| proof::prove(token, challenge)) {
+        Some(proof) => reply::with(alive, HeaderName::from_static(proof::PROOF), &proof),
+        None => alive,
+    }
 }
 
 /// The path with a slash more or less at its end.

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::unfold;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::ask::LINES;
 use super::problem::Problem;
@@ -21,6 +21,9 @@ use crate::serve::reply::{self, Reply};
 
 /// The time between two lines about progress.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// The time after which an empty line says that the change goes on, where nothing else does.
+const STILL: Duration = Duration::from_secs(15);
 
 /// How far a change has come.
 #[derive(Default)]
@@ -59,7 +62,8 @@ where
     });
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let report = Report { work: work.boxed(), ended: false, meter, told: (0, None), ticks };
+    let said = Instant::now();
+    let report = Report { work: work.boxed(), ended: false, meter, told: (0, None), ticks, said };
     let body = Body::from_stream(unfold(report, |mut report| async move {
         let line = report.next().await?;
         Some((Ok::<_, Infallible>(line), report))
@@ -85,6 +89,8 @@ struct Report {
     meter: Arc<Meter>,
     told: (u64, Option<u64>),
     ticks: Interval,
+    /// When the last line was said.
+    said: Instant,
 }
 
 impl Report {
@@ -100,8 +106,12 @@ impl Report {
             }
             let now = self.meter.get();
             if now != self.told {
-                self.told = now;
+                (self.told, self.said) = (now, Instant::now());
                 return Some(line(&json!({ "progress": { "done": now.0, "of": now.1 } })));
+            }
+            if self.said.elapsed() >= STILL {
+                self.said = Instant::now();
+                return Some("\n".to_owned());
             }
         }
         None
@@ -143,6 +153,16 @@ mod tests {
                 .windows(2)
                 .all(|two| two[0]["progress"]["done"].as_u64() < two[1]["progress"]["done"].as_u64())
         );
+    }
+
+    /// Who waits knows a change that takes its time from a program that hangs.
+    #[tokio::test(start_paused = true)]
+    async fn a_change_that_says_nothing_is_still_there() {
+        let reply = answer(true, |_| async {
+            sleep(Duration::from_secs(50)).await;
+            Ok(json!({}))
+        });
+        assert_eq!(said(reply.await.unwrap()).await, "\n\n\n{\"result\":{}}\n");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ mod files;
 mod google;
 mod hostile;
 mod imports;
+mod impostor;
 mod past;
 mod refusals;
 mod rest;

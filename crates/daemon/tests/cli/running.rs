@@ -71,6 +71,41 @@ fn a_subscriber_gets_events_as_lines() {
     child.wait().unwrap();
 }
 
+/// A stream that ends is taken up again after its last event, and nothing of it is lost or told twice.
+#[test]
+fn a_subscriber_outlives_a_restart_and_gives_up_in_the_end() {
+    let place = Place::with(CONFIG);
+    let running = place.listen(&[]);
+    let log = std::fs::File::create(place.path("said")).unwrap();
+    let mut child =
+        place.command(&["subscribe", "--retry-for", "6"]).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut next = || {
+        let mut line = String::new();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended: {}", place.read("said"));
+        serde_json::from_str::<Value>(&line).unwrap()["id"].as_i64().unwrap()
+    };
+    let mut last = next();
+    for _ in 0..3 {
+        let id = next();
+        assert_eq!(id, last + 1);
+        last = id;
+    }
+    assert_eq!(running.stop("-TERM").0, 0);
+    let running = place.listen(&[]);
+    let head = serde_json::from_str::<Value>(&place.run(&["events", "-j", "-n", "1"]).out).unwrap();
+    while last < head[0]["id"].as_i64().unwrap() + 3 {
+        let id = next();
+        assert_eq!(id, last + 1, "{}", place.read("said"));
+        last = id;
+    }
+    assert_eq!(running.stop("-KILL").0, -1);
+    while out.read_line(&mut String::new()).unwrap() > 0 {}
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(1), "{}", place.read("said"));
+    assert!(place.read("said").contains("given up"), "{}", place.read("said"));
+}
+
 #[test]
 fn both_signals_end_it_in_good_order() {
     for signal in ["-INT", "-TERM"] {
@@ -102,14 +137,14 @@ fn a_token_is_asked_for_and_the_commands_have_it() {
     let running = place.listen(&[]);
     place.await_health();
     place.await_output(&["pull"]);
-    // Another configuration with another token and the same address is nobody's.
+    // Another configuration with another token and the same address: its database is held by nobody, who is told none.
     let port = running.address.rsplit(':').next().unwrap();
     let config =
         CONFIG.replace("{port: 0}", &format!("{{port: {port}, token: wrong}}\ndatabase: {{db_path: x.db}}"));
     place.write("other.yaml", &config);
     let ran = place.run(&["pull", "--config", "other.yaml"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("answered 401"), "{}", ran.err);
+    assert!(ran.err.contains("no program runs with"), "{}", ran.err);
 }
 
 #[test]

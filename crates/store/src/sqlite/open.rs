@@ -108,6 +108,8 @@ pub(super) fn prepare(path: &Path) -> Result<Prepared, OpenError> {
     let path = resolved(path).map_err(|error| OpenError::io(path, &error))?;
     refuse_odd(&path)?;
     let lock = take_lock(&path)?;
+    // Left behind by a process that was killed: it would lead commands to who has its port by now.
+    let _ = fs::remove_file(RunFile::path(&path));
     match refuse_foreign(&path).and_then(|found| refuse_remains(&path, found, &lock)) {
         Ok(found) => Ok(Prepared { lock, path, found }),
         Err(error) => {

@@ -62,7 +62,7 @@ impl Here {
 }
 
 /// Who sits here, for history.
-pub(super) fn user() -> String {
+pub(in crate::commands) fn user() -> String {
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let named = named.filter(|name| !name.is_empty() && !name.contains(char::is_control));
     named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))

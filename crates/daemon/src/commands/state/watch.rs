@@ -52,8 +52,7 @@ pub(super) async fn run(job: &Job<'_>, args: &Watch) -> Result<u8, Failed> {
                 tell(job.json, &message)?;
             }
         }
-        output::remark("the program ended the stream");
-        Ok(exit::OK)
+        Err(Failed::plain("the stream ended: changes from now on are not told"))
     };
     tokio::select! {
         ended = follow => ended,
