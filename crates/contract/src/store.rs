@@ -81,6 +81,9 @@ pub trait Log: Send + Sync {
     /// The first events of a selection, in the order of seq, as of one instant.
     async fn read(&self, selection: &Selection, limit: ReadLimit) -> Result<Page, StoreError>;
 
+    /// The page that [`read`](Self::read) would give, without the bodies of its events.
+    async fn rows(&self, selection: &Selection, limit: ReadLimit) -> Result<Page<EventRow>, StoreError>;
+
     /// What `sink` owes out of order, in the order of seq and without the bodies of the events, which
     /// [`events`](Self::events) gives. Only deliveries whose event is still in the log.
     async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError>;
@@ -161,10 +164,10 @@ pub struct ReadLimit {
 }
 
 /// A page of the log.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T = Event> {
     /// The events, in the order of seq.
-    pub events: Vec<Event>,
+    pub events: Vec<T>,
     /// How many more the selection holds; 0 unless asked for.
     pub remaining: u64,
     /// Whether the page holds all of the selection. Then a reader that follows the log may move on to `head`.
@@ -173,6 +176,26 @@ pub struct Page {
     pub head: Seq,
     /// Set when a reader at the positions of the selection has missed something that it wants.
     pub truncation: Option<Truncation>,
+}
+
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        let (events, head) = (Vec::new(), Seq::default());
+        Self { events, remaining: 0, complete: false, head, truncation: None }
+    }
+}
+
+/// What is known of an event without reading its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its place in the log.
+    pub seq: Seq,
+    /// Its type.
+    pub event_type: String,
+    /// What it is about.
+    pub entity_id: Option<String>,
+    /// The bytes of its data and meta.
+    pub bytes: usize,
 }
 
 /// What a reader has missed. Whatever it wants after [`up_to`](Self::up_to) can still be read, all of it; what it
@@ -276,7 +299,8 @@ pub struct Find {
     pub limit: usize,
     /// Skip so many.
     pub offset: usize,
-    /// Most bytes of data and meta; one event is given even when it is larger.
+    /// Most bytes of data and meta; one event is given even when it is larger. What is left of the page is named in
+    /// [`Found::rest`].
     pub bytes: usize,
 }
 
@@ -297,8 +321,10 @@ impl Default for Find {
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The page.
+    /// The page, as far as the bytes allow.
     pub events: Vec<Event>,
+    /// The rest of the page, in order.
+    pub rest: Vec<Seq>,
     /// How many match, before paging.
     pub total: u64,
     /// Set when a reader at [`Find::after`] has missed something of that type, of whatever source.

@@ -3,7 +3,8 @@
 //! - `open`, `migrate` and `numbers`: from a path to a usable database; `values` and `error`: columns and failures.
 //! - `writer`: groups what waits into one transaction; `tx`: what that transaction knows without reading.
 //! - `apply`, `conflict`, `plan`, `swap`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
-//! - `counts`, `lasting`: what a space holds, and what the writer keeps beyond a transaction.
+//! - `counts`, `event_counts`, `lasting`: what a space holds, how many events a type has, and what the writer keeps
+//!   beyond a transaction.
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `beside`: what turns and sweeps
 //!   do to those that are being built.
 //! - `state`, `log`, `keeper`: the three traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`, `watch`, `clock`: what reads need.
@@ -19,6 +20,7 @@ mod clock;
 mod conflict;
 mod counts;
 mod error;
+mod event_counts;
 mod history;
 mod keeper;
 mod lasting;

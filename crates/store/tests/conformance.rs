@@ -115,6 +115,7 @@ macro_rules! on {
                 promise_5_a_position_beyond_the_end_is_told
                 promise_8_a_time_to_live_follows_the_clock
                 a_page_is_bounded_and_counts_the_rest
+                what_is_left_is_counted_over_thousands_of_events
                 every_type_has_its_own_position
                 people_find_events
                 events_are_read_by_seq

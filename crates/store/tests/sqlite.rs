@@ -16,7 +16,7 @@ use inboxclaw_contract::store::{Prune, ReadLimit};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{
     Entry, Interval, Json, Keeper, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State, StoreError,
-    Ttl, Version,
+    Ttl, Turn, Version,
 };
 use inboxclaw_store::{HistoryBounds, OpenError, Options, RunFile, SqliteStore};
 use rusqlite::Connection;
@@ -80,6 +80,34 @@ async fn everything_is_there_after_opening_again() {
     );
     assert_eq!(after.event_ids().await, ["1", "2"]);
     assert_eq!(after.store.history(owner, None, 10, usize::MAX).await.unwrap().len(), 4);
+}
+
+/// The blocks in which events are counted go on after a restart, and a database of an older layout gets the same.
+#[tokio::test]
+async fn events_are_counted_on_after_opening_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    for round in 1..=3_usize {
+        let (ground, _store) = ground(&path);
+        let owner = ground.source("a").await;
+        let emit = |turn: Turn, n: usize| turn.emit(&format!("{round}/{n}"), ["t.a", "t.b"][n % 2]);
+        ground.commit((0..1_400).fold(ground.turn(owner).await, emit)).await;
+        let limit = ReadLimit { events: 1, bytes: 0, count: true };
+        let left = ground.store.read(&Selection::all(Seq(0)), limit).await.unwrap().remaining;
+        assert_eq!(left, 1_400 * round as u64 - 1);
+    }
+    let plain = Connection::open(&path).unwrap();
+    let blocks = || -> Vec<(i64, i64, i64)> {
+        let mut all = plain.prepare("SELECT type, last, count FROM event_counts ORDER BY 1, 2").unwrap();
+        let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let kept = blocks();
+    assert_eq!(kept.iter().map(|block| block.2).collect::<Vec<_>>(), [1_024; 4]);
+    let migration = include_str!("../migrations/0005_event_counts.sql");
+    let (_, fill) = migration.split_once("INSERT").unwrap();
+    plain.execute_batch(&format!("DELETE FROM event_counts; INSERT{fill}")).unwrap();
+    assert_eq!(blocks(), kept);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    DeliveryPage, DeliveryQuery, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn, Policy, Prune, Pruned,
-    ReadLimit, State, Swept,
+    DeliveryPage, DeliveryQuery, EventRow, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn, Policy,
+    Prune, Pruned, ReadLimit, State, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
@@ -97,6 +97,11 @@ impl Log for Meddler {
     async fn read(&self, selection: &Selection, limit: ReadLimit) -> Result<Page, StoreError> {
         self.now(When::Read).await;
         self.inner.read(selection, limit).await
+    }
+
+    async fn rows(&self, selection: &Selection, limit: ReadLimit) -> Result<Page<EventRow>, StoreError> {
+        self.now(When::Read).await;
+        self.inner.rows(selection, limit).await
     }
 
     async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {

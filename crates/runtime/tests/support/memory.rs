@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    self, DeliveryPage, DeliveryQuery, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn, Policy, Prune,
-    Pruned, ReadLimit, State, StoreError, Swept, Truncation, TruncationCause,
+    self, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn, Policy,
+    Prune, Pruned, ReadLimit, State, StoreError, Swept, Truncation, TruncationCause,
 };
 use inboxclaw_contract::turn::{
     Committed, Conflict, DeliveryChange, DeliveryState, EntryChange, FactsPatch, Outcome, RunFacts, Turn,
@@ -354,6 +354,10 @@ impl Log for Memory {
                 missed.then_some(Truncation { up_to: inner.pruned, cause: TruncationCause::Retention });
             Page { events, remaining: 0, complete, head: Seq(inner.head), truncation }
         })
+    }
+
+    async fn rows(&self, _: &Selection, _: ReadLimit) -> Result<Page<EventRow>, StoreError> {
+        panic!("no loop reads rows")
     }
 
     async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {

@@ -4,6 +4,7 @@ use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
 use inboxclaw_contract::{OwnerId, Turn};
 use sha2::{Digest, Sha256};
 
+use super::event_counts;
 use super::tx::Tx;
 use super::values::Micros;
 
@@ -43,6 +44,7 @@ pub(super) fn events(tx: &mut Tx<'_>, turn: &Turn) -> rusqlite::Result<(u64, u64
             event.meta.as_str(),
             event.data.as_str(),
         ))?;
+        event_counts::appended(tx, event_type, seq)?;
         stored += 1;
     }
     tx.cache.grown |= stored > 0;

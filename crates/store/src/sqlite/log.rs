@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    Delivery, DeliveryPage, DeliveryQuery, Find, Found, Page, ReadLimit, Truncation,
+    Delivery, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Page, ReadLimit, Truncation,
 };
 use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Selection, Seq, StoreError};
@@ -22,6 +22,9 @@ const EVENT: &str = "
 /// As `EVENT`, without the two names.
 const BODY: &str = "
     SELECT seq, source, created_at, occurred_at, event_id, entity, meta, data FROM events WHERE seq = ?1";
+
+/// What `BODY` is about, without reading it.
+const ROW: &str = "SELECT entity, octet_length(data) + octet_length(meta) FROM events WHERE seq = ?1";
 
 const SOURCE_NAME: &str = "SELECT name FROM owners WHERE id = ?1";
 
@@ -67,6 +70,11 @@ impl Log for SqliteStore {
         self.shared.long(move |connection, now| read(connection, &selection, limit, now)).await
     }
 
+    async fn rows(&self, selection: &Selection, limit: ReadLimit) -> Result<Page<EventRow>, StoreError> {
+        let selection = selection.clone();
+        self.shared.long(move |connection, now| rows(connection, &selection, limit, now)).await
+    }
+
     async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {
         self.shared.long(move |connection, now| deliveries(connection, sink, query, now)).await
     }
@@ -103,7 +111,11 @@ impl Shared {
             ));
         }
         let mut news = self.watch.log().ok_or_else(|| self.gone())?;
-        let mut head = self.small(|connection, _| Marks::read(connection).map(|marks| Seq(marks.head)))?;
+        let mut head = *news.borrow_and_update();
+        if head == Seq(0) {
+            // Nothing was stored since the store was opened.
+            head = self.small(|connection, _| Marks::read(connection).map(|marks| Seq(marks.head)))?;
+        }
         while head <= after {
             news.changed().await.map_err(|_| self.gone())?;
             head = *news.borrow_and_update();
@@ -118,6 +130,38 @@ fn read(
     limit: ReadLimit,
     now: Micros,
 ) -> rusqlite::Result<Page> {
+    let mut names = HashMap::new();
+    let mut body = connection.prepare_cached(BODY)?;
+    page(connection, selection, limit, now, |seq, type_name| {
+        let mut event = body.query_row([seq], plain_event)?;
+        type_name.clone_into(&mut event.event_type);
+        event.source_name = source_name(connection, &mut names, event.source)?;
+        let bytes = event.data.len() + event.meta.len();
+        Ok((event, bytes))
+    })
+}
+
+fn rows(
+    connection: &Connection,
+    selection: &Selection,
+    limit: ReadLimit,
+    now: Micros,
+) -> rusqlite::Result<Page<EventRow>> {
+    let mut find = connection.prepare_cached(ROW)?;
+    page(connection, selection, limit, now, |seq, type_name| {
+        let (entity_id, bytes) = find.query_row([seq], |row| Ok((row.get(0)?, length(row, 1)?)))?;
+        Ok((EventRow { seq: Seq(seq), event_type: type_name.to_owned(), entity_id, bytes }, bytes))
+    })
+}
+
+/// The first places of a selection; `get` gives what is asked of each, and its bytes.
+fn page<T>(
+    connection: &Connection,
+    selection: &Selection,
+    limit: ReadLimit,
+    now: Micros,
+    mut get: impl FnMut(i64, &str) -> rusqlite::Result<(T, usize)>,
+) -> rusqlite::Result<Page<T>> {
     let marks = Marks::read(connection)?;
     let wanted: Vec<_> = scan::types(connection)?
         .into_iter()
@@ -133,19 +177,15 @@ fn read(
     let truncation = truncation::of(connection, marks, lanes, positions)?;
     let mut merge = Merge::new(connection, Lane::of(connection, wanted, marks)?)?;
     let mut page = Page { head: Seq(marks.head), truncation, ..Page::default() };
-    let mut names = HashMap::new();
-    let mut body = connection.prepare_cached(BODY)?;
     let mut bytes = 0;
     while page.events.len() < limit.events.max(1)
         && let Some((seq, type_name)) = merge.peek()
     {
-        let mut event = body.query_row([seq], plain_event)?;
-        bytes += event.data.len() + event.meta.len();
+        let (event, size) = get(seq, type_name)?;
+        bytes += size;
         if bytes > limit.bytes && !page.events.is_empty() {
             break;
         }
-        type_name.clone_into(&mut event.event_type);
-        event.source_name = source_name(connection, &mut names, event.source)?;
         page.events.push(event);
         merge.pop()?;
     }
@@ -176,7 +216,7 @@ fn deliveries(
     now: Micros,
 ) -> rusqlite::Result<DeliveryPage> {
     // One more tells whether the page is complete.
-    let limit = rows(query.rows.saturating_add(1));
+    let limit = number_of(query.rows.saturating_add(1));
     let mut find = connection.prepare_cached(if query.due { DUE } else { DELIVERIES })?;
     let mut found = if query.due {
         find.query((sink.0, state_number(DeliveryState::Waiting), now, limit))?
@@ -206,12 +246,17 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         event_type: row.get(9)?,
         entity_id: row.get(6)?,
         created_at: created_at.0,
-        bytes: usize::try_from(row.get::<_, u32>(8)?).unwrap_or(usize::MAX),
+        bytes: length(row, 8)?,
         state: state_of(row.get(1)?),
         due: due.0,
         attempts: row.get(3)?,
         error: row.get(4)?,
     })
+}
+
+/// A column that holds a number of bytes.
+fn length(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {
+    row.get::<_, u32>(column).map(|length| usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 /// The events of these seqs as far as so many bytes, but one if there is one.
@@ -274,8 +319,10 @@ fn find_events(connection: &Connection, find: &Find) -> rusqlite::Result<Found> 
         Some(seqs) => among(connection, seqs, event_type, source, find)?,
         None => newest(connection, event_type, source, find)?,
     };
-    let events = events(connection, seqs.into_iter(), find.bytes)?;
-    Ok(Found { events, total, truncation })
+    let events = events(connection, seqs.iter().copied(), find.bytes)?;
+    let is_read = |seq: &&i64| events.last().is_some_and(|last| last.seq.0 <= **seq);
+    let rest = seqs.iter().skip_while(is_read).copied().map(Seq).collect();
+    Ok(Found { events, rest, total, truncation })
 }
 
 /// What a reader has missed who stands where the search begins.
@@ -332,7 +379,7 @@ fn newest(
     source: Option<i64>,
     find: &Find,
 ) -> rusqlite::Result<(Vec<i64>, u64)> {
-    let (limit, offset, after) = (rows(find.limit), rows(find.offset), after(find));
+    let (limit, offset, after) = (number_of(find.limit), number_of(find.offset), after(find));
     let seq = |row: &Row<'_>| row.get(0);
     let number = |row: &Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
     let all = |sql| connection.prepare_cached(sql);
@@ -362,7 +409,7 @@ fn after(find: &Find) -> i64 {
 }
 
 /// A number of rows as SQLite takes it.
-fn rows(number: usize) -> i64 {
+fn number_of(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -375,6 +422,7 @@ mod tests {
         super::super::plans::check(&[
             EVENT,
             BODY,
+            ROW,
             SOURCE_NAME,
             DUE,
             DELIVERIES,

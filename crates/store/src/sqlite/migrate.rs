@@ -15,6 +15,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_spaces_and_counts.sql"),
     include_str!("../../migrations/0003_truncation.sql"),
     include_str!("../../migrations/0004_swept_expiries.sql"),
+    include_str!("../../migrations/0005_event_counts.sql"),
 ];
 
 /// Refuses a layout from the future.

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use rusqlite::CachedStatement;
 
 use super::error::Fault;
+use super::event_counts;
 use super::scan::{self, Floors, Marks};
 use super::tx::Tx;
 
@@ -46,7 +47,7 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
     let marks = Marks::read(tx.connection)?;
     let mut floors = Floors::new(tx.connection, marks);
     let mut gone = Vec::new();
-    let mut removed = Vec::new();
+    let (mut removed, mut seqs) = (Vec::new(), Vec::new());
     for event_type in scan::types(tx.connection)? {
         let before = gone.len();
         let bounds = Bounds::new(tx, &mut floors, (event_type.id, &event_type.name), stored, &prune.owed)?;
@@ -57,6 +58,7 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
         if let Some((last, _)) = of_type.last() {
             let latest = of_type.iter().map(|(_, created_at)| *created_at).max();
             removed.push((event_type.id, *last, latest));
+            seqs.push((event_type.id, of_type.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()));
         }
         if gone.len() >= prune.limit {
             break;
@@ -67,6 +69,9 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
     for (seq, _) in &gone {
         tx.connection.prepare_cached(DELETE_EVENT)?.execute([seq])?;
         tx.connection.prepare_cached(DELETE_DELIVERIES)?.execute([seq])?;
+    }
+    for (type_id, seqs) in &seqs {
+        event_counts::removed(tx, *type_id, seqs)?;
     }
     for of_type in &removed {
         tx.connection.prepare_cached(SET_PRUNED)?.execute(*of_type)?;

@@ -6,6 +6,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use inboxclaw_contract::Lane as Wanted;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::event_counts;
+
 const TYPES: &str = "SELECT id, name, pruned, pruned_at FROM event_types";
 
 const MARKS: &str = "
@@ -17,6 +19,7 @@ const STRETCH: &str = "
     SELECT seq FROM events INDEXED BY events_by_type
     WHERE type = +?1 AND seq > ?2 AND seq <= ?3 AND created_at > ?4 ORDER BY seq LIMIT +?5";
 
+/// For the stretch before the last step back of the clock, where each time has to be looked at.
 const COUNT: &str = "
     SELECT count(*) FROM events INDEXED BY events_by_type
     WHERE type = ?1 AND seq > ?2 AND seq <= ?3 AND created_at > ?4";
@@ -172,9 +175,14 @@ impl Lane {
         let mut count = self.found.iter().filter(|place| **place > after).count() as u64;
         let mut find = connection.prepare_cached(COUNT)?;
         for (from, last) in &self.stretches {
-            let more: i64 =
-                find.query_row((self.type_id, from.max(&after), last, self.stored_after), |row| row.get(0))?;
-            count += more.unsigned_abs();
+            let from = *from.max(&after);
+            count += if *last == i64::MAX {
+                // All of it was stored late enough: that is why the stretch begins where it does.
+                event_counts::after(connection, self.type_id, from)?
+            } else {
+                let more = find.query_row((self.type_id, from, last, self.stored_after), |row| row.get(0));
+                more.map(i64::unsigned_abs)?
+            };
         }
         Ok(count)
     }

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::conflict::Recent;
 use super::counts::Counts;
 use super::error::Fault;
+use super::event_counts::Uncounted;
 use super::lasting::{Asked, Lasting};
 use super::values::Micros;
 
@@ -43,6 +44,7 @@ pub(super) struct Cache {
     owners: HashMap<OwnerId, OwnerRow>,
     types: Option<HashMap<String, i64>>,
     log: Option<LogEnd>,
+    pub(super) uncounted: Uncounted,
     /// Owners whose version this transaction has changed.
     pub(super) changed: Vec<(OwnerId, Version)>,
     /// Whether this transaction has added to the log.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Find, Prune, ReadLimit, Truncation, TruncationCause};
-use inboxclaw_contract::{Interval, Patterns, Selection, Seq, Ttl};
+use inboxclaw_contract::store::{EventRow, Find, Prune, ReadLimit, Truncation, TruncationCause};
+use inboxclaw_contract::{Event, Interval, Patterns, Selection, Seq, Ttl, Turn};
 
 use crate::common::{Ground, Words, of_type, turn};
 
@@ -177,8 +177,52 @@ pub(crate) async fn a_page_is_bounded_and_counts_the_rest(ground: &Ground) {
     assert_eq!(read(&of_type("none", 0), 10, 1 << 20).await, (vec![], 0, true));
     let narrowed = Selection { selector: Patterns::selector("t.a"), ..of_type("t.*", 97) };
     assert_eq!(read(&narrowed, 10, 1 << 20).await, (vec![99], 0, true));
+    for (events, bytes) in [(3, 1 << 20), (10, 8), (10, 0)] {
+        let limit = ReadLimit { events, bytes, count: true };
+        let (page, rows) = (ground.store.read(&all, limit).await, ground.store.rows(&all, limit).await);
+        let (page, rows) = (page.unwrap(), rows.unwrap());
+        let known: Vec<_> = page.events.iter().map(known_of).collect();
+        assert_eq!((rows.events, rows.remaining, rows.complete), (known, page.remaining, page.complete));
+    }
     let uncounted = ground.store.read(&all, ReadLimit { events: 1, bytes: 1, count: false }).await.unwrap();
     assert_eq!(uncounted.remaining, 0);
+}
+
+/// What a row says of an event.
+fn known_of(event: &Event) -> EventRow {
+    EventRow {
+        seq: event.seq,
+        event_type: event.event_type.clone(),
+        entity_id: event.entity_id.clone(),
+        bytes: event.data.len() + event.meta.len(),
+    }
+}
+
+/// Counts are kept for about a thousand events of a type together, and retention takes from the midst of them.
+pub(crate) async fn what_is_left_is_counted_over_thousands_of_events(ground: &Ground) {
+    let source = ground.source("a").await;
+    let types = ["t.many", "t.many", "t.gone", "t.some", "t.many"];
+    for round in 0..6 {
+        let emit = |turn: Turn, n: usize| turn.emit(&format!("{round}/{n}"), types[n % types.len()]);
+        ground.commit((0..1_500).fold(ground.turn(source).await, emit)).await;
+        ground.clock.step(10);
+        if round == 3 {
+            // Of the events so far, one type goes, of another one all but the last four hundred.
+            let owed = vec![of_type("t.some", 0), of_type("t.many", 5_000)];
+            let prune = Prune { owed, limit: 100_000, ..everything_older(1) };
+            assert!(ground.store.prune(&prune).await.unwrap().events > 4_000);
+        }
+    }
+    let limit = ReadLimit { events: 100_000, bytes: usize::MAX, count: false };
+    for event_type in ["t.many", "t.gone", "t.some", "t.*"] {
+        let all = ground.store.rows(&of_type(event_type, 0), limit).await.unwrap().events;
+        for after in [0, 1, 1_023, 1_024, 2_500, 4_999, 5_001, 6_000, 6_001, 7_777, 8_998, 8_999, 9_000] {
+            let one = ReadLimit { events: 1, bytes: 0, count: true };
+            let page = ground.store.rows(&of_type(event_type, after), one).await.unwrap();
+            let left = all.iter().filter(|row| row.seq.0 > after).count();
+            assert_eq!(page.events.len() + page.remaining as usize, left, "{event_type} after {after}");
+        }
+    }
 }
 
 pub(crate) async fn every_type_has_its_own_position(ground: &Ground) {
@@ -220,6 +264,9 @@ pub(crate) async fn people_find_events(ground: &Ground) {
     let bytes = async |bytes| find(Find { bytes, limit: 100, ..Find::default() }).await;
     assert_eq!(bytes(8).await, (vec![9, 8], 9), "data and meta are two bytes each");
     assert_eq!(bytes(0).await, (vec![9], 9), "one event is always given");
+    let page = ground.store.find(&Find { bytes: 8, limit: 5, offset: 1, ..Find::default() }).await.unwrap();
+    assert_eq!(page.events.iter().map(|event| event.seq.0).collect::<Vec<_>>(), [8, 7]);
+    assert_eq!(page.rest, [6, 5, 4].map(Seq), "the rest of the page is named");
     let event = ground.store.event(Seq(2)).await.unwrap().unwrap();
     assert_eq!(
         (event.event_id.as_str(), event.event_type.as_str(), event.source_name.as_str()),
