@@ -4,12 +4,14 @@
 
 use axum::http::{StatusCode, Uri};
 use inboxclaw_contract::envelope::wire_time;
-use inboxclaw_contract::store::{Find, Truncation};
+use inboxclaw_contract::store::Find;
 use inboxclaw_contract::{Event, Json, OwnerKind, Seq, Store};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use crate::serve::Server;
+use crate::serve::bodies::{self, AT_ONCE, Bodies, Document};
 use crate::serve::params::Params;
 use crate::serve::reply::{self, Refusal, Reply};
 
@@ -29,34 +31,34 @@ pub(crate) async fn event(store: &dyn Store, id: &str) -> Result<Reply, Refusal>
 }
 
 /// `GET /api/events`: a page that ends after so many bytes.
-pub(crate) async fn events(store: &dyn Store, uri: &Uri, bytes: usize) -> Result<Reply, Refusal> {
+pub(crate) async fn events(server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
     let mut params = Params::of(uri);
     let (limit, offset) = page(&mut params);
-    let text = |name| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let mut text = |name| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let ids = text("ids")
         .map(|ids| ids.split(',').filter_map(|id| id.trim().parse().ok().map(Seq)).take(IDS).collect());
     let (event_type, source) = (text("event_type"), text("source_name"));
     let after = params.integer("after", 0..=i64::MAX).map(Seq);
-    let find = Find { seqs: ids, event_type, source, after, limit, offset, bytes };
-    params.done()?;
-    found(store, &find).await
+    let find = Find { seqs: ids, event_type, source, after, limit, offset, bytes: usize::MAX };
+    let ignored = params.done()?;
+    Ok(ignored.told(server, uri, found(server, find).await?))
 }
 
 /// `GET /api/events/recent`, as far as so many bytes.
-pub(crate) async fn recent(store: &dyn Store, uri: &Uri, bytes: usize) -> Result<Reply, Refusal> {
+pub(crate) async fn recent(server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
     let mut params = Params::of(uri);
     let limit = params.integer("limit", 1..=200).unwrap_or(20);
-    params.done()?;
+    let ignored = params.done()?;
     let limit = usize::try_from(limit).unwrap_or(0);
-    found(store, &Find { limit, bytes, ..Find::default() }).await
+    Ok(ignored.told(server, uri, found(server, Find { limit, ..Find::default() }).await?))
 }
 
 /// `GET /api/pending-events`. Nothing is ever pending while events are not coalesced.
-pub(crate) fn pending(uri: &Uri) -> Result<Reply, Refusal> {
+pub(crate) fn pending(server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
     let mut params = Params::of(uri);
     page(&mut params);
-    params.done()?;
-    Ok(reply::ok(r#"{"events":[],"total":0}"#))
+    let ignored = params.done()?;
+    Ok(ignored.told(server, uri, reply::ok(r#"{"events":[],"total":0}"#)))
 }
 
 /// `GET /api/sources` and `GET /api/sinks`: also those no longer configured.
@@ -78,12 +80,32 @@ fn page(params: &mut Params) -> (usize, usize) {
     (usize::try_from(limit).unwrap_or(0), usize::try_from(offset).unwrap_or(usize::MAX))
 }
 
-async fn found(store: &dyn Store, find: &Find) -> Result<Reply, Refusal> {
-    let found = store.find(find).await?;
-    let events = found.events.iter().map(LoggedEvent::of).collect();
-    let truncated =
-        found.truncation.map(|Truncation { up_to, .. }| MissedEvents { oldest: Seq(up_to.0 + 1) });
-    json(&EventPage { events, total: found.total, truncated })
+/// The page as an [`EventPage`], whose events are read as they are sent.
+async fn found(server: &Server, find: Find) -> Result<Reply, Refusal> {
+    let app = &server.app;
+    let most = app.bounds.page_bytes;
+    let found = app.store.find(&Find { bytes: most.min(AT_ONCE), ..find }).await?;
+    let truncated = found.truncation.map(|it| format!(r#","truncated":{{"oldest":{}}}"#, it.up_to.0 + 1));
+    let truncated = truncated.unwrap_or_default();
+    let document = Document {
+        head: r#"{"events":["#.to_owned(),
+        write: logged,
+        tail: format!(r#"],"total":{}{truncated}}}"#, found.total),
+        most,
+    };
+    let seqs: Vec<Seq> = found.events.iter().map(|event| event.seq).chain(found.rest).collect();
+    let bodies = Bodies::new(seqs, found.events);
+    Ok(reply::ok(bodies::body(document, bodies, app.store.clone(), None).await?))
+}
+
+fn logged(event: &Event, text: &mut String) {
+    match serde_json::to_string(&LoggedEvent::of(event)) {
+        Ok(json) => text.push_str(&json),
+        Err(error) => {
+            tracing::error!(%error, seq = event.seq.0, "an event cannot be written");
+            text.push_str("null");
+        }
+    }
 }
 
 fn json(value: &impl Serialize) -> Result<Reply, Refusal> {
@@ -94,7 +116,8 @@ fn json(value: &impl Serialize) -> Result<Reply, Refusal> {
 }
 
 /// Events, newest first.
-#[derive(Serialize, JsonSchema)]
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it is written piece by piece; this is what the pieces make")]
 pub(crate) struct EventPage<'a> {
     /// The events.
     events: Vec<LoggedEvent<'a>>,
@@ -106,7 +129,8 @@ pub(crate) struct EventPage<'a> {
 }
 
 /// Some events after the place asked for are gone, or that place is none of this log.
-#[derive(Serialize, JsonSchema)]
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "as above")]
 pub(crate) struct MissedEvents {
     /// From this number on, nothing is missing.
     #[schemars(with = "i64")]

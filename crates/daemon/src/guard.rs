@@ -11,7 +11,7 @@ use axum::http::header::{
     HOST, HeaderName, ORIGIN, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Version};
 use inboxclaw_connectors::http::OUTBOUND;
 use subtle::ConstantTimeEq;
 
@@ -20,6 +20,10 @@ use crate::serve::reply::{self, Reply};
 
 /// The one path that needs no token, because what watches a process mostly has none; it says nothing but "ok".
 const OPEN_PATH: &str = crate::proof::PATH;
+
+/// The paths that say how the program is. Whoever asks them in HTTP/1.0 need not name a host: balancers do so, and no
+/// browser does.
+pub(crate) const HEALTH_PATHS: [&str; 3] = ["/", "/healthcheck", OPEN_PATH];
 
 /// Names of this machine for itself. A browser resolves them locally, so no page can make its own name one of them.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -79,7 +83,8 @@ impl Guard {
                 "inboxclaw itself asks here, sent by a redirect or a setting; its own requests are refused",
             );
         }
-        let Some(host) = host(request).filter(|host| self.knows(host, local)) else {
+        let host = if is_plain_check(request) { Some(String::new()) } else { self.host(request, local) };
+        let Some(host) = host else {
             return refuse("the host name is not one of this server's; server.allowed_hosts adds names");
         };
         let origin = match self.origin(headers, &host) {
@@ -105,23 +110,31 @@ impl Guard {
         match origin {
             Some(origin) => {
                 let reply = reply::with(reply, ACCESS_CONTROL_ALLOW_ORIGIN, &origin);
-                reply::with(reply, ACCESS_CONTROL_EXPOSE_HEADERS, "etag")
+                reply::with(reply, ACCESS_CONTROL_EXPOSE_HEADERS, "etag, inboxclaw-ignored")
             }
             None => reply,
         }
     }
 
+    /// The host that the request is for, if it is this server.
+    fn host(&self, request: &Parts, local: IpAddr) -> Option<String> {
+        host(request).filter(|host| self.knows(host, local))
+    }
+
     /// Whether `host` is a name of this server. The address that the client connected to is one: it cannot be given
     /// to somebody else's name.
     fn knows(&self, host: &str, local: IpAddr) -> bool {
+        // With a dot at its end a name is the same name, written whole.
         let name = without_port(host);
+        let (name, port) = (name.strip_suffix('.').unwrap_or(name), &host[name.len()..]);
+        let whole = format!("{name}{port}");
         let local = match local {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
         LOOPBACK.contains(&name)
             || name == local
-            || self.hosts.iter().any(|known| known.as_str() == name || known.as_str() == host)
+            || self.hosts.iter().any(|known| known.as_str() == name || *known == whole)
     }
 
     /// The listed origin that asks, if any page does.
@@ -135,7 +148,8 @@ impl Guard {
         let listed = origin.as_ref().is_some_and(|origin| self.origins.contains(origin));
         if let Some(origin) = &origin
             && !listed
-            && !["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host))
+            && (host.is_empty()
+                || !["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host)))
         {
             return Err("pages of this origin may not ask; server.cors_origins adds origins");
         }
@@ -170,6 +184,14 @@ fn user(headers: &HeaderMap) -> String {
     let name = name.unwrap_or_default();
     let printable = name.chars().filter(|c| !c.is_control() && *c != char::REPLACEMENT_CHARACTER);
     format!("cli:{}", printable.take(USER_CHARS).collect::<String>())
+}
+
+/// Whether it is how balancers look whether somebody is there: without a host, which HTTP/1.0 does not ask for.
+fn is_plain_check(request: &Parts) -> bool {
+    request.version == Version::HTTP_10
+        && HEALTH_PATHS.contains(&request.uri.path())
+        && request.uri.authority().is_none()
+        && !request.headers.contains_key(HOST)
 }
 
 /// The host that the request is for, in lower case. Two different ones are no host.

@@ -29,8 +29,7 @@ pub(crate) async fn answer(server: &Server) -> Result<Reply, Refusal> {
         Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
     );
     gauge(&mut registry, "log_head_seq", "The last seq of the log", head.0);
-    let streams = server.app.bounds.streams - server.streams.available_permits();
-    gauge(&mut registry, "sse_streams", "Open SSE streams", i64::try_from(streams).unwrap_or(i64::MAX));
+    clients(&mut registry, server);
     let commits = Counter::<u64>::default();
     commits.inc_by(server.app.vitals.store_commits());
     registry.register("store_commits", "Transactions that the store committed", commits);
@@ -42,6 +41,23 @@ pub(crate) async fn answer(server: &Server) -> Result<Reply, Refusal> {
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Refusal::from(reply::internal()))?;
     Ok(reply::of(StatusCode::OK, CONTENT_TYPE, text))
+}
+
+fn clients(registry: &mut Registry, server: &Server) {
+    let (room, streams) = (&server.room, &server.streams);
+    let open = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    gauge(registry, "connections", "Open connections", open(room.count()));
+    gauge(registry, "sse_streams", "Open SSE streams", open(streams.count()));
+    for (name, help, count) in [
+        ("connections_closed", "Idle connections closed to make room", &room.closed),
+        ("connections_refused", "Connections refused because their client had its share", &room.refused),
+        ("sse_streams_ended", "SSE streams ended to make room", &streams.ended),
+        ("sse_streams_refused", "SSE streams refused because there was no room", &streams.refused),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(count.load(Ordering::Relaxed));
+        registry.register(name, help, counter);
+    }
 }
 
 fn owners(registry: &mut Registry, owners: &[OwnerStats]) {

@@ -4,9 +4,10 @@
 //! a batch moves the positions. A leased extract moves them at once and writes a delivery for each event, due when the
 //! lease ends; every extract is what is due of those, and the log beyond the positions.
 //!
-//! `take` picks the events of a batch, `turns` writes, `answer` shapes what the consumer gets.
+//! `take` picks the events of a batch, `turns` writes, `records` remembers batches, `routes` answers consumers.
 
-mod answer;
+mod records;
+pub(crate) mod routes;
 mod settings;
 mod take;
 mod turns;
@@ -14,15 +15,14 @@ mod turns;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::http::{StatusCode, Uri};
 use inboxclaw_contract::settings::SettingsError;
+use inboxclaw_contract::store::Truncation;
 use inboxclaw_contract::{Event, OwnerId, Patterns, Random, Selection, State, Store, StoreError, Ttl};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::serve::params::Params;
-use crate::serve::reply::{self, Refusal, Reply};
-use crate::serve::{App, Server};
+use crate::serve::bodies::Bodies;
 
+pub use records::PLAIN_BATCHES;
 pub use settings::{Paths, Settings};
 
 /// The word behind `type:`.
@@ -30,13 +30,11 @@ pub const KIND: &str = "http_pull";
 
 /// Most events of one batch, however many were asked for.
 pub const BATCH_EVENTS: usize = 100_000;
-/// Up to so many events, a batch does not wait for large ones.
-const SMALL_BATCH: usize = 1_000;
 /// Most bytes of event data and meta in one batch; a single larger event still comes alone.
 pub const BATCH_BYTES: usize = 64 << 20;
 /// Most events of one sink that are leased or were leased and are not confirmed yet.
 pub const LEASED_EVENTS: usize = 10_000;
-/// How long a batch can be confirmed.
+/// How long a batch can be confirmed at least, counted from when it was last handed out.
 pub const BATCH_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shortest lease.
 pub const SHORTEST_LEASE: Duration = Duration::from_secs(1);
@@ -65,6 +63,7 @@ pub struct PullSink {
     paths: Paths,
     /// One writing request at a time; another process may still be faster, then the turn conflicts.
     turn: tokio::sync::Mutex<()>,
+    records: records::Records,
     counts: Counts,
 }
 
@@ -86,8 +85,19 @@ pub struct Batch {
     pub id: Option<i64>,
     /// The events, in the order of seq.
     pub events: Vec<Event>,
-    /// How many more there are.
+    /// How many more there are: above 0 only if the next extract of the same kind gives something.
     pub remaining: u64,
+    /// What the consumer has missed, if anything.
+    pub truncation: Option<Truncation>,
+}
+
+/// A batch whose events are read when they are sent.
+#[derive(Debug, Default)]
+struct Parcel {
+    id: Option<i64>,
+    bodies: Bodies,
+    remaining: u64,
+    truncation: Option<Truncation>,
 }
 
 /// What happened at a sink since the program started.
@@ -121,16 +131,15 @@ impl PullSink {
     /// The sink of that name.
     #[must_use]
     pub fn new(owner: OwnerId, name: &str, patterns: Patterns, settings: Settings) -> Self {
-        let ttl = settings.ttl();
-        let counts = Counts::default();
         Self {
             owner,
             name: name.to_owned(),
             patterns,
-            ttl,
+            ttl: settings.ttl(),
             paths: settings.path,
             turn: <_>::default(),
-            counts,
+            records: <_>::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -165,12 +174,26 @@ impl PullSink {
         random: &dyn Random,
         wanted: &Wanted,
     ) -> Result<Batch, PullError> {
-        let batch = turns::extract(self, store, random, wanted).await?;
-        if batch.id.is_some() {
-            self.counts.batches.fetch_add(1, Ordering::Relaxed);
-            self.counts.events.fetch_add(batch.events.len() as u64, Ordering::Relaxed);
+        let Parcel { id, mut bodies, remaining, truncation } = self.parcel(store, random, wanted).await?;
+        let mut events = Vec::with_capacity(bodies.len());
+        while let Some(event) = bodies.next(store).await? {
+            events.push(event);
         }
-        Ok(batch)
+        Ok(Batch { id, events, remaining, truncation })
+    }
+
+    async fn parcel(
+        &self,
+        store: &dyn Store,
+        random: &dyn Random,
+        wanted: &Wanted,
+    ) -> Result<Parcel, PullError> {
+        let parcel = turns::extract(self, store, random, wanted).await?;
+        if parcel.id.is_some() {
+            self.counts.batches.fetch_add(1, Ordering::Relaxed);
+            self.counts.events.fetch_add(parcel.bodies.len() as u64, Ordering::Relaxed);
+        }
+        Ok(parcel)
     }
 
     /// Confirms a batch: its events never come again. Returns how many that were; 0 when the batch was confirmed
@@ -204,50 +227,5 @@ impl PullSink {
     fn wanted(&self, positions: turns::Positions, selector: Option<Patterns>) -> Selection {
         let patterns = self.patterns.clone();
         Selection { patterns, selector, positions, ttl: self.ttl.clone(), ..Selection::default() }
-    }
-}
-
-/// `GET /{name}/extract`.
-pub(crate) async fn extract(sink: &PullSink, server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
-    let mut params = Params::of(uri);
-    let size = params.integer("batch_size", 1..=i64::MAX);
-    let lease = params.interval("lease", SHORTEST_LEASE..=LONGEST_LEASE);
-    let selector = params.text("event_type").and_then(Patterns::selector);
-    params.done()?;
-    let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
-    let wanted = Wanted { selector, size, lease };
-    let small = wanted.size.is_some_and(|size| size <= SMALL_BATCH);
-    let permits = if small { &server.small_batches } else { &server.batches };
-    let permit = permits.clone().acquire_owned().await;
-    let permit = permit.map_err(|_| Refusal::from(reply::busy("the server is stopping")))?;
-    let app = &server.app;
-    let batch = sink.extract(app.store.as_ref(), app.random.as_ref(), &wanted).await?;
-    Ok(reply::ok(answer::body(batch, permit)))
-}
-
-/// `POST /{name}/mark-processed`.
-pub(crate) async fn confirm(sink: &PullSink, app: &App, uri: &Uri) -> Result<Reply, Refusal> {
-    let mut params = Params::of(uri);
-    let batch = params.required_integer("batch_id");
-    params.done()?;
-    let batch = batch.unwrap_or_default();
-    let marked = sink.confirm(app.store.as_ref(), app.random.as_ref(), batch).await?;
-    Ok(reply::ok(format!(r#"{{"status":"success","marked_count":{marked}}}"#)))
-}
-
-impl From<PullError> for Refusal {
-    fn from(error: PullError) -> Self {
-        let reply = match error {
-            PullError::Store(error) => return error.into(),
-            PullError::NotFound(batch) => {
-                reply::detail(StatusCode::NOT_FOUND, &format!("Batch {batch} not found"))
-            }
-            PullError::Busy => reply::busy("too many requests changed the sink at the same time"),
-            PullError::State(_) => {
-                tracing::error!(%error, "a pull sink cannot go on");
-                reply::internal()
-            }
-        };
-        reply.into()
     }
 }

@@ -1,16 +1,20 @@
 //! The HTTP server: its settings, the port, what it serves, and its bounds.
 //!
-//! `connections` accepts and ends connections, `routes` says who answers which path, `params` reads query
-//! parameters, `reply` shapes answers. Left out: who may ask (`guard`) and what is answered (`pull`, `sse`, `api`,
+//! `connections` accepts and ends connections, `room` and `streams` say how many there may be and whose (`clients`),
+//! `routes` says who answers which path, `params` reads query parameters, `reply` and `bodies` shape answers. Left out: who may ask (`guard`) and what is answered (`pull`, `sse`, `api`,
 //! `states`, `metrics`).
 
+pub(crate) mod bodies;
+pub(crate) mod clients;
 mod connections;
 mod describe;
 pub(crate) mod params;
 pub(crate) mod reply;
+mod room;
 mod routes;
 mod settings;
 mod stall;
+pub(crate) mod streams;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -24,8 +28,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::guard::Guard;
 use crate::pull::PullSink;
-use crate::sse::SseSink;
+use crate::sse::{SharedPages, SseSink};
 use crate::states::{Configured, States, Waker};
+
+use room::Room;
+use streams::Streams;
 
 pub use settings::ServerSettings;
 
@@ -72,9 +79,11 @@ pub trait Vitals: Send + Sync {
 /// How much the server takes on, and how long it waits. The defaults suit everything but tests.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// Most connections at a time; more wait unaccepted.
+    /// Most connections at a time. For a further one the longest idle one is closed; while all are busy it waits. A
+    /// client that is not on this machine has at most half of them.
     pub connections: usize,
-    /// Most open SSE streams; more are refused with 503.
+    /// Most open streams of events. For a further one the client that has the most gives one up if that is fair, else
+    /// it is refused with 503.
     pub streams: usize,
     /// Most batches of pull sinks in memory, and as many again of those asked for by a small size; more wait.
     pub batches: usize,
@@ -213,15 +222,18 @@ pub fn bind(settings: &ServerSettings) -> Result<Listener, ServeError> {
 /// [`ServeError::Accept`] when the listener breaks for good.
 pub async fn serve(listener: Listener, app: App, shutdown: CancellationToken) -> Result<(), ServeError> {
     let inner = tokio::net::TcpListener::from_std(listener.inner).map_err(ServeError::Accept)?;
-    let streams = Arc::new(Semaphore::new(app.bounds.streams));
+    let streams = Arc::new(Streams::new(app.bounds.streams, shutdown.clone()));
     let states =
         States::new(app.states.clone(), app.random.clone(), app.clock.clone(), app.configured.clone());
-    let states = states.running(app.waker.clone(), &app.bounds, streams.clone(), shutdown.clone());
+    let states = states.running(app.waker.clone(), &app.bounds, streams.clone());
     let server = Server {
         states,
         guard: Guard::new(&app.settings, app.run_token.as_deref()),
         routes: routes::Routes::of(&app),
+        room: Arc::new(Room::new(app.bounds.connections)),
         streams,
+        pages: SharedPages::default(),
+        ignored: params::Logged::default(),
         batches: Arc::new(Semaphore::new(app.bounds.batches)),
         small_batches: Arc::new(Semaphore::new(app.bounds.batches)),
         shutdown,
@@ -237,8 +249,12 @@ pub(crate) struct Server {
     pub(crate) guard: Guard,
     routes: routes::Routes,
     pub(crate) states: States,
-    /// A permit per open stream.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
+    pub(crate) streams: Arc<Streams>,
+    /// What streams at the end of the log have just been sent.
+    pub(crate) pages: SharedPages,
+    /// Which ignored query parameters were logged.
+    pub(crate) ignored: params::Logged,
     /// A permit per batch that is read or being sent.
     pub(crate) batches: Arc<Semaphore>,
     /// The same for small ones, so that they never wait for somebody who takes a large one slowly.

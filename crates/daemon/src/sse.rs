@@ -1,11 +1,12 @@
 //! The SSE sink: every event as it comes, to whoever is connected. A consumer that names the last event it has gets
 //! what came after it.
 //!
-//! `feed` decides what a stream sends when, `frames` how it looks. Left out: confirmations and times to live; who
+//! `feed` decides what a stream sends when, `pages` reads the log for all of them, `frames` says how it looks. Left out: confirmations and times to live; who
 //! needs them takes the pull sink.
 
 mod feed;
 pub(crate) mod frames;
+mod pages;
 
 use std::time::Duration;
 
@@ -18,10 +19,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::serve::Server;
+use crate::serve::clients::Client;
 use crate::serve::params::Params;
 use crate::serve::reply::{self, Refusal, Reply};
 
 pub use feed::{Feed, Pulse};
+pub(crate) use pages::SharedPages;
 
 /// The word behind `type:`.
 pub const KIND: &str = "sse";
@@ -101,18 +104,19 @@ pub(crate) async fn stream(sink: &SseSink, server: &Server, request: &Parts) -> 
     let mut params = Params::of(&request.uri);
     let selector = params.text("event_type").and_then(Patterns::selector);
     let last = last_event_id(&mut params, request);
-    params.done()?;
-    let permit = server.streams.clone().try_acquire_owned();
-    let permit = permit.map_err(|_| Refusal::from(reply::busy("too many streams are open")))?;
+    let ignored = params.done()?;
+    let place = server.streams.open(Client::of(&request.extensions));
+    let place = place.ok_or_else(|| Refusal::from(reply::busy("too many streams are open")))?;
     let store = server.app.store.clone();
     let head = store.head().await?;
     let selection = sink.selection(selector, last.unwrap_or(head));
     let pulse = Pulse::new(server.app.clock.clone(), sink.heartbeat);
-    let feed = Feed::new(store, selection, pulse, server.shutdown.clone());
-    Ok(reply::events(unfold((feed, permit), |(mut feed, permit)| async {
+    let feed = Feed::new(store, selection, pulse, place.ended()).sharing(&server.pages);
+    let reply = reply::events(unfold((feed, place), |(mut feed, place)| async {
         let text = feed.next().await?;
-        Some((Ok(text), (feed, permit)))
-    })))
+        Some((Ok(text), (feed, place)))
+    }));
+    Ok(ignored.told(server, &request.uri, reply))
 }
 
 /// The last event that the consumer has. The header counts more: it is what a browser sends when it connects again

@@ -39,6 +39,7 @@ use self::table::{Found, Op, Place};
 use crate::config::Config;
 use crate::serve::Bounds;
 use crate::serve::reply::{self, Reply};
+use crate::serve::streams::Streams;
 
 pub(crate) use describe::operations;
 pub(crate) use keeping::{OwnerList, OwnerRow};
@@ -95,14 +96,12 @@ pub(crate) struct States {
     /// The program that runs; `None` where only a command does.
     program: Option<Arc<dyn Waker>>,
     bounds: Limits,
-    shutdown: CancellationToken,
 }
 
 /// How much is taken on at a time, and how long is waited.
 #[derive(Clone)]
 struct Limits {
-    /// A permit per open stream.
-    streams: Arc<Semaphore>,
+    streams: Arc<Streams>,
     /// A permit per large value that is being read.
     bodies: Arc<Semaphore>,
     /// A permit per export.
@@ -127,26 +126,18 @@ impl States {
         clock: Arc<dyn Clock>,
         configured: Vec<Configured>,
     ) -> Self {
-        let streams = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
-        let (bodies, exports) = (streams.clone(), streams.clone());
-        let bounds = Limits { streams, bodies, exports, patience: None };
-        let shutdown = CancellationToken::new();
-        Self { store, random, clock, configured: configured.into(), program: None, bounds, shutdown }
+        let streams = Arc::new(Streams::new(usize::MAX, CancellationToken::new()));
+        let bodies = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        let bounds = Limits { streams, exports: bodies.clone(), bodies, patience: None };
+        Self { store, random, clock, configured: configured.into(), program: None, bounds }
     }
 
-    /// For the running program: edits wake its loops, and its bounds hold. Streams end at `shutdown`.
-    pub(crate) fn running(
-        mut self,
-        program: Arc<dyn Waker>,
-        bounds: &Bounds,
-        streams: Arc<Semaphore>,
-        shutdown: CancellationToken,
-    ) -> Self {
+    /// For the running program: edits wake its loops, and its bounds hold.
+    pub(crate) fn running(mut self, program: Arc<dyn Waker>, bounds: &Bounds, streams: Arc<Streams>) -> Self {
         self.program = Some(program);
         let bodies = Arc::new(Semaphore::new(bounds.batches));
         let exports = Arc::new(Semaphore::new(EXPORTS));
         self.bounds = Limits { streams, bodies, exports, patience: Some(bounds.stall_timeout) };
-        self.shutdown = shutdown;
         self
     }
 

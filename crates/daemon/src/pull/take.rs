@@ -1,13 +1,14 @@
-//! Which events a batch holds: the union of the deliveries that are due and the log beyond the positions. No I/O.
+//! Which events a batch holds: the union of the deliveries that are due and the log beyond the positions. No I/O, and
+//! no bodies of events.
 //!
 //! A batch is cut only at its end. So per event type it holds everything unconfirmed up to its last event of that
 //! type, except what is leased to somebody else: what it `excluded`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inboxclaw_contract::store::{Delivery, Page};
+use inboxclaw_contract::store::{Delivery, EventRow, Page};
 use inboxclaw_contract::turn::DeliveryState;
-use inboxclaw_contract::{Event, Selection, Seq};
+use inboxclaw_contract::{Selection, Seq};
 use jiff::Timestamp;
 
 /// How much a batch may hold.
@@ -21,85 +22,92 @@ pub(super) struct Room {
     pub(super) fresh: Option<usize>,
 }
 
-/// What a batch holds: events that were leased before, and fresh ones of the log.
+/// What a batch holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Taken {
-    /// Those that have a delivery, without their bodies.
-    pub(super) again: Vec<Delivery>,
-    /// Those that have none.
-    pub(super) fresh: Vec<Event>,
+    /// Its events, in the order of seq.
+    pub(super) items: Vec<Item>,
     /// The last seq of each event type.
     pub(super) last: BTreeMap<String, Seq>,
     /// The deliveries up to `last` that were not due.
     pub(super) excluded: Vec<Seq>,
-    /// How many more events could have been taken.
+    /// How many more events the next request of the same kind would find, were these confirmed or leased.
     pub(super) remaining: u64,
 }
 
-impl Taken {
-    /// How many events it holds.
-    pub(super) fn len(&self) -> usize {
-        self.again.len() + self.fresh.len()
-    }
-}
-
 /// An event that can be taken.
-enum Found {
-    Again(Delivery),
-    Fresh(Event),
-}
-
-impl Found {
-    fn seq(&self) -> Seq {
-        match self {
-            Self::Again(delivery) => delivery.seq,
-            Self::Fresh(event) => event.seq,
-        }
-    }
-
-    /// Its share of the bytes of a batch.
-    fn size(&self) -> usize {
-        match self {
-            Self::Again(delivery) => delivery.bytes,
-            Self::Fresh(event) => event.data.len() + event.meta.len(),
-        }
-    }
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) row: EventRow,
+    /// How often it was leased; `None` when it has no delivery.
+    pub(super) leased: Option<u32>,
 }
 
 /// Picks the events of a batch from all deliveries of the sink and a page of the log.
-pub(super) fn take(rows: Vec<Delivery>, page: Page, wanted: &Selection, now: Timestamp, room: Room) -> Taken {
+pub(super) fn take(
+    rows: Vec<Delivery>,
+    page: Page<EventRow>,
+    wanted: &Selection,
+    now: Timestamp,
+    room: Room,
+) -> Taken {
     let overlaps: Vec<Seq> = overlap(&rows, wanted, now).map(|row| row.seq).collect();
     let known: BTreeSet<Seq> = rows.iter().map(|row| row.seq).collect();
     let held: Vec<(Seq, String)> =
         rows.iter().filter(|row| !is_due(row, now)).map(|row| (row.seq, row.event_type.clone())).collect();
     let due = rows.into_iter().filter(|row| is_due(row, now) && is_wanted(row, wanted, now));
     // What lies beyond the page is not read yet, so a delivery from there would leave a gap behind it.
-    let end = if page.complete { None } else { page.events.last().map(|event| event.seq) };
+    let end = if page.complete { None } else { page.events.last().map(|row| row.seq) };
     let (due, beyond): (Vec<_>, Vec<_>) = due.partition(|row| end.is_none_or(|end| row.seq <= end));
     // What the log counts beyond the page, and the deliveries count as well.
     let twice = end.map_or(0, |end| overlaps.iter().filter(|seq| **seq > end).count());
-    let mut found: Vec<Found> = due.into_iter().map(Found::Again).collect();
-    found.extend(page.events.into_iter().filter(|event| !known.contains(&event.seq)).map(Found::Fresh));
-    found.sort_by_key(Found::seq);
-    let fits = fitting(&found, room);
-    let left = (beyond.len() + found.len() - fits) as u64;
-    let mut taken =
-        Taken { remaining: page.remaining.saturating_sub(twice as u64) + left, ..Taken::default() };
-    for found in found.into_iter().take(fits) {
-        match found {
-            Found::Again(delivery) => {
-                taken.last.insert(delivery.event_type.clone(), delivery.seq);
-                taken.again.push(delivery);
-            }
-            Found::Fresh(event) => {
-                taken.last.insert(event.event_type.clone(), event.seq);
-                taken.fresh.push(event);
-            }
-        }
+    let mut found: Vec<Item> = due.into_iter().map(Item::from).collect();
+    let fresh = page.events.into_iter().filter(|row| !known.contains(&row.seq));
+    found.extend(fresh.map(|row| Item { row, leased: None }));
+    found.sort_by_key(|item| item.row.seq);
+    let left = found.split_off(fitting(&found, room));
+    let mut taken = Taken { items: found, ..Taken::default() };
+    for Item { row, .. } in &taken.items {
+        taken.last.insert(row.event_type.clone(), row.seq);
     }
+    let may_lease = room.fresh.map(|most| most.saturating_sub(taken.fresh()) as u64);
+    let unread = page.remaining.saturating_sub(twice as u64);
+    taken.remaining = remaining(&left, unread, beyond.len() as u64, may_lease);
     let is_excluded = |(seq, kind): &(Seq, String)| taken.last.get(kind).is_some_and(|last| seq <= last);
     taken.excluded = held.into_iter().filter(|row| is_excluded(row)).map(|(seq, _)| seq).collect();
     taken
+}
+
+/// How many of the events that were not taken a next request could take: all, unless it may lease only so many that
+/// have no delivery. What comes behind the first that it may not lease is not there for it, until something is
+/// confirmed. `left` is in the order of seq, `unread` ones of the log and `beyond` ones with a delivery follow.
+fn remaining(left: &[Item], unread: u64, beyond: u64, may_lease: Option<u64>) -> u64 {
+    let Some(mut may_lease) = may_lease else { return left.len() as u64 + unread + beyond };
+    let mut count = 0;
+    for item in left {
+        if item.leased.is_none() {
+            if may_lease == 0 {
+                return count;
+            }
+            may_lease -= 1;
+        }
+        count += 1;
+    }
+    count + unread.min(may_lease) + if unread <= may_lease { beyond } else { 0 }
+}
+
+impl Taken {
+    /// How many of its events have no delivery.
+    fn fresh(&self) -> usize {
+        self.items.iter().filter(|item| item.leased.is_none()).count()
+    }
+}
+
+impl From<Delivery> for Item {
+    fn from(delivery: Delivery) -> Self {
+        let Delivery { seq, event_type, entity_id, bytes, attempts, .. } = delivery;
+        Self { row: EventRow { seq, event_type, entity_id, bytes }, leased: Some(attempts) }
+    }
 }
 
 /// The deliveries that lie beyond the positions, so that the log gives their events, too. There are none unless the
@@ -131,11 +139,11 @@ fn is_wanted(row: &Delivery, wanted: &Selection, now: Timestamp) -> bool {
 }
 
 /// How many of the first events fit. The first one does, however large, unless nothing may be leased any more.
-fn fitting(found: &[Found], room: Room) -> usize {
+fn fitting(found: &[Item], room: Room) -> usize {
     let (mut bytes, mut fresh) = (0, 0);
-    let fits = |(number, found): &(usize, &Found)| {
-        bytes += found.size();
-        fresh += usize::from(matches!(found, Found::Fresh(_)));
+    let fits = |(number, item): &(usize, &Item)| {
+        bytes += item.row.bytes;
+        fresh += usize::from(item.leased.is_none());
         let may_lease = room.fresh.is_none_or(|most| fresh <= most);
         *number < room.events && may_lease && (bytes <= room.bytes || *number == 0)
     };
@@ -144,25 +152,14 @@ fn fitting(found: &[Found], room: Room) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use inboxclaw_contract::{Json, OwnerId, Patterns};
+    use inboxclaw_contract::{OwnerId, Patterns};
 
     use super::*;
 
     const NOW: i64 = 1_000;
 
-    fn event(seq: i64, kind: &str) -> Event {
-        Event {
-            seq: Seq(seq),
-            source: OwnerId(1),
-            source_name: "s".to_owned(),
-            event_id: format!("e{seq}"),
-            event_type: kind.to_owned(),
-            entity_id: None,
-            created_at: at(NOW - 500),
-            occurred_at: None,
-            data: Json::empty_object(),
-            meta: Json::empty_object(),
-        }
+    fn event(seq: i64, kind: &str) -> EventRow {
+        EventRow { seq: Seq(seq), event_type: kind.to_owned(), entity_id: None, bytes: 4 }
     }
 
     fn at(second: i64) -> Timestamp {
@@ -184,7 +181,7 @@ mod tests {
         }
     }
 
-    fn page(events: &[(i64, &str)], remaining: u64) -> Page {
+    fn page(events: &[(i64, &str)], remaining: u64) -> Page<EventRow> {
         let events = events.iter().map(|(seq, kind)| event(*seq, kind)).collect();
         Page { events, remaining, complete: remaining == 0, head: Seq(100), truncation: None }
     }
@@ -192,13 +189,16 @@ mod tests {
     const ROOM: Room = Room { events: 10, bytes: 1000, fresh: None };
 
     /// The seqs taken, those excluded, and how many remain.
-    fn check(rows: Vec<Delivery>, page: Page, wanted: &Selection, room: Room) -> (Vec<i64>, Vec<i64>, u64) {
+    fn check(
+        rows: Vec<Delivery>,
+        page: Page<EventRow>,
+        wanted: &Selection,
+        room: Room,
+    ) -> (Vec<i64>, Vec<i64>, u64) {
         let taken = take(rows, page, wanted, at(NOW), room);
         let numbers = |seqs: &[Seq]| seqs.iter().map(|seq| seq.0).collect();
-        let again = taken.again.iter().map(|row| row.seq);
-        let seqs: BTreeSet<Seq> = taken.fresh.iter().map(|event| event.seq).chain(again).collect();
-        assert_eq!(seqs.len(), taken.len());
-        (numbers(&seqs.into_iter().collect::<Vec<_>>()), numbers(&taken.excluded), taken.remaining)
+        let seqs: Vec<Seq> = taken.items.iter().map(|item| item.row.seq).collect();
+        (numbers(&seqs), numbers(&taken.excluded), taken.remaining)
     }
 
     /// A selection for the positions of `a` and `b`.
@@ -242,12 +242,33 @@ mod tests {
         let fresh = |events| Room { fresh: Some(events), ..ROOM };
         let log = || page(&[(5, "a"), (6, "a")], 0);
         let rows = || vec![row(1, "a", NOW)];
-        assert_eq!(check(rows(), log(), &after(4, 0), fresh(1)), (vec![1, 5], vec![], 1));
-        assert_eq!(check(rows(), log(), &after(4, 0), fresh(0)), (vec![1], vec![], 2));
-        assert_eq!(check(vec![], log(), &after(4, 0), fresh(0)), (vec![], vec![], 2));
+        assert_eq!(check(rows(), log(), &after(4, 0), fresh(1)), (vec![1, 5], vec![], 0));
+        assert_eq!(check(rows(), log(), &after(4, 0), fresh(0)), (vec![1], vec![], 0));
+        assert_eq!(check(vec![], log(), &after(4, 0), fresh(0)), (vec![], vec![], 0));
+        let short = Room { events: 1, ..fresh(2) };
+        assert_eq!(
+            check(rows(), log(), &after(4, 0), short),
+            (vec![1], vec![], 2),
+            "those can be leased next"
+        );
         let narrow = |bytes| Room { bytes, ..ROOM };
         assert_eq!(check(rows(), log(), &after(4, 0), narrow(11)), (vec![1, 5], vec![], 1), "4 bytes each");
         assert_eq!(check(vec![], log(), &after(4, 0), narrow(1)), (vec![5], vec![], 1), "a large one alone");
+    }
+
+    /// A consumer that goes on while something remains comes to an end.
+    #[test]
+    fn what_cannot_be_leased_does_not_remain() {
+        let fresh = |events| Room { fresh: Some(events), ..ROOM };
+        let rows = || vec![row(1, "a", NOW), row(9, "b", NOW)];
+        let log = || page(&[(5, "a"), (6, "a")], 0);
+        assert_eq!(check(rows(), log(), &after(4, 9), fresh(0)), (vec![1], vec![], 0), "9 is behind 5");
+        assert_eq!(check(rows(), log(), &after(4, 9), Room { events: 1, ..fresh(2) }), (vec![1], vec![], 3));
+        assert_eq!(check(rows(), log(), &after(4, 9), Room { events: 1, ..fresh(1) }), (vec![1], vec![], 1));
+        let log = || page(&[(5, "a")], 7);
+        assert_eq!(check(rows(), log(), &after(4, 9), fresh(3)), (vec![1, 5], vec![], 2));
+        assert_eq!(check(rows(), log(), &after(4, 9), fresh(8)), (vec![1, 5], vec![], 8));
+        assert_eq!(check(rows(), log(), &after(4, 9), ROOM), (vec![1, 5], vec![], 8));
     }
 
     #[test]

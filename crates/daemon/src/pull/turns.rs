@@ -1,18 +1,21 @@
 //! The two turns of a pull sink: taking a batch and confirming one.
 //!
 //! A turn reads the cursor and, without looking at its value, the entry `lease`, which changes with every change of
-//! the deliveries. So whatever happens between its reads and its commit makes it conflict, and it starts over.
+//! the deliveries. So whatever happens between its reads and its commit makes it conflict, and it starts over. That
+//! holds for an extract that finds the batch of last time, too: its turn writes nothing, but it is checked like any.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use inboxclaw_contract::store::{Delivery, DeliveryQuery, ReadLimit};
+use inboxclaw_contract::store::{Delivery, DeliveryQuery, EventRow, Page, ReadLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
 use inboxclaw_contract::{Draft, Event, Expiry, Failure, Outcome, Random, Selection, Seq, Store};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::records::{self, Record, Stop};
 use super::take::{self, Room, Taken};
-use super::{BATCH_BYTES, BATCH_EVENTS, BATCH_LASTS, Batch, LEASED_EVENTS, PullError, PullSink, Wanted};
+use super::{BATCH_BYTES, BATCH_EVENTS, LEASED_EVENTS, Parcel, PullError, PullSink, Wanted};
+use crate::serve::bodies::{AT_ONCE, Bodies};
 
 /// How far the sink has come, by event type.
 pub(super) type Positions = BTreeMap<String, Seq>;
@@ -23,18 +26,6 @@ const LEASE: &str = "lease";
 const TRIES: usize = 16;
 /// Batch ids are whole numbers that every JSON reader holds exactly.
 const ID_BITS: u32 = 53;
-
-/// What is remembered of a batch until it is confirmed, and some time beyond.
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    /// The last seq of each event type in it.
-    last: Positions,
-    /// How many events it held.
-    count: u64,
-    confirmed: bool,
-    /// Events up to `last` that it did not hold because they were leased, in order.
-    excluded: Vec<Seq>,
-}
 
 /// The positions that a cursor holds.
 pub(super) fn positions(cursor: Option<&str>) -> Result<Positions, PullError> {
@@ -48,7 +39,7 @@ pub(super) async fn extract(
     store: &dyn Store,
     random: &dyn Random,
     wanted: &Wanted,
-) -> Result<Batch, PullError> {
+) -> Result<Parcel, PullError> {
     for attempt in 0..TRIES {
         // An extract without a lease disturbs nobody, so only one that was disturbed waits for its turn.
         let _turn = if attempt > 0 || wanted.lease.is_some() { Some(sink.turn.lock().await) } else { None };
@@ -83,55 +74,43 @@ async fn try_extract(
     store: &dyn Store,
     random: &dyn Random,
     wanted: &Wanted,
-) -> Result<Option<Batch>, PullError> {
+) -> Result<Option<Parcel>, PullError> {
     let mut draft = open(sink, store, random).await?;
     let mut positions = positions(draft.cursor())?;
     let rows = deliveries(sink, store).await?;
     let selection = sink.wanted(positions.clone(), wanted.selector.clone());
     let room = room(wanted, &rows);
-    let page = store.read(&selection, limit(&rows, &selection, draft.now(), room)).await?;
+    let limit = limit(&rows, &selection, draft.now(), room);
+    let (page, events) = read(store, &selection, limit).await?;
+    let truncation = page.truncation;
     let outlived = outlived(sink, &rows, draft.now());
-    let mut taken = take::take(rows, page, &selection, draft.now(), room);
-    if taken.len() == 0 {
-        return Ok(Some(Batch { remaining: taken.remaining, ..Batch::default() }));
+    let taken = take::take(rows, page, &selection, draft.now(), room);
+    if taken.items.is_empty() {
+        return Ok(Some(Parcel { remaining: taken.remaining, truncation, ..Parcel::default() }));
+    }
+    let remaining = taken.remaining;
+    let bodies = bodies(&taken, events);
+    let parcel = |id| Parcel { id: Some(id), bodies, remaining, truncation };
+    let record = record(&taken, wanted);
+    if wanted.lease.is_none()
+        && let Some(known) = sink.records.same(store, sink.owner, &mut draft, &record).await?
+    {
+        let committed = commit(sink, draft, known.renewed).await?;
+        return Ok(committed.then(|| parcel(known.id)));
     }
     let id = batch_id(random);
-    write_batch(&mut draft, id, &taken)?;
     if let Some(lease) = wanted.lease {
         let due = draft.now().checked_add(lease).map_err(|error| PullError::State(error.to_string()))?;
         let changes = leased(&taken, due).chain(outlived).collect();
         change_deliveries(&mut draft, changes, &Lease { batch: id, confirmed: false })?;
         advance(&mut draft, &mut positions, &taken.last)?;
     }
-    let events = events(store, &mut taken).await?;
-    let committed = commit(sink, draft).await?;
-    Ok(committed.then_some(Batch { id: Some(id), events, remaining: taken.remaining }))
-}
-
-/// The events of a batch with their bodies, in the order of seq. One whose delivery is still there and whose body
-/// retention has removed since is left out.
-async fn events(store: &dyn Store, taken: &mut Taken) -> Result<Vec<Event>, PullError> {
-    let mut events = std::mem::take(&mut taken.fresh);
-    if !taken.again.is_empty() {
-        let seqs: Vec<Seq> = taken.again.iter().map(|delivery| delivery.seq).collect();
-        events.extend(store.events(&seqs, usize::MAX).await?);
-        events.sort_by_key(|event| event.seq);
+    let change = sink.records.add(store, sink.owner, &mut draft, (id, record)).await?;
+    if !commit(sink, draft, true).await? {
+        return Ok(None);
     }
-    Ok(events)
-}
-
-/// What the sink owes once a batch is leased until `due`.
-fn leased(taken: &Taken, due: Timestamp) -> impl Iterator<Item = DeliveryChange> {
-    let owe = move |seq, entity: &Option<String>, attempts| DeliveryChange::Owe {
-        seq,
-        entity: entity.clone(),
-        state: DeliveryState::Waiting,
-        due,
-        attempts,
-        error: None,
-    };
-    let again = taken.again.iter().map(move |row| owe(row.seq, &row.entity_id, row.attempts + 1));
-    again.chain(taken.fresh.iter().map(move |event| owe(event.seq, &event.entity_id, 1)))
+    sink.records.stored(change);
+    Ok(Some(parcel(id)))
 }
 
 /// One try; `None` after a conflict.
@@ -142,9 +121,8 @@ async fn try_confirm(
     batch: i64,
 ) -> Result<Option<u64>, PullError> {
     let mut draft = open(sink, store, random).await?;
-    let key = key(batch);
-    let record: Option<Record> = draft.get(&key).await.map_err(broken)?;
-    let Some(mut record) = record else { return Err(PullError::NotFound(batch)) };
+    let record: Option<Record> = draft.get(&records::key(batch)).await.map_err(broken)?;
+    let Some(record) = record else { return Err(PullError::NotFound(batch)) };
     if record.confirmed {
         return Ok(Some(0));
     }
@@ -156,10 +134,12 @@ async fn try_confirm(
         change_deliveries(&mut draft, changes, &Lease { batch, confirmed: true })?;
     }
     advance(&mut draft, &mut positions, &record.last)?;
-    record.confirmed = true;
-    draft.put(&key, &record, Expiry::Keep).map_err(broken)?;
-    let committed = commit(sink, draft).await?;
-    Ok(committed.then_some(record.count))
+    let change = sink.records.confirm(store, sink.owner, &mut draft, batch).await?;
+    if !commit(sink, draft, true).await? {
+        return Ok(None);
+    }
+    sink.records.stored(change);
+    Ok(Some(record.count))
 }
 
 async fn open<'a>(
@@ -172,16 +152,65 @@ async fn open<'a>(
     Ok(draft)
 }
 
-/// Stores the turn, which shows that the consumer is there; `false` after a conflict.
-async fn commit(sink: &PullSink, mut draft: Draft<'_>) -> Result<bool, PullError> {
-    let seen = FactsPatch { seen: true, ..FactsPatch::default() };
-    draft.turn_mut().facts.push((sink.owner, seen));
+/// Stores the turn, which shows that the consumer is there if it writes something; `false` after a conflict.
+async fn commit(sink: &PullSink, mut draft: Draft<'_>, writes: bool) -> Result<bool, PullError> {
+    if writes {
+        let seen = FactsPatch { seen: true, ..FactsPatch::default() };
+        draft.turn_mut().facts.push((sink.owner, seen));
+    }
     Ok(matches!(draft.commit().await?, Outcome::Committed(_)))
 }
 
 /// All deliveries of the sink. There are few: [`room`] sees to it.
 async fn deliveries(sink: &PullSink, store: &dyn Store) -> Result<Vec<Delivery>, PullError> {
     Ok(store.deliveries(sink.owner, DeliveryQuery::all(usize::MAX)).await?.deliveries)
+}
+
+/// The page of the log that a batch is picked from, and as many bodies as are read at once: all of a small one. Of a
+/// large one the bodies are read when they are sent.
+async fn read(
+    store: &dyn Store,
+    selection: &Selection,
+    limit: ReadLimit,
+) -> Result<(Page<EventRow>, Vec<Event>), PullError> {
+    let bytes = limit.bytes.min(AT_ONCE);
+    let Page { events, remaining, complete, head, truncation } =
+        store.read(selection, ReadLimit { bytes, ..limit }).await?;
+    let page = if complete || events.len() >= limit.events || bytes == limit.bytes {
+        let rows = events.iter().map(row_of).collect();
+        Page { events: rows, remaining, complete, head, truncation }
+    } else {
+        store.rows(selection, limit).await?
+    };
+    Ok((page, events))
+}
+
+fn row_of(event: &Event) -> EventRow {
+    EventRow {
+        seq: event.seq,
+        event_type: event.event_type.clone(),
+        entity_id: event.entity_id.clone(),
+        bytes: event.data.len() + event.meta.len(),
+    }
+}
+
+/// The bodies of a batch, those of `events` known already.
+fn bodies(taken: &Taken, events: Vec<Event>) -> Bodies {
+    let seqs: Vec<Seq> = taken.items.iter().map(|item| item.row.seq).collect();
+    let held: BTreeSet<Seq> = seqs.iter().copied().collect();
+    Bodies::new(seqs, events.into_iter().filter(|event| held.contains(&event.seq)))
+}
+
+/// What the sink owes once a batch is leased until `due`.
+fn leased(taken: &Taken, due: Timestamp) -> impl Iterator<Item = DeliveryChange> {
+    taken.items.iter().map(move |item| DeliveryChange::Owe {
+        seq: item.row.seq,
+        entity: item.row.entity_id.clone(),
+        state: DeliveryState::Waiting,
+        due,
+        attempts: item.leased.unwrap_or(0) + 1,
+        error: None,
+    })
 }
 
 /// How much a batch may hold. What is leased is looked at with each request, so it is bounded.
@@ -230,12 +259,15 @@ fn change_deliveries(
     draft.put(LEASE, lease, Expiry::Never).map_err(broken)
 }
 
-fn write_batch(draft: &mut Draft<'_>, id: i64, taken: &Taken) -> Result<(), PullError> {
-    let count = taken.len() as u64;
-    let record =
-        Record { last: taken.last.clone(), count, confirmed: false, excluded: taken.excluded.clone() };
-    draft.check(&key(id), None);
-    draft.put(&key(id), &record, Expiry::For(BATCH_LASTS)).map_err(broken)
+fn record(taken: &Taken, wanted: &Wanted) -> Record {
+    Record {
+        last: taken.last.clone(),
+        count: taken.items.len() as u64,
+        confirmed: false,
+        excluded: taken.excluded.clone(),
+        leased: wanted.lease.is_some(),
+        selector: wanted.selector.clone(),
+    }
 }
 
 /// Moves the positions to `last`, never back.
@@ -255,10 +287,6 @@ fn advance(draft: &mut Draft<'_>, positions: &mut Positions, last: &Positions) -
     draft.set_cursor(Some(cursor)).map_err(broken)
 }
 
-fn key(batch: i64) -> String {
-    format!("batch:{batch}")
-}
-
 /// A number that nobody can guess, unlike a count.
 fn batch_id(random: &dyn Random) -> i64 {
     let bits = random.next() & ((1 << ID_BITS) - 1);
@@ -267,4 +295,13 @@ fn batch_id(random: &dyn Random) -> i64 {
 
 fn broken(failure: Failure) -> PullError {
     PullError::State(failure.to_string())
+}
+
+impl From<Stop> for PullError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Store(error) => error.into(),
+            Stop::Failed(failure) => broken(failure),
+        }
+    }
 }

@@ -2,21 +2,22 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::clients::{Client, Peer};
+use super::room::{Place, Sending};
 use super::stall::Stalling;
 use super::{Server, reply};
 use crate::states::States;
@@ -26,21 +27,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Accepts until shutdown, then waits for the answers under way as long as the grace allows.
 pub(super) async fn run(listener: TcpListener, server: Arc<Server>) {
-    let bounds = &server.app.bounds;
-    let room = Arc::new(Semaphore::new(bounds.connections));
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             () = server.shutdown.cancelled() => break,
             Some(_) = open.join_next() => {}
-            accepted = accept(&listener, &room) => match accepted {
-                Ok((stream, permit)) => {
+            accepted = accept(&listener, &server) => match accepted {
+                Ok(Some((stream, client, place))) => {
                     let server = server.clone();
-                    open.spawn(async move {
-                        drive(stream, server).await;
-                        drop(permit);
-                    });
+                    open.spawn(drive(stream, client, Arc::new(place), server));
                 }
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -49,28 +46,23 @@ pub(super) async fn run(listener: TcpListener, server: Arc<Server>) {
         }
     }
     drop(listener);
-    if timeout(bounds.grace, async { while open.join_next().await.is_some() {} }).await.is_err() {
+    if timeout(server.app.bounds.grace, async { while open.join_next().await.is_some() {} }).await.is_err() {
         tracing::debug!(connections = open.len(), "cut off at shutdown");
     }
     open.shutdown().await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Only a connection that is gone already refuses this.
-                let _ = stream.set_nodelay(true);
-                return Ok((stream, permit));
-            }
-            Err(error) if is_of_client(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
+/// The next connection, once there is room for it; `None` for one that was closed at once.
+async fn accept(listener: &TcpListener, server: &Server) -> io::Result<Option<(TcpStream, Client, Place)>> {
+    let (stream, remote) = match listener.accept().await {
+        Ok(accepted) => accepted,
+        Err(error) if is_of_client(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Only a connection that is gone already refuses this.
+    let _ = stream.set_nodelay(true);
+    let client = Client::new(remote.ip());
+    Ok(server.room.enter(client).await.map(|place| (stream, client, place)))
 }
 
 /// Whether the client went away before it was accepted, which is none of our trouble.
@@ -80,11 +72,11 @@ fn is_of_client(error: &io::Error) -> bool {
 }
 
 /// Serves one connection to its end.
-async fn drive(stream: TcpStream, server: Arc<Server>) {
+async fn drive(stream: TcpStream, client: Client, place: Arc<Place>, server: Arc<Server>) {
     let Ok(local) = stream.local_addr() else { return };
-    let local = local.ip().to_canonical();
+    let peer = Peer { local: local.ip().to_canonical(), client };
     let bounds = &server.app.bounds;
-    let service = service_fn(|request| answer(&server, local, request));
+    let service = service_fn(|request| answer(&server, peer, &place, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head_timeout)
@@ -93,6 +85,7 @@ async fn drive(stream: TcpStream, server: Arc<Server>) {
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = place.closed().cancelled() => return,
         () = server.shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -106,30 +99,34 @@ async fn drive(stream: TcpStream, server: Arc<Server>) {
 /// One answer. Neither a hanging nor a panicking route takes the connection with it.
 async fn answer(
     server: &Arc<Server>,
-    local: IpAddr,
+    peer: Peer,
+    place: &Arc<Place>,
     request: hyper::Request<hyper::body::Incoming>,
 ) -> Result<reply::Reply, Infallible> {
-    let (method, place) = (request.method().clone(), place(request.uri().path()));
+    let busy = place.busy();
+    let (method, path) = (request.method().clone(), shown(request.uri().path()));
     let is_long = States::is_long(&method, request.uri().path());
-    let answer = super::routes::answer(server, local, request.map(Body::new));
+    let answer = super::routes::answer(server, peer, request.map(Body::new));
     let answer = AssertUnwindSafe(answer).catch_unwind();
     let answer =
         if is_long { Ok(answer.await) } else { timeout(server.app.bounds.answer_timeout, answer).await };
     let reply = match answer {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => {
-            tracing::error!(%method, place, "a route panicked");
+            tracing::error!(%method, path, "a route panicked");
             reply::internal()
         }
         Err(_) => {
-            tracing::warn!(%method, place, "no answer in time");
+            tracing::warn!(%method, path, "no answer in time");
             reply::busy("no answer in time")
         }
     };
-    Ok(reply)
+    // Nothing here is what a browser may take it for.
+    let reply = reply::with(reply, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    Ok(reply.map(|body| Body::new(Sending { body, _busy: busy })))
 }
 
 /// A path as it may stand in a log: as far as the name and what is asked of it, without any key.
-fn place(path: &str) -> String {
+fn shown(path: &str) -> String {
     path.split('/').take(5).collect::<Vec<_>>().join("/")
 }

@@ -39,13 +39,25 @@ pub(super) fn describe(target: &Target) -> Operation {
         Target::Extract(_) => new("pull", "extract", "Takes the next batch of events.")
             .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
             .query("batch_size", integer(), "Most events.")
-            .query("lease", text(), "For how long the events are not given to others: `5m`.")
             .answer(
                 200,
                 "A batch; empty, with a null batch_id, when there is none.",
                 &[("application/json", batch)],
             )
+            .refuses(405, "It asks for a lease: that is a POST.")
             .refuses(422, "A parameter cannot work."),
+        Target::Lease(_) => {
+            new("pull", "lease", "Takes the next batch of events and keeps them from others for a while.")
+                .required("lease", text(), "For how long: `5m`.")
+                .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
+                .query("batch_size", integer(), "Most events.")
+                .answer(
+                    200,
+                    "A batch; empty, with a null batch_id, when there is none.",
+                    &[("application/json", batch)],
+                )
+                .refuses(422, "A parameter cannot work.")
+        }
         Target::Confirm(_) => {
             new("pull", "markProcessed", "Confirms a batch, so that its events never come again.")
                 .required("batch_id", integer(), "Which.")
@@ -117,7 +129,18 @@ fn batch(_: &mut SchemaGenerator) -> Schema {
         "properties": {
             "batch_id": { "type": ["integer", "null"], "description": "What to confirm." },
             "events": { "type": "array", "items": envelope() },
-            "remaining_events": { "type": "integer", "description": "How many more there are." },
+            "remaining_events": {
+                "type": "integer",
+                "description": "How many more there are; above 0 only if the next request gives something.",
+            },
+            "truncated": {
+                "type": "object",
+                "description": "Only when events are gone that this sink should have given.",
+                "properties": {
+                    "oldest": { "type": "integer", "description": "From this number on, nothing is missing." },
+                },
+                "required": ["oldest"],
+            },
         },
         "required": ["batch_id", "events", "remaining_events"],
     })

@@ -1,34 +1,57 @@
 //! Query parameters: lax integers and intervals, with every error of a request in one 422 answer.
 //!
-//! Unknown parameters are ignored, and of a repeated one the last counts. Left out: request bodies, which no route
-//! reads.
+//! Of a repeated parameter the last counts. Unknown ones are ignored, as the forerunner did, but not silently: the
+//! answer names them in a header, and the log once. Left out: request bodies, which no route reads.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::Query;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderName, StatusCode, Uri};
 use inboxclaw_contract::Interval;
 use serde_json::{Value, json};
 
-use super::reply::{self, Refusal};
+use super::Server;
+use super::reply::{self, Refusal, Reply};
+
+/// Names the parameters of a request that mean nothing.
+const IGNORED: HeaderName = HeaderName::from_static("inboxclaw-ignored");
+/// Most bytes of that header, and most parameters that are logged.
+const NAMED_BYTES: usize = 200;
+const LOGGED: usize = 100;
 
 /// The parameters of one request, and what is wrong with those read so far.
 pub(crate) struct Params {
     pairs: Vec<(String, String)>,
+    /// The names that were asked for.
+    known: BTreeSet<&'static str>,
     problems: Vec<Value>,
 }
+
+/// The parameters of a request that nobody asked for.
+#[derive(Debug)]
+pub(crate) struct Ignored {
+    names: BTreeSet<String>,
+    known: BTreeSet<&'static str>,
+}
+
+/// Which ignored parameters were logged, as `PATH NAME`.
+#[derive(Default)]
+pub(crate) struct Logged(Mutex<BTreeSet<String>>);
 
 impl Params {
     /// The query parameters of an address.
     pub(crate) fn of(uri: &Uri) -> Self {
         let pairs =
             Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
-        Self { pairs, problems: Vec::new() }
+        Self { pairs, known: BTreeSet::new(), problems: Vec::new() }
     }
 
     /// A text, also an empty one.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&mut self, name: &'static str) -> Option<&str> {
+        self.known.insert(name);
         self.pairs.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
@@ -40,10 +63,24 @@ impl Params {
 
     /// An integer that must be there.
     pub(crate) fn required_integer(&mut self, name: &'static str) -> Option<i64> {
+        self.require(name);
+        self.integer(name, i64::MIN..=i64::MAX)
+    }
+
+    /// A length of time that must be there.
+    pub(crate) fn required_interval(
+        &mut self,
+        name: &'static str,
+        bounds: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        self.require(name);
+        self.interval(name, bounds)
+    }
+
+    fn require(&mut self, name: &'static str) {
         if self.text(name).is_none() {
             self.problems.push(problem("missing", ["query", name], "Field required", Value::Null));
         }
-        self.integer(name, i64::MIN..=i64::MAX)
     }
 
     /// Reads an integer from elsewhere in the request, such as the path.
@@ -101,11 +138,56 @@ impl Params {
     ///
     /// # Errors
     /// The 422 answer with everything that was wrong.
-    pub(crate) fn done(self) -> Result<(), Refusal> {
-        if self.problems.is_empty() {
-            return Ok(());
+    pub(crate) fn done(self) -> Result<Ignored, Refusal> {
+        let Self { pairs, known, problems } = self;
+        if problems.is_empty() {
+            let names = pairs.into_iter().map(|(name, _)| name);
+            let names = names.filter(|name| !known.contains(name.as_str())).collect();
+            return Ok(Ignored { names, known });
         }
-        Err(reply::value(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "detail": self.problems })).into())
+        Err(reply::value(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "detail": problems })).into())
+    }
+}
+
+impl Ignored {
+    /// The answer with their names, if there are any.
+    pub(crate) fn told(self, server: &Server, uri: &Uri, reply: Reply) -> Reply {
+        if self.names.is_empty() {
+            return reply;
+        }
+        server.ignored.log(uri.path(), &self);
+        reply::with(reply, IGNORED, &self.header())
+    }
+
+    /// The names with commas between, percent-encoded as in the query, as far as there is room.
+    fn header(&self) -> String {
+        let mut text = String::new();
+        for name in &self.names {
+            let name: String = percent_encoding::utf8_percent_encode(name, NAME).collect();
+            if text.len() + name.len() > NAMED_BYTES {
+                text.push_str(if text.is_empty() { "..." } else { ", ..." });
+                break;
+            }
+            text.push_str(if text.is_empty() { "" } else { ", " });
+            text.push_str(&name);
+        }
+        text
+    }
+}
+
+/// What stands in the header as it is.
+const NAME: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
+
+impl Logged {
+    fn log(&self, path: &str, ignored: &Ignored) {
+        for name in &ignored.names {
+            let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if logged.len() < LOGGED && logged.insert(format!("{path} {name}")) {
+                let known = ignored.known.iter().copied().collect::<Vec<_>>().join(", ");
+                tracing::warn!(path, ?name, known, "a query parameter means nothing here and is ignored");
+            }
+        }
     }
 }
 
@@ -174,6 +256,16 @@ mod tests {
         assert_eq!(found[0].to_string(), wanted);
         let found = errors(|params| params.required_integer("id"), "id=9223372036854775808");
         assert_eq!(found[0]["type"], "int_parsing_size");
+    }
+
+    #[test]
+    fn parameters_that_nobody_asked_for_are_named() {
+        let mut params = params("size=1&batchsize=2&_=3&a,%0D%0Ab=4");
+        assert_eq!((params.integer("size", 1..=500), params.text("lease")), (Some(1), None));
+        assert_eq!(params.done().ok().unwrap().header(), "_, a%2C%0D%0Ab, batchsize");
+        let mut long = Params::of(&format!("/x?{}=1&a=2", "z".repeat(300)).parse().unwrap());
+        assert_eq!(long.text("b"), None);
+        assert_eq!(long.done().ok().unwrap().header(), "a, ...");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use futures_util::Stream;
@@ -51,7 +51,12 @@ pub(crate) fn of(status: StatusCode, content_type: &'static str, body: impl Into
 }
 
 /// A stream of server-sent events, for as long as there are texts.
-pub(crate) fn events(texts: impl Stream<Item = Result<String, Infallible>> + Send + 'static) -> Reply {
+pub(crate) fn events<T: Into<Bytes>>(
+    texts: impl Stream<Item = Result<T, Infallible>> + Send + 'static,
+) -> Reply
+where
+    T: 'static,
+{
     let headers = [
         (CACHE_CONTROL, "no-store"),
         (CONNECTION, "keep-alive"),
@@ -89,9 +94,19 @@ pub(crate) fn not_found() -> Reply {
     detail(StatusCode::NOT_FOUND, "Not Found")
 }
 
-/// 405, naming the one method that the path has.
+/// 200 without a body, naming the methods of a path.
+pub(crate) fn methods(allowed: &str) -> Reply {
+    with(Response::new(Body::empty()), ALLOW, allowed)
+}
+
+/// 405, naming the methods that the path has.
 pub(crate) fn wrong_method(allowed: &str) -> Reply {
     with(detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"), ALLOW, allowed)
+}
+
+/// 405 with a reason: the path has that method for what was asked.
+pub(crate) fn not_this_method(allowed: &str, reason: &str) -> Reply {
+    with(detail(StatusCode::METHOD_NOT_ALLOWED, reason), ALLOW, allowed)
 }
 
 /// 307 to the registered form of a path.

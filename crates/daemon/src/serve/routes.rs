@@ -4,7 +4,6 @@
 //! pattern, catch another route or take a method that was not meant for it. That is why this is no general router.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -13,10 +12,11 @@ use axum::http::{HeaderName, Method, Request, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use super::clients::Peer;
 use super::describe::describe;
 use super::reply::{self, Refusal, Reply};
 use super::{App, Server};
-use crate::guard::Verdict;
+use crate::guard::{HEALTH_PATHS, Verdict};
 use crate::pull::PullSink;
 use crate::sse::SseSink;
 use crate::states::{States, operations};
@@ -43,6 +43,7 @@ pub(super) enum Target {
     Sources,
     Sinks,
     Extract(Arc<PullSink>),
+    Lease(Arc<PullSink>),
     Confirm(Arc<PullSink>),
     Stream(Arc<SseSink>),
 }
@@ -68,6 +69,10 @@ impl Routes {
         for sink in &app.pulls {
             routes.add(sink.extract_path(), Method::GET, Target::Extract(sink.clone()));
             routes.add(sink.confirm_path(), Method::POST, Target::Confirm(sink.clone()));
+            // Where both are one path, the route that confirms hands leases on.
+            if sink.extract_path() != sink.confirm_path() {
+                routes.add(sink.extract_path(), Method::POST, Target::Lease(sink.clone()));
+            }
         }
         for sink in &app.streams {
             routes.add(sink.path(), Method::GET, Target::Stream(sink.clone()));
@@ -94,24 +99,38 @@ impl Routes {
 
     fn find(&self, path: &str, method: &Method) -> Found {
         let Some(targets) = self.0.get(path) else { return self.find_other(path, method) };
-        match targets.iter().find(|(found, _)| found == method) {
+        match targets.iter().find(|(found, target)| found == method || target.answers_head(found, method)) {
             Some((_, target)) => Found::Target(target.clone()),
-            None => {
-                let allowed: Vec<&str> = targets.iter().map(|(method, _)| method.as_str()).collect();
-                Found::WrongMethod(allowed.join(", "))
-            }
+            None => Found::WrongMethod(allowed(targets)),
         }
     }
 
     fn find_other(&self, path: &str, method: &Method) -> Found {
         if let Some(id) = path.strip_prefix(EVENT).filter(|id| !id.is_empty() && !id.contains('/')) {
-            if method == Method::GET {
+            if method == Method::GET || method == Method::HEAD {
                 return Found::Target(Target::Event(id.to_owned()));
             }
-            return Found::WrongMethod(Method::GET.to_string());
+            return Found::WrongMethod("GET, HEAD".to_owned());
         }
         if self.0.contains_key(&other_form(path)) { Found::OtherForm } else { Found::Nothing }
     }
+}
+
+impl Target {
+    /// Whether a HEAD is answered as the GET that this is. An extract writes, and a stream never ends.
+    fn answers_head(&self, found: &Method, method: &Method) -> bool {
+        let is_safe = !matches!(self, Self::Extract(_) | Self::Stream(_));
+        is_safe && found == Method::GET && method == Method::HEAD
+    }
+}
+
+/// The methods of a path.
+fn allowed(targets: &[(Method, Target)]) -> String {
+    let methods = targets.iter().flat_map(|(method, target)| {
+        let head = target.answers_head(method, &Method::HEAD).then_some("HEAD");
+        [method.as_str()].into_iter().chain(head)
+    });
+    methods.collect::<Vec<_>>().join(", ")
 }
 
 enum Found {
@@ -123,12 +142,13 @@ enum Found {
 }
 
 /// Answers a request, if its sender may ask.
-pub(super) async fn answer(server: &Arc<Server>, local: IpAddr, request: Request<Body>) -> Reply {
-    let (parts, body) = request.into_parts();
-    let (origin, who) = match server.guard.check(&parts, local) {
+pub(super) async fn answer(server: &Arc<Server>, peer: Peer, request: Request<Body>) -> Reply {
+    let (mut parts, body) = request.into_parts();
+    let (origin, who) = match server.guard.check(&parts, peer.local) {
         Verdict::Pass { origin, who } => (origin, who),
         Verdict::Answer(reply) => return reply,
     };
+    parts.extensions.insert(peer.client.behind(&parts.headers));
     let most = States::most_bytes(&parts.method, parts.uri.path()).unwrap_or(server.app.bounds.body_bytes);
     let too_large = declared_length(&parts) > most;
     let reply = if too_large {
@@ -147,6 +167,10 @@ pub(super) async fn answer(server: &Arc<Server>, local: IpAddr, request: Request
 
 async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
     let Ok(path) = percent_decode_str(request.uri.path()).decode_utf8() else { return reply::not_found() };
+    // Balancers ask so whether somebody is there.
+    if request.method == Method::OPTIONS && HEALTH_PATHS.contains(&&*path) {
+        return reply::methods("GET, HEAD, OPTIONS");
+    }
     let target = match server.routes.find(&path, &request.method) {
         Found::Target(target) => target,
         Found::WrongMethod(allowed) => return reply::wrong_method(&allowed),
@@ -165,13 +189,14 @@ async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
         Target::Metrics => metrics::answer(server).await,
         Target::Description => Ok(reply::value(StatusCode::OK, &server.routes.description())),
         Target::Event(id) => api::event(store, &id).await,
-        Target::Events => api::events(store, &request.uri, app.bounds.page_bytes).await,
-        Target::RecentEvents => api::recent(store, &request.uri, app.bounds.page_bytes).await,
-        Target::PendingEvents => api::pending(&request.uri),
+        Target::Events => api::events(server, &request.uri).await,
+        Target::RecentEvents => api::recent(server, &request.uri).await,
+        Target::PendingEvents => api::pending(server, &request.uri),
         Target::Sources => api::owners(store, inboxclaw_contract::OwnerKind::Source).await,
         Target::Sinks => api::owners(store, inboxclaw_contract::OwnerKind::Sink).await,
-        Target::Extract(sink) => pull::extract(&sink, server, &request.uri).await,
-        Target::Confirm(sink) => pull::confirm(&sink, app, &request.uri).await,
+        Target::Extract(sink) => pull::routes::extract(&sink, server, &request.uri).await,
+        Target::Lease(sink) => pull::routes::lease(&sink, server, &request.uri).await,
+        Target::Confirm(sink) => pull::routes::confirm(&sink, server, &request.uri).await,
         Target::Stream(sink) => sse::stream(&sink, server, request).await,
     };
     answer.unwrap_or_else(Refusal::into_reply)

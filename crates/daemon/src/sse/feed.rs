@@ -7,21 +7,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Page, ReadLimit};
+use axum::body::Bytes;
+use inboxclaw_contract::store::Truncation;
 use inboxclaw_contract::{Clock, Selection, Seq, Store, StoreError};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::frames;
-
-/// How much is read at once.
-const PAGE: ReadLimit = ReadLimit { events: 100, bytes: 1 << 20, count: false };
+use super::pages::{LastPage, Page, SharedPages};
 
 /// What one stream sends.
 pub struct Feed {
     store: Arc<dyn Store>,
     /// `after` is the position: everything wanted up to it was sent.
     selection: Selection,
+    pages: Arc<LastPage>,
+    /// What is to be sent next, before anything else.
+    next: Option<Bytes>,
     /// Up to where the client was told that events are missing.
     told: Option<Seq>,
     greeted: bool,
@@ -48,44 +50,52 @@ impl Feed {
         pulse: Pulse,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { store, selection, told: None, greeted: false, behind: true, pulse, shutdown }
+        let pages = Arc::default();
+        let (next, told, greeted, behind) = (None, None, false, true);
+        Self { store, selection, pages, next, told, greeted, behind, pulse, shutdown }
+    }
+
+    /// Takes pages from those who have just read them.
+    pub(crate) fn sharing(self, pages: &SharedPages) -> Self {
+        Self { pages: pages.of(&self.selection), ..self }
     }
 
     /// The next piece: one or more whole messages. `None` at the end: shutdown, or a store that cannot be read;
     /// then the client connects again and misses nothing. Must not be dropped before it is ready.
-    pub async fn next(&mut self) -> Option<String> {
+    ///
+    /// Every message carries an id, so that a client that comes back says how far it was, even when no event came.
+    pub async fn next(&mut self) -> Option<Bytes> {
         if !self.greeted {
             self.greeted = true;
-            return Some(frames::GREETING.to_owned());
+            return Some(frames::greeting(self.selection.after).into());
         }
         while !self.shutdown.is_cancelled() {
-            if let Some(comment) = self.pulse.comments.due(self.pulse.clock.as_ref()) {
-                return Some(comment);
-            }
-            if self.behind
-                && let Some(text) = self.logged(self.read().await)?
-            {
+            if let Some(text) = self.next.take() {
                 return Some(text);
             }
-            if let Some(heartbeat) = self.pulse.heartbeat() {
-                return Some(heartbeat);
+            if let Some(comment) = self.pulse.comments.due(self.pulse.clock.as_ref()) {
+                return Some(comment.into());
+            }
+            if self.behind {
+                let page = self.pages.read(self.store.as_ref(), &self.selection).await;
+                if let Some(text) = self.logged(page)? {
+                    return Some(text);
+                }
+            }
+            if self.pulse.is_due() {
+                return Some(frames::heartbeat(self.selection.after).into());
             }
             self.wait().await?;
         }
         None
     }
 
-    /// What of the log is to be sent now.
-    async fn read(&self) -> Result<Page, StoreError> {
-        self.store.read(&self.selection, PAGE).await
-    }
-
-    /// Moves on behind the page, and writes its messages if there are any. `None` when it could not be read.
+    /// Moves on behind the page, and gives its messages if there are any. `None` when it could not be read.
     #[expect(
         clippy::option_option,
         reason = "the outer one ends the stream, the inner one has nothing to say"
     )]
-    fn logged(&mut self, page: Result<Page, StoreError>) -> Option<Option<String>> {
+    fn logged(&mut self, page: Result<Arc<Page>, StoreError>) -> Option<Option<Bytes>> {
         let page = match page {
             Ok(page) => page,
             Err(error) => {
@@ -93,35 +103,32 @@ impl Feed {
                 return None;
             }
         };
-        let mut text = self.truncation(&page);
-        for event in &page.events {
-            frames::write_event(event, &mut text);
-        }
-        if let Some(last) = page.events.last() {
-            self.selection.after = last.seq;
+        if let Some(last) = page.last {
+            self.selection.after = last;
         }
         if page.complete {
             self.selection.after = page.head;
             self.behind = false;
         }
-        if text.is_empty() {
-            return Some(None);
+        let mut text = Some(page.text.clone()).filter(|text| !text.is_empty());
+        if let Some(truncated) = self.truncation(page.truncation) {
+            // Of what is left before the gap nothing may be passed over when the client comes back.
+            let moves_on = text.is_none() && page.complete;
+            let position = if moves_on { frames::position(page.head.0) } else { String::new() };
+            self.next = text.replace(Bytes::from(truncated + &position));
         }
-        self.pulse.sent();
-        Some(Some(text))
+        if text.is_some() {
+            self.pulse.sent();
+        }
+        Some(text)
     }
 
-    /// The message about events that the client should have got and that are gone; empty when there are none, or when
+    /// The message about events that the client should have got and that are gone; `None` when there are none, or when
     /// it knows.
-    fn truncation(&mut self, page: &Page) -> String {
-        let up_to = page.truncation.map(|truncation| truncation.up_to);
-        match up_to.filter(|up_to| self.told < Some(*up_to)) {
-            Some(up_to) => {
-                self.told = Some(up_to);
-                frames::truncated(Seq(up_to.0 + 1))
-            }
-            None => String::new(),
-        }
+    fn truncation(&mut self, truncation: Option<Truncation>) -> Option<String> {
+        let up_to = truncation.map(|truncation| truncation.up_to).filter(|up_to| self.told < Some(*up_to))?;
+        self.told = Some(up_to);
+        Some(frames::truncated(Seq(up_to.0 + 1)))
     }
 
     /// Waits for news, for the time of the next sign of life, or for the end. `None` when the store is gone.
@@ -151,13 +158,13 @@ impl Pulse {
         Self { clock, heartbeat, heartbeat_at, comments }
     }
 
-    /// A heartbeat, if it is time.
-    fn heartbeat(&mut self) -> Option<String> {
-        if Instant::now() < self.heartbeat_at {
-            return None;
+    /// Whether it is time for a heartbeat. Then it is sent.
+    fn is_due(&mut self) -> bool {
+        let is_due = Instant::now() >= self.heartbeat_at;
+        if is_due {
+            self.sent();
         }
-        self.sent();
-        Some(frames::HEARTBEAT.to_owned())
+        is_due
     }
 
     /// A message was sent, so the next heartbeat comes later. Comments are no messages.

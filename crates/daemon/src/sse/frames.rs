@@ -7,11 +7,6 @@ use inboxclaw_contract::{Clock, Event, Seq};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// The first message.
-pub(super) const GREETING: &str = "event: info\r\ndata: connected\r\n\r\n";
-/// The message of a stream that has nothing to say.
-pub(super) const HEARTBEAT: &str = "event: heartbeat\r\ndata: ping\r\n\r\n";
-
 /// The time between two comments of a stream.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
@@ -55,6 +50,16 @@ pub(crate) fn message(id: Option<i64>, event: &str, data: &str) -> String {
     format!("{id}event: {event}\r\ndata: {data}\r\n\r\n")
 }
 
+/// The first message, to a client that has everything up to `at`.
+pub(super) fn greeting(at: Seq) -> String {
+    message(Some(at.0), "info", "connected")
+}
+
+/// The message of a stream that has nothing to say but that there was nothing up to `at`.
+pub(super) fn heartbeat(at: Seq) -> String {
+    message(Some(at.0), "heartbeat", "ping")
+}
+
 /// Moves a client on without telling it anything.
 pub(crate) fn position(id: i64) -> String {
     format!("id: {id}\r\n\r\n")
@@ -62,7 +67,7 @@ pub(crate) fn position(id: i64) -> String {
 
 /// Says that events before `oldest` are gone and that some of them would have been sent.
 pub(super) fn truncated(oldest: Seq) -> String {
-    format!("event: truncated\r\ndata: {{\"oldest\": {}}}\r\n\r\n", oldest.0)
+    message(None, "truncated", &format!("{{\"oldest\": {}}}", oldest.0))
 }
 
 /// An event, with its envelope on one line.
@@ -86,6 +91,8 @@ mod tests {
         assert_eq!(comment(whole), ": ping - 2026-11-22 06:47:51.000000+00:00\r\n\r\n");
         assert_eq!(message(Some(7), "x", "{}"), "id: 7\r\nevent: x\r\ndata: {}\r\n\r\n");
         assert_eq!(message(None, "x", "1"), "event: x\r\ndata: 1\r\n\r\n");
+        assert_eq!(greeting(Seq(4)), "id: 4\r\nevent: info\r\ndata: connected\r\n\r\n");
+        assert_eq!(heartbeat(Seq(0)), "id: 0\r\nevent: heartbeat\r\ndata: ping\r\n\r\n");
         assert_eq!(truncated(Seq(5)), "event: truncated\r\ndata: {\"oldest\": 5}\r\n\r\n");
         let event = Event {
             seq: Seq(3),

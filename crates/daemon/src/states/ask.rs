@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use super::table::decoded;
+use crate::serve::clients::Client;
 
 /// The media type of JSON Lines.
 pub(super) const LINES: &str = "application/x-ndjson";
@@ -31,6 +32,7 @@ pub(super) struct Ask {
     pub(super) key: String,
     pairs: Vec<(String, String)>,
     headers: HeaderMap,
+    pub(super) client: Client,
     /// Never locked: it lets a request be shared by what runs on any thread, which a body alone does not.
     body: Mutex<Body>,
 }
@@ -49,7 +51,8 @@ impl Ask {
         let (head, body) = request.into_parts();
         let pairs = pairs(head.uri.query().unwrap_or_default())
             .map_err(|reason| Problem::new(StatusCode::BAD_REQUEST, format!("the query: {reason}")))?;
-        Ok(Self { key, pairs, headers: head.headers, body: Mutex::new(body) })
+        let client = Client::of(&head.extensions);
+        Ok(Self { key, pairs, headers: head.headers, client, body: Mutex::new(body) })
     }
 
     /// A parameter; of a repeated one the last counts.

@@ -41,6 +41,11 @@ impl Op {
         matches!(self, Undo | Rewind | Import | Export | Copy | DeleteChosen | Forget)
     }
 
+    /// Whether a HEAD is answered as a GET; what never ends is not.
+    fn answers_head(self) -> bool {
+        self != Self::Watch
+    }
+
     /// Most bytes of the request's body, where that is not the same as everywhere.
     pub(super) fn most_bytes(self) -> Option<u64> {
         match self {
@@ -108,11 +113,17 @@ pub(super) fn find(method: &Method, path: &str) -> Found {
         Err(reason) => return Found::Malformed(reason),
     };
     let fits: Vec<_> = ROUTES.iter().filter(|(_, template, _)| fits(template, kind, &rest)).collect();
-    match fits.iter().find(|(allowed, ..)| allowed == method) {
+    let heads = |of: &Method, op: Op| of == Method::GET && op.answers_head();
+    let answers =
+        |(of, _, op): &&&(Method, &str, Op)| of == method || method == Method::HEAD && heads(of, *op);
+    match fits.iter().find(answers) {
         Some((_, _, op)) => Found::Route(*op, place(kind, rest)),
         None if fits.is_empty() => Found::Nothing,
         None => {
-            let allowed: Vec<&str> = fits.iter().map(|(method, ..)| method.as_str()).collect();
+            let allowed = fits
+                .iter()
+                .flat_map(|(of, _, op)| [of.as_str()].into_iter().chain(heads(of, *op).then_some("HEAD")));
+            let allowed: Vec<&str> = allowed.collect();
             Found::WrongMethod(allowed.join(", "))
         }
     }
@@ -214,8 +225,11 @@ mod tests {
             Found::WrongMethod(allowed) => allowed,
             other => panic!("{other:?}"),
         };
-        assert_eq!(allowed("/api/sources/s/state/k"), "GET, PUT, DELETE");
+        assert_eq!(allowed("/api/sources/s/state/k"), "GET, HEAD, PUT, DELETE");
         assert_eq!(allowed("/api/sources/s"), "DELETE");
-        assert_eq!(allowed("/api/owners"), "GET");
+        assert_eq!(allowed("/api/owners"), "GET, HEAD");
+        assert_eq!(allowed("/api/sources/s/watch"), "GET");
+        assert!(matches!(find(&Method::HEAD, "/api/sources/s/state"), Found::Route(Op::List, _)));
+        assert!(matches!(find(&Method::HEAD, "/api/sources/s/watch"), Found::WrongMethod(_)));
     }
 }

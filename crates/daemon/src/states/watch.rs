@@ -40,14 +40,13 @@ pub(super) async fn answer(states: &States, whose: &Whose, ask: &Ask) -> Result<
     limits::check_prefix(prefix)?;
     let secrets = ask.flag("secrets")?;
     let last = last_event_id(ask)?;
-    let permit = states.bounds.streams.clone().try_acquire_owned();
-    let full = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open");
-    let permit = permit.map_err(full)?;
+    let full = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open");
+    let place = states.bounds.streams.open(ask.client).ok_or_else(full)?;
     let watch = Watch::new(states.store.clone(), whose.id, prefix, states.clock.clone());
-    let watch = watch.after(last).secrets(secrets).until(states.shutdown.clone());
-    Ok(reply::events(unfold((watch, permit), |(mut watch, permit)| async {
+    let watch = watch.after(last).secrets(secrets).until(place.ended());
+    Ok(reply::events(unfold((watch, place), |(mut watch, place)| async {
         let text = watch.next().await?;
-        Some((Ok(text), (watch, permit)))
+        Some((Ok(text), (watch, place)))
     })))
 }
 

@@ -270,7 +270,7 @@ async fn what_cannot_be_taken_is_said() {
         assert_eq!((answer.status, detail(&answer).contains(says)), (status, true), "{path}: {answer:?}");
     }
     let wrong = api.ask("PATCH", &at("k"), &[], "").await;
-    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, PUT, DELETE")));
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, HEAD, PUT, DELETE")));
     assert_eq!(
         inbox.store.snapshot(inbox.source).await.unwrap().version,
         Version(1),

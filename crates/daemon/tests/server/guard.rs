@@ -9,7 +9,7 @@ const TOKEN: &str = "a-long-token";
 const GOOD: &str = "Bearer a-long-token";
 
 /// Every route, besides the confirmation of a batch.
-const ROUTES: [(&str, &str); 34] = [
+const ROUTES: [(&str, &str); 37] = [
     ("GET", "/inbox/extract"),
     ("GET", "/live/"),
     ("GET", "/"),
@@ -19,6 +19,9 @@ const ROUTES: [(&str, &str); 34] = [
     ("GET", "/api/events/1"),
     ("GET", "/api/sources"),
     ("GET", "/nowhere"),
+    ("POST", "/inbox/extract?lease=1m"),
+    ("HEAD", "/api/events"),
+    ("OPTIONS", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/api/owners"),
     ("GET", "/api/sinks/inbox/state"),
@@ -136,7 +139,7 @@ async fn who_may_ask_gets_through() {
         &[("Authorization", &good), ("Host", "LOCALHOST")],
         &[("Authorization", &good), ("Host", "[::1]:80")],
         &[("Authorization", &good), ("Host", "inbox.example:80")],
-        &[("Authorization", &good), ("Host", "other.example:8443")],
+        &[("Authorization", &good), ("Host", "other.example.:8443")],
         &[("Authorization", &good), ("Origin", &own), ("Sec-Fetch-Site", "same-origin")],
         &[("Authorization", &good), ("Sec-Fetch-Site", "none")],
     ];
@@ -235,10 +238,30 @@ async fn ambiguous_hosts_are_refused() {
     for head in [
         "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n",
         "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n",
-        "GET / HTTP/1.0\r\n",
+        "GET /api/events HTTP/1.0\r\n",
+        "GET http://evil.example/ HTTP/1.0\r\n",
+        "GET / HTTP/1.0\r\nHost: evil.example\r\n",
+        "GET / HTTP/1.0\r\nHost:\r\n",
+        "GET / HTTP/1.0\r\nOrigin: http://evil.example\r\n",
+        "GET / HTTP/1.0\r\nOrigin: http://\r\n",
+        "GET / HTTP/1.0\r\nSec-Fetch-Site: cross-site\r\n",
     ] {
         assert_eq!(raw_status(&server, head).await, 403, "{head}");
     }
+    // How balancers look whether somebody is there.
+    for head in [
+        "OPTIONS / HTTP/1.0\r\n",
+        "GET / HTTP/1.0\r\n",
+        "HEAD /healthcheck HTTP/1.0\r\n",
+        "GET /healthcheck/live?x=1 HTTP/1.0\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost.\r\n",
+        "GET /api/events HTTP/1.1\r\nHost: LOCALHOST.:8000\r\n",
+    ] {
+        assert_eq!(raw_status(&server, head).await, 200, "{head}");
+    }
+    let locked = inbox.serve_with(|app| app.settings = guarded()).await;
+    assert_eq!(raw_status(&locked, "GET / HTTP/1.0\r\n").await, 401, "without a host, not without a token");
+    assert_eq!(raw_status(&locked, "GET /healthcheck/live HTTP/1.0\r\n").await, 200);
 }
 
 async fn raw_status(server: &Running, head: &str) -> u16 {

@@ -76,12 +76,42 @@ async fn a_lease_is_asked_for_over_http() {
     let inbox = Inbox::new().await;
     let server = inbox.serve().await;
     inbox.emit(&["a"]).await;
-    let leased = server.get("/inbox/extract?lease=5m").await.json();
+    let leased = server.request("POST", "/inbox/extract?lease=5m", &[]).await.json();
     assert_eq!(leased["events"].as_array().unwrap().len(), 1);
     let empty = r#"{"batch_id":null,"events":[],"remaining_events":0}"#;
-    assert_eq!(server.get("/inbox/extract?lease=1s").await.body, empty);
+    assert_eq!(server.request("POST", "/inbox/extract?lease=1s", &[]).await.body, empty);
     inbox.clock.advance(5 * MINUTE);
     assert_eq!(server.get("/inbox/extract").await.json()["events"], leased["events"]);
+}
+
+/// A page can have a browser send a GET to a server that asks for no token, and hide events with it.
+#[tokio::test]
+async fn a_lease_is_no_get() {
+    let inbox = Inbox::new().await;
+    let server = inbox.serve().await;
+    inbox.emit(&["a"]).await;
+    for query in ["lease=5m", "lease=", "batch_size=1&lease=1h", "lease=nonsense&batch_size=x"] {
+        let answer = server.get(&format!("/inbox/extract?{query}")).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{query}");
+        assert!(answer.body.contains("ask for it with POST"), "{answer:?}");
+    }
+    assert_eq!(server.get("/inbox/extract").await.json()["events"].as_array().unwrap().len(), 1);
+    let post = async |query: &str| server.request("POST", &format!("/inbox/extract{query}"), &[]).await;
+    for (query, kind) in [
+        ("", "missing"),
+        ("?batch_size=1", "missing"),
+        ("?lease=0s", "interval"),
+        ("?lease=999ms", "interval"),
+        ("?lease=25h", "interval"),
+        ("?lease=", "interval"),
+        ("?lease=nonsense", "interval"),
+    ] {
+        let answer = post(query).await;
+        assert_eq!(answer.status, 422, "{query}");
+        assert_eq!(answer.json()["detail"][0]["type"], kind, "{query}");
+    }
+    assert_eq!(post("?lease=24h&event_type=b").await.json()["batch_id"], json!(null));
+    assert_eq!(post("?lease=24h&event_type=a&batch_size=5").await.json()["remaining_events"], 0);
 }
 
 #[tokio::test]
@@ -182,16 +212,16 @@ async fn a_leased_event_can_outlive_its_time() {
 }
 
 #[tokio::test]
-async fn leases_are_bounded_and_say_that_there_is_more() {
+async fn leases_are_bounded_and_nothing_remains_that_cannot_be_leased() {
     let inbox = Inbox::new().await;
     let consumer = Consumer::new(&inbox).await;
     let types = vec!["a"; pull::LEASED_EVENTS + 10];
     inbox.emit(&types).await;
     let all = Wanted { size: None, ..lease(0) };
     let batch = consumer.extract(&all).await;
-    assert_eq!((batch.events.len(), batch.remaining), (pull::LEASED_EVENTS, 10));
+    assert_eq!((batch.events.len(), batch.remaining), (pull::LEASED_EVENTS, 0), "no more can be leased");
     let more = consumer.extract(&all).await;
-    assert_eq!((more.id, more.events.len(), more.remaining), (None, 0, 10));
+    assert_eq!((more.id, more.events.len(), more.remaining), (None, 0, 0));
     assert_eq!(consumer.free().await.len(), 10, "an extract without a lease is not bounded by leases");
     consumer.confirm(&batch).await;
     assert_eq!(consumer.extract(&all).await.events.len(), 10);

@@ -2,6 +2,7 @@
 //! and its commit, or between two of its reads.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,11 +34,22 @@ pub(crate) struct Meddler {
     inner: Arc<dyn Store>,
     when: When,
     deed: Mutex<Option<Deed>>,
+    reads: AtomicUsize,
 }
 
 impl Meddler {
     pub(crate) fn new(inner: Arc<dyn Store>, when: When, deed: Deed) -> Self {
-        Self { inner, when, deed: Mutex::new(Some(deed)) }
+        Self { inner, when, deed: Mutex::new(Some(deed)), reads: AtomicUsize::new(0) }
+    }
+
+    /// One in which nothing happens.
+    pub(crate) fn idle(inner: Arc<dyn Store>) -> Self {
+        Self { inner, when: When::Read, deed: Mutex::new(None), reads: AtomicUsize::new(0) }
+    }
+
+    /// How often the log was read.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -95,6 +107,7 @@ impl State for Meddler {
 #[async_trait]
 impl Log for Meddler {
     async fn read(&self, selection: &Selection, limit: ReadLimit) -> Result<Page, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.now(When::Read).await;
         self.inner.read(selection, limit).await
     }

@@ -28,8 +28,13 @@ async fn the_description_and_the_server_know_the_same_routes() {
             let is_known = answer.status != 405 && answer.body != r#"{"detail":"Not Found"}"#;
             assert_eq!(is_known, described.contains(method), "{method} {template}: {answer:?}");
             if answer.status == 405 {
-                let allowed: BTreeSet<&str> = answer.header("allow").unwrap().split(", ").collect();
+                let mut allowed: BTreeSet<&str> = answer.header("allow").unwrap().split(", ").collect();
+                // A HEAD is a GET without a body, and not described.
+                let is_safe = allowed.remove("HEAD");
                 assert_eq!(allowed, described, "{template}");
+                let never =
+                    template.ends_with("extract") || template.ends_with("watch") || template == "/live/";
+                assert_eq!(is_safe, allowed.contains("GET") && !never, "{template}");
             }
         }
     }
@@ -169,5 +174,8 @@ async fn the_answers_of_all_other_routes_are_as_described() {
     api.get("/inbox/extract").await;
     let confirm = format!("/inbox/mark-processed?batch_id={}", batch["batch_id"]);
     assert_eq!(api.ask("POST", &confirm, &[], "").await.status, 200);
+    assert_eq!(api.ask("POST", "/inbox/extract?lease=1m", &[], "").await.status, 200);
+    assert_eq!(api.ask("POST", "/inbox/extract", &[], "").await.status, 422);
+    assert_eq!(api.get("/inbox/extract?lease=1m").await.status, 405);
     assert_eq!(api.ask("POST", "/inbox/mark-processed?batch_id=1", &[], "").await.status, 404);
 }

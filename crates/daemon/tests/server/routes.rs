@@ -23,9 +23,13 @@ async fn paths_methods_and_slashes() {
         ("GET", "/%FF", 404),
         ("GET", "/api/events/1/2", 404),
         ("GET", "/docs", 404),
-        ("HEAD", "/", 405),
         ("HEAD", "/inbox/extract", 405),
-        ("POST", "/inbox/extract", 405),
+        ("PUT", "/inbox/extract", 405),
+        ("POST", "/inbox/extract", 422),
+        ("HEAD", "/live/", 405),
+        ("HEAD", "/api/sources/s/watch", 405),
+        ("OPTIONS", "/", 200),
+        ("OPTIONS", "/api/events", 405),
         ("GET", "/inbox/mark-processed", 405),
         ("DELETE", "/api/events/1", 405),
         ("GET", "/live", 307),
@@ -36,11 +40,14 @@ async fn paths_methods_and_slashes() {
     }
     assert_eq!(server.get("/").await.body, r#"{"status":"ok"}"#);
     assert_eq!(server.get("/nowhere").await.body, r#"{"detail":"Not Found"}"#);
-    let wrong = server.request("POST", "/inbox/extract", &[]).await;
-    assert_eq!(
-        (wrong.body.as_str(), wrong.header("allow")),
-        (r#"{"detail":"Method Not Allowed"}"#, Some("GET"))
-    );
+    for (path, allow) in [("/inbox/extract", "GET, POST"), ("/", "GET, HEAD"), ("/api/events/1", "GET, HEAD")]
+    {
+        let wrong = server.request("PUT", path, &[]).await;
+        assert_eq!(
+            (wrong.body.as_str(), wrong.header("allow")),
+            (r#"{"detail":"Method Not Allowed"}"#, Some(allow))
+        );
+    }
     let wanted = format!("http://{}/live/?event_type=a", server.address);
     assert_eq!(server.get("/live?event_type=a").await.header("location"), Some(wanted.as_str()));
     let through_proxy = server.request("GET", "/live", &[("X-Forwarded-Proto", "https")]).await;
@@ -125,6 +132,72 @@ async fn events_can_be_looked_up() {
     }
 }
 
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let inbox = Inbox::new().await;
+    let server = inbox.serve().await;
+    inbox.emit(&["a"]).await;
+    let put = server.exchange("PUT", "/api/sources/s/state/k", &[("Content-Length", "1")], "1").await;
+    assert_eq!(put.status, 201);
+    for path in [
+        "/",
+        "/healthcheck",
+        "/healthcheck/live",
+        "/metrics",
+        "/openapi.json",
+        "/api/events",
+        "/api/events/1",
+        "/api/events/99",
+        "/api/events/recent",
+        "/api/pending-events",
+        "/api/sources",
+        "/api/owners",
+        "/api/sources/s/state",
+        "/api/sources/s/state/k",
+        "/api/sources/s/cursor",
+        "/api/sources/s/history",
+        "/api/sources/s/export",
+        "/nowhere",
+        "/live",
+    ] {
+        let (get, head) = (server.get(path).await, server.request("HEAD", path, &[]).await);
+        assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{path}");
+        for name in ["content-type", "etag", "location"] {
+            assert_eq!(head.header(name), get.header(name), "{path} {name}");
+        }
+        let length = get.header("content-length").filter(|length| *length != "0");
+        assert_eq!(head.header("content-length"), length, "{path}");
+    }
+}
+
+/// No answer is taken for something else than it says, refusals included.
+#[tokio::test]
+async fn no_answer_is_sniffed() {
+    let inbox = Inbox::new().await;
+    let server = inbox.serve().await;
+    for (path, host) in
+        [("/", "localhost"), ("/nowhere", "localhost"), ("/", "evil.example"), ("/live", "localhost")]
+    {
+        let answer = server.request("GET", path, &[("Host", host)]).await;
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path} {host}");
+    }
+}
+
+/// Beyond some megabytes the events of a page are read as they are sent.
+#[tokio::test]
+async fn a_large_page_is_whole() {
+    let inbox = Inbox::new().await;
+    let server = inbox.serve().await;
+    for _ in 0..12 {
+        inbox.emit_with(&["a"], json!({ "text": "x".repeat(1 << 20) })).await;
+    }
+    let answer = server.get("/api/events?limit=11").await;
+    assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+    let page = answer.json();
+    let ids: Vec<_> = page["events"].as_array().unwrap().iter().map(|event| event["id"].as_i64()).collect();
+    assert_eq!((ids, &page["total"]), ((2..=12).rev().map(Some).collect(), &json!(12)));
+}
+
 /// Sixty events of 15 MiB were one answer of 944 MB.
 #[tokio::test]
 async fn a_page_of_large_events_ends_at_its_bytes() {
@@ -170,18 +243,39 @@ async fn requests_that_are_too_large_or_too_slow_are_ended() {
     assert!(!raw.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&raw));
 }
 
+/// Connections that do nothing lock nobody out: the longest idle one is closed. Busy ones are not.
+#[tokio::test]
+async fn an_idle_connection_makes_room() {
+    let inbox = Inbox::new().await;
+    let bounds = Bounds { connections: 3, streams: 1, ..Bounds::default() };
+    let server = inbox.serve_with(|app| app.bounds = bounds).await;
+    let mut busy = server.stream("/live/", "").await;
+    let mut oldest = server.send("").await;
+    let mut kept = server.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let mut raw = [0; 12];
+    kept.read_exact(&mut raw).await.unwrap();
+    assert_eq!(&raw, b"HTTP/1.1 200");
+    assert_eq!(server.get("/").await.status, 200, "somebody else gets in");
+    assert_eq!(oldest.read(&mut raw).await.unwrap_or(0), 0, "the one that never asked is closed");
+    kept.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    assert!(kept.read(&mut raw).await.unwrap() > 0, "the other one goes on");
+    busy.message().await.unwrap();
+    inbox.emit(&["a"]).await;
+    assert_eq!(busy.event().await, Some(1));
+    let metrics = server.get("/metrics").await.body;
+    assert!(metrics.lines().any(|line| line == "inboxclaw_connections_closed_total 1"), "{metrics}");
+}
+
+/// While all connections are busy the next one waits.
 #[tokio::test]
 async fn connections_are_bounded_and_the_next_one_waits() {
     let inbox = Inbox::new().await;
-    let bounds = Bounds { connections: 1, ..Bounds::default() };
+    let bounds = Bounds { connections: 1, streams: 1, ..Bounds::default() };
     let server = inbox.serve_with(|app| app.bounds = bounds).await;
-    let mut first = server.send("").await;
+    let first = server.stream("/live/", "").await;
     let mut second = server.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
-    first.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut raw = [0; 12];
-    first.read_exact(&mut raw).await.unwrap();
-    assert_eq!(&raw, b"HTTP/1.1 200");
-    assert!(second.try_read(&mut raw).is_err(), "no answer while the first connection is open");
+    assert!(second.try_read(&mut raw).is_err(), "no answer while the first connection is busy");
     drop(first);
     second.read_exact(&mut raw).await.unwrap();
     assert_eq!(&raw, b"HTTP/1.1 200");

@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::meddler::Meddler;
 use super::support::{Inbox, Running};
 
 #[tokio::test]
@@ -36,7 +37,7 @@ async fn a_stream_is_framed_as_ever() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
-    assert!(text.contains("\r\nevent: info\r\ndata: connected\r\n\r\n\r\n"), "{text}");
+    assert!(text.contains("\r\nid: 1\r\nevent: info\r\ndata: connected\r\n\r\n\r\n"), "{text}");
     inbox.emit_with(&["a.x"], json!({ "text": "é" })).await;
     while !raw.ends_with(b"\r\n\r\n\r\n") {
         assert!(tcp.read_buf(&mut raw).await.unwrap() > 0);
@@ -96,7 +97,7 @@ async fn a_stream_that_fell_behind_retention_is_told() {
     let prune = Prune { older_than, owed: vec![], sinks: vec![], limit: 100 };
     assert_eq!(inbox.store.prune(&prune).await.unwrap().events, 5);
     let mut late = server.stream("/live/", "Last-Event-ID: 2\r\n").await;
-    assert_eq!(late.message().await.unwrap(), "event: info\r\ndata: connected\r\n\r\n");
+    assert_eq!(late.message().await.unwrap(), "id: 2\r\nevent: info\r\ndata: connected\r\n\r\n");
     assert_eq!(late.message().await.unwrap(), "event: truncated\r\ndata: {\"oldest\": 6}\r\n\r\n");
     assert_eq!(late.event().await, Some(6));
     let listed = async |query: &str| server.get(&format!("/api/events?limit=1&{query}")).await.json();
@@ -113,6 +114,7 @@ async fn a_stream_that_fell_behind_retention_is_told() {
     let mut other = server.stream("/live/", "Last-Event-ID: 1000\r\n").await;
     other.message().await.unwrap();
     assert_eq!(other.message().await.unwrap(), "event: truncated\r\ndata: {\"oldest\": 7}\r\n\r\n");
+    assert_eq!(other.message().await.unwrap(), "id: 6\r\n\r\n", "and is told once, if it comes back");
     inbox.emit(&["a"]).await;
     assert_eq!(other.event().await, Some(7));
 }
@@ -138,6 +140,66 @@ async fn a_gap_is_told_once() {
     }
 }
 
+/// A client whose connection breaks before it had an event connects again with the id of what it had last: the
+/// greeting or a heartbeat.
+#[tokio::test]
+async fn a_client_that_had_no_event_misses_none() {
+    let inbox = Inbox::new().await;
+    let brief = json!({ "heartbeat_timeout": 1 });
+    let sink = SseSink::new("live", Patterns::new(["a"]), sse::parse(brief).unwrap());
+    let server = inbox.serve_with(|app| app.streams = vec![Arc::new(sink)]).await;
+    let last_id =
+        |message: String| message.split("\r\n").next().unwrap().strip_prefix("id: ").unwrap().to_owned();
+    for (emitted, id) in [(&["a"; 3][..], "0"), (&["b"; 2], "3")] {
+        let mut stream = server.stream("/live/", "").await;
+        let greeting = last_id(stream.message().await.unwrap());
+        assert_eq!(greeting, id);
+        drop(stream);
+        inbox.emit(emitted).await;
+        let mut again = server.stream("/live/", &format!("Last-Event-ID: {greeting}\r\n")).await;
+        if emitted[0] == "a" {
+            assert_eq!([again.event().await, again.event().await], [Some(1), Some(2)]);
+        }
+    }
+    // Nothing of its type comes: the heartbeat says how far that is true.
+    let mut silent = server.stream("/live/", "Last-Event-ID: 3\r\n").await;
+    assert_eq!(last_id(silent.message().await.unwrap()), "3");
+    let heartbeat = silent.message().await.unwrap();
+    assert!(heartbeat.contains("event: heartbeat"), "{heartbeat}");
+    assert_eq!(last_id(heartbeat), "5");
+}
+
+/// One event to many streams is read once for each that wants something else.
+#[tokio::test]
+async fn streams_at_the_end_share_what_they_read() {
+    let inbox = Inbox::new().await;
+    let reads = Arc::new(Meddler::idle(inbox.store.clone()));
+    let server = inbox.serve_with(|app| app.store = reads.clone()).await;
+    inbox.emit(&["a"]).await;
+    let mut all = Vec::new();
+    let mut some = Vec::new();
+    for _ in 0..20 {
+        all.push(server.stream("/live/", "").await);
+        some.push(server.stream("/live/?event_type=a", "").await);
+    }
+    let mut late = server.stream("/live/", "Last-Event-ID: 0\r\n").await;
+    assert_eq!(late.event().await, Some(1), "who comes from behind reads alone");
+    for stream in all.iter_mut().chain(&mut some) {
+        assert!(stream.message().await.unwrap().starts_with("id: 1\r\nevent: info"));
+    }
+    let before = reads.reads();
+    inbox.emit(&["b", "a"]).await;
+    for stream in all.iter_mut().chain([&mut late]) {
+        assert_eq!([stream.event().await, stream.event().await], [Some(2), Some(3)]);
+    }
+    for stream in &mut some {
+        assert_eq!(stream.event().await, Some(3));
+    }
+    // A stream that has just begun may not have looked yet when the event came.
+    let reads = reads.reads() - before;
+    assert!((2..=4).contains(&reads), "{reads} reads for 41 streams");
+}
+
 /// A feed of the events of type `a` with a heartbeat every 20 s, on paused time.
 fn feed(inbox: &Inbox, shutdown: &CancellationToken) -> Feed {
     let sink =
@@ -147,7 +209,7 @@ fn feed(inbox: &Inbox, shutdown: &CancellationToken) -> Feed {
 }
 
 const COMMENT: &str = ": ping - 2026-11-22 06:46:26.063532+00:00\r\n\r\n";
-const HEARTBEAT: &str = "event: heartbeat\r\ndata: ping\r\n\r\n";
+const HEARTBEAT: &str = "id: 0\r\nevent: heartbeat\r\ndata: ping\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_stream_sends_comments_and_heartbeats_on_time() {
@@ -157,7 +219,7 @@ async fn a_silent_stream_sends_comments_and_heartbeats_on_time() {
     feed.next().await.unwrap();
     let mut said = Vec::new();
     for _ in 0..6 {
-        let text = feed.next().await.unwrap();
+        let text = String::from_utf8(feed.next().await.unwrap().to_vec()).unwrap();
         said.push((start.elapsed().as_secs(), text));
     }
     let wanted =
@@ -183,7 +245,8 @@ async fn heartbeats_are_on_time_under_unrelated_traffic() {
         while beats.len() < 3 {
             let text = feed.next().await.unwrap();
             if text != COMMENT {
-                beats.push((start.elapsed().as_secs(), text == HEARTBEAT));
+                let is_beat = text.ends_with(b"\r\nevent: heartbeat\r\ndata: ping\r\n\r\n");
+                beats.push((start.elapsed().as_secs(), is_beat));
             }
         }
         beats
@@ -248,6 +311,27 @@ async fn too_many_streams_are_refused_and_a_closed_one_makes_room() {
         tokio::task::yield_now().await;
     }
     server.stream("/live/", "").await;
+}
+
+/// What is all taken is shared: the one who has the most gives to one who has less.
+#[tokio::test]
+async fn a_client_with_few_streams_gets_one_of_the_greediest() {
+    let inbox = Inbox::new().await;
+    let server = inbox.serve_with(|app| app.bounds.streams = 3).await;
+    let of = |client: &str| format!("X-Forwarded-For: {client}\r\n");
+    let mut first = server.stream("/live/", &of("192.0.2.1")).await;
+    first.message().await.unwrap();
+    let _second = server.stream("/live/", &of("192.0.2.1")).await;
+    let _third = server.stream("/api/sources/s/watch", &of("192.0.2.1")).await;
+    let refused = server.request("GET", "/live/", &[("X-Forwarded-For", "192.0.2.1")]).await;
+    assert_eq!(refused.status, 503);
+    let _other = server.stream("/live/", &of("192.0.2.2")).await;
+    assert_eq!(first.message().await, None, "the oldest one ends in good order");
+    assert_eq!(open_streams(&server).await, 3);
+    let metrics = server.get("/metrics").await.body;
+    for line in ["inboxclaw_sse_streams_refused_total 1", "inboxclaw_sse_streams_ended_total 1"] {
+        assert!(metrics.lines().any(|found| found == line), "{line}:\n{metrics}");
+    }
 }
 
 #[tokio::test]

@@ -267,7 +267,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn of(raw: &[u8]) -> Self {
+    pub(crate) fn of(raw: &[u8]) -> Self {
         let end = raw.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
         let head = String::from_utf8(raw[..end].to_vec()).unwrap();
         let mut lines = head.split("\r\n");
@@ -320,7 +320,8 @@ impl Stream {
     pub(crate) async fn event(&mut self) -> Option<i64> {
         loop {
             let message = self.message().await?;
-            if let Some((id, _)) = message.strip_prefix("id: ").and_then(|rest| rest.split_once("\r\n")) {
+            let id = message.strip_prefix("id: ").and_then(|rest| rest.split_once("\r\nevent: message\r\n"));
+            if let Some((id, _)) = id {
                 return Some(id.parse().unwrap());
             }
         }
