@@ -69,6 +69,11 @@ pub trait Vitals: Send + Sync {
     /// Status code and body of `/healthcheck`: 503 when something is unhealthy, else 200.
     fn health(&self) -> (u16, serde_json::Value);
 
+    /// A consumer asked the pull sink of that name: it got an answer, or the sink's state has this problem.
+    fn asked(&self, sink: &str, problem: Option<&str>) {
+        let _ = (sink, problem);
+    }
+
     /// What each owner has done since the program started.
     fn owners(&self) -> Vec<OwnerStats>;
 

@@ -10,7 +10,7 @@ use inboxclaw_contract::Owner;
 use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::time::timeout;
 
-use crate::health::{Health, Report};
+use crate::health::{Health, Report, Trouble};
 use crate::stats::{OwnerStats, Stats};
 
 /// Asks and tells a [`Runtime`](crate::Runtime). Cheap to clone; works before, during and after `run`.
@@ -52,6 +52,17 @@ impl Handle {
     /// The counters of all owners, sources first, by name.
     pub fn stats(&self) -> Vec<OwnerStats> {
         self.shared.stats.snapshot()
+    }
+
+    /// A sink without a loop, from which consumers take what they ask for, gave an answer.
+    pub fn sink_worked(&self, owner: &Owner) {
+        self.shared.health.succeeded(owner);
+    }
+
+    /// Such a sink could not answer, and will not until a person has set its state right.
+    pub fn sink_failed(&self, owner: &Owner, message: &str, action: &str) {
+        let trouble = Trouble { action: Some(action.to_owned()), ..Trouble::new("configuration", message) };
+        self.shared.health.failed(owner, trouble);
     }
 
     /// Makes a source poll, or a push sink look, at once: also out of a back-off. To be called after an edit of

@@ -48,7 +48,8 @@ pub(crate) async fn confirm(sink: &PullSink, server: &Server, uri: &Uri) -> Resu
     let batch = params.required_integer("batch_id");
     let ignored = params.done()?;
     let (store, random) = (server.app.store.as_ref(), server.app.random.as_ref());
-    let marked = sink.confirm(store, random, batch.unwrap_or_default()).await?;
+    let marked = sink.confirm(store, random, batch.unwrap_or_default()).await;
+    let marked = reported(sink, server, marked)?;
     let reply = reply::ok(format!(r#"{{"status":"success","marked_count":{marked}}}"#));
     Ok(ignored.told(server, uri, reply))
 }
@@ -65,8 +66,8 @@ async fn answer(sink: &PullSink, server: &Server, wanted: &Wanted) -> Result<Rep
     let permit = permits.clone().acquire_owned().await;
     let permit = permit.map_err(|_| Refusal::from(reply::busy("the server is stopping")))?;
     let app = &server.app;
-    let parcel = sink.parcel(app.store.as_ref(), app.random.as_ref(), wanted).await?;
-    let Parcel { id, bodies, remaining, truncation } = parcel;
+    let parcel = sink.parcel(app.store.as_ref(), app.random.as_ref(), wanted).await;
+    let Parcel { id, bodies, remaining, truncation } = reported(sink, server, parcel)?;
     let id = id.map_or_else(|| "null".to_owned(), |id| id.to_string());
     let truncated = truncation.map(|it| format!(r#","truncated":{{"oldest":{}}}"#, it.up_to.0 + 1));
     let truncated = truncated.unwrap_or_default();
@@ -77,6 +78,16 @@ async fn answer(sink: &PullSink, server: &Server, wanted: &Wanted) -> Result<Rep
         most: usize::MAX,
     };
     Ok(reply::ok(bodies::body(document, bodies, app.store.clone(), Some(permit)).await?))
+}
+
+/// Tells health how the sink did. A store that fails has a health of its own.
+fn reported<T>(sink: &PullSink, server: &Server, result: Result<T, PullError>) -> Result<T, PullError> {
+    match &result {
+        Ok(_) => server.app.vitals.asked(sink.name(), None),
+        Err(error @ PullError::State(_)) => server.app.vitals.asked(sink.name(), Some(&error.to_string())),
+        Err(_) => {}
+    }
+    result
 }
 
 fn envelope(event: &Event, text: &mut String) {

@@ -32,12 +32,21 @@ pub(super) async fn run(listener: TcpListener, server: Arc<Server>) {
         tokio::select! {
             () = server.shutdown.cancelled() => break,
             Some(_) = open.join_next() => {}
-            accepted = accept(&listener, &server) => match accepted {
-                Ok(Some((stream, client, place))) => {
-                    let server = server.clone();
-                    open.spawn(drive(stream, client, Arc::new(place), server));
+            accepted = listener.accept() => match accepted {
+                Ok((stream, remote)) => {
+                    let client = Client::new(remote.ip());
+                    // Not in the select around: what it drops unfinished, it would drop with the connection.
+                    let entered = tokio::select! {
+                        () = server.shutdown.cancelled() => break,
+                        entered = server.room.enter(client) => entered,
+                    };
+                    if let Some(place) = entered {
+                        // Only a connection that is gone already refuses this.
+                        let _ = stream.set_nodelay(true);
+                        open.spawn(drive(stream, client, Arc::new(place), server.clone()));
+                    }
                 }
-                Ok(None) => {}
+                Err(error) if is_of_client(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -50,19 +59,6 @@ pub(super) async fn run(listener: TcpListener, server: Arc<Server>) {
         tracing::debug!(connections = open.len(), "cut off at shutdown");
     }
     open.shutdown().await;
-}
-
-/// The next connection, once there is room for it; `None` for one that was closed at once.
-async fn accept(listener: &TcpListener, server: &Server) -> io::Result<Option<(TcpStream, Client, Place)>> {
-    let (stream, remote) = match listener.accept().await {
-        Ok(accepted) => accepted,
-        Err(error) if is_of_client(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    // Only a connection that is gone already refuses this.
-    let _ = stream.set_nodelay(true);
-    let client = Client::new(remote.ip());
-    Ok(server.room.enter(client).await.map(|place| (stream, client, place)))
 }
 
 /// Whether the client went away before it was accepted, which is none of our trouble.

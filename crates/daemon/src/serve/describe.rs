@@ -36,6 +36,18 @@ pub(super) fn describe(target: &Target) -> Operation {
             new("events", "listSinks", "Lists the sinks that the store knows.")
                 .gives::<Vec<NamedOwner<'_>>>(200, "Their numbers, names and types.")
         }
+        Target::Extract(_) | Target::Lease(_) | Target::Confirm(_) => pull(target),
+        Target::Stream(_) => new("stream", "subscribe", "Sends events as they come (server-sent events).")
+            .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
+            .query("last_event_id", integer(), "As the header, for those who cannot set it.")
+            .header("Last-Event-ID", "The last event that the client has.")
+            .answer(200, "Messages until the client or the program ends.", &[("text/event-stream", stream)])
+            .refuses(422, "A parameter cannot work."),
+    }
+}
+
+fn pull(target: &Target) -> Operation {
+    match target {
         Target::Extract(_) => new("pull", "extract", "Takes the next batch of events.")
             .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
             .query("batch_size", integer(), "Most events.")
@@ -58,18 +70,10 @@ pub(super) fn describe(target: &Target) -> Operation {
                 )
                 .refuses(422, "A parameter cannot work.")
         }
-        Target::Confirm(_) => {
-            new("pull", "markProcessed", "Confirms a batch, so that its events never come again.")
-                .required("batch_id", integer(), "Which.")
-                .answer(200, "It is confirmed.", &[("application/json", confirmed)])
-                .refuses(404, "There is no such batch, or it is too old.")
-                .refuses(422, "A parameter cannot work.")
-        }
-        Target::Stream(_) => new("stream", "subscribe", "Sends events as they come (server-sent events).")
-            .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
-            .query("last_event_id", integer(), "As the header, for those who cannot set it.")
-            .header("Last-Event-ID", "The last event that the client has.")
-            .answer(200, "Messages until the client or the program ends.", &[("text/event-stream", stream)])
+        _ => new("pull", "markProcessed", "Confirms a batch, so that its events never come again.")
+            .required("batch_id", integer(), "Which.")
+            .answer(200, "It is confirmed.", &[("application/json", confirmed)])
+            .refuses(404, "There is no such batch, or it is too old.")
             .refuses(422, "A parameter cannot work."),
     }
 }

@@ -51,12 +51,9 @@ pub(crate) fn of(status: StatusCode, content_type: &'static str, body: impl Into
 }
 
 /// A stream of server-sent events, for as long as there are texts.
-pub(crate) fn events<T: Into<Bytes>>(
+pub(crate) fn events<T: Into<Bytes> + 'static>(
     texts: impl Stream<Item = Result<T, Infallible>> + Send + 'static,
-) -> Reply
-where
-    T: 'static,
-{
+) -> Reply {
     let headers = [
         (CACHE_CONTROL, "no-store"),
         (CONNECTION, "keep-alive"),

@@ -389,16 +389,9 @@ impl Log for Memory {
         })
     }
 
-    async fn events(&self, seqs: &[Seq], most: usize) -> Result<Vec<Event>, StoreError> {
-        self.read(|inner| {
-            let found = seqs.iter().filter_map(|seq| inner.events.iter().find(|event| event.seq == *seq));
-            let mut bytes = 0;
-            let fits = |(number, event): &(usize, &Event)| {
-                bytes += event.data.len() + event.meta.len();
-                *number == 0 || bytes <= most
-            };
-            found.enumerate().take_while(fits).map(|(_, event)| event.clone()).collect()
-        })
+    async fn events(&self, seqs: &[Seq], _: usize) -> Result<Vec<Event>, StoreError> {
+        let find = |inner: &Inner, seq| inner.events.iter().find(|event| event.seq == seq).cloned();
+        self.read(|inner| seqs.iter().filter_map(|seq| find(inner, *seq)).collect())
     }
 
     async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError> {

@@ -68,6 +68,19 @@ impl Vitals for Whole {
         }
     }
 
+    fn asked(&self, sink: &str, problem: Option<&str>) {
+        let owner = Owner::sink(sink);
+        match problem {
+            None => self.handle.sink_worked(&owner),
+            Some(problem) => {
+                let action = format!(
+                    "take back the last edit with `inboxclaw state undo sink:{sink}`, or set the cursor right"
+                );
+                self.handle.sink_failed(&owner, problem, &action);
+            }
+        }
+    }
+
     fn owners(&self) -> Vec<OwnerStats> {
         self.handle.stats()
     }
