@@ -71,15 +71,18 @@ fn a_calendar_is_reported_once_through_faults_and_kills() {
     let mut life =
         account.lived(seed(), |life, fake, now| drop(life.step_calendar(&mut fake.calendar(), now)));
     account.start();
+    let mut moved = BTreeSet::new();
     account.endures(|account, wanted| {
         let (now, steps) = (account.now(), account.random.usize(1..12));
         // A change of a daily series is some hundred items.
         let (page, rough) = (account.random.bool().then_some(25), account.random.bool());
         let mut calendars = account.fake.calendar();
         calendars.switches = Switches { page, empty_pages: rough, overlap: rough, ..Switches::default() };
-        let before = calendar::look(&mut calendars, now);
+        let mut before = calendar::look(&mut calendars, now);
+        calendar::follow(&mut before, &calendars, moved.iter().cloned());
         (0..steps).for_each(|_| drop(life.step_calendar(&mut calendars, now)));
-        let after = calendar::look(&mut calendars, now);
+        let mut after = calendar::look(&mut calendars, now);
+        moved.extend(calendar::follow(&mut after, &calendars, before.keys().cloned()));
         life.rest();
         calendar::add_wanted(wanted, &before, &after, now);
         BTreeSet::new()

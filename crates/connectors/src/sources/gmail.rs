@@ -11,12 +11,13 @@
 //! - `synced`: when the cursor last moved, and when the source began;
 //! - `seen:` + message id: a message that was reported, for as long as `recovery_backfill_window`, a day at least;
 //! - `hidden:` + message id: one that was not, and why: `label` and `filter` for a year, `gone` for 30 days;
-//! - `retry:` + message id: one that could not be read when it was named, and is tried again with the next poll;
+//! - `retry:` + message id: one that could not be read when it was named, and is tried again: one that is refused with
+//!   each poll, one that is missing after 1, 2, 4 … seconds and until an hour has passed;
 //! - `recovery`: a listing of the mailbox in progress.
 //!
 //! A poll that finds nothing new writes nothing. The history names a message shortly before it can be read, names
-//! messages that are gone, and repeats itself; so a message is asked for once, and whatever its history holds is
-//! reported once. When Google no longer knows the cursor, which happens after a week or so without polls, the mailbox
+//! messages that are gone, and repeats itself; so a message is asked for until it is there or an hour has passed, and
+//! whatever its history holds is reported once. Mail to oneself is one message, and reported as sent and as received. When Google no longer knows the cursor, which happens after a week or so without polls, the mailbox
 //! itself is compared with what is remembered, and an event `inboxclaw.source.gap` says how far that reaches.
 //!
 //! Left out: the texts and attachments of messages; threads; what happens to labels during a gap, and deletions of

@@ -12,10 +12,10 @@
 //!   is left alone for a day, so a poll without news writes nothing;
 //! - `snap:CAL:EVENT`: the event resource as received, with which the next one is compared. A single event's goes away
 //!   by itself `max_event_age_days` and a week after the event's end: so long, an event that ended and is moved to the
-//!   future is `updated`; later it is `created`. Nothing else depends on the snapshot of an event that ended: changes
-//!   of it are not reported, and neither is a deletion with a date of the year 2000. A series never goes away by
-//!   itself. Of an instance that was reported and cancelled the cancelled resource stays, which counts as unknown;
+//!   future is `updated`; later it is `created`. Nothing else depends on the snapshot of an event that was over by the
+//!   passing of time: changes of it are not reported, and neither is its deletion. A series never goes away by itself. Of an instance that was reported and cancelled the cancelled resource stays, which counts as unknown;
 //! - `config_fingerprint:CAL`: the `max_into_future` that the snapshots were made with;
+//! - `time_zone:CAL`: the calendar's zone, at whose midnights whole days begin and end; each answer names it;
 //! - `lookahead_cursor:CAL`: up to where the future was listed; moved on at most once an hour;
 //! - `pass:CAL`: a pass that needs several turns: what it does, the sync token it started from, its next page. With
 //!   another sync token under it (edited, rewound) it is dropped and begins anew;
@@ -37,6 +37,7 @@ mod api;
 mod apply;
 mod attendees;
 mod classify;
+mod context;
 mod fit;
 mod passes;
 mod payload;
@@ -50,7 +51,7 @@ mod times;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{
@@ -61,7 +62,7 @@ use jiff::SignedDuration;
 use crate::google::filter::{Filters, Rules};
 use crate::google::{self, At, CALENDAR, Client, default_poll_interval};
 use crate::http::check_interval;
-use passes::{Calendar, Desk, Stop};
+use context::{Calendar, Context, Stop};
 use rounds::{Plan, Rounds};
 use state::LEAST_WINDOW;
 
@@ -111,8 +112,9 @@ pub struct Settings {
     calendar_overrides: BTreeMap<String, Override>,
 
     /// Events to leave out: a list of `NAME: {in: FIELD, contains: TEXT}` or `regex: PATTERN`, with the fields
-    /// `summary`, `description`, `location`, `organizer` and `attendees`. An event that matches any of them, or did
-    /// before a change, is not reported.
+    /// `summary`, `description`, `location`, `organizer`, `attendees` and `eventType`, such as
+    /// `{in: eventType, regex: "^(birthday|workingLocation)$"}`. An event that matches any of them, or did before a
+    /// change, is not reported.
     #[serde(default)]
     #[schemars(extend("default" = []))]
     filters: Rules<Field>,
@@ -196,6 +198,9 @@ pub enum Field {
     Organizer,
     /// The addresses of all attendees, with blanks between them.
     Attendees,
+    /// The type: `default`, `birthday`, `focusTime`, `fromGmail`, `outOfOffice` or `workingLocation`.
+    #[serde(rename = "eventType", alias = "event_type")]
+    EventType,
 }
 
 /// Longest id of a calendar, in bytes: with an id of an event it has to fit into a key and into an event id.
@@ -244,7 +249,7 @@ impl SourceSettings for Settings {
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         check_interval(self.poll_interval)?;
         let calendars = self.calendars()?;
-        let desk = Desk {
+        let context = Context {
             client: Client::new(outside, &CALENDAR, &self.at())?.allow_private(self.allow_private),
             filters: Filters::new(&self.filters)?,
             max_age: self.max_age()?,
@@ -252,7 +257,7 @@ impl SourceSettings for Settings {
             start: self.start.unwrap_or(StartAt::Now),
         };
         let rounds = Rounds::new(calendars.len());
-        Ok(Box::new(GoogleCalendar { desk, calendars, rounds }))
+        Ok(Box::new(GoogleCalendar { context, calendars, rounds }))
     }
 }
 
@@ -297,7 +302,7 @@ impl Settings {
 }
 
 struct GoogleCalendar {
-    desk: Desk,
+    context: Context,
     calendars: Vec<Calendar>,
     rounds: Rounds,
 }
@@ -322,11 +327,11 @@ impl Source for GoogleCalendar {
 impl GoogleCalendar {
     /// One step of the first calendar of the queue that works.
     async fn turn(&self, draft: &mut Draft<'_>, plan: &mut Plan) -> Result<Next, Failure> {
-        let deadline = self.desk.client.deadline();
+        let deadline = self.context.client.deadline();
         while let Some(first) = plan.first()
             && let Some(calendar) = self.calendars.get(first.calendar)
         {
-            match passes::step(&self.desk, calendar, first.is_new, draft).await {
+            match passes::step(&self.context, calendar, first.is_new, draft).await {
                 Ok(step) => return Ok(plan.worked(step)),
                 Err(Stop::Turn(failure)) => return Err(failure),
                 Err(Stop::Calendar(ailing)) => {

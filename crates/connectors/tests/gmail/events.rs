@@ -52,7 +52,14 @@ async fn mail_that_is_sent_is_told_apart_also_when_it_comes_back() {
     let mut world = World::begun(json!({})).await;
     let sent = world.mailbox(|mailbox, now| mailbox.arrive(now, Mail::sent("b@x.org", "one")));
     let both = world.mailbox(|mailbox, now| mailbox.arrive(now, Mail::to_oneself("two")));
-    assert_eq!(world.poll().await, [format!("sent {sent}"), format!("sent {both}")]);
+    let expected = [format!("sent {sent}"), format!("sent {both}"), format!("received {both}-received")];
+    assert_eq!(world.poll().await, expected);
+    let events = world.memory.events();
+    assert_eq!(events[1].entity_id, events[2].entity_id);
+    assert_eq!(events[1].data, events[2].data);
+    // One message, one deletion.
+    world.mailbox(|mailbox, now| mailbox.delete(now, &both));
+    assert_eq!(world.poll().await, [format!("deleted {both}-deleted")]);
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! What is not reported: drafts, spam, what filters drop, and what is gone before anybody could read it.
 
+use std::time::Duration;
+
+use inboxclaw_fakes::google::Asked;
 use inboxclaw_fakes::google::gmail::Mail;
 use serde_json::json;
 
-use crate::world::World;
+use crate::world::{HOUR, World};
 
 #[tokio::test]
 async fn of_a_draft_only_what_is_sent_is_reported() {
@@ -163,19 +166,53 @@ async fn mail_that_cannot_be_read_at_once_is_reported_by_the_next_poll() {
     assert_eq!(world.memory.writes(), writes);
 }
 
+/// It used to be given up after two polls, which with a short interval was a second.
 #[tokio::test]
-async fn mail_that_vanished_is_given_up_after_two_polls_and_its_deletion_is_silent() {
+async fn mail_that_is_late_is_given_up_by_age_and_its_deletion_is_silent() {
+    let mut world = World::begun(json!({})).await;
+    let [late, never] = world.mailbox(|mailbox, now| {
+        let ids = [(); 2].map(|()| mailbox.arrive(now, Mail::default()));
+        ids.iter().for_each(|id| mailbox.hold_back(id, 1_000));
+        ids
+    });
+    world.forget_asked();
+    for _ in 0..25 {
+        assert_eq!(world.poll().await, [""; 0]);
+        world.advance(Duration::from_secs(1));
+        world.restart();
+    }
+    let asked = world.fake.asked();
+    let count = |asked: &[Asked], id: &str| asked.iter().filter(|asked| asked.path.ends_with(id)).count();
+    // With the history, and after 1, 2, 4, 8 and 16 seconds.
+    assert_eq!((count(&asked, &late), count(&asked, &never)), (6, 6));
+    world.mailbox(|mailbox, _| mailbox.hold_back(&late, 0));
+    world.advance(Duration::from_secs(7));
+    assert_eq!(world.poll().await, [format!("received {late}")]);
+    world.advance(HOUR);
+    assert_eq!(world.poll().await, [""; 0]);
+    assert!(world.memory.values().contains_key(&format!("hidden:{never}")));
+    world.mailbox(|mailbox, now| mailbox.delete(now, &never));
+    assert_eq!(world.poll().await, [""; 0]);
+}
+
+/// As the former version wrote it.
+#[tokio::test]
+async fn mail_that_a_former_version_waits_for_is_waited_for() {
     let mut world = World::begun(json!({})).await;
     let id = world.mailbox(|mailbox, now| {
         let id = mailbox.arrive(now, Mail::default());
-        mailbox.hold_back(&id, 1_000);
+        mailbox.hold_back(&id, 3);
         id
     });
-    for _ in 0..4 {
-        assert_eq!(world.poll().await, [""; 0]);
-    }
-    let asked = world.fake.asked();
-    assert_eq!(asked.iter().filter(|asked| asked.path.ends_with(&id)).count(), 2);
-    world.mailbox(|mailbox, now| mailbox.delete(now, &id));
+    world.poll().await;
+    let key = format!("retry:{id}");
+    let (cursor, mut entries) = world.memory.saved();
+    let upto =
+        serde_json::from_str::<serde_json::Value>(&world.memory.values()[&key]).unwrap()["upto"].clone();
+    let entry = entries.get_mut(&key).unwrap();
+    entry.value = inboxclaw_contract::Json::from_value(&json!({ "upto": upto })).unwrap();
+    world.memory.rewind((cursor, entries));
     assert_eq!(world.poll().await, [""; 0]);
+    assert_eq!(world.poll().await, [""; 0]);
+    assert_eq!(world.poll().await, [format!("received {id}")]);
 }

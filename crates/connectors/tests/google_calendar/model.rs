@@ -140,49 +140,51 @@ impl Truth {
         for (key, item) in &all {
             let (start, over) = slot(item);
             let is_listed = over > now && start < end;
-            // The service may see whole days in another zone, so a recovery looks for them beyond both ends.
-            let margin = SignedDuration::from_hours(if item["start"]["date"].is_string() { 24 } else { 0 });
+            // A recovery looks a day beyond both ends.
+            let margin = SignedDuration::from_hours(24);
             let is_looked_for = over > now - margin && start < end + margin;
             let is_overlooked = reconciled.contains(&key.0.as_str()) && !is_looked_for;
-            let is_there = item["status"] == "confirmed" && is_listed;
-            let known = self.known.get(key);
+            let is_confirmed = item["status"] == "confirmed";
+            let is_there = is_confirmed && is_listed;
             let mut tell = |item: &Value, word: &str| {
                 let etag = item["etag"].as_str().unwrap().trim_matches('"');
                 expected.push(format!("gcal:{}:{}:{etag}:{word}", key.0, key.1));
             };
-            match known {
-                None if is_there => tell(item, "created"),
-                None => continue,
-                Some(known) if is_there => {
-                    if answers(known) != answers(item) {
-                        tell(item, "rsvp_changed");
-                    }
-                    if face(known) != face(item) {
-                        tell(item, "updated");
-                    }
+            let Some(known) = self.known.get(key).cloned() else {
+                if is_there {
+                    tell(item, "created");
+                    self.known.insert(key.clone(), item.clone());
                 }
-                // A recovery does not look for what is over, and what it overlooks is seen when it changes again.
-                Some(known) if slot(known).1 <= now && is_overlooked => {
-                    self.overlooked.insert(key.clone(), item["etag"].clone());
-                    continue;
+                continue;
+            };
+            let (was_over, is_seen) =
+                (slot(&known).1 <= now, self.overlooked.get(key) == Some(&item["etag"]));
+            // A recovery does not look for what is over, and what it overlooks is seen when it changes again.
+            if was_over && (is_overlooked || is_seen) {
+                self.overlooked.insert(key.clone(), item["etag"].clone());
+                continue;
+            }
+            if is_overlooked || !is_confirmed {
+                let ended_by_change = slot(&known).1 <= at(known["updated"].as_str().unwrap());
+                let is_news = if is_overlooked { slot(&known).0 < end } else { !was_over || ended_by_change };
+                if is_news {
+                    tell(if is_overlooked { &known } else { item }, "deleted");
                 }
-                Some(known) if slot(known).1 <= now && self.overlooked.get(key) == Some(&item["etag"]) => {
-                    continue;
+                self.known.remove(key);
+                continue;
+            }
+            // What was over when it changed, and still is, is nobody's news.
+            if !(was_over && over <= now) {
+                if answers(&known) != answers(item) {
+                    tell(item, "rsvp_changed");
                 }
-                // What was over when it changed is nobody's news.
-                Some(known) if slot(known).1 <= now => {
-                    let is_old =
-                        self.age.is_some_and(|age| over < now - age) && known["etag"] != item["etag"];
-                    if item["status"] != "confirmed" || start >= end || is_old {
-                        self.known.remove(key);
-                        continue;
-                    }
+                if face(&known) != face(item) {
+                    tell(item, "updated");
                 }
-                Some(known) => {
-                    tell(if is_overlooked { known } else { item }, "deleted");
-                    self.known.remove(key);
-                    continue;
-                }
+            }
+            if self.age.is_some_and(|age| over < now - age) && known["etag"] != item["etag"] {
+                self.known.remove(key);
+                continue;
             }
             self.known.insert(key.clone(), item.clone());
         }

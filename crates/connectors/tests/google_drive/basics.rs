@@ -3,7 +3,7 @@
 use inboxclaw_fakes::google::drive::{NewFile, Person};
 use serde_json::{Value, json};
 
-use crate::world::{World, data};
+use crate::world::{World, data, told};
 
 const NOTHING: [&str; 0] = [];
 
@@ -117,6 +117,44 @@ async fn the_trash_takes_what_is_in_a_folder_along() {
     assert_eq!(world.told().await, ["untrashed f", "untrashed a"]);
     world.drive().remove(world.later(), &folder);
     assert_eq!(world.told().await, ["removed f", "removed a"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_renamed_is_updated() {
+    let world = World::new().await;
+    let folder = world.drive().create(world.fake.clock().now(), NewFile::folder("old"));
+    world.round().await;
+    world.drive().rename(world.later(), &folder, "new");
+    let events = world.round().await;
+    assert_eq!(events.iter().map(told).collect::<Vec<_>>(), ["updated new"]);
+    assert_eq!(data(&events[0])["changes"]["name"], json!({ "before": "old", "after": "new" }));
+    world.is_quiet().await;
+}
+
+/// Programs that upload keep the times that a file has on the disk. It used to be taken for one that was there.
+#[tokio::test]
+async fn a_new_file_is_new_however_old_it_says_to_be() {
+    let old = || "2018-01-01T00:00:00Z".parse().unwrap();
+    let world = World::new().await;
+    let known = world.drive().create(world.fake.clock().now(), NewFile::text("known", "").created(old()));
+    world.round().await;
+    let now = world.later();
+    world.drive().create(now, NewFile::text("uploaded", "").created(old()));
+    world.drive().touch(now, &known);
+    assert_eq!(world.told().await, ["created uploaded"]);
+    // As one that a former version knew everything with.
+    let mut baseline: Value = serde_json::from_str(&world.memory.values()["gdrive:baseline"]).unwrap();
+    baseline.as_object_mut().unwrap().remove("listed_at").unwrap();
+    world.edit("gdrive:baseline", Some(baseline)).await;
+    world.drive().touch(world.later(), &known);
+    assert_eq!(world.told().await, NOTHING);
+    // After its removal it is new again, and in a log that is lost a new one is found.
+    world.drive().remove(world.later(), &known);
+    assert_eq!(world.told().await, ["removed known"]);
+    world.drive().create(world.later(), NewFile::text("found", "").created(old()));
+    world.drive().expire_tokens(None, 410);
+    assert_eq!(world.told().await, ["created found", "gap user"]);
+    world.is_quiet().await;
 }
 
 #[tokio::test]

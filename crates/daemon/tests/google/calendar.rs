@@ -43,6 +43,24 @@ pub(crate) fn look(calendars: &mut Calendars, now: Timestamp) -> Seen {
     }
 }
 
+/// Adds those of these events that are in the calendar, wherever they are now: what a reader knows it follows out of what
+/// lies ahead. Gives the ids of those that were added.
+pub(crate) fn follow(
+    seen: &mut Seen,
+    calendars: &Calendars,
+    ids: impl Iterator<Item = String>,
+) -> Vec<String> {
+    let mut followed = Vec::new();
+    for id in ids.filter(|id| !seen.contains_key(id)).collect::<Vec<_>>() {
+        let event = calendars.event("primary", &id).filter(|event| event["status"] == "confirmed");
+        if let Some(event) = event {
+            seen.insert(id.clone(), event);
+            followed.push(id);
+        }
+    }
+    followed
+}
+
 /// Adds what the step from `before` to `after` has to report.
 pub(crate) fn add_wanted(wanted: &mut Wanted, before: &Seen, after: &Seen, now: Timestamp) {
     let mut must = |what: &str, id: &str| wanted.must(format!("google.calendar.event.{what} primary:{id}"));

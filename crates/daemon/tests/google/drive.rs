@@ -97,7 +97,11 @@ fn changed(old: &Value, new: &Value) -> Vec<&'static str> {
     }
     let is_folder = text(new, "mimeType") == "application/vnd.google-apps.folder";
     let is_told = TOLD.iter().any(|field| differs(field));
-    if !is_folder && (is_told || differs("modifiedTime") && events.is_empty()) {
+    let is_updated = match is_folder {
+        true => differs("name") || differs("description"),
+        false => is_told || differs("modifiedTime") && events.is_empty(),
+    };
+    if is_updated {
         events.push("updated");
     }
     events

@@ -37,9 +37,13 @@ pub(crate) fn wanted(history: &[Change], from: usize) -> Wanted {
         if is_arrival {
             known.insert(id);
             if is_news {
-                let word =
-                    if change.labels.iter().any(|label| label == "SENT") { "sent" } else { "received" };
-                wanted.must(format!("gmail.message_{word} {id}"));
+                let has = |wanted: &str| change.labels.iter().any(|label| label == wanted);
+                if has("SENT") {
+                    wanted.must(format!("gmail.message_sent {id}"));
+                }
+                if !has("SENT") || has("INBOX") {
+                    wanted.must(format!("gmail.message_received {id}"));
+                }
             }
         }
         match &change.what {

@@ -130,7 +130,8 @@ pub(super) fn take(
         Found::Message(message) => message,
         // A message can be named before it can be read.
         Found::Missing | Found::Refused => {
-            messages.set(draft, id, Known::Retry(Retry { upto }))?;
+            let since = matches!(found, Found::Missing).then(|| draft.now());
+            messages.set(draft, id, Known::Retry(Retry::new(upto, since)))?;
             return Ok(false);
         }
     };

@@ -61,7 +61,7 @@ pub(super) fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
     headers.find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.as_str())
 }
 
-/// Emits that a message was received or sent.
+/// Emits that a message was received or sent, or both: mail to oneself is one message, which Gmail shows in the inbox.
 pub(super) fn mail(draft: &mut Draft<'_>, id: &str, message: &Message) -> Result<(), Failure> {
     let address = |name: &str| header(message, name).map(Address::first).unwrap_or_default();
     let data = Mail {
@@ -74,12 +74,18 @@ pub(super) fn mail(draft: &mut Draft<'_>, id: &str, message: &Message) -> Result
         date: header(message, "Date"),
         label_ids: &message.label_ids,
     };
-    let is_sent = message.label_ids.iter().any(|label| label == "SENT");
-    let kind = if is_sent { "gmail.message_sent" } else { "gmail.message_received" };
+    let has = |label: &str| message.label_ids.iter().any(|found| found == label);
     let received = message.internal_date.as_deref().and_then(|date| date.parse().ok());
     let received = received.and_then(|date| Timestamp::from_millisecond(date).ok()).unwrap_or(draft.now());
     let data = Json::from_value(&data).map_err(Failure::internal)?;
-    draft.emit(NewEvent::new(id, kind, data).entity(id).at(received))
+    let mut emit = |event_id: &str, kind: &str| {
+        draft.emit(NewEvent::new(event_id, kind, data.clone()).entity(id).at(received))
+    };
+    if !has("SENT") {
+        return emit(id, "gmail.message_received");
+    }
+    emit(id, "gmail.message_sent")?;
+    if has("INBOX") { emit(&format!("{id}-received"), "gmail.message_received") } else { Ok(()) }
 }
 
 /// Emits that a message is gone for good.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use inboxclaw_contract::{Draft, Entry, Expiry, Failure};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::api::HistoryId;
@@ -24,6 +25,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HIDDEN_FOR: Duration = Duration::from_secs(365 * DAY.as_secs());
 /// How long one that is gone is: until no page of the history names it any more.
 const GONE_FOR: Duration = Duration::from_secs(30 * DAY.as_secs());
+/// How late a message may be readable after the history has named it. One that is deleted meanwhile is named again.
+const LATE: SignedDuration = SignedDuration::from_hours(1);
 /// Entries read at once.
 const AT_ONCE: usize = 999;
 
@@ -34,7 +37,7 @@ pub(super) enum Known {
     Seen(Seen),
     /// It was not.
     Hidden(Hidden),
-    /// It was named but could not be read; tried again at the start of the next pass.
+    /// It was named but could not be read; tried again at the start of passes.
     Retry(Retry),
 }
 
@@ -77,6 +80,28 @@ pub(super) struct Retry {
     /// The point at which it was named.
     #[serde(default)]
     pub(super) upto: HistoryId,
+    /// When it was found missing first; nothing for one that is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<Timestamp>,
+    /// When it is to be asked for again; at once without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<Timestamp>,
+}
+
+impl Retry {
+    /// A message that could not be read at `now`.
+    pub(super) fn new(upto: HistoryId, since: Option<Timestamp>) -> Self {
+        Self { upto, since, next: None }
+    }
+
+    /// The message is missing at `now`, still. It is asked for again after as long as it has been missing, so that it is
+    /// reported soon if it comes soon; `None` when it has been missing for so long that it never will.
+    pub(super) fn missing(self, now: Timestamp) -> Option<Self> {
+        let since = self.since.unwrap_or(now);
+        let age = now.duration_since(since);
+        let next = now.checked_add(age).unwrap_or(now);
+        (age < LATE).then_some(Self { since: Some(since), next: Some(next), ..self })
+    }
 }
 
 impl Known {

@@ -7,7 +7,7 @@ use inboxclaw_contract::{Draft, Expiry, Failure, Next};
 use serde::{Deserialize, Serialize};
 
 use super::api::{Depth, HistoryId, HistoryPage, Record};
-use super::arrivals::{self, Gathered, MOST};
+use super::arrivals::{self, Found, Gathered, MOST};
 use super::events::{self, Relabelled};
 use super::messages::{Hidden, Known, Messages, RETRY, Retry, Seen, Why};
 use super::steps::{self, Step, What};
@@ -219,11 +219,14 @@ impl Gmail {
         for id in ids.iter().filter(|id| !matches!(messages.get(id), Some(Known::Retry(_)))) {
             draft.delete(&format!("{RETRY}{id}"))?;
         }
-        let upto = |id: &String| match messages.get(id) {
-            Some(Known::Retry(Retry { upto })) => Some((id.clone(), *upto)),
+        let now = draft.now();
+        let due = |id: &String| match messages.get(id) {
+            Some(Known::Retry(retry)) if retry.next.is_none_or(|next| next <= now) => {
+                Some((id.clone(), *retry))
+            }
             _ => None,
         };
-        let wanted: Vec<(String, HistoryId)> = ids.iter().filter_map(upto).collect();
+        let wanted: Vec<(String, Retry)> = ids.iter().filter_map(due).collect();
         let ids: Vec<String> = wanted.iter().map(|(id, _)| id.clone()).collect();
         let gathered = match arrivals::gather(&self.api, draft, &ids, Depth::Headers).await {
             // Whether it is the account that is refused, or the service that is down, the history will tell.
@@ -234,13 +237,20 @@ impl Gmail {
             gathered => gathered?,
         };
         let mut done = 0;
-        for (id, upto) in &wanted {
+        for (id, retry) in &wanted {
             match gathered.get(id) {
-                Some(arrivals::Found::Missing) => {
-                    messages.set(draft, id, Known::hidden(Why::Gone, *upto))?;
+                Some(Found::Missing) => {
+                    let known = match retry.missing(now) {
+                        Some(retry) => Known::Retry(retry),
+                        None => Known::hidden(Why::Gone, retry.upto),
+                    };
+                    messages.set(draft, id, known)?;
                 }
-                Some(found) => drop(arrivals::take(&self.rules, draft, &mut messages, (id, found), *upto)?),
-                None => {}
+                // It stays as it is.
+                Some(Found::Refused) | None => {}
+                Some(found) => {
+                    arrivals::take(&self.rules, draft, &mut messages, (id, found), retry.upto)?;
+                }
             }
             done += usize::from(!matches!(messages.get(id), Some(Known::Retry(_))));
         }

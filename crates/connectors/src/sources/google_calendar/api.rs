@@ -12,7 +12,7 @@ use crate::google::{Ask, Client, Refusal};
 /// Most items of a page, the service's limit.
 const PAGE_ITEMS: &str = "2500";
 /// The parts of an answer that are wanted; of each event everything, because it is stored and compared.
-const FIELDS: &str = "nextPageToken,nextSyncToken,items";
+const FIELDS: &str = "timeZone,nextPageToken,nextSyncToken,items";
 
 /// What is asked for. Everything else is the same in all requests, because the service wants the parameters of an
 /// increment to equal those of the listing that its token comes from.
@@ -28,6 +28,8 @@ pub(super) enum Query<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Page {
+    /// The name of the calendar's zone, of the IANA database.
+    pub(super) time_zone: Option<String>,
     /// The event resources.
     #[serde(default)]
     pub(super) items: Vec<Value>,

@@ -3,34 +3,31 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::time::Duration;
 
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Draft, Expiry, Failure};
+use inboxclaw_contract::{Draft, Failure};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::classify::{Bounds, Change, Fate, Verdict, judge};
-use super::passes::Desk;
+use super::context::Context;
+use super::payload;
 use super::state::{Keys, Mode, Pass, snapshot};
-use super::times::{Times, is_series};
-use super::{Field, attendees, payload};
 use crate::google::{is_id, stamp};
 
-/// How much longer than `max_event_age_days` a snapshot stays, for times when the program is off.
-const GRACE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How far the service's clock and the store's may be apart.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// Handles the items of a page and counts into the pass.
+/// Handles the items of a page of a calendar of this zone, and counts into the pass.
 ///
 /// # Errors
 /// When the state cannot be read, or the turn becomes too large.
 pub(super) async fn items(
-    desk: &Desk,
+    context: &Context,
     keys: Keys<'_>,
     draft: &mut Draft<'_>,
-    pass: &mut Pass,
+    (pass, zone): (&mut Pass, &TimeZone),
     items: &[Value],
 ) -> Result<(), Failure> {
     let prefix = keys.snapshots();
@@ -40,17 +37,17 @@ pub(super) async fn items(
     // One that is none any more is there, and unknown.
     let mut snapshots: HashMap<String, Option<Cow<'_, Value>>> =
         entries.map(|entry| (entry.key.clone(), snapshot(&entry).map(Cow::Owned))).collect();
-    let bounds = desk.bounds(draft.now(), pass);
+    let bounds = context.bounds(draft.now(), pass, zone);
     for ((_, item), key) in items.into_iter().zip(names) {
         let snapshot = snapshots.get(&key).and_then(Option::as_deref);
-        let Some(verdict) = decide(desk, pass, &bounds, item, snapshot) else { continue };
+        let Some(verdict) = decide(context, pass, &bounds, item, snapshot) else { continue };
         count(pass, &verdict);
         for change in verdict.changes {
-            draft.emit(payload::event(keys.0, change, Some(item), snapshot, desk.attendee_limit)?)?;
+            draft.emit(payload::event(keys.0, change, Some(item), snapshot, context.attendee_limit)?)?;
         }
         match verdict.fate {
             Fate::Keep => {
-                draft.put(&key, item, desk.expiry(item))?;
+                draft.put(&key, item, context.expiry(item, zone))?;
                 snapshots.insert(key, Some(Cow::Borrowed(item)));
             }
             Fate::Drop if snapshots.remove(&key).is_some() => draft.delete(&key)?,
@@ -67,19 +64,19 @@ pub(super) fn id(item: &Value) -> Option<&str> {
 
 /// What becomes of an item in this pass; `None`: nothing.
 fn decide(
-    desk: &Desk,
+    context: &Context,
     pass: &Pass,
     bounds: &Bounds,
     item: &Value,
     snapshot: Option<&Value>,
 ) -> Option<Verdict> {
-    if desk.drops(item) || snapshot.is_some_and(|snapshot| desk.drops(snapshot)) {
+    if context.drops(item) || snapshot.is_some_and(|snapshot| context.drops(snapshot)) {
         return Some(Verdict::ignored());
     }
     match pass.mode {
         // What appears or changes during the baseline belongs to it.
-        Mode::Baseline if desk.start == StartAt::Now => Some(silent(judge(item, None, bounds))),
-        Mode::Baseline if snapshot.is_none() && !is_news(item, desk.start) => {
+        Mode::Baseline if context.start == StartAt::Now => Some(silent(judge(item, None, bounds))),
+        Mode::Baseline if snapshot.is_none() && !is_news(item, context.start) => {
             Some(silent(judge(item, None, bounds)))
         }
         // What is known is left to the sync token, and so is what changed since it was given.
@@ -114,49 +111,4 @@ fn is_news(item: &Value, start: StartAt) -> bool {
 
 fn changed_at(item: &Value) -> Option<Timestamp> {
     stamp::read(item["updated"].as_str()?)
-}
-
-impl Desk {
-    /// What is reported in a pass. Changes are seen from the present, a listing by the stretch that it covers.
-    pub(super) fn bounds(&self, now: Timestamp, pass: &Pass) -> Bounds {
-        // An age beyond the beginning of time is as good as none.
-        let oldest = self.max_age.and_then(|age| now.checked_sub(age).ok());
-        Bounds { now, oldest, horizon: pass.until }
-    }
-
-    /// Whether a filter drops an item.
-    pub(super) fn drops(&self, item: &Value) -> bool {
-        self.filters.matches(|field| [Cow::Owned(text(item, field))])
-    }
-
-    /// How long a snapshot stays.
-    pub(super) fn expiry(&self, item: &Value) -> Expiry {
-        let end = Times::of(item).end.filter(|_| !is_series(item));
-        let until =
-            end.zip(self.max_age).and_then(|(end, age)| end.checked_add(age).ok()?.checked_add(GRACE).ok());
-        until.map_or(Expiry::Never, Expiry::Until)
-    }
-}
-
-/// What a filter looks at.
-fn text(item: &Value, field: Field) -> String {
-    let plain = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let joined = |texts: Vec<&str>| texts.join(" ");
-    match field {
-        Field::Summary => plain(&item["summary"]),
-        Field::Description => plain(&item["description"]),
-        Field::Location => plain(&item["location"]),
-        Field::Organizer => {
-            let organizer = &item["organizer"];
-            joined(
-                [&organizer["email"], &organizer["displayName"]]
-                    .into_iter()
-                    .filter_map(Value::as_str)
-                    .collect(),
-            )
-        }
-        Field::Attendees => {
-            joined(attendees::of(item).iter().filter_map(|attendee| attendee["email"].as_str()).collect())
-        }
-    }
 }

@@ -2,10 +2,12 @@
 //! A function of its arguments. Left out: what the events hold (`payload`), and where snapshots are.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::times::{Times, is_instance};
 use super::{attendees, payload};
+use crate::google::stamp;
 
 /// What happened to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub(super) enum Change {
     Created,
     /// It says something else.
     Updated,
-    /// It is no longer there, or no longer among what is reported.
+    /// It is no longer there.
     Deleted,
     /// An attendee answered, came or went.
     RsvpChanged,
@@ -39,8 +41,10 @@ pub(super) struct Verdict {
 }
 
 /// What is reported, by time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Bounds {
+    /// The zone of the calendar, whose midnights its whole days begin and end at.
+    pub(super) zone: TimeZone,
     /// The time of the turn.
     pub(super) now: Timestamp,
     /// What ended before is forgotten; `None`: nothing is.
@@ -67,33 +71,61 @@ pub(super) fn is_cancelled(item: &Value) -> bool {
 
 /// Decides about an item that no filter drops. `snapshot` may be one that was cancelled already, which counts as
 /// unknown: so its instance is created when it is confirmed again, and not deleted twice.
+///
+/// What is known was reported, or was there before anything was. As long as the service does not cancel it, it is in the
+/// calendar, wherever it is moved to: a meeting that ends early or moves into next year is updated, and only what was
+/// over before and is over now is nobody's news.
 pub(super) fn judge(item: &Value, snapshot: Option<&Value>, bounds: &Bounds) -> Verdict {
     let known = snapshot.filter(|snapshot| !is_cancelled(snapshot));
-    let (own, before) = (Times::of(item), known.map(Times::of));
-    if own.are_over(bounds.now) && before.is_some_and(|before| !before.are_over(bounds.now)) {
-        return Verdict::new([Change::Deleted], Fate::Drop);
+    if is_cancelled(item) {
+        return judge_cancelled(item, known, snapshot.is_some(), bounds);
     }
-    let times = if own.are_known() { own } else { before.unwrap_or_default() };
-    if times.end.zip(bounds.oldest).is_some_and(|(end, oldest)| end < oldest) {
+    let own = Times::of(item, &bounds.zone);
+    let Some(known) = known else {
+        let is_reported = !bounds.are_over(&own) && !bounds.are_beyond(&own);
+        return if is_reported { Verdict::new([Change::Created], Fate::Keep) } else { Verdict::ignored() };
+    };
+    let before = Times::of(known, &bounds.zone);
+    let times = if own.are_known() { own } else { before };
+    let fate = if bounds.are_forgotten(&times) { Fate::Drop } else { Fate::Keep };
+    if bounds.are_over(&before) && bounds.are_over(&times) {
+        return Verdict::new([], fate);
+    }
+    Verdict::new(differences(known, item), fate)
+}
+
+/// Decides about an item that is no event any more.
+fn judge_cancelled(item: &Value, known: Option<&Value>, is_noted: bool, bounds: &Bounds) -> Verdict {
+    // Of an instance that was reported the cancelled resource stays. Some come with a date of long ago.
+    let stays = is_noted && is_instance(item) && !bounds.are_over(&Times::of(item, &bounds.zone));
+    let fate = if stays { Fate::Keep } else { Fate::Drop };
+    let Some(known) = known else { return Verdict::new([], fate) };
+    if bounds.is_past(known) {
         return Verdict::ignored();
     }
-    if times.are_over(bounds.now) {
-        let stays = known.is_some() && !is_cancelled(item);
-        return Verdict::new([], if stays { Fate::Keep } else { Fate::Drop });
+    Verdict::new([Change::Deleted], fate)
+}
+
+impl Bounds {
+    fn are_over(&self, times: &Times) -> bool {
+        times.are_over(self.now)
     }
-    // Known and beyond the horizon is what a smaller window leaves out, which is no news.
-    let is_told = before.is_some_and(|before| before.start.is_none_or(|start| start < bounds.horizon));
-    let gone = if is_told { vec![Change::Deleted] } else { Vec::new() };
-    if times.start.is_some_and(|start| start >= bounds.horizon) {
-        return Verdict::new(gone, Fate::Drop);
+
+    fn are_beyond(&self, times: &Times) -> bool {
+        times.start.is_some_and(|start| start >= self.horizon)
     }
-    if is_cancelled(item) {
-        let stays = is_instance(item) && snapshot.is_some();
-        return Verdict::new(gone, if stays { Fate::Keep } else { Fate::Drop });
+
+    fn are_forgotten(&self, times: &Times) -> bool {
+        times.end.zip(self.oldest).is_some_and(|(end, oldest)| end < oldest)
     }
-    match known {
-        None => Verdict::new([Change::Created], Fate::Keep),
-        Some(known) => Verdict::new(differences(known, item), Fate::Keep),
+
+    /// Whether a known event is over by the passing of time, so that its end is no news. One that a change has made end
+    /// before the change is not.
+    pub(super) fn is_past(&self, known: &Value) -> bool {
+        let times = Times::of(known, &self.zone);
+        let changed = known["updated"].as_str().and_then(stamp::read);
+        let ended_by_change = times.end.zip(changed).is_some_and(|(end, changed)| end <= changed);
+        self.are_over(&times) && !ended_by_change
     }
 }
 

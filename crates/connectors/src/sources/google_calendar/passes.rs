@@ -6,20 +6,18 @@
 //! reported, and after them when it is larger, so that nothing that happened is taken for old. What comes after the
 //! changes and is refused does not hold up those of the next round.
 
-use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use super::api::{self, Page, Query};
-use super::rounds::Ailing;
+use super::context::{Ailing, Calendar, Context, Step, Stop};
 use super::state::{Keys, Known, Mode, Pass};
-use super::times::{Times, whole};
-use super::{Field, apply, fit, scan};
-use crate::google::filter::Filters;
+use super::times::{whole, zone};
+use super::{apply, fit, scan};
 use crate::google::gap::{Gap, PASSING};
 use crate::google::listing::Listing;
-use crate::google::{Client, Refusal, check_next};
+use crate::google::{Refusal, check_next};
 
 /// The window is listed again when it moved by so much.
 const STRETCH: SignedDuration = SignedDuration::from_hours(1);
@@ -29,65 +27,17 @@ const LAST_STRETCH: SignedDuration = SignedDuration::from_mins(5);
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 /// A sync token that told of nothing is renewed when it is older. They are valid for longer than that.
 const TOKEN_AGE: SignedDuration = SignedDuration::from_hours(24);
-/// A reconciliation lists so much more at both ends: the service sees whole days in the zone of the calendar, they are
-/// midnights of UTC here, and one that is known and not listed passes for gone.
+/// A reconciliation lists so much more at both ends, because one that is known and not listed passes for gone: what was
+/// moved out of the window by less than that is found and updated, and the zone of the calendar may be another than that
+/// by which whole days were listed before.
 const MARGIN: SignedDuration = SignedDuration::from_hours(24);
-
-/// What the calendars of a source share.
-pub(super) struct Desk {
-    /// Who asks.
-    pub(super) client: Client,
-    /// What is left out.
-    pub(super) filters: Filters<Field>,
-    /// How long after its end an event is remembered; `None`: for ever.
-    pub(super) max_age: Option<SignedDuration>,
-    /// Most attendees shown one by one.
-    pub(super) attendee_limit: usize,
-    /// Where a calendar without any state begins.
-    pub(super) start: StartAt,
-}
-
-/// A calendar that is watched.
-#[derive(Debug)]
-pub(super) struct Calendar {
-    /// Its id as configured.
-    pub(super) id: String,
-    /// How far ahead its events are reported.
-    pub(super) window: SignedDuration,
-}
-
-/// What a step leads to.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// The calendar needs another one.
-    More,
-    /// Not before the next round.
-    Done,
-    /// The pass begins anew in the next round, because of this.
-    Anew(Ailing),
-}
-
-/// Why a step did not work. Nothing is in the draft.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// The calendar is in trouble, others may work.
-    Calendar(Ailing),
-    /// No calendar would work.
-    Turn(Failure),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Turn(failure)
-    }
-}
 
 /// The next step of a calendar, the first of a round or a further one.
 ///
 /// # Errors
 /// When its request is refused; see [`Stop`].
 pub(super) async fn step(
-    desk: &Desk,
+    context: &Context,
     calendar: &Calendar,
     is_first: bool,
     draft: &mut Draft<'_>,
@@ -103,7 +53,8 @@ pub(super) async fn step(
             begin(calendar, &known, draft).await?
         }
     };
-    let walk = Walk { desk, calendar, keys, known, pass };
+    let zone = zone(known.zone.as_deref().unwrap_or_default());
+    let walk = Walk { context, calendar, keys, known, pass, zone };
     match walk.pass.mode {
         Mode::Narrow => walk.narrow(draft).await,
         Mode::Reconcile if walk.pass.token.is_some() => walk.vanished(draft).await,
@@ -155,11 +106,12 @@ fn pass(mode: Mode, from: Option<String>, now: Timestamp, since: Timestamp, wind
 
 /// A pass of a calendar in one turn.
 struct Walk<'a> {
-    desk: &'a Desk,
+    context: &'a Context,
     calendar: &'a Calendar,
     keys: Keys<'a>,
     known: Known,
     pass: Pass,
+    zone: TimeZone,
 }
 
 impl Walk<'_> {
@@ -172,7 +124,6 @@ impl Walk<'_> {
             Ok(page) => page,
             Err(refusal) => return self.refused(draft, refusal),
         };
-        page.items.retain(|item| !self.is_outside(item));
         page.items.iter_mut().for_each(fit::cut);
         check_next(self.pass.page.as_deref(), page.next_page_token.as_deref())
             .map_err(|failure| self.trouble(failure.into()))?;
@@ -181,8 +132,9 @@ impl Walk<'_> {
             let what = "the last page of a listing came without a sync token";
             return Err(self.trouble(Failure::text(Class::Upstream, what).into()));
         }
-        let (desk, keys) = (self.desk, self.keys);
-        apply::items(desk, keys, draft, &mut self.pass, &page.items).await?;
+        self.look_at_zone(draft, page.time_zone.as_deref())?;
+        let (context, keys) = (self.context, self.keys);
+        apply::items(context, keys, draft, (&mut self.pass, &self.zone), &page.items).await?;
         if self.pass.mode == Mode::Reconcile {
             let listing = Listing::new(keys.listed());
             let ids: Vec<&str> = page.items.iter().filter_map(apply::id).collect();
@@ -207,16 +159,16 @@ impl Walk<'_> {
             (Mode::Reconcile, _) => Query::Window(beyond(pass.since, -MARGIN), beyond(pass.until, MARGIN)),
             _ => Query::Window(pass.since, pass.until),
         };
-        api::page(&self.desk.client, &self.calendar.id, query, pass.page.as_deref()).await
+        api::page(&self.context.client, &self.calendar.id, query, pass.page.as_deref()).await
     }
 
-    /// Whether a reconciliation listed an item for nothing but the margin that whole days need.
-    fn is_outside(&self, item: &Value) -> bool {
-        if self.pass.mode != Mode::Reconcile || !item["start"]["dateTime"].is_string() {
-            return false;
+    /// Whole days begin and end at the midnights of the calendar's zone, which each page names.
+    fn look_at_zone(&mut self, draft: &mut Draft<'_>, named: Option<&str>) -> Result<(), Failure> {
+        if let Some(name) = named.filter(|name| self.known.zone.as_deref() != Some(*name)) {
+            Known::set_zone(draft, self.keys, name)?;
+            self.zone = zone(name);
         }
-        let times = Times::of(item);
-        times.are_over(self.pass.since) || times.start.is_some_and(|start| start >= self.pass.until)
+        Ok(())
     }
 
     fn needs_token(&self) -> bool {
@@ -303,7 +255,7 @@ impl Walk<'_> {
     }
 
     async fn narrow(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
-        if !scan::narrow(self.keys, draft, &mut self.pass).await? {
+        if !scan::narrow(self.keys, draft, (&mut self.pass, &self.zone)).await? {
             return self.go_on(draft);
         }
         // What is known before the window's new end stays complete.
@@ -312,7 +264,7 @@ impl Walk<'_> {
     }
 
     async fn vanished(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
-        match scan::vanished(self.desk, self.keys, draft, &mut self.pass).await? {
+        match scan::vanished(self.context, self.keys, draft, (&mut self.pass, &self.zone)).await? {
             Some(true) => {}
             Some(false) => return self.go_on(draft),
             None => {

@@ -1,17 +1,23 @@
 //! What an event of ours holds: ids, payload and time, from the resources of the service.
 //!
-//! In payloads `dateTime` and `timeZone` are called `dt` and `tz`, at every depth.
+//! In payloads `dateTime` and `timeZone` are called `dt` and `tz`, at every depth but in what others name.
 
 use inboxclaw_contract::{Failure, Json, NewEvent};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::attendees;
 use super::classify::Change;
+use super::{attendees, times};
 use crate::google::stamp;
 
 /// What payloads do not show of an event.
 const HIDDEN: [&str; 4] = ["sequence", "iCalUID", "etag", "reminders"];
+/// The fields whose keys are names that users and their programs give
+/// (<https://developers.google.com/workspace/calendar/api/v3/reference/events>): extended properties, the preferences of a
+/// gadget, the parameters of an add-on for conferences.
+const NAMED_BY_OTHERS: [&str; 3] = ["extendedProperties", "preferences", "parameters"];
+/// The fields that hold a time.
+const TIMES: [&str; 3] = ["start", "end", "originalStartTime"];
 /// What may change without being an update; attendees are looked at on their own.
 const UNEQUAL: [&str; 6] = ["etag", "sequence", "iCalUID", "reminders", "updated", "kind"];
 
@@ -138,7 +144,11 @@ fn difference(before: &Map<String, Value>, after: &Map<String, Value>) -> Map<St
     let keys = before.keys().chain(added).filter(|key| *key != "id");
     let pair =
         |key: &String| (before.get(key).unwrap_or(&Value::Null), after.get(key).unwrap_or(&Value::Null));
-    let differing = keys.map(|key| (key, pair(key))).filter(|(_, (before, after))| before != after);
+    let is_same = |key: &str, (before, after): (&Value, &Value)| match TIMES.contains(&key) {
+        true => times::is_same(before, after),
+        false => before == after,
+    };
+    let differing = keys.map(|key| (key, pair(key))).filter(|(key, pair)| !is_same(key, *pair));
     differing
         .map(|(key, (before, after))| (key.clone(), json!({ "before": before, "after": after })))
         .collect()
@@ -153,7 +163,11 @@ fn without(item: &Value, names: &[&str]) -> Map<String, Value> {
 fn renamed(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            fields.into_iter().map(|(name, value)| (rename(name), renamed(value))).collect()
+            let field = |(name, value): (String, Value)| match NAMED_BY_OTHERS.contains(&name.as_str()) {
+                true => (name, value),
+                false => (rename(name), renamed(value)),
+            };
+            fields.into_iter().map(field).collect()
         }
         Value::Array(values) => values.into_iter().map(renamed).collect(),
         plain => plain,

@@ -5,60 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::anyhow;
-use inboxclaw_contract::{Class, Failure, Next, Settled};
+use inboxclaw_contract::{Failure, Next, Settled};
 
-use super::passes::{Step, Stop};
-use crate::google::Refusal;
-use crate::google::trouble::Trouble;
-
-/// Why a calendar does not work.
-#[derive(Debug, Clone)]
-pub(super) struct Ailing {
-    trouble: Trouble,
-    /// Whether it may pass by itself.
-    passes: bool,
-    /// Whether it outlived a round: then a step that works is not yet the end of it.
-    lasts: bool,
-    /// Whether a step worked since, so that it may be over.
-    quiet: bool,
-}
-
-impl Ailing {
-    /// Tells the trouble of a calendar from that of the account, which no calendar would work with.
-    pub(super) fn of(calendar: &str, refusal: Refusal) -> Stop {
-        let Refusal { status, failure, .. } = &refusal;
-        let is_ours = match failure.class {
-            Class::Authentication | Class::RateLimited | Class::Internal => true,
-            // Without an answer it is the token file or its scopes.
-            Class::Configuration | Class::Authorization | Class::Expired => status.is_none(),
-            Class::Connectivity | Class::Timeout | Class::Upstream | Class::Unavailable => false,
-        };
-        if is_ours {
-            return Stop::Turn(refusal.failure);
-        }
-        let (is_missing, passes) = (refusal.is_missing(), refusal.is_transient());
-        let mut failure = refusal.failure;
-        if is_missing {
-            failure.class = Class::Configuration;
-            failure = failure.action(
-                "correct `calendar_ids` (`inboxclaw google list-calendars` shows what there is), or have the calendar \
-                 shared with the account",
-            );
-        }
-        Stop::Calendar(Self { passes, ..Self::passing(calendar, failure) })
-    }
-
-    /// Trouble of a calendar that may pass by itself.
-    pub(super) fn passing(calendar: &str, failure: Failure) -> Self {
-        let trouble = Trouble::of(&format!("the calendar {calendar}"), failure);
-        Self { trouble, passes: true, lasts: false, quiet: false }
-    }
-
-    /// Whether it took most of a turn's time.
-    pub(super) fn is_slow(&self) -> bool {
-        self.trouble.class == Class::Timeout
-    }
-}
+use super::context::{Ailing, Step};
 
 /// The rounds of a source: in each, every calendar has its turns.
 #[derive(Debug)]

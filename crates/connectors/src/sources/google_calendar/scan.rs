@@ -2,10 +2,11 @@
 //! finds what a reconciliation did not list. Left out: what is listed (`apply`).
 
 use inboxclaw_contract::{Draft, Entry, Failure};
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::classify::{Change, is_cancelled};
-use super::passes::Desk;
+use super::context::Context;
 use super::payload;
 use super::state::{Keys, Pass, snapshot};
 use super::times::{Times, is_series};
@@ -18,10 +19,14 @@ const PAGE: usize = 2_000;
 ///
 /// # Errors
 /// When the state cannot be read.
-pub(super) async fn narrow(keys: Keys<'_>, draft: &mut Draft<'_>, pass: &mut Pass) -> Result<bool, Failure> {
+pub(super) async fn narrow(
+    keys: Keys<'_>,
+    draft: &mut Draft<'_>,
+    (pass, zone): (&mut Pass, &TimeZone),
+) -> Result<bool, Failure> {
     let page = next(keys, draft, pass).await?;
     for entry in &page {
-        if snapshot(entry).is_some_and(|known| starts_beyond(&known, pass)) {
+        if snapshot(entry).is_some_and(|known| starts_beyond(&known, pass, zone)) {
             draft.delete(&entry.key)?;
         }
     }
@@ -33,10 +38,10 @@ pub(super) async fn narrow(keys: Keys<'_>, draft: &mut Draft<'_>, pass: &mut Pas
 /// # Errors
 /// When the state cannot be read.
 pub(super) async fn vanished(
-    desk: &Desk,
+    context: &Context,
     keys: Keys<'_>,
     draft: &mut Draft<'_>,
-    pass: &mut Pass,
+    (pass, zone): (&mut Pass, &TimeZone),
 ) -> Result<Option<bool>, Failure> {
     let listing = Listing::new(keys.listed());
     let Some(listed) = listing.ids(draft, pass.pages).await? else { return Ok(None) };
@@ -44,7 +49,7 @@ pub(super) async fn vanished(
     let page = next(keys, draft, pass).await?;
     for entry in &page {
         if !listed.contains(&entry.key[prefix.len()..]) {
-            missed(desk, keys, draft, pass, entry)?;
+            missed(context, keys, draft, (pass, zone), entry)?;
         }
     }
     Ok(Some(page.len() < PAGE))
@@ -60,10 +65,10 @@ async fn next(keys: Keys<'_>, draft: &mut Draft<'_>, pass: &mut Pass) -> Result<
 
 /// A snapshot of what was not listed: gone, unless it is over, was gone before, or was not to be listed.
 fn missed(
-    desk: &Desk,
+    context: &Context,
     keys: Keys<'_>,
     draft: &mut Draft<'_>,
-    pass: &mut Pass,
+    (pass, zone): (&mut Pass, &TimeZone),
     entry: &Entry,
 ) -> Result<(), Failure> {
     // What is none tells nothing that could be reported.
@@ -71,22 +76,22 @@ fn missed(
     if is_series(&known) {
         return Ok(());
     }
-    if Times::of(&known).are_over(draft.now()) {
+    if Times::of(&known, zone).are_over(draft.now()) {
         // It stays as long as without a recovery; snapshots of earlier programs had no expiry.
         return if entry.expires_at.is_none() {
-            draft.touch(&entry.key, desk.expiry(&known))
+            draft.touch(&entry.key, context.expiry(&known, zone))
         } else {
             Ok(())
         };
     }
-    let is_silent = is_cancelled(&known) || starts_beyond(&known, pass) || desk.drops(&known);
+    let is_silent = is_cancelled(&known) || starts_beyond(&known, pass, zone) || context.drops(&known);
     if !is_silent {
         pass.deleted += 1;
-        draft.emit(payload::event(keys.0, Change::Deleted, None, Some(&known), desk.attendee_limit)?)?;
+        draft.emit(payload::event(keys.0, Change::Deleted, None, Some(&known), context.attendee_limit)?)?;
     }
     draft.delete(&entry.key)
 }
 
-fn starts_beyond(known: &Value, pass: &Pass) -> bool {
-    Times::of(known).start.is_some_and(|start| start >= pass.until)
+fn starts_beyond(known: &Value, pass: &Pass, zone: &TimeZone) -> bool {
+    Times::of(known, zone).start.is_some_and(|start| start >= pass.until)
 }

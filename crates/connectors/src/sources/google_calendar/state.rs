@@ -39,6 +39,10 @@ impl Keys<'_> {
         format!("lookahead_cursor:{}", self.0)
     }
 
+    fn zone(self) -> String {
+        format!("time_zone:{}", self.0)
+    }
+
     fn pass(self) -> String {
         format!("pass:{}", self.0)
     }
@@ -115,6 +119,8 @@ pub(super) struct Known {
     pub(super) window: Option<SignedDuration>,
     /// Up to where the future was listed.
     pub(super) lookahead: Option<Timestamp>,
+    /// The name of the calendar's zone.
+    pub(super) zone: Option<String>,
     /// The pass that is not over.
     pub(super) pass: Option<Pass>,
     /// Whether there is an entry for a pass, which may be of no use.
@@ -127,10 +133,10 @@ impl Known {
     /// # Errors
     /// When the state cannot be read.
     pub(super) async fn read(draft: &mut Draft<'_>, keys: Keys<'_>) -> Result<Self, Failure> {
-        let names = [keys.token(), keys.window(), keys.lookahead(), keys.pass()];
+        let names = [keys.token(), keys.window(), keys.lookahead(), keys.zone(), keys.pass()];
         let mut entries = draft.entries(&names).await?.into_iter();
         let mut next = || entries.next().flatten();
-        let (token, window, lookahead, pass) = (next(), next(), next(), next());
+        let (token, window, lookahead, zone, pass) = (next(), next(), next(), next(), next());
         let read =
             |entry: &Option<Entry>| entry.as_ref()?.parse::<String>().ok().filter(|text| !text.is_empty());
         let sync = read(&token);
@@ -141,6 +147,7 @@ impl Known {
             token: sync,
             window: window.and_then(|entry| window_of(&entry.value)),
             lookahead: read(&lookahead).and_then(|text| stamp::read(&text)),
+            zone: read(&zone),
             pass,
             has_pass,
         })
@@ -187,6 +194,14 @@ impl Known {
     pub(super) fn set_window(draft: &mut Draft<'_>, keys: Keys<'_>, seconds: f64) -> Result<(), Failure> {
         let text = format!("{{\"max_into_future\": {}}}", json!(seconds));
         draft.put(&keys.window(), &text, Expiry::Never)
+    }
+
+    /// Names the calendar's zone.
+    ///
+    /// # Errors
+    /// Those of [`Draft::put`].
+    pub(super) fn set_zone(draft: &mut Draft<'_>, keys: Keys<'_>, zone: &str) -> Result<(), Failure> {
+        draft.put(&keys.zone(), zone, Expiry::Never)
     }
 
     /// Says up to where the future was listed.

@@ -1,10 +1,11 @@
 //! What an item means, as tables: when it is, what is decided about it, and what the event then holds.
 
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::classify::{Bounds, Change, Fate, judge};
 use super::times::Times;
-use super::{attendees, fit, payload};
+use super::{attendees, fit, payload, times};
 use crate::google::stamp;
 use Change::{Created, Deleted, RsvpChanged, Updated};
 use Fate::{Drop, Keep};
@@ -13,6 +14,7 @@ use Fate::{Drop, Keep};
 fn bounds() -> Bounds {
     let at = |text| stamp::read(text).unwrap();
     Bounds {
+        zone: TimeZone::UTC,
         now: at("2026-11-22T12:00:00Z"),
         oldest: Some(at("2026-11-20T12:00:00Z")),
         horizon: at("2026-12-02T12:00:00Z"),
@@ -69,9 +71,9 @@ fn what_an_item_means_by_its_time() {
         ("the same", on("11-23"), Some(on("11-23")), &[], Keep),
         ("other words", renamed("11-23"), Some(on("11-23")), &[Updated], Keep),
         ("moved", on("11-24"), Some(on("11-23")), &[Updated], Keep),
-        // Rule 3.
-        ("moved to the past", on("11-10"), Some(on("11-23")), &[Deleted], Drop),
-        ("moved to this morning", on("11-22"), Some(on("11-23")), &[Deleted], Drop),
+        // It is still in the calendar, though the forerunner told that it was deleted (rule 3).
+        ("moved to the past", on("11-10"), Some(on("11-23")), &[Updated], Drop),
+        ("moved to this morning", on("11-22"), Some(on("11-23")), &[Updated], Keep),
         ("cancelled with a placeholder", placeholder(), Some(on("11-23")), &[Deleted], Drop),
         (
             "a moved instance cancelled",
@@ -96,10 +98,10 @@ fn what_an_item_means_by_its_time() {
         ("untimed, over", untimed(), Some(on("11-22")), &[], Keep),
         // Rule 6.
         ("far ahead, unknown", on("12-24"), None, &[], Drop),
-        ("moved far ahead", on("12-24"), Some(on("11-23")), &[Deleted], Drop),
-        // What a smaller window leaves out.
-        ("far ahead, known there", renamed("12-24"), Some(on("12-24")), &[], Drop),
-        ("far ahead, known there, cancelled", bare(), Some(on("12-24")), &[], Drop),
+        ("moved far ahead", on("12-24"), Some(on("11-23")), &[Updated], Keep),
+        // What was moved there stays known.
+        ("far ahead, known there", renamed("12-24"), Some(on("12-24")), &[Updated], Keep),
+        ("far ahead, known there, cancelled", bare(), Some(on("12-24")), &[Deleted], Drop),
         ("far ahead, known there, moved near", on("11-23"), Some(on("12-24")), &[Updated], Keep),
         ("far ahead, cancelled", bare_instance("2026-12-24T10:00:00Z"), None, &[], Drop),
         (
@@ -115,6 +117,27 @@ fn what_an_item_means_by_its_time() {
             None,
             &[Created],
             Keep,
+        ),
+    ];
+    check(cases);
+}
+
+#[test]
+fn what_ended_early_is_there_until_it_is_cancelled() {
+    let cases: Vec<Case<'_>> = vec![
+        (
+            "ended early",
+            with(on("11-22"), json!({ "end": { "dateTime": "2026-11-22T11:59:00Z" } })),
+            Some(with(on("11-22"), json!({ "end": { "dateTime": "2026-11-22T13:00:00Z" } }))),
+            &[Updated],
+            Keep,
+        ),
+        (
+            "ended early, then cancelled",
+            bare(),
+            Some(with(on("11-22"), json!({ "updated": "2026-11-22T11:30:00Z" }))),
+            &[Deleted],
+            Drop,
         ),
     ];
     check(cases);
@@ -137,6 +160,103 @@ fn what_a_cancelled_item_means() {
         ("confirmed again far ahead", on("12-24"), Some(tombstone), &[], Drop),
     ];
     check(cases);
+}
+
+/// In the Americas the whole days of today used to count as over from the afternoon on.
+#[test]
+fn whole_days_are_those_of_the_calendar() {
+    let day = |day: u8| {
+        let date = |day: u8| json!({ "date": format!("2026-12-{day:02}") });
+        with(on("12-01"), json!({ "start": date(day), "end": date(day + 1) }))
+    };
+    // 16:42 of the 2nd in Los Angeles, 13:42 of the 3rd in Auckland.
+    let bounds = |name: &str| Bounds {
+        zone: times::zone(name),
+        now: stamp::read("2026-12-03T00:42:00Z").unwrap(),
+        oldest: None,
+        horizon: stamp::read("2026-12-10T00:00:00Z").unwrap(),
+    };
+    for (zone, last, today, first_beyond) in
+        [("America/Los_Angeles", 1, 2, 10), ("UTC", 2, 3, 10), ("Pacific/Auckland", 2, 3, 11), ("", 2, 3, 10)]
+    {
+        let new = |number| judge(&day(number), None, &bounds(zone)).changes;
+        assert_eq!(new(last), [], "{zone}: yesterday is over");
+        assert_eq!(new(today), [Created], "{zone}: today is not");
+        let moved = judge(&day(today), Some(&day(today + 1)), &bounds(zone));
+        assert_eq!((moved.changes, moved.fate), (vec![Updated], Keep), "{zone}");
+        assert_eq!(new(first_beyond - 1), [Created], "{zone}");
+        assert_eq!(new(first_beyond), [], "{zone}");
+    }
+}
+
+#[test]
+fn a_time_without_an_offset_is_one_of_its_zone() {
+    let own = with(
+        on("11-23"),
+        json!({ "start": { "dateTime": "2026-11-23T10:00:00", "timeZone": "Asia/Tokyo" } }),
+    );
+    let plain = with(on("11-23"), json!({ "start": { "dateTime": "2026-11-23T10:00:00" } }));
+    let start = |item: &Value| Times::of(item, &times::zone("America/New_York")).start;
+    assert_eq!(start(&own), stamp::read("2026-11-23T01:00:00Z"));
+    assert_eq!(start(&plain), stamp::read("2026-11-23T15:00:00Z"));
+}
+
+#[test]
+fn another_spelling_of_an_instant_is_no_change() {
+    let at = |text: &str, zone: &str| json!({ "dateTime": text, "timeZone": zone });
+    let known = with(
+        on("11-23"),
+        json!({ "start": at("2026-11-23T10:00:00Z", "Europe/Berlin"), "originalStartTime": at("2026-11-23T10:00:00Z", "UTC") }),
+    );
+    for text in [
+        "2026-11-23T11:00:00+01:00",
+        "2026-11-23T05:00:00-05:00",
+        "2026-11-23T10:00:00.000Z",
+        "2026-11-23T10:00:00+00:00",
+    ] {
+        let same = with(
+            known.clone(),
+            json!({ "start": at(text, "Europe/Berlin"), "originalStartTime": at(text, "UTC") }),
+        );
+        assert_eq!(judge(&same, Some(&known), &bounds()).changes, [], "{text}");
+        let renamed = with(same, json!({ "summary": "Dinner" }));
+        let event = payload::event("c", Updated, Some(&renamed), Some(&known), 3).unwrap();
+        let changes = event.data.parse::<Value>().unwrap()["changes"].clone();
+        assert_eq!(changes.as_object().unwrap().keys().collect::<Vec<_>>(), ["summary"], "{text}");
+    }
+    for start in [
+        at("2026-11-23T10:00:01Z", "Europe/Berlin"),
+        at("2026-11-23T10:00:00Z", "Europe/Paris"),
+        json!({ "date": "2026-11-23" }),
+        json!({ "dateTime": "soon", "timeZone": "Europe/Berlin" }),
+    ] {
+        let other = with(known.clone(), json!({ "start": start }));
+        assert_eq!(judge(&other, Some(&known), &bounds()).changes, [Updated], "{other}");
+    }
+}
+
+#[test]
+fn names_that_others_gave_stay_as_they_are() {
+    let mine =
+        json!({ "private": { "timeZone": "A", "tz": "B", "dateTime": "C" }, "shared": { "dateTime": "D" } });
+    let gadget = json!({ "preferences": { "timeZone": "E" }, "type": "t" });
+    let add_on = json!({ "parameters": { "addOnParameters": { "parameters": { "dateTime": "F" } } } });
+    let named = |word: &str| {
+        with(
+            on("11-23"),
+            json!({ "extendedProperties": mine, "gadget": gadget, "conferenceData": add_on, "summary": word }),
+        )
+    };
+    let event = payload::event("c", Created, Some(&named("a")), None, 3).unwrap();
+    let shown = event.data.parse::<Value>().unwrap()["event"].clone();
+    assert_eq!(
+        (&shown["extendedProperties"], &shown["gadget"], &shown["conferenceData"]),
+        (&mine, &gadget, &add_on)
+    );
+    assert_eq!(shown["start"], json!({ "dt": "2026-11-23T10:00:00Z", "tz": "UTC" }));
+    let event = payload::event("c", Updated, Some(&on("11-23")), Some(&named("Lunch")), 3).unwrap();
+    let changes = event.data.parse::<Value>().unwrap()["changes"].clone();
+    assert_eq!(changes["extendedProperties"]["before"], mine);
 }
 
 #[test]
@@ -210,7 +330,7 @@ fn instants_are_read_in_every_form() {
 fn a_series_ends_with_its_last_rule() {
     let end = |rules: &[&str]| {
         let series = with(on("01-31"), json!({ "recurrence": rules }));
-        Times::of(&series).end.map(|end| end.to_string())
+        Times::of(&series, &TimeZone::UTC).end.map(|end| end.to_string())
     };
     for (rule, expected) in [
         ("RRULE:FREQ=DAILY;COUNT=3", Some("2026-02-02T11:00:00Z")),

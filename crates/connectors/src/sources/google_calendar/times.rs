@@ -1,11 +1,10 @@
-//! When an event starts and ends. A date is midnight UTC, a time without an offset is UTC. Left out: rules of
-//! recurrence beyond their own end.
+//! When an event starts and ends. A date is midnight in the zone of the calendar, a time without an offset one in the zone
+//! that it names, or else in that of the calendar. Left out: rules of recurrence beyond their own end.
 
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan as _};
 use serde_json::Value;
-
-use crate::google::stamp;
 
 /// When an event takes place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,11 +16,15 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// The times of an event resource.
-    pub(super) fn of(item: &Value) -> Self {
-        let start = moment(&item["start"]).or_else(|| moment(&item["originalStartTime"]));
-        let end = moment(&item["end"]).or(start);
-        if is_series(item) { Self { start, end: series_end(item, start, end) } } else { Self { start, end } }
+    /// The times of an event resource in a calendar of this zone.
+    pub(super) fn of(item: &Value, zone: &TimeZone) -> Self {
+        let start = moment(&item["start"], zone).or_else(|| moment(&item["originalStartTime"], zone));
+        let end = moment(&item["end"], zone).or(start);
+        if is_series(item) {
+            Self { start, end: series_end(item, (start, end), zone) }
+        } else {
+            Self { start, end }
+        }
     }
 
     /// Whether it says anything about its time.
@@ -51,35 +54,66 @@ pub(super) fn whole(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-fn moment(value: &Value) -> Option<Timestamp> {
-    let text = value["dateTime"].as_str().or_else(|| value["date"].as_str())?;
-    stamp::read(text)
+/// The zone of this name of the IANA database. One that the database of this machine does not hold counts as UTC.
+pub(super) fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or(TimeZone::UTC)
+}
+
+/// Whether two times of an event are the same instant or day in the same zone, however they are written: the service
+/// writes the offset of whoever looks, so that another zone of the calendar rewrites every time in it.
+pub(super) fn is_same(before: &Value, after: &Value) -> bool {
+    if before == after {
+        return true;
+    }
+    let instant = |value: &Value| moment(value, &TimeZone::UTC).filter(|_| value["dateTime"].is_string());
+    let is_same_instant = instant(before).is_some() && instant(before) == instant(after);
+    is_same_instant && before["timeZone"] == after["timeZone"]
+}
+
+fn moment(value: &Value, zone: &TimeZone) -> Option<Timestamp> {
+    if let Some(text) = value["dateTime"].as_str() {
+        return text.parse().ok().or_else(|| {
+            let own = value["timeZone"].as_str().and_then(|name| TimeZone::get(name).ok());
+            local(text.parse().ok()?, own.as_ref().unwrap_or(zone))
+        });
+    }
+    let day: Date = value["date"].as_str()?.parse().ok()?;
+    local(day.into(), zone)
+}
+
+/// The instant of a time of the day; of one that a change of clocks leaves out, the one that comes in its place.
+fn local(at: DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    at.to_zoned(zone.clone()).ok().map(|at| at.timestamp())
 }
 
 /// The end of a series' last instance; `None` where one of its rules has no end.
-fn series_end(item: &Value, start: Option<Timestamp>, end: Option<Timestamp>) -> Option<Timestamp> {
+fn series_end(
+    item: &Value,
+    (start, end): (Option<Timestamp>, Option<Timestamp>),
+    zone: &TimeZone,
+) -> Option<Timestamp> {
     let (start, end) = (start?, end?);
     let lines = item["recurrence"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let rules = lines.filter_map(|line| line.strip_prefix("RRULE:"));
-    let lasts: Option<Vec<Timestamp>> = rules.map(|rule| last_start(rule, start)).collect();
+    let lasts: Option<Vec<Timestamp>> = rules.map(|rule| last_start(rule, start, zone)).collect();
     let last = lasts?.into_iter().max()?;
     last.checked_add(end.duration_since(start)).ok()
 }
 
 /// When the last instance of a rule starts, without looking at `BYDAY` and the like.
-fn last_start(rule: &str, start: Timestamp) -> Option<Timestamp> {
+fn last_start(rule: &str, start: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let part = |name: &str| {
         let mut parts = rule.split(';').filter_map(|part| part.split_once('='));
         parts.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     };
     if let Some(until) = part("UNTIL") {
-        return until_instant(until);
+        return until_instant(until, zone);
     }
     let count: i64 = part("COUNT")?.parse().ok()?;
     let interval: i64 = part("INTERVAL").map_or(Some(1), |text| text.parse().ok())?;
     let steps = (count - 1).max(0).checked_mul(interval)?;
-    let start = start.to_zoned(TimeZone::UTC).datetime();
-    stamp::utc(start.checked_add(step(part("FREQ")?, steps)?).ok()?)
+    let start = start.to_zoned(zone.clone()).datetime();
+    local(start.checked_add(step(part("FREQ")?, steps)?).ok()?, zone)
 }
 
 /// So many steps of a frequency. Adding months keeps to the last day of a shorter month.
@@ -95,6 +129,9 @@ fn step(frequency: &str, steps: i64) -> Option<Span> {
 }
 
 /// `YYYYMMDD`, `YYYYMMDDTHHMMSS` or `YYYYMMDDTHHMMSSZ`.
-fn until_instant(text: &str) -> Option<Timestamp> {
-    stamp::utc(text.trim_end_matches('Z').parse().ok()?)
+fn until_instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    match text.strip_suffix('Z') {
+        Some(utc) => local(utc.parse().ok()?, &TimeZone::UTC),
+        None => local(text.parse().ok()?, zone),
+    }
 }

@@ -41,7 +41,7 @@ impl Census {
         }
         let before = Baseline::read(draft).await?.and_then(|baseline| baseline.at());
         let at = before.map_or(self.at, |before| before.max(self.at));
-        Baseline::new(at, &self.config_fingerprint, true).put(draft)?;
+        Baseline::new(at, &self.config_fingerprint, true).listed_at(draft.now()).put(draft)?;
         if let Some(pin) = self.pin.filter(|_| draft.cursor().is_none()) {
             state::set_cursor(draft, &Log::User, &pin, self.at)?;
         }

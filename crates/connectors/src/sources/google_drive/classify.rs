@@ -49,15 +49,20 @@ pub(super) fn known(before: &Snapshot, now: &Snapshot, reading: &Reading) -> Vec
     kinds
 }
 
-/// What a file means that was not known: nothing, if it was there at `baseline` already.
+/// What a file means that was not known: nothing, if it was there at `baseline` already, as far as its own times say.
 pub(super) fn first_seen(now: &Snapshot, baseline: Timestamp) -> Option<Kind> {
     let is_later =
         |text: &Option<String>| text.as_deref().and_then(stamp::read).is_some_and(|at| at > baseline);
+    let is_shared_later = now.is_shared_with_me() && is_later(&now.shared_with_me_time);
+    appeared(now).filter(|_| is_shared_later || is_later(&now.created_time))
+}
+
+/// What a file means that is new.
+pub(super) fn appeared(now: &Snapshot) -> Option<Kind> {
     if now.is_shared_with_me() {
-        let is_new = is_later(&now.shared_with_me_time) || is_later(&now.created_time);
-        return is_new.then_some(Kind::SharedWithYou);
+        return Some(Kind::SharedWithYou);
     }
-    (now.is_owned() && is_later(&now.created_time)).then_some(Kind::Created)
+    now.is_owned().then_some(Kind::Created)
 }
 
 /// Whether something changed that the text may have changed with.
@@ -87,7 +92,8 @@ pub(super) fn updates(before: &Snapshot, now: &Snapshot) -> Map<String, Value> {
 
 fn is_updated(before: &Snapshot, now: &Snapshot, is_read: bool, is_alone: bool) -> bool {
     if now.is_folder() {
-        return false;
+        // The rest of a folder changes with what is in it. Old entries may not hold a name.
+        return before.name.is_some() && before.name != now.name || before.description != now.description;
     }
     if differs(before, now) {
         return true;

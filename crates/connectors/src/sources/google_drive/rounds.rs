@@ -293,7 +293,9 @@ impl Rounds {
 
     fn work<'a>(&'a self, log: &'a Log, known: &'a Known) -> Work<'a> {
         let baseline = known.baseline.at().unwrap_or_default();
-        Work { api: &self.api, config: &self.config, log, tracked: &known.tracked, baseline }
+        let is_listed = known.census.is_none() && known.baseline.is_of(&self.config.fingerprint);
+        let all_known = is_listed.then(|| known.baseline.all_known());
+        Work { api: &self.api, config: &self.config, log, tracked: &known.tracked, baseline, all_known }
     }
 }
 

@@ -67,13 +67,27 @@ pub(super) struct Baseline {
     /// Whether it was: the forerunner did not list My Drive.
     #[serde(default)]
     listed: bool,
+    /// When the listing was over, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    listed_at: Option<Timestamp>,
 }
 
 impl Baseline {
     /// A baseline of `at`, before or after everything was listed.
     pub(super) fn new(at: Timestamp, fingerprint: &str, listed: bool) -> Self {
         let (established_at, config_fingerprint) = (stamp::write(at), fingerprint.to_owned());
-        Self { trusted: true, established_at, config_fingerprint, listed }
+        Self { trusted: true, established_at, config_fingerprint, listed, listed_at: None }
+    }
+
+    /// The same, whose listing was over at this instant.
+    #[must_use]
+    pub(super) fn listed_at(self, at: Timestamp) -> Self {
+        Self { listed_at: Some(at), ..self }
+    }
+
+    /// When everything was known, if it was listed. Baselines of former versions do not say when that was; it is long ago.
+    pub(super) fn all_known(&self) -> Timestamp {
+        self.listed_at.unwrap_or(Timestamp::MIN)
     }
 
     /// The instant.

@@ -18,7 +18,7 @@ use super::events::{self, When};
 use super::settings::Config;
 use super::snapshot::Snapshot;
 use super::state::{self, Stop};
-use crate::google::{Deadline, Refusal};
+use crate::google::{Deadline, Refusal, stamp};
 
 /// Requests at once.
 const AT_ONCE: usize = 10;
@@ -89,8 +89,11 @@ pub(super) struct Work<'a> {
     pub(super) log: &'a Log,
     /// The shared drives whose logs are followed.
     pub(super) tracked: &'a BTreeSet<String>,
-    /// Since when files count as new.
+    /// Since when files count as new by their own times.
     pub(super) baseline: Timestamp,
+    /// When everything had been listed: what appears later and is not known is new, whatever its times say. `None` while
+    /// something may be there that is not known.
+    pub(super) all_known: Option<Timestamp>,
 }
 
 /// What is to be done about an item.
@@ -327,7 +330,7 @@ impl Work<'_> {
         taken.bytes += bytes;
         let kinds = match case.before {
             Some(before) => classify::known(before, &now, &reading),
-            None => classify::first_seen(&now, self.baseline).into_iter().collect(),
+            None => self.first_seen(case, &now).into_iter().collect(),
         };
         for kind in &kinds {
             let when = case.when(*kind, &now, draft.now());
@@ -343,6 +346,18 @@ impl Work<'_> {
             draft.put(&state::file_key(&now.file_id), &now, Expiry::Never)?;
         }
         Ok(())
+    }
+
+    /// What a file means that is not known. One that keeps its times from before, as programs that upload do, or that was
+    /// given to the user, is new all the same. A change from before the end of the listing says nothing: the file may have
+    /// slipped from a page to come into one that was done.
+    fn first_seen(&self, case: &Case<'_>, now: &Snapshot) -> Option<Kind> {
+        let time = case.item.time.as_deref().and_then(stamp::read);
+        let is_after = |listed: Timestamp| time.is_none_or(|time| time > listed);
+        match self.all_known.is_some_and(is_after) {
+            true => classify::appeared(now),
+            false => classify::first_seen(now, self.baseline),
+        }
     }
 
     pub(super) fn is_tracked(&self, file: &Snapshot) -> bool {

@@ -62,16 +62,28 @@ fn what_became_of_a_known_file() {
     assert_eq!(events(&json!({ "parents": ["a", "b"] }), &json!({ "parents": ["b", "a"] }), false), []);
 }
 
+/// The rest of a folder changes with what is in it.
 #[test]
-fn folders_are_never_updated() {
+fn folders_are_updated_by_their_names_and_descriptions() {
     let folder = json!({ "mime_type": "application/vnd.google-apps.folder" });
     let mut renamed = folder.clone();
     renamed["name"] = json!("m");
     renamed["modified_time"] = json!(LATER);
-    assert_eq!(events(&folder, &renamed, false), []);
-    assert!(!may_be_updated(&file(&folder), &file(&renamed)));
+    assert_eq!(events(&folder, &renamed, false), [Kind::Updated]);
+    assert!(!may_be_updated(&file(&folder), &file(&renamed)), "a folder has no text");
+    let mut filled = folder.clone();
+    filled["modified_time"] = json!(LATER);
+    filled["last_modifying_user"] = json!({ "displayName": "I" });
+    assert_eq!(events(&folder, &filled, false), []);
+    let mut described = folder.clone();
+    described["description"] = json!("d");
+    assert_eq!(events(&folder, &described, false), [Kind::Updated]);
+    // Entries of the forerunner may hold no name.
+    let mut nameless = folder.clone();
+    nameless["name"] = json!(null);
+    assert_eq!(events(&nameless, &folder, false), []);
     renamed["parents"] = json!(["q"]);
-    assert_eq!(events(&folder, &renamed, false), [Kind::Moved]);
+    assert_eq!(events(&folder, &renamed, false), [Kind::Moved, Kind::Updated]);
 }
 
 #[test]
