@@ -3,26 +3,30 @@
 //! What is known of each file is an entry of the source's state, so changes made while the program was down are
 //! reported at the next start, and an edit or a rewind of the state is honoured. The operating system's news are
 //! only hints where to look. How a look works is in `pass`; this file holds the settings and the poll. Left out:
-//! links to folders (not followed), pipes and devices (never opened), and the content of files beyond a preview
-//! and a difference.
+//! links to folders (not followed), what lies outside of the folder (unless asked for), pipes and devices (never
+//! opened), and the content of files beyond a preview and a difference.
 //!
 //! # Event ids
 //!
 //! `{kind}:{path}:{inode}:{ctime}:{digest}[:{times}]` names a version of the file: ctime in nanoseconds, the
-//! first digits of the content's SHA-256 (two contents may share a tick of the clock), and how often the very same
-//! version came back to the path when it left in between (a folder moved away and back). For deletions it is the last
-//! version reported. The version is kept apart from the stat, which moves with every `chmod`.
+//! first digits of the content's SHA-256 (two contents may share a tick of the clock; of a file whose content is not
+//! read it is the size, `123b`), and how often the very same version came back to the path when it left in between (a
+//! folder moved away and back). For deletions it is the last version reported. The version is kept apart from the stat, which moves with every `chmod`.
 //!
 //! Guaranteed: each version that a look sees is reported once, whatever conflicts, crashes and restarts happen in
 //! between; after a rewind, what was reported is reported again under the same id, which the log knows. Not
 //! guaranteed: that versions between two looks are seen; after a rewind to before a version's report, that its id
 //! is the same if its metadata (mode, owner, links, name) changed after the report, since the ctime of the report
-//! is then known to nobody: it is reported once more rather than perhaps swallowed. And where a file system goes back in time
+//! is then known to nobody, or if it was reported unread and is read by now: it is reported once more rather than
+//! perhaps swallowed. And where a file system goes back in time
 //! (a snapshot is restored), a version that comes back under inode and ctime of an earlier report is not news.
 
 mod budget;
 mod compare;
+mod doubts;
 mod filter;
+mod later;
+mod links;
 mod look;
 mod memory;
 mod mounts;
@@ -33,6 +37,7 @@ mod path;
 mod record;
 mod report;
 mod root;
+mod tree;
 mod trouble;
 mod walk;
 mod watch;
@@ -47,19 +52,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{
-    Clock, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
+    Clock, Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
 };
 
 use crate::textdiff::Bounds;
 
 use budget::Budget;
 use filter::Filter;
-use memory::{Memory, Pending, Start};
+use links::FollowLinks;
+use memory::{Findings, Memory, Pending, PollContext, Start};
 use own::Own;
-use pass::{Pass, Turn};
+use pass::{Beginning, Pass, Turn};
 use path::Rel;
 use root::Root;
 use watch::{Inbox, Scopes, Watch};
+use work::Manner;
 
 /// Longest preview, in characters.
 const MOST_PREVIEW: usize = 16_384;
@@ -77,16 +84,25 @@ const CHAR_BYTES: usize = 4;
 /// when the file that it leads to changes: that is noticed by a look at everything, so with `watch_mode: watch` at
 /// the next start.
 ///
+/// A link that leads out of the folder is not followed unless `follow_links` says so: whoever may write into the
+/// folder could otherwise have any file of the machine read. Files are opened in such a way that links which are
+/// swapped while the program looks change nothing about that. Hard links and bind mounts are not recognised: what is
+/// in the folder by way of one is in the folder. What the kernel makes up, such as all in `/proc`, is never looked at.
+///
+/// Small files never wait for large ones: files of more than 1 MiB are read when nothing else is to be done. A file that
+/// is written all the time is reported ever more rarely, at least every 10 seconds, or every 5 minutes if it has more
+/// than 1 MiB. One that changes whenever it is read is reported after half a minute, by its size and times.
+///
 /// A disk that is mounted within the folder and then is not, so that its mount point is an empty folder, is a problem
 /// that is shown, and its files are not taken for deleted. When they are gone for good, remove the empty folder. A
 /// mount point that holds files of its own is not recognised: then the files of the disk are reported as deleted.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The folder. A relative path starts at the folder of the configuration file. A folder that vanishes is a
-    /// failure, and its files are not taken for deleted; it is looked for again soon, then less and less often, at
-    /// least every half hour. One that was never there is looked for every 15 minutes, or each `poll_interval` if
-    /// that is longer. The program's own database in the folder is left out.
+    /// The folder, or a link to it. A relative path starts at the folder of the configuration file. A folder that is
+    /// missing, or cannot be read, is a failure, and its files are not taken for deleted; it is looked for again
+    /// within a minute. A link that is turned to another folder is noticed at once on Linux, else within half a
+    /// minute. The program's own database in the folder is left out.
     path: String,
     /// How changes are noticed: `watch` by news from the operating system, `poll` by looking at everything each
     /// `poll_interval`, `hybrid` by both. News do not reach over network file systems and cost the system one watch
@@ -96,13 +112,20 @@ pub struct Settings {
     /// Time between two looks at everything. With `watch` only used while the operating system gives no news.
     #[serde(default = "default_interval")]
     poll_interval: Interval,
-    /// Only files with these extensions (`.md`), without regard to case; empty for all.
+    /// Which links to files are followed: `inside` those to files within the folder, `all` also those to files outside,
+    /// but never into `/proc`, `/sys` or `/dev`, `none` none. Health says which links are not followed. Files that a
+    /// change of this setting hides leave the state without an event.
+    #[serde(default)]
+    follow_links: FollowLinks,
+    /// Only files with these extensions (`.md`), without regard to case; empty for all. Only what follows the last dot
+    /// is the extension.
     #[serde(default, deserialize_with = "coerce::one_or_many")]
     #[schemars(schema_with = "coerce::one_or_many_schema")]
     extensions: Option<Vec<String>>,
     /// Paths to leave out, as shell patterns of the path relative to the folder: `*` (which also matches `/`), `?`,
     /// `[a-z]`, `[!a-z]`; `**` means the same as `*`. A pattern is tried on the whole path and on each leading part
-    /// of it: `build` leaves out the folder of that name at the top with all it holds, `*/build` those below.
+    /// of it: `build` leaves out the folder of that name at the top with all it holds, `*/build` those below. A list
+    /// of yours takes the place of the default one.
     #[serde(default = "default_ignore", deserialize_with = "coerce::one_or_many")]
     #[schemars(schema_with = "coerce::one_or_many_schema")]
     ignore_patterns: Vec<String>,
@@ -132,6 +155,11 @@ pub struct Settings {
     /// most 1048576. Larger files are reported without it; 0 keeps no texts.
     #[serde(default = "default_diff_bytes", deserialize_with = "coerce::lax")]
     max_diff_bytes: usize,
+    /// Largest file, in bytes, that is read as a whole to know its content. Of a larger one a new size or time of the
+    /// last write is a change, and a copy of it under another name is not recognised when the first one goes. 0 reads
+    /// no more than what previews need.
+    #[serde(default = "default_hash_bytes", deserialize_with = "coerce::lax")]
+    max_hash_bytes: u64,
 }
 
 /// How changes are noticed.
@@ -167,7 +195,7 @@ fn default_interval() -> Interval {
 }
 
 fn default_ignore() -> Vec<String> {
-    [".git/**", "*.tmp", ".trash/**"].map(str::to_owned).to_vec()
+    [".git/**", "*/.git/**", "*.tmp", ".trash/**", "*/.trash/**"].map(str::to_owned).to_vec()
 }
 
 fn yes() -> bool {
@@ -190,6 +218,11 @@ fn default_diff_bytes() -> usize {
     64 << 10
 }
 
+/// As much as is read in one turn.
+fn default_hash_bytes() -> u64 {
+    256 << 20
+}
+
 impl SourceSettings for Settings {
     const KIND: &'static str = "filesystem";
 
@@ -206,6 +239,10 @@ impl SourceSettings for Settings {
         Ok(())
     }
 
+    fn doubts(&self, _outside: &Outside) -> Vec<Doubt> {
+        doubts::of(self)
+    }
+
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         anyhow::ensure!(!self.path.is_empty(), "path is empty");
         anyhow::ensure!(
@@ -218,6 +255,7 @@ impl SourceSettings for Settings {
         let extensions = self.extensions.unwrap_or_default();
         let mut filter = Filter::new(&self.ignore_patterns, &extensions, self.recursive)?;
         filter.own = Own::new(outside.own_files.clone());
+        filter.links = self.follow_links;
         let config = Arc::new(Config {
             path: outside.base_dir.join(self.path),
             watch_mode: self.watch_mode,
@@ -230,10 +268,11 @@ impl SourceSettings for Settings {
             preview: self.include_content_preview.then_some(self.content_preview_length),
             bounds: Bounds { sections: self.max_changed_sections, section_chars: self.max_section_chars },
             diff_bytes: self.max_diff_bytes,
+            hash_bytes: self.max_hash_bytes,
         });
         let inbox = Arc::new(Inbox::default());
         // The first poll is due at once and looks at everything.
-        inbox.put(Scopes { all: true, paths: BTreeSet::new() });
+        inbox.put(Scopes::everything());
         let is_watched = config.watch_mode != WatchMode::Poll;
         let watch = is_watched.then(|| Arc::new(Watch::new(inbox.clone(), config.filter.clone())));
         Ok(Box::new(Filesystem {
@@ -263,6 +302,8 @@ struct Config {
     preview: Option<usize>,
     bounds: Bounds,
     diff_bytes: usize,
+    /// Largest file that is read as a whole.
+    hash_bytes: u64,
 }
 
 impl Config {
@@ -284,26 +325,14 @@ struct Filesystem {
 #[async_trait]
 impl Source for Filesystem {
     async fn ready(&self) {
-        self.inbox.wait().await;
+        match &self.watch {
+            Some(watch) => watch.wait().await,
+            None => self.inbox.wait().await,
+        }
     }
 
     async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
-        let is_watching = self.watch.as_ref().is_some_and(|watch| watch.trouble().is_none());
-        let start = self.memory().start(&self.config, is_watching, draft.now(), || self.inbox.take());
-        if matches!(start, Start::Rest) {
-            self.report(draft, self.memory().unreadable(&Scopes::default(), Default::default(), false));
-            return Ok(Next::Wait);
-        }
-        let root = match self.open(draft).await {
-            Ok(root) => root,
-            Err(failure) => {
-                self.memory().want_all();
-                return Err(failure);
-            }
-        };
-        let silent = pass::begin(&self.config, &root, draft).await?;
-        let pass = self.pass(start, &root, silent);
-        let next = self.run(pass, &root, silent, draft).await;
+        let next = self.look(draft).await;
         if next.is_err() {
             self.memory().want_all();
         }
@@ -316,73 +345,98 @@ impl Source for Filesystem {
 }
 
 impl Filesystem {
-    async fn open(&self, draft: &mut Draft<'_>) -> Result<Root, Failure> {
+    async fn look(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
         let config = self.config.clone();
-        let opened = blocking(move || {
-            let root = Root::open(&config.path)?;
-            config.filter.own.resolve(&root.path);
-            Ok(root)
-        });
-        match opened.await? {
-            Ok(root) => Ok(root),
-            Err(error) => {
-                let is_known = pass::is_known(&self.config, draft).await?;
-                Err(root::failure(&self.config.path, &error, is_known))
+        let root = blocking(move || Root::open(&config.path, &config.filter)).await??;
+        let beginning = pass::begin(&self.config, &root, draft).await?;
+        let context = PollContext {
+            config: &self.config,
+            root: &root,
+            is_watching: self.watch.as_ref().is_some_and(|watch| watch.trouble().is_none()),
+            needs_all: beginning.is_silent || beginning.is_narrowed,
+            now: draft.now(),
+        };
+        let start = self.memory().start(&context, || self.news());
+        let (pass, background) = match start {
+            Start::Rest => {
+                self.report(draft, &self.memory().findings(&Scopes::default(), Findings::default(), false));
+                return Ok(self.memory().next(&context));
             }
-        }
+            Start::Resume(pass) => (Some(*pass), None),
+            Start::Background(file, pass) => (pass.map(|pass| *pass), Some(file)),
+            Start::Look(scopes) => (Some(self.begin(scopes, &root).await?), None),
+        };
+        let pass = match (pass.filter(|pass| pass.is_of(&root)), &background) {
+            (Some(pass), _) => pass,
+            (None, Some(file)) => {
+                let scopes = Scopes { all: false, paths: BTreeSet::from([file.clone()]) };
+                Pass::new(scopes, root.clone(), self.watch.as_ref())
+            }
+            (None, None) => self.begin(Scopes::everything(), &root).await?,
+        };
+        self.run(pass, background, beginning, &context, draft).await
     }
 
-    /// The pass to go on with. A baseline, and a folder that took the place of another, need a look at everything.
-    fn pass(&self, start: Start, root: &Root, silent: bool) -> Pass {
-        let mut scopes = match start {
-            Start::Resume(pass) if pass.is_of(root) => return *pass,
-            Start::Resume(_) | Start::Rest => Scopes { all: true, paths: BTreeSet::new() },
-            Start::Look(scopes) => scopes,
-        };
-        if silent || scopes.all {
-            scopes = Scopes { all: true, paths: BTreeSet::new() };
+    /// A pass at its beginning. A watch is renewed before everything is looked at.
+    async fn begin(&self, scopes: Scopes, root: &Root) -> Result<Pass, Failure> {
+        if scopes.all {
             self.memory().want_all();
         }
-        if let Some(watch) = &self.watch
-            && scopes.all
-        {
-            watch.start(&root.path);
+        if let Some(watch) = self.watch.clone().filter(|_| scopes.all) {
+            let (root, config) = (root.clone(), self.config.clone());
+            blocking(move || watch.start(&root, &config.path)).await?;
         }
-        Pass::new(scopes, root.clone(), &self.config, self.watch.as_ref())
+        Ok(Pass::new(scopes, root.clone(), self.watch.as_ref()))
     }
 
     async fn run(
         &self,
         pass: Pass,
-        root: &Root,
-        silent: bool,
+        background: Option<Rel>,
+        beginning: Beginning,
+        context: &PollContext<'_>,
         draft: &mut Draft<'_>,
     ) -> Result<Next, Failure> {
         let more = || self.more();
-        let budget = Budget::new(self.clock.clone());
-        let mut turn = Turn { config: &self.config, watch: self.watch.as_ref(), draft, budget, more: &more };
-        let (pass, is_done) = pass.advance(&mut turn, silent).await?;
-        let found = pass.rest.unreadable.clone();
-        let unreadable = self.memory().unreadable(&pass.scopes, found, is_done);
-        self.report(draft, unreadable.clone());
+        let clock = self.clock.clone();
+        let budget = if background.is_some() { Budget::slice(clock) } else { Budget::new(clock) };
+        let manner = Manner {
+            config: self.config.clone(),
+            later: self.memory().later.clone(),
+            now: context.now,
+            is_silent: beginning.is_silent,
+            is_patient: background.is_some(),
+        };
+        let is_narrowed = beginning.is_narrowed;
+        let (config, watch) = (&self.config, self.watch.as_ref());
+        let mut turn = Turn { config, watch, draft, budget, manner, is_narrowed, more: &more };
+        let (pass, is_done) = pass.advance(&mut turn).await?;
+        let mut memory = self.memory();
+        let findings = memory.findings(&pass.scopes, pass.rest.findings.clone(), is_done);
+        self.report(draft, &findings);
         if !is_done {
-            self.memory().end(Pending::Unfinished(Box::new(pass)));
-            return Ok(Next::More);
+            return Ok(memory.end(Pending::Unfinished(Box::new(pass), background), context));
         }
-        if silent && pass.is_split && !pass.is_repeated {
+        if beginning.is_silent && pass.is_split && !pass.is_repeated {
             // What appeared while the baseline was taken belongs to it.
-            let scopes = Scopes { all: true, paths: BTreeSet::new() };
-            let mut again = Pass::new(scopes, root.clone(), &self.config, self.watch.as_ref());
-            again.is_repeated = true;
-            self.memory().end(Pending::Unfinished(Box::new(again)));
-            return Ok(Next::More);
+            let mut again = Pass::new(Scopes::everything(), context.root.clone(), watch);
+            (again.is_repeated, again.rest.notes) = (true, pass.rest.notes);
+            return Ok(memory.end(Pending::Unfinished(Box::new(again), None), context));
         }
-        if silent {
-            pass::complete(&self.config, root, draft)?;
+        let all = pass.scopes.all;
+        if context.needs_all && all {
+            pass::complete(&self.config, context.root, draft)?;
         }
-        let (all, again) = (pass.scopes.all, pass.rest.again);
-        self.memory().end(Pending::Finished { all, at: draft.now(), unreadable, again });
-        Ok(Next::Wait)
+        memory.note(pass.rest.notes, context.now);
+        Ok(memory.end(Pending::Finished { all, at: context.now, findings, background }, context))
+    }
+
+    /// Takes what the system has told.
+    fn news(&self) -> Scopes {
+        if let Some(watch) = &self.watch {
+            watch.catch_up();
+        }
+        self.inbox.take()
     }
 
     /// Takes what has become known since the pass began. A loss of news is left for the next one.
@@ -396,10 +450,12 @@ impl Filesystem {
         news.paths
     }
 
-    fn report(&self, draft: &mut Draft<'_>, unreadable: trouble::Unreadable) {
+    fn report(&self, draft: &mut Draft<'_>, findings: &Findings) {
         let watcher = self.watch.as_ref().and_then(|watch| watch.trouble());
         let watcher = watcher.map(trouble::Trouble::failure);
-        watcher.into_iter().chain(unreadable.failures()).for_each(|failure| draft.problem(failure));
+        let failures = watcher.into_iter().chain(findings.unreadable.failures());
+        failures.for_each(|failure| draft.problem(failure));
+        findings.unfollowed.notices(self.config.filter.links).for_each(|notice| draft.notice(notice));
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -21,6 +21,10 @@ pub(crate) struct Folder {
     pub(crate) source: Box<dyn Source>,
     /// The events of the last check.
     pub(crate) events: Vec<NewEvent>,
+    /// What its last turn said that is no failure.
+    pub(crate) notices: Vec<String>,
+    /// What its last turn wanted next.
+    pub(crate) next: Next,
 }
 
 impl Folder {
@@ -31,7 +35,9 @@ impl Folder {
         let mut all = json!({ "path": "root", "watch_mode": "poll" });
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let source = build(&dir, &all, None);
-        Self { dir, settings: all, start: None, memory: Memory::new(), source, events: Vec::new() }
+        let memory = Memory::new();
+        let (events, notices) = (Vec::new(), Vec::new());
+        Self { dir, settings: all, start: None, memory, source, events, notices, next: Next::Wait }
     }
 
     /// A folder with these files, whose baseline is taken.
@@ -111,13 +117,19 @@ impl Folder {
         assert_eq!(problems, Vec::<String>::new());
     }
 
+    /// Lets so many seconds pass for the source.
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.memory.advance(std::time::Duration::from_secs(seconds));
+    }
+
     /// Polls until the source waits. What is new, and the problems of the last turn.
     pub(crate) async fn poll(&mut self) -> Result<(Vec<String>, Vec<String>), Failure> {
         self.events.clear();
         loop {
             let polled = poll(&*self.source, &self.memory).await?;
             self.events.extend(polled.events);
-            if polled.next == Next::Wait {
+            if polled.next != Next::More {
+                (self.next, self.notices) = (polled.next, polled.notices);
                 let problems = polled.problems.iter().map(|failure| format!("{}: {failure}", failure.class));
                 return Ok((self.events.iter().map(describe).collect(), problems.collect()));
             }

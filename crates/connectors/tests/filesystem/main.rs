@@ -4,6 +4,8 @@
 
 mod basics;
 mod folder;
+mod large;
+mod links;
 mod model;
 mod moves;
 mod own;

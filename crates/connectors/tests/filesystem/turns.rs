@@ -53,7 +53,7 @@ async fn many_changes_are_reported_over_several_turns() {
         assert!(2 * polled.events.len() <= TURN, "an event and an entry each");
         turns += usize::from(!polled.events.is_empty());
         events.extend(polled.events);
-        if polled.next == Next::Wait {
+        if polled.next != Next::More {
             break;
         }
         match round {

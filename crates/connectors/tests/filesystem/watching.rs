@@ -1,8 +1,10 @@
 //! News from the operating system: which polls they cause, and what those find.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
+use inboxclaw_contract::Next;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -129,7 +131,7 @@ async fn a_folder_made_anew_is_watched_again() {
     let mut folder = watched(&[("a", "1")]).await;
     folder.rename("", "../old");
     news(&folder).await;
-    folder.fails(inboxclaw_contract::Class::Upstream, "No such file").await;
+    folder.fails(inboxclaw_contract::Class::Unavailable, "No such file").await;
     fs::create_dir(folder.path("")).unwrap();
     folder.write("b", "2");
     folder.check(&["deleted a", "created b"]).await;
@@ -139,7 +141,8 @@ async fn a_folder_made_anew_is_watched_again() {
 
 #[tokio::test]
 async fn hybrid_also_looks_at_everything_at_its_interval() {
-    let mut folder = Folder::with(json!({ "watch_mode": "hybrid" }), &[("sub/a", "1")]).await;
+    let mut folder =
+        Folder::with(json!({ "watch_mode": "hybrid", "follow_links": "all" }), &[("sub/a", "1")]).await;
     folder.write("../x", "x");
     std::os::unix::fs::symlink(folder.path("../x"), folder.path("link")).unwrap();
     reports(&mut folder, &["created link"]).await;
@@ -165,6 +168,7 @@ async fn a_file_that_grows_ends_with_its_last_content() {
     let mut kinds = Vec::new();
     while folder.memory.values().get("t:a").is_none_or(|text| text.len() != 49 + 2) {
         news(&folder).await;
+        folder.pass(60);
         kinds.extend(folder.poll().await.unwrap().0);
     }
     assert_eq!(kinds[0], "created a");
@@ -181,4 +185,42 @@ async fn news_from_behind_a_link_that_replaced_a_folder_are_not_followed() {
     reports(&mut folder, &["created d2/b"]).await;
     put(&folder, "d2/a", "one");
     reports(&mut folder, &["updated d2/a"]).await;
+}
+
+#[tokio::test]
+async fn a_link_to_the_folder_that_leads_elsewhere_is_noticed() {
+    for path in ["current", "above/page", "chain"] {
+        let mut folder = Folder::new(json!({ "watch_mode": "watch", "path": path }));
+        for name in ["r1", "r2"] {
+            folder.write(&format!("../{name}/page/only {name}"), &format!("{name} below"));
+            folder.write(&format!("../{name}/only {name}"), name);
+        }
+        symlink("r1", folder.path("../current")).unwrap();
+        symlink("r1", folder.path("../above")).unwrap();
+        symlink(folder.path("../current"), folder.path("../chain")).unwrap();
+        news(&folder).await;
+        folder.check(&[]).await;
+        for link in ["current", "above"] {
+            symlink("r2", folder.path("../next")).unwrap();
+            folder.rename("../next", &format!("../{link}"));
+        }
+        news(&folder).await;
+        folder.pass(3600);
+        let (events, _) = folder.poll().await.unwrap();
+        assert!(events.contains(&"created only r2".to_owned()), "{path}: {events:?}");
+        assert!(events.contains(&"deleted only r1".to_owned()), "{path}: {events:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_folder_in_the_place_of_one_above_is_noticed_without_news() {
+    let mut folder = Folder::new(json!({ "watch_mode": "watch", "path": "above/root" }));
+    folder.write("../above/root/a", "1");
+    folder.check(&[]).await;
+    let Next::Within(wait) = folder.next else { panic!("{:?}", folder.next) };
+    assert!(wait <= Duration::from_secs(30));
+    folder.rename("../above", "../aside");
+    folder.write("../above/root/b", "2");
+    folder.memory.advance(wait);
+    folder.check(&["deleted a", "created b"]).await;
 }

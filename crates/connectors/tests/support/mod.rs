@@ -307,6 +307,8 @@ pub struct Polled {
     pub events: Vec<NewEvent>,
     /// The parts that failed.
     pub problems: Vec<Failure>,
+    /// What was said that is no failure.
+    pub notices: Vec<String>,
 }
 
 /// One turn of a source.
@@ -315,11 +317,11 @@ pub async fn poll(source: &dyn Source, memory: &Memory) -> Result<Polled, Failur
     let mut draft = Draft::open(memory, OWNER, turn_id()).await.unwrap();
     match source.poll(&mut draft).await {
         Ok(next) => {
-            let problems = draft.take_problems();
+            let (problems, notices) = (draft.take_problems(), draft.take_notices());
             let outcome = draft.commit().await.unwrap();
             assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
             source.settled(Settled::Committed);
-            Ok(Polled { next, events: memory.events().split_off(before), problems })
+            Ok(Polled { next, events: memory.events().split_off(before), problems, notices })
         }
         Err(failure) => {
             source.settled(Settled::Dropped);

@@ -14,6 +14,8 @@ const BYTES: u64 = 256 << 20;
 pub(super) const STORED: usize = 4;
 /// A turn starts nothing new after this time.
 const SECONDS: u64 = 10;
+/// How long a file that nobody waits for is read before it is the turn of others.
+const SLICE: Duration = Duration::from_millis(300);
 
 /// What is left of a turn.
 #[derive(Clone)]
@@ -30,6 +32,12 @@ impl Budget {
         let now = clock.now();
         let end = now.checked_add(Duration::from_secs(SECONDS)).unwrap_or(Timestamp::MAX);
         Self { bytes: BYTES, steps: STEPS, clock, end }
+    }
+
+    /// A short part of a turn, after which others come first.
+    pub(super) fn slice(clock: Arc<dyn Clock>) -> Self {
+        let end = clock.now().checked_add(SLICE).unwrap_or(Timestamp::MAX);
+        Self { end, ..Self::new(clock) }
     }
 
     /// Starts counting steps again, for the next stage of the same turn.

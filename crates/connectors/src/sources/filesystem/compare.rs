@@ -1,7 +1,7 @@
 //! Compares what a walk found with what is known: only what differs goes on. Reads entries page by page and holds
 //! nothing of those that agree.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use inboxclaw_contract::limits::KEY_BYTES;
@@ -11,7 +11,7 @@ use super::budget::Budget;
 use super::filter::Filter;
 use super::path::{Family, Rel};
 use super::record::{Record, Stat};
-use super::walk::Found;
+use super::walk::WalkResult;
 use super::watch::Scopes;
 
 /// Entries read at once.
@@ -27,7 +27,7 @@ pub(super) struct Differences {
     /// There, and not known.
     pub(super) new: Vec<(Rel, Stat)>,
     /// Known, and to be read again.
-    pub(super) changed: BTreeSet<Rel>,
+    pub(super) changed: BTreeMap<Rel, Stat>,
 }
 
 /// A comparison that can pause.
@@ -35,6 +35,10 @@ pub(super) struct Comparison {
     filter: Arc<Filter>,
     files: HashMap<Rel, Stat>,
     blocked: BTreeSet<Rel>,
+    /// Where what is known is forgotten without a word.
+    hidden: BTreeSet<Rel>,
+    /// The largest file that is read, in bytes.
+    most: u64,
     /// Where to compare; the root for everything.
     starts: BTreeSet<Rel>,
     /// Starts whose own entry is still to be read.
@@ -46,13 +50,22 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// A comparison of what was found when `scopes` were walked.
-    pub(super) fn new(filter: Arc<Filter>, scopes: &Scopes, found: Found) -> Self {
+    /// A comparison of what was found when `scopes` were walked. What is known at or below `hidden` paths is
+    /// forgotten without a word; files of up to `most` bytes that were never read are.
+    pub(super) fn new(
+        filter: Arc<Filter>,
+        scopes: &Scopes,
+        found: WalkResult,
+        hidden: BTreeSet<Rel>,
+        most: u64,
+    ) -> Self {
         let all = scopes.all.then(|| Family::File.prefixes().map(str::to_owned));
         Self {
             filter,
             files: found.files,
             blocked: found.blocked.into_keys().collect(),
+            hidden,
+            most,
             starts: if scopes.all { BTreeSet::from([Rel::root()]) } else { scopes.paths.clone() },
             single: if scopes.all { Vec::new() } else { scopes.paths.iter().cloned().collect() },
             prefixes: all.into_iter().flatten().collect(),
@@ -133,17 +146,28 @@ impl Comparison {
             return;
         }
         match (self.files.remove(&path), record) {
-            (Some(stat), Some(record)) if record.stat == stat && !record.fresh => {}
-            (Some(_), _) => {
-                self.differences.changed.insert(path);
+            (Some(stat), Some(record))
+                if record.stat == stat && !record.fresh && !self.is_unread(&record) => {}
+            (Some(stat), _) => {
+                self.differences.changed.insert(path, stat);
             }
-            (None, Some(record)) if self.filter.wants_file(&path) => {
+            (None, Some(record)) if self.filter.wants_file(&path) && !self.is_hidden(&path) => {
                 self.differences.gone.push((path, record))
             }
             (None, _) => {
                 self.differences.forgotten.insert(path);
             }
         }
+    }
+
+    fn is_unread(&self, record: &Record) -> bool {
+        record.sha256.is_none() && record.stat.size <= self.most
+    }
+
+    fn is_hidden(&self, path: &Rel) -> bool {
+        let parents =
+            std::iter::successors(Some(path.clone()), |path| path.split().map(|(folder, _)| folder));
+        !self.hidden.is_empty() && parents.into_iter().any(|path| self.hidden.contains(&path))
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::mime::extension;
 
+use super::links::FollowLinks;
 use super::own::Own;
 use super::path::Rel;
 
@@ -16,6 +17,8 @@ pub(super) struct Filter {
     /// Without the dot, in lower case; empty for all.
     extensions: Vec<String>,
     recursive: bool,
+    /// Which links are followed.
+    pub(super) links: FollowLinks,
     /// The program's own files.
     pub(super) own: Own,
 }
@@ -37,6 +40,7 @@ impl Filter {
             patterns: patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<anyhow::Result<_>>()?,
             extensions: extensions.iter().map(|text| text.trim_start_matches('.').to_lowercase()).collect(),
             recursive,
+            links: FollowLinks::default(),
             own: Own::default(),
         })
     }

@@ -5,19 +5,15 @@
 //! checks, and single folders of the same file system that are mounted twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use inboxclaw_contract::limits::KEY_BYTES;
 use inboxclaw_contract::{Draft, Expiry, Failure};
 
 use super::blocking;
-use super::filter::Filter;
-use super::look::{is_absent, real};
 use super::path::{Family, Rel};
 use super::root::Root;
+use super::tree::{Tree, is_absent};
 use super::watch::Scopes;
 
 /// Most folders that are remembered, so that the entry stays small.
@@ -53,19 +49,18 @@ impl Mounts {
     pub(super) async fn compare(
         found: BTreeSet<Rel>,
         root: &Root,
-        filter: &Filter,
         scopes: &Scopes,
         draft: &mut Draft<'_>,
     ) -> Result<(Self, BTreeMap<Rel, io::Error>), Failure> {
         let known = read(draft).await?;
-        let (path, asked) = (root.path.clone(), known.clone());
-        let places = blocking(move || places(&path, asked)).await?;
+        let (tree, asked) = (root.tree.clone(), known.clone());
+        let places = blocking(move || places(&tree, asked)).await?;
         let mut now = found;
         let mut missing = BTreeMap::new();
         for (folder, place) in places {
             let is_empty = place == Place::Empty;
             if place == Place::Over
-                || !filter.concerns(&folder)
+                || !root.filter.concerns(&folder)
                 || (is_empty && !holds(&folder, draft).await?)
             {
                 continue;
@@ -95,17 +90,6 @@ impl Mounts {
     }
 }
 
-/// Whether a folder below the root is the top of another file system. Blocks.
-///
-/// # Errors
-/// As the file system says.
-pub(super) fn is_top(root: &Path, folder: &Rel, metadata: &fs::Metadata) -> io::Result<bool> {
-    match folder.under(root).parent() {
-        Some(parent) if !folder.is_root() => Ok(fs::symlink_metadata(parent)?.dev() != metadata.dev()),
-        _ => Ok(false),
-    }
-}
-
 async fn read(draft: &mut Draft<'_>) -> Result<BTreeSet<Rel>, Failure> {
     // What a person made unreadable says nothing; the next walk finds what is mounted.
     let paths: Option<Vec<String>> = draft.entry(Mounts::KEY).await?.and_then(|entry| entry.parse().ok());
@@ -114,27 +98,22 @@ async fn read(draft: &mut Draft<'_>) -> Result<BTreeSet<Rel>, Failure> {
 }
 
 /// What became of the folders. One below an empty one is out of reach, and stays what it was.
-fn places(root: &Path, folders: BTreeSet<Rel>) -> Vec<(Rel, Place)> {
+fn places(tree: &Tree, folders: BTreeSet<Rel>) -> Vec<(Rel, Place)> {
     let mut places: Vec<(Rel, Place)> = Vec::new();
     for folder in folders {
         let is_hidden = places.iter().any(|(other, place)| *place == Place::Empty && folder.is_within(other));
-        let place = if is_hidden { Place::Mounted } else { place(root, &folder) };
+        let place = if is_hidden { Place::Mounted } else { place(tree, &folder) };
         places.push((folder, place));
     }
     places
 }
 
-fn place(root: &Path, folder: &Rel) -> Place {
+fn place(tree: &Tree, folder: &Rel) -> Place {
     let look = || -> io::Result<Place> {
-        let full = real(root, folder)?;
-        let metadata = fs::symlink_metadata(&full)?;
-        if !metadata.is_dir() {
-            return Ok(Place::Over);
-        }
-        if is_top(root, folder, &metadata)? {
+        if tree.folder_status(folder)?.stat.dev != tree.folder_status(&folder.parent())?.stat.dev {
             return Ok(Place::Mounted);
         }
-        Ok(if fs::read_dir(full)?.next().is_none() { Place::Empty } else { Place::Over })
+        Ok(if tree.is_empty(folder)? { Place::Empty } else { Place::Over })
     };
     look().unwrap_or_else(|error| if is_absent(&error) { Place::Over } else { Place::Mounted })
 }
@@ -158,35 +137,37 @@ fn not_mounted() -> io::Error {
     )
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-    use std::sync::Arc;
+    use std::path::Path;
 
-    use super::super::budget::Budget;
-    use super::super::walk::Walk;
     use super::*;
 
+    fn tree(path: &Path) -> Tree {
+        Tree::open(std::fs::canonicalize(path).unwrap()).unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
     #[test]
-    fn a_walk_finds_what_is_mounted() {
-        let proc = Rel::root().join("proc".as_ref());
-        let filter = Arc::new(Filter::new(&["proc/?*".to_owned()], &[".none".to_owned()], true).unwrap());
-        let mut walk = Walk::new(PathBuf::from("/"), filter, None, BTreeSet::from([proc.clone()]));
-        while !walk.advance(&mut Budget::of_bytes(1 << 20)) {}
-        assert_eq!(walk.into_found().mounts, BTreeSet::from([proc.clone()]));
-        assert_eq!(place(Path::new("/"), &proc), Place::Mounted);
+    fn a_mounted_folder_is_told_from_others() {
+        let rel = |path: &str| Rel::from_escaped(path).unwrap();
+        let top = tree(Path::new("/"));
+        assert_eq!(place(&top, &rel("proc")), Place::Mounted);
+        assert_eq!(place(&top, &rel("proc/self")), Place::Over);
     }
 
     #[test]
     fn a_folder_that_hides_others_speaks_for_them() {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["empty", "used/inner"] {
-            fs::create_dir_all(dir.path().join(folder)).unwrap();
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
         let rel = |path: &str| Rel::from_escaped(path).unwrap();
         let folders = ["empty", "empty/inner", "gone", "used"].map(rel);
-        let found: Vec<Place> =
-            places(dir.path(), folders.into_iter().collect()).into_iter().map(|(_, place)| place).collect();
+        let found: Vec<Place> = places(&tree(dir.path()), folders.into_iter().collect())
+            .into_iter()
+            .map(|(_, place)| place)
+            .collect();
         assert_eq!(found, [Place::Empty, Place::Mounted, Place::Over, Place::Over]);
     }
 }

@@ -2,23 +2,28 @@
 //! gained. Two paths that exist at the same time are never a rename, whatever inode they share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
 
 use super::budget::Budget;
 use super::compare::Differences;
-use super::look::{Look, Reading, look};
+use super::look::{Depth, Look, Reading, look};
 use super::path::Rel;
 use super::record::{Record, Stat};
+use super::root::Root;
 use super::work::Worklist;
+
+/// Largest file, in bytes, that is read to find out whether it is another one under a new name: others wait meanwhile.
+const LARGEST: u64 = 64 << 20;
 
 /// A search for renames that can pause.
 pub(super) struct Moves {
     gone: BTreeMap<Rel, Record>,
-    new: BTreeSet<Rel>,
-    /// Old path by new path.
-    moved: BTreeMap<Rel, Rel>,
+    new: BTreeMap<Rel, Stat>,
+    /// Old path by new path, and the stat there.
+    moved: BTreeMap<Rel, (Rel, Stat)>,
     forgotten: BTreeSet<Rel>,
-    changed: BTreeSet<Rel>,
+    changed: BTreeMap<Rel, Stat>,
+    /// How the candidates are read.
+    depth: Depth,
     /// New files that have the size of one that is gone.
     to_read: Vec<Rel>,
     reading: Option<Reading>,
@@ -27,44 +32,50 @@ pub(super) struct Moves {
 }
 
 impl Moves {
-    /// Pairs by inode; what is left has to be read.
-    pub(super) fn new(differences: Differences) -> Self {
+    /// Pairs by inode; what is left has to be read, unless it is larger than `most`.
+    pub(super) fn new(differences: Differences, most: u64) -> Self {
         let Differences { forgotten, gone, new, changed } = differences;
         let mut gone: BTreeMap<Rel, Record> = gone.into_iter().collect();
         let mut new: BTreeMap<Rel, Stat> = new.into_iter().collect();
         let moved = by_inode(&mut gone, &mut new);
-        let sizes: HashSet<u64> =
-            gone.values().map(|record| record.stat.size).filter(|size| *size > 0).collect();
+        let most = most.min(LARGEST);
+        let lost = gone.values().filter(|record| record.sha256.is_some()).map(|record| record.stat.size);
+        let sizes: HashSet<u64> = lost.filter(|size| (1..=most).contains(size)).collect();
         let to_read = new.iter().filter(|(_, stat)| sizes.contains(&stat.size)).map(|(path, _)| path.clone());
         Self {
             to_read: to_read.collect(),
             gone,
-            new: new.into_keys().collect(),
+            new,
             moved,
             forgotten,
             changed,
+            depth: Depth { keep: 0, whole: true, most, at_rest_by: None },
             reading: None,
             read: HashMap::new(),
         }
     }
 
     /// Goes on until the end (`true`) or until the budget is spent. Blocks.
-    pub(super) fn advance(&mut self, root: &Path, budget: &mut Budget) -> bool {
+    pub(super) fn advance(&mut self, root: &Root, budget: &mut Budget) -> bool {
         while let Some(path) = self.to_read.pop() {
             if budget.is_spent() {
                 self.to_read.push(path);
                 return false;
             }
             budget.take(1);
-            match look(root, &path, 0, budget, self.reading.take()) {
-                Look::File(seen) => self.read.entry(seen.sha256).or_default().push(path),
+            match look(root, &path, self.depth, budget, self.reading.take()) {
+                Look::File(seen) => {
+                    if let Some(sha256) = seen.sha256 {
+                        self.read.entry(sha256).or_default().push(path);
+                    }
+                }
                 Look::Unfinished(reading) => {
                     self.reading = Some(*reading);
                     self.to_read.push(path);
                     return false;
                 }
                 // The turn that reports it says what is wrong with it.
-                Look::Absent | Look::Unstable | Look::Unreadable(_) => {}
+                Look::Absent | Look::Unstable(_) | Look::Unreadable(_) => {}
             }
         }
         true
@@ -74,7 +85,9 @@ impl Moves {
     pub(super) fn into_worklist(mut self) -> Worklist {
         let mut lost: HashMap<&str, Vec<&Rel>> = HashMap::new();
         for (path, record) in &self.gone {
-            lost.entry(&record.sha256).or_default().push(path);
+            if let Some(sha256) = &record.sha256 {
+                lost.entry(sha256).or_default().push(path);
+            }
         }
         let pairs = self.read.iter().filter_map(|(sha256, to)| {
             match (lost.get(sha256.as_str())?.as_slice(), to.as_slice()) {
@@ -85,15 +98,17 @@ impl Moves {
         let pairs: Vec<(Rel, Rel)> = pairs.collect();
         for (to, from) in pairs {
             self.gone.remove(&from);
-            self.new.remove(&to);
-            self.moved.insert(to, from);
+            if let Some(stat) = self.new.remove(&to) {
+                self.moved.insert(to, (from, stat));
+            }
         }
-        Worklist::new(self.forgotten, self.gone.into_keys().collect(), self.moved, self.new, self.changed)
+        let gone = self.gone.into_keys().collect();
+        Worklist::new(self.forgotten, gone, self.moved, self.new, self.changed)
     }
 }
 
 /// Takes out the pairs that are one file, the first of several paths in order.
-fn by_inode(gone: &mut BTreeMap<Rel, Record>, new: &mut BTreeMap<Rel, Stat>) -> BTreeMap<Rel, Rel> {
+fn by_inode(gone: &mut BTreeMap<Rel, Record>, new: &mut BTreeMap<Rel, Stat>) -> BTreeMap<Rel, (Rel, Stat)> {
     let mut lost: HashMap<(u64, u64), Vec<Rel>> = HashMap::new();
     for (path, record) in gone.iter().rev() {
         lost.entry((record.stat.dev, record.stat.ino)).or_default().push(path.clone());
@@ -103,10 +118,10 @@ fn by_inode(gone: &mut BTreeMap<Rel, Record>, new: &mut BTreeMap<Rel, Stat>) -> 
         let Some(candidates) = lost.get_mut(&(stat.dev, stat.ino)) else { continue };
         let is_match = |from: &Rel| gone.get(from).is_some_and(|record| record.stat.is_same_file(stat));
         if let Some(at) = candidates.iter().rposition(is_match) {
-            moved.insert(to.clone(), candidates.remove(at));
+            moved.insert(to.clone(), (candidates.remove(at), *stat));
         }
     }
-    for (to, from) in &moved {
+    for (to, (from, _)) in &moved {
         new.remove(to);
         gone.remove(from);
     }

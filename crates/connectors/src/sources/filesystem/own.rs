@@ -39,11 +39,10 @@ impl Own {
         self.lock().below.iter().any(|own| path.belongs_to(own))
     }
 
-    /// Whether a link leads to such a file. Blocks.
-    pub(super) fn is_behind(&self, link: &Path) -> bool {
-        let Ok(target) = fs::canonicalize(link) else { return false };
+    /// Whether such a file is at an absolute path without links.
+    pub(super) fn is_at(&self, target: &Path) -> bool {
         let root = Path::new("/");
-        let Some(target) = Rel::below(root, &target) else { return false };
+        let Some(target) = Rel::below(root, target) else { return false };
         let resolved = self.lock();
         resolved.absolute.iter().filter_map(|own| Rel::below(root, own)).any(|own| target.belongs_to(&own))
     }

@@ -9,19 +9,23 @@ use inboxclaw_contract::{Draft, Failure};
 
 use super::budget::Budget;
 use super::compare::Comparison;
+use super::links::Hidden;
 use super::mounts::Mounts;
 use super::moves::Moves;
 use super::path::{Family, Rel};
 use super::root::{Mark, Root, unmounted};
 use super::walk::Walk;
 use super::watch::{Scopes, Watch};
-use super::work::Worklist;
+use super::work::{Manner, Worklist};
 use super::write::{Rest, Writer};
 use super::{Config, blocking};
 
 /// Changes of a turn besides those of files: the entry about the folder, put at the beginning and at the end, and
 /// the one about disks in it.
 const MARKS: usize = 3;
+/// How often a walk is repeated for news that came meanwhile. Where they come faster than it is walked, the rest of
+/// them is for the next pass.
+const REPEATS: usize = 3;
 
 /// A pass and how far it is.
 pub(super) struct Pass {
@@ -31,6 +35,7 @@ pub(super) struct Pass {
     pub(super) is_split: bool,
     /// Whether it is the second one of a baseline.
     pub(super) is_repeated: bool,
+    repeats: usize,
     mounts: Mounts,
     root: Root,
     stage: Stage,
@@ -43,25 +48,36 @@ enum Stage {
     Work(Worklist),
 }
 
+impl Default for Stage {
+    /// Nothing to do any more.
+    fn default() -> Self {
+        Self::Work(Worklist::default())
+    }
+}
+
 /// What a pass needs in one turn.
 pub(super) struct Turn<'a, 'd> {
     pub(super) config: &'a Arc<Config>,
     pub(super) watch: Option<&'a Arc<Watch>>,
     pub(super) draft: &'a mut Draft<'d>,
     pub(super) budget: Budget,
+    pub(super) manner: Manner,
+    /// Whether fewer links are followed than before: what is known of the others is forgotten without a word.
+    pub(super) is_narrowed: bool,
     /// Takes what has become known since the pass began, and remembers that it is being looked at.
     pub(super) more: &'a (dyn Fn() -> BTreeSet<Rel> + Sync),
 }
 
 impl Pass {
     /// A pass at its beginning.
-    pub(super) fn new(scopes: Scopes, root: Root, config: &Config, watch: Option<&Arc<Watch>>) -> Self {
-        let walk = walk(&scopes, &root, config, watch);
+    pub(super) fn new(scopes: Scopes, root: Root, watch: Option<&Arc<Watch>>) -> Self {
+        let walk = walk(&scopes, &root, watch);
         Self {
             scopes,
             rest: Rest::default(),
             is_split: false,
             is_repeated: false,
+            repeats: 0,
             mounts: Mounts::default(),
             root,
             stage: Stage::Walk(walk),
@@ -82,21 +98,18 @@ impl Pass {
     ///
     /// # Errors
     /// When the folder is gone, or the store cannot be read.
-    pub(super) async fn advance(
-        mut self,
-        turn: &mut Turn<'_, '_>,
-        silent: bool,
-    ) -> Result<(Self, bool), Failure> {
+    pub(super) async fn advance(mut self, turn: &mut Turn<'_, '_>) -> Result<(Self, bool), Failure> {
         loop {
             turn.budget.restart();
-            let (stage, is_done) = match self.stage {
+            let (stage, is_done) = match std::mem::take(&mut self.stage) {
                 Stage::Walk(walk) => {
-                    let notes = (&mut self.rest, &mut self.mounts);
-                    Self::walk(walk, &self.root, &mut self.scopes, notes, turn).await?
+                    let (walk, is_done) = Self::walk(walk, &self.scopes, turn).await?;
+                    if is_done { self.walked(walk, turn).await? } else { (Stage::Walk(walk), false) }
                 }
                 Stage::Compare(mut comparison) => {
                     if comparison.advance(turn.draft, &mut turn.budget).await? {
-                        (Stage::Moves(Moves::new(comparison.into_differences())), true)
+                        let moves = Moves::new(comparison.into_differences(), turn.config.hash_bytes);
+                        (Stage::Moves(moves), true)
                     } else {
                         (Stage::Compare(comparison), false)
                     }
@@ -104,8 +117,11 @@ impl Pass {
                 Stage::Moves(moves) => Self::moves(moves, &self.root, turn).await?,
                 Stage::Work(worklist) => {
                     turn.budget.take(MARKS);
-                    let (worklist, is_done) =
-                        Self::work(worklist, &self.root, &mut self.rest, turn, silent).await?;
+                    let (mut worklist, is_done) =
+                        Self::work(worklist, &self.root, &mut self.rest, turn).await?;
+                    for (path, size, note) in worklist.notes.drain(..) {
+                        self.rest.note(&path, size, note);
+                    }
                     self.is_split |= !is_done;
                     if is_done {
                         self.mounts.put(turn.draft)?;
@@ -121,47 +137,53 @@ impl Pass {
         }
     }
 
-    async fn walk(
-        mut walk: Walk,
-        root: &Root,
-        scopes: &mut Scopes,
-        (rest, mounts): (&mut Rest, &mut Mounts),
-        turn: &mut Turn<'_, '_>,
-    ) -> Result<(Stage, bool), Failure> {
+    async fn walk(mut walk: Walk, scopes: &Scopes, turn: &mut Turn<'_, '_>) -> Result<(Walk, bool), Failure> {
         let watch = turn.watch.filter(|_| !scopes.all).cloned();
-        let (walk, is_done) = spend(turn, move |budget| {
+        spend(turn, move |budget| {
             let is_done = walk.advance(budget);
             if let Some(watch) = watch.filter(|_| is_done) {
                 watch.catch_up();
             }
             (walk, is_done)
         })
-        .await?;
-        if !is_done {
-            return Ok((Stage::Walk(walk), false));
-        }
-        check_root(turn, root).await?;
+        .await
+    }
+
+    /// What follows a walk: another one, or the comparison.
+    async fn walked(&mut self, walk: Walk, turn: &mut Turn<'_, '_>) -> Result<(Stage, bool), Failure> {
+        check_root(turn, &self.root).await?;
         // Whoever took the first half of a rename must not miss the second.
-        let more = if scopes.all { BTreeSet::new() } else { (turn.more)() };
+        let is_repeatable = !self.scopes.all && self.repeats < REPEATS;
+        let more = if is_repeatable { (turn.more)() } else { BTreeSet::new() };
         if !more.is_empty() {
-            scopes.paths.extend(more);
-            return Ok((Stage::Walk(self::walk(scopes, root, turn.config, turn.watch)), true));
+            self.repeats += 1;
+            self.scopes.paths.extend(more);
+            return Ok((Stage::Walk(self::walk(&self.scopes, &self.root, turn.watch)), true));
         }
         let mut found = walk.into_found();
         let tops = std::mem::take(&mut found.mounts);
-        let (known, missing) = Mounts::compare(tops, root, &turn.config.filter, scopes, turn.draft).await?;
-        *mounts = known;
+        let (known, missing) = Mounts::compare(tops, &self.root, &self.scopes, turn.draft).await?;
+        self.mounts = known;
         found.blocked.extend(missing);
         for (path, error) in &found.blocked {
-            rest.unreadable.insert(path.clone(), error);
+            self.rest.findings.unreadable.insert(path.clone(), error);
         }
-        Ok((Stage::Compare(Comparison::new(turn.config.filter.clone(), scopes, found)), true))
+        let mut forgotten = BTreeSet::new();
+        for (path, hidden) in std::mem::take(&mut found.hidden) {
+            // A file that gave way to a link is gone; one behind a link that was followed before is not.
+            if hidden == Hidden::Kernel || turn.is_narrowed {
+                forgotten.insert(path.clone());
+            }
+            self.rest.findings.unfollowed.put(path, hidden);
+        }
+        let (filter, most) = (turn.config.filter.clone(), turn.config.hash_bytes);
+        Ok((Stage::Compare(Comparison::new(filter, &self.scopes, found, forgotten, most)), true))
     }
 
     async fn moves(mut moves: Moves, root: &Root, turn: &mut Turn<'_, '_>) -> Result<(Stage, bool), Failure> {
-        let path = root.path.clone();
+        let root = root.clone();
         let (moves, is_done) = spend(turn, move |budget| {
-            let is_done = moves.advance(&path, budget);
+            let is_done = moves.advance(&root, budget);
             (moves, is_done)
         })
         .await?;
@@ -173,12 +195,11 @@ impl Pass {
         root: &Root,
         rest: &mut Rest,
         turn: &mut Turn<'_, '_>,
-        silent: bool,
     ) -> Result<(Worklist, bool), Failure> {
         while !worklist.is_empty() && !turn.budget.is_spent() {
-            let (config, path) = (turn.config.clone(), root.path.clone());
+            let (manner, folder) = (turn.manner.clone(), root.clone());
             let (list, batch) = spend(turn, move |budget| {
-                let batch = worklist.check(&path, |file| config.keep(file), budget);
+                let batch = worklist.check(&folder, &manner, budget);
                 (worklist, batch)
             })
             .await?;
@@ -187,69 +208,63 @@ impl Pass {
                 check_root(turn, root).await?;
             }
             let rest = (&mut worklist, &mut *rest, &mut turn.budget);
-            Writer::write(turn.config, turn.draft, silent, batch, rest).await?;
+            Writer::write(turn.config, turn.draft, turn.manner.is_silent, batch, rest).await?;
         }
         let is_done = worklist.is_empty();
         Ok((worklist, is_done))
     }
 }
 
-/// Whether the configured folder was there before.
-///
-/// # Errors
-/// When the store cannot be read.
-pub(super) async fn is_known(config: &Config, draft: &mut Draft<'_>) -> Result<bool, Failure> {
-    let mark: Option<Mark> = draft.entry(Mark::KEY).await?.and_then(|entry| entry.parse().ok());
-    Ok(mark.is_some_and(|mark| mark.is_of(&config.path)))
+/// What the entry about the folder says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beginning {
+    /// Whether the baseline is still being taken.
+    pub(super) is_silent: bool,
+    /// Whether fewer links are followed than when everything was last looked at, or others.
+    pub(super) is_narrowed: bool,
 }
 
-/// Brings the entry about the folder up to date. Answers whether the baseline is still being taken.
+/// Brings the entry about the folder up to date.
 ///
 /// # Errors
 /// When the folder seems to lack its disk, or the store cannot be read.
-pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -> Result<bool, Failure> {
+pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -> Result<Beginning, Failure> {
     let old: Option<Mark> = draft.entry(Mark::KEY).await?.and_then(|entry| entry.parse().ok());
-    let is_other = old.as_ref().is_some_and(|old| old.is_other(&Mark::new(&config.path, root, false)));
+    let links = config.filter.links;
+    let is_other = old.as_ref().is_some_and(|old| old.is_other(&Mark::new(&config.path, root, false, links)));
     if is_other {
         for prefix in Family::ALL.into_iter().flat_map(Family::prefixes) {
             draft.delete_prefix(prefix)?;
         }
         draft.delete(Mounts::KEY)?;
     }
-    let complete = match &old {
-        Some(old) if !is_other => old.complete,
-        _ => config.start == StartAt::All,
-    };
-    let is_unmounted = old.as_ref().is_some_and(|old| !is_other && old.looks_unmounted(root));
+    let known = old.as_ref().filter(|_| !is_other);
+    let complete = known.map_or(config.start == StartAt::All, |old| old.complete);
+    let is_unmounted = known.is_some_and(|old| old.looks_unmounted(root));
     if is_unmounted && !draft.list(Family::File.prefixes()[0], None, 1).await?.is_empty() {
         return Err(unmounted(&config.path));
     }
-    put_mark(config, root, complete, old.as_ref(), draft)?;
-    Ok(!complete)
+    // Until everything was looked at, the state is that of the links that were followed before.
+    let followed = known.map_or(links, |old| old.follow_links);
+    put_mark(Mark::new(&config.path, root, complete, followed), old.as_ref(), draft)?;
+    Ok(Beginning { is_silent: !complete, is_narrowed: followed != links })
 }
 
-/// Writes down that the baseline is complete.
+/// Writes down that everything was looked at, so that the baseline is complete.
 ///
 /// # Errors
 /// When the turn has no room.
 pub(super) fn complete(config: &Config, root: &Root, draft: &mut Draft<'_>) -> Result<(), Failure> {
-    put_mark(config, root, true, None, draft)
+    put_mark(Mark::new(&config.path, root, true, config.filter.links), None, draft)
 }
 
-fn put_mark(
-    config: &Config,
-    root: &Root,
-    complete: bool,
-    old: Option<&Mark>,
-    draft: &mut Draft<'_>,
-) -> Result<(), Failure> {
-    let mark = Mark::new(&config.path, root, complete);
+fn put_mark(mark: Mark, old: Option<&Mark>, draft: &mut Draft<'_>) -> Result<(), Failure> {
     if old == Some(&mark) { Ok(()) } else { draft.put(Mark::KEY, &mark, inboxclaw_contract::Expiry::Never) }
 }
 
-fn walk(scopes: &Scopes, root: &Root, config: &Config, watch: Option<&Arc<Watch>>) -> Walk {
+fn walk(scopes: &Scopes, root: &Root, watch: Option<&Arc<Watch>>) -> Walk {
     let starts = if scopes.all { BTreeSet::from([Rel::root()]) } else { scopes.paths.clone() };
-    Walk::new(root.path.clone(), config.filter.clone(), watch.cloned(), starts)
+    Walk::new(root.clone(), watch.cloned(), starts)
 }
 
 async fn check_root(turn: &Turn<'_, '_>, root: &Root) -> Result<(), Failure> {

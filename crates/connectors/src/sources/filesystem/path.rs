@@ -65,6 +65,33 @@ impl Rel {
         Self(path.into())
     }
 
+    /// The folder around and the name in it; `None` for the root.
+    pub(super) fn split(&self) -> Option<(Self, &OsStr)> {
+        if self.is_root() {
+            return None;
+        }
+        let (folder, name) = match self.0.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => (&self.0[..at], &self.0[at + 1..]),
+            None => (&[][..], &*self.0),
+        };
+        Some((Self(folder.into()), OsStr::from_bytes(name)))
+    }
+
+    /// The folder around; that of the root is the root.
+    pub(super) fn parent(&self) -> Self {
+        self.split().map_or_else(Self::root, |(folder, _)| folder)
+    }
+
+    /// The names on the way, none for the root.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &OsStr> {
+        self.0.split(|byte| *byte == b'/').filter(|_| !self.is_root()).map(OsStr::from_bytes)
+    }
+
+    /// As a relative path of the system.
+    pub(super) fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(&self.0)
+    }
+
     /// The whole path.
     pub(super) fn under(&self, root: &Path) -> PathBuf {
         if self.is_root() { root.to_owned() } else { root.join(OsStr::from_bytes(&self.0)) }

@@ -4,11 +4,12 @@
 //! The version names what events spoke of; it moves only with the content, so that a file whose metadata changed
 //! is deleted under the name under which it was created.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::time::UNIX_EPOCH;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsFd;
 
 use jiff::Timestamp;
+use rustix::fs::{AtFlags, FileType};
 use serde::{Deserialize, Serialize};
 
 /// How coarse a file system's clock may be: a file that changed this short before it was read may have changed
@@ -30,21 +31,109 @@ pub(super) struct Stat {
     pub(super) born: Option<i64>,
 }
 
-impl Stat {
-    /// Takes what matters.
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
-        let born = metadata.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
-        Self {
-            size: metadata.len(),
-            mtime: nanos(metadata.mtime(), metadata.mtime_nsec()),
-            ctime: nanos(metadata.ctime(), metadata.ctime_nsec()),
-            dev: metadata.dev(),
-            ino: metadata.ino(),
-            born: born.and_then(|born| i64::try_from(born.as_nanos()).ok()),
-        }
+/// What kind of thing a file system holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileKind {
+    File,
+    Folder,
+    Link,
+    /// A pipe, a socket, a device.
+    Special,
+}
+
+/// What a file system says about anything that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) kind: FileKind,
+    pub(super) stat: Stat,
+}
+
+impl Status {
+    /// Of an open file or folder.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(super) fn of(file: impl AsFd) -> io::Result<Self> {
+        status(file, "".as_ref(), AtFlags::EMPTY_PATH)
     }
 
+    /// Of a name in an open folder; a link is a link.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(super) fn at(folder: impl AsFd, name: &OsStr) -> io::Result<Self> {
+        status(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+}
+
+/// Asks with `statx`, which alone knows when a file was made.
+#[cfg(target_os = "linux")]
+fn status(folder: impl AsFd, name: &OsStr, flags: AtFlags) -> io::Result<Status> {
+    use rustix::fs::{StatxFlags, StatxTimestamp, makedev, statx};
+    use rustix::io::Errno;
+
+    let asked = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let found = match statx(&folder, name, flags, asked) {
+        // Before Linux 4.11, and where a filter of system calls forbids what it does not know.
+        Err(Errno::NOSYS | Errno::PERM) => return plain_status(folder, name, flags),
+        found => found?,
+    };
+    let at = |time: StatxTimestamp| nanos(time.tv_sec, i64::from(time.tv_nsec));
+    let knows_birth = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+    let stat = Stat {
+        size: found.stx_size,
+        mtime: at(found.stx_mtime),
+        ctime: at(found.stx_ctime),
+        dev: makedev(found.stx_dev_major, found.stx_dev_minor),
+        ino: found.stx_ino,
+        born: knows_birth.then(|| at(found.stx_btime)),
+    };
+    Ok(Status { kind: kind(FileType::from_raw_mode(found.stx_mode.into())), stat })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn status(folder: impl AsFd, name: &OsStr, flags: AtFlags) -> io::Result<Status> {
+    plain_status(folder, name, flags)
+}
+
+fn plain_status(folder: impl AsFd, name: &OsStr, flags: AtFlags) -> io::Result<Status> {
+    let found =
+        if name.is_empty() { rustix::fs::fstat(folder)? } else { rustix::fs::statat(folder, name, flags)? };
+    #[cfg(target_os = "macos")]
+    let born = Some(nanos(found.st_birthtime, found.st_birthtime_nsec));
+    #[cfg(not(target_os = "macos"))]
+    let born = None;
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        reason = "systems differ in the types of these"
+    )]
+    let stat = Stat {
+        size: found.st_size as u64,
+        mtime: nanos(found.st_mtime as i64, found.st_mtime_nsec as i64),
+        ctime: nanos(found.st_ctime as i64, found.st_ctime_nsec as i64),
+        dev: found.st_dev as u64,
+        ino: found.st_ino as u64,
+        born,
+    };
+    Ok(Status { kind: kind(FileType::from_raw_mode(found.st_mode)), stat })
+}
+
+const fn nanos(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+fn kind(found: FileType) -> FileKind {
+    match found {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Folder,
+        FileType::Symlink => FileKind::Link,
+        _ => FileKind::Special,
+    }
+}
+
+impl Stat {
     /// Whether two stats are of one file that may have been renamed or written in between.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         let born = match (self.born, other.born) {
@@ -91,8 +180,10 @@ pub(super) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) path: Option<String>,
     pub(super) stat: Stat,
-    /// Of the content, in hexadecimal digits.
-    pub(super) sha256: String,
+    /// Of the content, in hexadecimal digits. `None` when it was not read: then size and time of the last write say
+    /// whether it changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sha256: Option<String>,
     /// The version that was reported, where it is not the one that the stat shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reported: Option<Version>,
@@ -106,10 +197,18 @@ pub(super) struct Record {
 
 impl Record {
     /// A record of the content `sha256`, reported as `version`; `text` says whether its text is kept.
-    pub(super) fn new(stat: Stat, sha256: String, version: Version, text: bool) -> Self {
+    pub(super) fn new(stat: Stat, sha256: Option<String>, version: Version, text: bool) -> Self {
         let shown = Version { ino: stat.ino, ctime: stat.ctime, times: 1 };
         let reported = (version != shown).then_some(version);
         Self { path: None, stat, sha256, reported, fresh: false, text }
+    }
+
+    /// Whether the file still has the content that is known, given its stat and perhaps its digest.
+    pub(super) fn holds(&self, stat: &Stat, sha256: Option<&str>) -> bool {
+        match (&self.sha256, sha256) {
+            (Some(known), Some(found)) => known == found,
+            _ => (self.stat.size, self.stat.mtime) == (stat.size, stat.mtime),
+        }
     }
 
     /// The version under which the content was reported.
@@ -181,14 +280,37 @@ mod tests {
     #[test]
     fn a_record_says_only_what_its_stat_does_not() {
         let now = stat(1, 20, None);
-        let plain = Record::new(now, "ab".into(), Version::after(&now, None), false);
+        let plain = Record::new(now, Some("ab".into()), Version::after(&now, None), false);
         assert_eq!(
             serde_json::to_string(&plain).unwrap(),
             r#"{"stat":{"size":1,"mtime":5,"ctime":20,"dev":1,"ino":1},"sha256":"ab"}"#
         );
-        let touched = Record::new(now, "ab".into(), Version { ino: 1, ctime: 10, times: 1 }, true);
+        let touched = Record::new(now, Some("ab".into()), Version { ino: 1, ctime: 10, times: 1 }, true);
         let back: Record = serde_json::from_str(&serde_json::to_string(&touched).unwrap()).unwrap();
         assert_eq!(back, touched);
         assert_eq!(back.version().ctime, 10);
+    }
+
+    #[test]
+    fn size_and_time_decide_where_a_digest_is_missing() {
+        let now = stat(1, 20, None);
+        let record = |sha256: Option<&str>| {
+            Record::new(now, sha256.map(Into::into), Version::after(&now, None), false)
+        };
+        let (moved, longer) = (stat(2, 30, None), Stat { size: 2, ..now });
+        let later = Stat { mtime: 6, ..now };
+        for (known, stat, found, is_same) in [
+            (Some("a"), &longer, Some("a"), true),
+            (Some("a"), &now, Some("b"), false),
+            (None, &moved, Some("a"), true),
+            (Some("a"), &moved, None, true),
+            (None, &longer, None, false),
+            (Some("a"), &later, None, false),
+        ] {
+            assert_eq!(record(known).holds(stat, found), is_same, "{known:?} {stat:?} {found:?}");
+        }
+        let unread = serde_json::to_string(&record(None)).unwrap();
+        assert_eq!(unread, r#"{"stat":{"size":1,"mtime":5,"ctime":20,"dev":1,"ino":1}}"#);
+        assert_eq!(serde_json::from_str::<Record>(&unread).unwrap(), record(None));
     }
 }

@@ -1,5 +1,7 @@
 //! The events: their ids and payloads.
 
+use std::borrow::Cow;
+
 use inboxclaw_contract::{Draft, Failure, Json, NewEvent};
 use serde::Serialize;
 
@@ -45,7 +47,8 @@ pub(super) struct Report<'a> {
     pub(super) kind: Kind,
     pub(super) path: &'a Rel,
     pub(super) version: Version,
-    pub(super) sha256: &'a str,
+    /// Of the content, if it was read.
+    pub(super) sha256: Option<&'a str>,
     pub(super) size: u64,
     pub(super) preview: Option<String>,
     pub(super) diff: Option<TextDiff>,
@@ -96,7 +99,11 @@ impl Report<'_> {
     /// The change upstream: what happened to which version at which path.
     fn id(&self) -> String {
         let Version { ino, ctime, times } = self.version;
-        let digits = self.sha256.get(..ID_DIGITS).unwrap_or(self.sha256);
+        // What was not read is told apart by its size, should two versions share a tick of the clock.
+        let digits = self.sha256.map_or_else(
+            || Cow::Owned(format!("{}b", self.size)),
+            |sha256| Cow::Borrowed(sha256.get(..ID_DIGITS).unwrap_or(sha256)),
+        );
         let id = format!("{}:{}:{ino}:{ctime}:{digits}", self.kind.word(), self.path.in_id());
         if times > 1 { format!("{id}:{times}") } else { id }
     }

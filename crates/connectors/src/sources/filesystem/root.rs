@@ -1,25 +1,37 @@
 //! The folder itself: whether it is there, and whether it is the one that is known. Without these checks a disk
 //! that is not mounted would look like a folder whose files were all deleted.
 
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use inboxclaw_contract::{Class, Failure};
 use serde::{Deserialize, Serialize};
 
-use super::look::is_absent;
-use super::record::Stat;
-use super::trouble::class;
+use super::filter::Filter;
+use super::links::{FORBIDDEN, FollowLinks, PathMatch, find};
+use super::path::Rel;
+use super::tree::{Tree, is_absent, is_of_kernel};
+
+/// Most links on the way to the folder: as many as the system follows.
+const MOST_LINKS: usize = 40;
 
 /// The folder as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Root {
-    /// Absolute, links resolved.
-    pub(super) path: PathBuf,
-    dev: u64,
-    ino: u64,
+    pub(super) tree: Tree,
+    pub(super) filter: Arc<Filter>,
     is_empty: bool,
+}
+
+/// A link on the way to the folder: a name in a folder whose own path has no links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) folder: PathBuf,
+    pub(super) name: OsString,
 }
 
 /// The entry about the folder. It exists from the first turn on.
@@ -31,6 +43,13 @@ pub(super) struct Mark {
     ino: u64,
     /// Whether the baseline is complete. Until then nothing is reported.
     pub(super) complete: bool,
+    /// Which links were followed when everything was last looked at. Where nothing is said, all were.
+    #[serde(default = "all")]
+    pub(super) follow_links: FollowLinks,
+}
+
+fn all() -> FollowLinks {
+    FollowLinks::All
 }
 
 impl Mark {
@@ -38,13 +57,9 @@ impl Mark {
     pub(super) const KEY: &'static str = "baseline";
 
     /// The mark of a folder.
-    pub(super) fn new(configured: &Path, root: &Root, complete: bool) -> Self {
-        Self { path: configured.to_string_lossy().into_owned(), dev: root.dev, ino: root.ino, complete }
-    }
-
-    /// Whether it is about the folder of this setting.
-    pub(super) fn is_of(&self, configured: &Path) -> bool {
-        self.path == configured.to_string_lossy()
+    pub(super) fn new(configured: &Path, root: &Root, complete: bool, follow_links: FollowLinks) -> Self {
+        let (dev, ino) = root.inode();
+        Self { path: configured.to_string_lossy().into_owned(), dev, ino, complete, follow_links }
     }
 
     /// Whether what is known is about another folder: the setting changed, and leads somewhere else. A folder that
@@ -55,49 +70,105 @@ impl Mark {
 
     /// Whether the folder looks like a mount point without its disk.
     pub(super) fn looks_unmounted(&self, root: &Root) -> bool {
-        root.is_empty && self.dev != root.dev
+        root.is_empty && self.dev != root.inode().0
     }
 }
 
 impl Root {
-    /// Finds the folder. Blocks.
+    /// Finds the folder and opens it. Blocks.
     ///
     /// # Errors
-    /// What the file system says; [`failure`] tells it to people.
-    pub(super) fn open(configured: &Path) -> io::Result<Self> {
-        let path = fs::canonicalize(configured)?;
-        let metadata = fs::metadata(&path)?;
-        let is_empty = fs::read_dir(&path)?.next().is_none();
-        let stat = Stat::of(&metadata);
-        Ok(Self { path, dev: stat.dev, ino: stat.ino, is_empty })
+    /// Names the folder and what the file system says of it.
+    pub(super) fn open(configured: &Path, filter: &Arc<Filter>) -> Result<Self, Failure> {
+        let open = || -> io::Result<(Self, bool)> {
+            let tree = Tree::open(fs::canonicalize(configured)?)?;
+            let is_empty = tree.is_empty(&Rel::root())?;
+            let is_of_kernel = is_of_kernel(tree.folder(&Rel::root())?)?;
+            Ok((Self { tree, filter: filter.clone(), is_empty }, is_of_kernel))
+        };
+        let (root, is_of_kernel) = open().map_err(|error| failure(configured, &error))?;
+        if is_of_kernel {
+            let text =
+                format!("path: what the folder {} holds is made up by the kernel", configured.display());
+            return Err(Failure::text(Class::Configuration, text).action("correct path"));
+        }
+        filter.own.resolve(&root.tree.path);
+        Ok(root)
     }
 
     /// Checks that the folder is still the same one, before believing that something in it is gone. Blocks.
     ///
     /// # Errors
-    /// As [`open`](Self::open), or Upstream when another folder has taken its place.
+    /// As [`open`](Self::open), or when another folder has taken its place.
     pub(super) fn check(&self, configured: &Path) -> Result<(), Failure> {
-        let now = Self::open(configured).map_err(|error| failure(configured, &error, true))?;
-        if self.is_same(&now) {
+        if self.is_same(&Self::open(configured, &self.filter)?) {
             return Ok(());
         }
         let text = format!("path: the folder {} was replaced while it was read", configured.display());
-        Err(Failure::text(Class::Upstream, text))
+        Err(Failure::text(Class::Unavailable, text))
     }
 
     /// Whether both are one folder.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        (&self.path, self.dev, self.ino) == (&other.path, other.dev, other.ino)
+        self.tree.path == other.tree.path && self.inode() == other.inode()
+    }
+
+    /// Whether the setting leads to this folder right now. Blocks.
+    pub(super) fn is_at(&self, configured: &Path) -> bool {
+        fs::canonicalize(configured).is_ok_and(|path| path == self.tree.path)
+    }
+
+    /// The links on the way from the setting to the folder. Blocks.
+    pub(super) fn ways(configured: &Path) -> Vec<Way> {
+        let mut ways = Vec::new();
+        let mut at = PathBuf::from("/");
+        let mut todo: VecDeque<OsString> = VecDeque::new();
+        let push = |todo: &mut VecDeque<OsString>, path: &Path| {
+            path.components().rev().for_each(|part| todo.push_front(part.as_os_str().to_owned()));
+        };
+        push(&mut todo, configured);
+        while let Some(part) = todo.pop_front() {
+            match Path::new(&part).components().next() {
+                Some(Component::RootDir) => at = PathBuf::from("/"),
+                Some(Component::ParentDir) => drop(at.pop()),
+                Some(Component::Normal(name)) => match fs::read_link(at.join(name)) {
+                    Ok(_) if ways.len() == MOST_LINKS => break,
+                    Ok(target) => {
+                        ways.push(Way { folder: at.clone(), name: name.to_owned() });
+                        push(&mut todo, &target);
+                    }
+                    Err(_) => at.push(name),
+                },
+                Some(Component::CurDir | Component::Prefix(_)) | None => {}
+            }
+        }
+        ways
+    }
+
+    /// What is at a path, links that are followed being followed. Blocks.
+    ///
+    /// # Errors
+    /// As the file system says; that nothing is there is no error.
+    pub(super) fn find(&self, path: &Rel) -> io::Result<PathMatch> {
+        find(&self.tree, &self.filter, path)
+    }
+
+    /// Whether a folder within is one that is never looked at, such as `/dev` below `/`.
+    pub(super) fn is_forbidden(&self, folder: &Rel) -> bool {
+        !folder.is_root() && FORBIDDEN.iter().any(|top| folder.under(&self.tree.path) == Path::new(top))
+    }
+
+    fn inode(&self) -> (u64, u64) {
+        (self.tree.stat.dev, self.tree.stat.ino)
     }
 }
 
-/// The failure of a folder that cannot be read. One that was there before (`is_known`) comes back by itself, with its
-/// disk or its server, and is looked for soon; one that nobody has seen yet is a mistake in the settings.
-pub(super) fn failure(configured: &Path, error: &io::Error, is_known: bool) -> Failure {
-    let class = if is_absent(error) && !is_known { Class::Configuration } else { class(error) };
+/// The failure of a folder that cannot be read: it may come back by itself, with its disk or its server, or when
+/// somebody makes it.
+fn failure(configured: &Path, error: &io::Error) -> Failure {
     let text = format!("path: cannot read the folder {}: {error}", configured.display());
-    let failure = Failure::text(class, text);
-    if is_absent(error) || class == Class::Authorization {
+    let failure = Failure::text(Class::Unavailable, text);
+    if is_absent(error) || error.kind() == io::ErrorKind::PermissionDenied {
         failure.action("create or mount the folder, make it readable, or correct path")
     } else {
         failure
@@ -110,28 +181,36 @@ pub(super) fn unmounted(configured: &Path) -> Failure {
         "path: the folder {} is empty and on another device than before, so its files are not taken for deleted",
         configured.display()
     );
-    Failure::text(Class::Upstream, text)
+    Failure::text(Class::Unavailable, text)
         .action("mount the disk; if the folder is meant to be empty, put any file into it")
 }
 
 #[cfg(test)]
 mod tests {
-    use rustix::io::Errno;
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
     #[test]
-    fn only_a_folder_that_was_never_there_waits_for_a_person() {
-        let class = |error: Errno, is_known| failure(Path::new("/f"), &error.into(), is_known).class;
-        for error in [Errno::NOENT, Errno::NOTDIR, Errno::LOOP] {
-            assert_eq!(class(error, false), Class::Configuration, "{error}");
-            assert_eq!(class(error, true), Class::Upstream, "{error}");
+    fn each_link_on_the_way_is_named_once_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        for folder in ["a/real", "b"] {
+            fs::create_dir_all(base.join(folder)).unwrap();
         }
-        // The process or the machine is out of something for a moment, or a disk is.
-        for error in [Errno::MFILE, Errno::NFILE, Errno::IO, Errno::NOMEM, Errno::STALE] {
-            assert_eq!(class(error, false), Class::Upstream, "{error}");
-            assert_eq!(class(error, true), Class::Upstream, "{error}");
-        }
-        assert_eq!(class(Errno::ACCESS, true), Class::Authorization);
+        symlink("real", base.join("a/current")).unwrap();
+        symlink("../a/./current", base.join("b/chain")).unwrap();
+        symlink(base.join("b"), base.join("top")).unwrap();
+        symlink("circle", base.join("circle")).unwrap();
+        let ways = |path: &str| -> Vec<String> {
+            let shown =
+                |way: Way| way.folder.join(way.name).strip_prefix(&base).unwrap().display().to_string();
+            Root::ways(&base.join(path)).into_iter().map(shown).collect()
+        };
+        assert_eq!(ways("a/real"), Vec::<String>::new());
+        assert_eq!(ways("a/current"), ["a/current"]);
+        assert_eq!(ways("top/chain"), ["top", "b/chain", "a/current"]);
+        assert_eq!(ways("b/../top/nowhere/chain"), ["top"]);
+        assert_eq!(ways("circle").len(), MOST_LINKS);
     }
 }

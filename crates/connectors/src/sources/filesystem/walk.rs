@@ -3,51 +3,60 @@
 //! appears in it afterwards is missed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, DirEntry, ReadDir};
+use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use rustix::fs::{Dir, FileType};
+
 use super::budget::Budget;
-use super::filter::Filter;
-use super::look::{is_absent, real};
-use super::mounts::is_top;
+use super::links::{Hidden, PathMatch};
 use super::path::Rel;
-use super::record::Stat;
+use super::record::{FileKind, Stat, Status};
+use super::root::Root;
+use super::tree::{is_absent, is_dots, is_of_kernel};
 use super::watch::Watch;
 
 /// A walk that can pause.
 pub(super) struct Walk {
-    root: PathBuf,
-    filter: Arc<Filter>,
+    root: Root,
     watch: Option<Arc<Watch>>,
     /// Where to start: files, folders or nothing any more.
     starts: BTreeSet<Rel>,
     folders: Vec<Rel>,
-    reading: Option<(Rel, ReadDir)>,
-    found: Found,
+    reading: Option<(Rel, Dir)>,
+    /// Whether the file systems that were met, by device, are made up by the kernel.
+    kernel: HashMap<u64, bool>,
+    found: WalkResult,
 }
 
 /// What a walk found.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct WalkResult {
     /// The files that are looked at.
     pub(super) files: HashMap<Rel, Stat>,
     /// What could not be read. What is known at or below these paths is neither there nor gone.
     pub(super) blocked: BTreeMap<Rel, io::Error>,
+    /// What is there and not looked at: links, and folders with all below them.
+    pub(super) hidden: BTreeMap<Rel, Hidden>,
     /// The folders that are the top of another file system than the one around them.
     pub(super) mounts: BTreeSet<Rel>,
 }
 
 impl Walk {
     /// A walk from `starts`, the root for everything.
-    pub(super) fn new(
-        root: PathBuf,
-        filter: Arc<Filter>,
-        watch: Option<Arc<Watch>>,
-        starts: BTreeSet<Rel>,
-    ) -> Self {
-        Self { root, filter, watch, starts, folders: Vec::new(), reading: None, found: Found::default() }
+    pub(super) fn new(root: Root, watch: Option<Arc<Watch>>, starts: BTreeSet<Rel>) -> Self {
+        Self {
+            root,
+            watch,
+            starts,
+            folders: Vec::new(),
+            reading: None,
+            kernel: HashMap::new(),
+            found: WalkResult::default(),
+        }
     }
 
     /// Goes on until the end (`true`) or until the budget is spent. Blocks.
@@ -55,18 +64,23 @@ impl Walk {
         while !budget.is_spent() {
             budget.take(1);
             if let Some((folder, mut entries)) = self.reading.take() {
-                match entries.next() {
+                match entries.read() {
                     Some(Ok(entry)) => {
-                        self.entry(&folder, &entry);
+                        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                        self.entry(&folder, &entries, name, entry.file_type());
                         self.reading = Some((folder, entries));
                     }
-                    Some(Err(error)) => self.block(folder, error),
+                    Some(Err(error)) => self.block(folder, error.into()),
                     None => {}
                 }
             } else if let Some(folder) = self.folders.pop() {
-                self.open(folder);
+                if let Err(error) = self.open(&folder) {
+                    self.block(folder, error);
+                }
             } else if let Some(start) = self.starts.pop_first() {
-                self.start(start);
+                if let Err(error) = self.start(&start) {
+                    self.block(start, error);
+                }
             } else {
                 return true;
             }
@@ -75,76 +89,97 @@ impl Walk {
     }
 
     /// What was found.
-    pub(super) fn into_found(self) -> Found {
+    pub(super) fn into_found(self) -> WalkResult {
         self.found
     }
 
-    fn start(&mut self, path: Rel) {
-        match real(&self.root, &path).and_then(fs::symlink_metadata) {
-            Ok(metadata) if metadata.is_dir() => {
-                if path.is_root() || self.filter.wants_folder_here(&path) {
-                    self.folders.push(path);
-                }
+    fn start(&mut self, path: &Rel) -> io::Result<()> {
+        let filter = self.root.filter.clone();
+        match self.root.tree.place(path)?.status()?.kind {
+            FileKind::Folder if path.is_root() || filter.wants_folder_here(path) => {
+                self.folders.push(path.clone())
             }
-            Ok(metadata) if self.filter.wants_file_here(&path) => self.file(path, metadata.is_symlink()),
-            Ok(_) => {}
-            Err(error) => self.block(path, error),
+            FileKind::File | FileKind::Link if filter.wants_file_here(path) => self.find(path)?,
+            FileKind::File | FileKind::Link | FileKind::Folder | FileKind::Special => {}
         }
+        Ok(())
     }
 
-    fn open(&mut self, folder: Rel) {
-        let full = folder.under(&self.root);
-        match self.is_folder(&folder) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => return self.block(folder, error),
+    /// Opens a folder to read it, unless it is none any more. Takes note of where another file system begins.
+    fn open(&mut self, path: &Rel) -> io::Result<()> {
+        let folder = self.root.tree.folder(path)?;
+        let dev = Status::of(&folder)?.stat.dev;
+        if self.root.is_forbidden(path) || self.is_of_kernel(dev, &folder)? {
+            self.found.hidden.insert(path.clone(), Hidden::Kernel);
+            return Ok(());
+        }
+        if !path.is_root() && self.root.tree.folder_status(&path.parent())?.stat.dev != dev {
+            self.found.mounts.insert(path.clone());
         }
         if let Some(watch) = &self.watch {
-            watch.add(&full);
+            watch.add(&self.root, path, folder.as_fd());
         }
-        match fs::read_dir(&full) {
-            Ok(entries) => self.reading = Some((folder, entries)),
-            Err(error) => self.block(folder, error),
-        }
+        self.reading = Some((path.clone(), Dir::new(folder)?));
+        Ok(())
     }
 
-    /// Whether it is a folder still, and no link in its place. Takes note of where another file system begins.
-    fn is_folder(&mut self, folder: &Rel) -> io::Result<bool> {
-        let metadata = fs::symlink_metadata(folder.under(&self.root))?;
-        if is_top(&self.root, folder, &metadata)? {
-            self.found.mounts.insert(folder.clone());
+    fn is_of_kernel(&mut self, dev: u64, folder: &OwnedFd) -> io::Result<bool> {
+        if dev == self.root.tree.stat.dev {
+            return Ok(false);
         }
-        Ok(metadata.is_dir())
+        if let Some(known) = self.kernel.get(&dev) {
+            return Ok(*known);
+        }
+        let is_of_kernel = is_of_kernel(folder)?;
+        self.kernel.insert(dev, is_of_kernel);
+        Ok(is_of_kernel)
     }
 
-    fn entry(&mut self, folder: &Rel, entry: &DirEntry) {
-        let path = folder.join(&entry.file_name());
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => {
-                if self.filter.wants_folder_here(&path) {
-                    self.folders.push(path);
-                }
-            }
-            Ok(kind) if !kind.is_file() && !kind.is_symlink() => {}
-            Ok(kind) if self.filter.wants_file_here(&path) => self.file(path, kind.is_symlink()),
-            Ok(_) => {}
-            Err(error) => self.block(path, error),
-        }
-    }
-
-    /// Takes a file, or the file that a link leads to.
-    fn file(&mut self, path: Rel, is_link: bool) {
-        let full = path.under(&self.root);
-        if is_link && self.filter.own.is_behind(&full) {
+    fn entry(&mut self, folder: &Rel, entries: &Dir, name: &OsStr, kind: FileType) {
+        if is_dots(name.as_bytes()) {
             return;
         }
-        match fs::metadata(full) {
-            Ok(metadata) if metadata.is_file() => {
-                self.found.files.insert(path, Stat::of(&metadata));
+        let path = folder.join(name);
+        let is_folder = match kind {
+            FileType::Directory => true,
+            FileType::RegularFile | FileType::Symlink => false,
+            // Not every file system tells the kind along with the name.
+            FileType::Unknown => match entries.fd().map_err(Into::into).and_then(|fd| Status::at(fd, name)) {
+                Ok(status) => status.kind == FileKind::Folder,
+                Err(error) => return self.block(path, error),
+            },
+            _ => return,
+        };
+        if is_folder {
+            if self.root.filter.wants_folder_here(&path) {
+                self.folders.push(path);
             }
-            Ok(_) => {}
-            Err(error) => self.block(path, error),
+        } else if self.root.filter.wants_file_here(&path)
+            && let Err(error) = self.file(&path, entries, name)
+        {
+            self.block(path, error);
         }
+    }
+
+    /// Takes what is in the folder that is being read.
+    fn file(&mut self, path: &Rel, entries: &Dir, name: &OsStr) -> io::Result<()> {
+        let status = Status::at(entries.fd()?, name)?;
+        // The usual case needs no second look.
+        if status.kind == FileKind::File && status.stat.dev == self.root.tree.stat.dev {
+            self.found.files.insert(path.clone(), status.stat);
+            return Ok(());
+        }
+        self.find(path)
+    }
+
+    /// Takes what is at a path.
+    fn find(&mut self, path: &Rel) -> io::Result<()> {
+        match self.root.find(path)? {
+            PathMatch::File(_, stat) => drop(self.found.files.insert(path.clone(), stat)),
+            PathMatch::Hidden(hidden) => drop(self.found.hidden.insert(path.clone(), hidden)),
+            PathMatch::Other => {}
+        }
+        Ok(())
     }
 
     fn block(&mut self, path: Rel, error: io::Error) {

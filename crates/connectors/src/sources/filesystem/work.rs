@@ -1,13 +1,20 @@
 //! What is to be done after a comparison, in the order in which it is reported: what is gone, renamed, new, changed.
-//! Each task is looked at once more right before it is written, since time has passed. Left out: the writing.
+//! Each task is looked at once more right before it is written, since time has passed. What would hold up the others,
+//! large files and those that are never at rest, is left for later. Left out: the writing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+
+use super::Config;
 use super::budget::Budget;
-use super::look::{Look, Reading, is_gone, look};
+use super::later::{Later, Note, SMALL};
+use super::look::{Depth, Look, Reading, is_gone, look};
 use super::path::Rel;
+use super::record::Stat;
+use super::root::Root;
 
 /// Most tasks looked at before their entries are written.
 const BATCH: usize = 256;
@@ -29,11 +36,13 @@ pub(super) enum Task {
         from: Rel,
         /// Where it is.
         to: Rel,
+        /// What the file system said of it there.
+        stat: Stat,
     },
     /// A file that was not known.
-    New(Rel),
+    New(Rel, Stat),
     /// A file that has to be read again.
-    Changed(Rel),
+    Changed(Rel, Stat),
 }
 
 /// A task with what the file system says about it right now.
@@ -51,16 +60,75 @@ impl Checked {
     }
 }
 
+/// How the files of a pass are looked at.
+#[derive(Clone)]
+pub(super) struct Manner {
+    pub(super) config: Arc<Config>,
+    /// How files behaved lately.
+    pub(super) later: Arc<Mutex<Later>>,
+    pub(super) now: Timestamp,
+    /// Whether a baseline is taken: it does not wait for large files to be read, nor for any to be at rest.
+    pub(super) is_silent: bool,
+    /// Whether large files are read: nobody is held up.
+    pub(super) is_patient: bool,
+}
+
+/// What to do with a file.
+enum Plan {
+    Look(Depth),
+    Wait(Note),
+}
+
+impl Manner {
+    /// What to do with a file that is new or changed.
+    fn plan(&self, path: &Rel, stat: &Stat) -> Plan {
+        let depth = self.depth(path);
+        if self.is_silent {
+            return Plan::Look(Depth { whole: stat.size <= SMALL, at_rest_by: None, ..depth });
+        }
+        let later = self.later();
+        if later.is_early(path, self.now) {
+            Plan::Wait(Note::Early)
+        } else if later.is_restless(path, self.now) {
+            Plan::Look(Depth { whole: false, at_rest_by: None, ..depth })
+        } else if stat.size > SMALL && stat.size <= depth.most && !self.is_patient {
+            Plan::Wait(Note::Large)
+        } else {
+            Plan::Look(depth)
+        }
+    }
+
+    /// How to look at a file under its new name. A large one is not read for that.
+    fn moved(&self, path: &Rel, stat: &Stat) -> Depth {
+        Depth { whole: stat.size <= SMALL, at_rest_by: None, ..self.depth(path) }
+    }
+
+    fn depth(&self, path: &Rel) -> Depth {
+        Depth {
+            keep: self.config.keep(path),
+            whole: true,
+            most: self.config.hash_bytes,
+            at_rest_by: Some(self.now),
+        }
+    }
+
+    fn later(&self) -> MutexGuard<'_, Later> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Tasks in order.
 #[derive(Default)]
 pub(super) struct Worklist {
     forgotten: BTreeSet<Rel>,
     gone: BTreeSet<Rel>,
-    /// Old path by new path.
-    moved: BTreeMap<Rel, Rel>,
-    new: BTreeSet<Rel>,
-    changed: BTreeSet<Rel>,
+    /// Old path by new path, and the stat there.
+    moved: BTreeMap<Rel, (Rel, Stat)>,
+    new: BTreeMap<Rel, Stat>,
+    changed: BTreeMap<Rel, Stat>,
     reading: Option<Reading>,
+    /// What was left for later, with the sizes.
+    pub(super) notes: Vec<(Rel, u64, Note)>,
 }
 
 impl Worklist {
@@ -68,11 +136,11 @@ impl Worklist {
     pub(super) fn new(
         forgotten: BTreeSet<Rel>,
         gone: BTreeSet<Rel>,
-        moved: BTreeMap<Rel, Rel>,
-        new: BTreeSet<Rel>,
-        changed: BTreeSet<Rel>,
+        moved: BTreeMap<Rel, (Rel, Stat)>,
+        new: BTreeMap<Rel, Stat>,
+        changed: BTreeMap<Rel, Stat>,
     ) -> Self {
-        Self { forgotten, gone, moved, new, changed, reading: None }
+        Self { forgotten, gone, moved, new, changed, ..Self::default() }
     }
 
     /// Whether nothing is left.
@@ -89,46 +157,49 @@ impl Worklist {
         match task {
             Task::Forget(path) => drop(self.forgotten.insert(path)),
             Task::Gone(path) => drop(self.gone.insert(path)),
-            Task::Moved { from, to } => drop(self.moved.insert(to, from)),
-            Task::New(path) => drop(self.new.insert(path)),
-            Task::Changed(path) => drop(self.changed.insert(path)),
+            Task::Moved { from, to, stat } => drop(self.moved.insert(to, (from, stat))),
+            Task::New(path, stat) => drop(self.new.insert(path, stat)),
+            Task::Changed(path, stat) => drop(self.changed.insert(path, stat)),
         }
     }
 
     fn pop(&mut self) -> Option<Task> {
         let task = self.forgotten.pop_first().map(Task::Forget);
         let task = task.or_else(|| self.gone.pop_first().map(Task::Gone));
-        let task = task.or_else(|| self.moved.pop_first().map(|(to, from)| Task::Moved { from, to }));
-        let task = task.or_else(|| self.new.pop_first().map(Task::New));
-        task.or_else(|| self.changed.pop_first().map(Task::Changed))
+        let moved = |(to, (from, stat))| Task::Moved { from, to, stat };
+        let task = task.or_else(|| self.moved.pop_first().map(moved));
+        let task = task.or_else(|| self.new.pop_first().map(|(path, stat)| Task::New(path, stat)));
+        task.or_else(|| self.changed.pop_first().map(|(path, stat)| Task::Changed(path, stat)))
     }
 
-    /// Takes and checks the next tasks, as far as the budget goes. `keep` says how many bytes of a file's beginning
-    /// are needed. Blocks.
-    pub(super) fn check(
-        &mut self,
-        root: &Path,
-        keep: impl Fn(&Rel) -> usize,
-        budget: &mut Budget,
-    ) -> Vec<Checked> {
+    /// Takes and checks the next tasks, as far as the budget goes. Blocks.
+    pub(super) fn check(&mut self, root: &Root, manner: &Manner, budget: &mut Budget) -> Vec<Checked> {
         let mut checked = Vec::new();
         let mut heads = 0;
         let most = BATCH.min(budget.steps() / CHANGES + 1);
         while checked.len() < most && heads < HEADS && !budget.is_spent() {
             let Some(task) = self.pop() else { break };
             // A file that was moved may turn out to have changed, and takes its place among those.
-            if matches!(task, Task::Changed(_)) && checked.iter().any(Checked::is_move) {
+            if matches!(task, Task::Changed(..)) && checked.iter().any(Checked::is_move) {
                 self.put(task);
                 break;
             }
-            let (old, now) = match &task {
+            let (gone, look) = match &task {
                 Task::Forget(_) => (None, None),
-                Task::Gone(path) => (Some(path), None),
-                Task::Moved { from, to } => (Some(from), Some(to)),
-                Task::New(path) | Task::Changed(path) => (None, Some(path)),
+                Task::Gone(path) => (Some(is_gone(root, path)), None),
+                Task::Moved { from, to, stat } => {
+                    let look = self.look(root, to, manner.moved(to, stat), budget);
+                    (Some(is_gone(root, from)), Some(look))
+                }
+                Task::New(path, stat) | Task::Changed(path, stat) => match manner.plan(path, stat) {
+                    Plan::Look(depth) => (None, Some(self.look(root, path, depth, budget))),
+                    Plan::Wait(note) => {
+                        self.notes.push((path.clone(), stat.size, note));
+                        budget.take(1);
+                        continue;
+                    }
+                },
             };
-            let gone = old.map(|path| is_gone(root, path));
-            let look = now.map(|path| look(root, path, keep(path), budget, self.reading.take()));
             match look {
                 Some(Look::Unfinished(reading)) => {
                     self.reading = Some(*reading);
@@ -138,11 +209,27 @@ impl Worklist {
                 look => {
                     if let Some(Look::File(seen)) = &look {
                         heads += seen.head.len();
+                        self.note_unread(&task, seen.sha256.is_some(), manner);
                     }
                     checked.push(Checked { task, gone, look });
                 }
             }
         }
         checked
+    }
+
+    fn look(&mut self, root: &Root, path: &Rel, depth: Depth, budget: &mut Budget) -> Look {
+        look(root, path, depth, budget, self.reading.take())
+    }
+
+    /// What a baseline takes note of without reading it is read later, when nothing else is to be done.
+    fn note_unread(&mut self, task: &Task, is_read: bool, manner: &Manner) {
+        if let Task::New(path, stat) | Task::Changed(path, stat) = task
+            && manner.is_silent
+            && !is_read
+            && stat.size <= manner.config.hash_bytes
+        {
+            self.notes.push((path.clone(), stat.size, Note::Large));
+        }
     }
 }

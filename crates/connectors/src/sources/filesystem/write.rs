@@ -1,6 +1,6 @@
 //! Writes checked tasks into a draft: entries and events, always both or neither.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use inboxclaw_contract::settings::StartAt;
@@ -10,11 +10,12 @@ use crate::textdiff::{self, TextDiff};
 
 use super::Config;
 use super::budget::{Budget, STORED};
+use super::later::Note;
 use super::look::{Look, Seen};
+use super::memory::Findings;
 use super::path::{Family, Rel};
 use super::record::{Record, Stat, Version};
 use super::report::{Kind, Report, is_text, preview};
-use super::trouble::Unreadable;
 use super::work::{Checked, Task, Worklist};
 
 /// How long the last version of a file that is gone is remembered, so that its return is told from a rewind.
@@ -23,10 +24,17 @@ const GONE_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// What became of the tasks of a pass besides what was written.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    /// What could not be read.
-    pub(super) unreadable: Unreadable,
-    /// What changed while it was looked at: look again.
-    pub(super) again: BTreeSet<Rel>,
+    /// What could not be read, and what is not looked at.
+    pub(super) findings: Findings,
+    /// How files behaved, with their sizes.
+    pub(super) notes: BTreeMap<Rel, (u64, Note)>,
+}
+
+impl Rest {
+    /// Takes note of how a file behaved. What comes later says more.
+    pub(super) fn note(&mut self, path: &Rel, size: u64, note: Note) {
+        self.notes.insert(path.clone(), (size, note));
+    }
 }
 
 /// Writes one batch.
@@ -75,12 +83,12 @@ impl<'a, 'd> Writer<'a, 'd> {
         let mut arrived: Vec<&Rel> = Vec::new();
         for checked in batch {
             match &checked.task {
-                Task::Forget(path) | Task::Gone(path) | Task::Changed(path) => paths.push(path),
-                Task::New(path) => {
+                Task::Forget(path) | Task::Gone(path) | Task::Changed(path, _) => paths.push(path),
+                Task::New(path, _) => {
                     paths.push(path);
                     arrived.push(path);
                 }
-                Task::Moved { from, to } => {
+                Task::Moved { from, to, .. } => {
                     paths.extend([from, to]);
                     arrived.push(to);
                 }
@@ -109,16 +117,18 @@ impl<'a, 'd> Writer<'a, 'd> {
         match (task, gone, look) {
             (Task::Forget(path), ..) => self.drop_entries(&path),
             (Task::Gone(path), Some(gone), _) => self.check_gone(&path, gone),
-            (Task::Moved { from, to }, Some(Ok(true)), Some(Look::File(seen)))
+            (Task::Moved { from, to, .. }, Some(Ok(true)), Some(Look::File(seen)))
                 if self.record(&from).is_some() && self.record(&to).is_none() =>
             {
                 self.moved(&from, &to, seen).await
             }
-            (Task::Moved { from, to }, Some(gone), Some(look)) => {
+            (Task::Moved { from, to, .. }, Some(gone), Some(look)) => {
                 self.check_gone(&from, gone)?;
                 self.check_file(&to, look).await
             }
-            (Task::New(path) | Task::Changed(path), _, Some(look)) => self.check_file(&path, look).await,
+            (Task::New(path, _) | Task::Changed(path, _), _, Some(look)) => {
+                self.check_file(&path, look).await
+            }
             (task, ..) => Err(Failure::internal(anyhow::anyhow!("the task {task:?} was not checked"))),
         }
     }
@@ -127,11 +137,12 @@ impl<'a, 'd> Writer<'a, 'd> {
         match gone {
             Ok(true) => self.deleted(path),
             Ok(false) => {
-                self.rest.again.insert(path.clone());
+                let size = self.record(path).map_or(0, |record| record.stat.size);
+                self.rest.note(path, size, Note::Unstable);
                 Ok(())
             }
             Err(error) => {
-                self.rest.unreadable.insert(path.clone(), &error);
+                self.rest.findings.unreadable.insert(path.clone(), &error);
                 Ok(())
             }
         }
@@ -139,42 +150,47 @@ impl<'a, 'd> Writer<'a, 'd> {
 
     async fn check_file(&mut self, path: &Rel, look: Look) -> Result<(), Failure> {
         match (look, self.record(path).cloned()) {
-            (Look::File(seen), None) => self.created(path, &seen),
-            (Look::File(seen), Some(record)) if record.sha256 == seen.sha256 => {
-                self.refresh(path, &record, &seen)
+            (Look::File(seen), None) => self.created(path, seen),
+            (Look::File(seen), Some(record)) if record.holds(&seen.stat, seen.sha256.as_deref()) => {
+                self.refresh(path, record, seen)
             }
             (Look::File(seen), Some(record)) => self.updated(path, &record, seen).await,
-            (Look::Absent, None) => Ok(()),
-            (Look::Absent | Look::Unstable | Look::Unfinished(_), _) => {
-                self.rest.again.insert(path.clone());
+            (Look::Absent, None) | (Look::Unfinished(_), _) => Ok(()),
+            (Look::Absent, Some(record)) => {
+                self.rest.note(path, record.stat.size, Note::Unstable);
+                Ok(())
+            }
+            (Look::Unstable(size), _) => {
+                self.rest.note(path, size, Note::Unstable);
                 Ok(())
             }
             (Look::Unreadable(error), _) => {
-                self.rest.unreadable.insert(path.clone(), &error);
+                self.rest.findings.unreadable.insert(path.clone(), &error);
                 Ok(())
             }
         }
     }
 
-    fn created(&mut self, path: &Rel, seen: &Seen) -> Result<(), Failure> {
+    fn created(&mut self, path: &Rel, seen: Seen) -> Result<(), Failure> {
         let gone = self.known.get(path).and_then(|known| known.gone);
         let version = Version::after(&seen.stat, gone);
-        self.report(Kind::Created, path, seen, version, None, None)?;
+        self.report(Kind::Created, path, &seen, version, None, None)?;
         if gone.is_some() {
             self.draft.delete(&path.key(Family::Gone).0)?;
         }
-        let text = self.text(path, seen);
+        let text = self.text(path, &seen);
         self.put_text(path, text.as_deref(), false)?;
-        self.put(path, Record::new(seen.stat, seen.sha256.clone(), version, text.is_some()))
+        self.put(path, Record::new(seen.stat, seen.sha256, version, text.is_some()))
     }
 
     /// The content is the one that is known; only the stat moved.
-    fn refresh(&mut self, path: &Rel, known: &Record, seen: &Seen) -> Result<(), Failure> {
-        let text = self.text(path, seen);
+    fn refresh(&mut self, path: &Rel, known: Record, seen: Seen) -> Result<(), Failure> {
+        let text = self.text(path, &seen);
         if text.is_some() != known.text {
             self.put_text(path, text.as_deref(), known.text)?;
         }
-        self.put(path, Record::new(seen.stat, seen.sha256.clone(), known.version(), text.is_some()))
+        let version = known.version();
+        self.put(path, Record::new(seen.stat, seen.sha256.or(known.sha256), version, text.is_some()))
     }
 
     async fn updated(&mut self, path: &Rel, known: &Record, seen: Seen) -> Result<(), Failure> {
@@ -193,7 +209,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         let gone = self.known.get(to).and_then(|known| known.gone);
         let version = Version::after(&seen.stat, gone);
         self.report(Kind::Moved, to, &seen, version, None, Some(from))?;
-        let is_changed = known.sha256 != seen.sha256;
+        let is_changed = !known.holds(&seen.stat, seen.sha256.as_deref());
         let text = if is_changed { self.old_text(from, &known).await? } else { self.text(to, &seen) };
         self.drop_entries(from)?;
         self.remember_gone(from, &known)?;
@@ -203,8 +219,9 @@ impl<'a, 'd> Writer<'a, 'd> {
         self.put_text(to, text.as_deref(), false)?;
         let mut record = Record::new(seen.stat, known.sha256, version, text.is_some());
         if is_changed {
-            record.fresh = true;
-            self.worklist.put(Task::Changed(to.clone()));
+            // The content is still the old one, and so is what tells it from the new one.
+            (record.stat.size, record.stat.mtime) = (known.stat.size, known.stat.mtime);
+            self.worklist.put(Task::Changed(to.clone(), seen.stat));
         }
         self.put(to, record)
     }
@@ -230,7 +247,13 @@ impl<'a, 'd> Writer<'a, 'd> {
             return Ok(());
         }
         let preview = self.config.preview.filter(|_| is_text(path)).map(|chars| preview(&seen.head, chars));
-        let (sha256, size) = (seen.sha256.as_str(), seen.stat.size);
+        let (sha256, size) = (seen.sha256.as_deref(), seen.stat.size);
+        match kind {
+            Kind::Created | Kind::Updated => {
+                self.rest.note(path, size, Note::Reported { read: sha256.is_some() })
+            }
+            Kind::Moved | Kind::Deleted => self.rest.note(old_path.unwrap_or(path), size, Note::Gone),
+        }
         Report { kind, path, version, sha256, size, preview, diff, old_path }.emit(self.draft)
     }
 
