@@ -1,7 +1,6 @@
 //! `bulk`: import, rewind, copy, clear and its undo of a million entries, and what the turns of eight other owners
 //! take meanwhile, beside what they take when nothing else goes on.
 
-mod memory;
 mod others;
 
 use std::path::Path;
@@ -19,6 +18,7 @@ use tokio::runtime::Runtime;
 
 use crate::data;
 use crate::measure::{Done, per_second};
+use crate::memory;
 use crate::ours::{Ours, fill, next};
 use crate::report::Row;
 

@@ -1,4 +1,5 @@
-//! `log`: durable turns of events, alone and 64 at a time, and extracts that must not grow with history.
+//! `log`: durable turns of events, alone and 64 at a time, and extracts that must grow neither with history nor with
+//! what is owed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,13 +12,16 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::data;
-use crate::measure::{Hand, in_turn, timed};
+use crate::measure::{Hand, in_turn, median, timed};
+use crate::memory;
 use crate::ours::Ours;
 use crate::plain::{Plain, PlainTurn};
-use crate::report::Row;
+use crate::report::{Goal, Row};
 
 pub(crate) const EVENT_TYPE: &str = "mail.message_received";
 const OWNERS: usize = 64;
+/// An extract of 100 that says how many remain.
+const HUNDRED: ReadLimit = ReadLimit { events: 100, bytes: 64 << 20, count: true };
 
 /// A payload as sources write it: a few fields, some 250 bytes.
 #[allow(clippy::missing_panics_doc, clippy::expect_used, reason = "the text is right by construction")]
@@ -29,7 +33,7 @@ pub(crate) fn run(
     runtime: &Runtime,
     folder: &Path,
     rounds: usize,
-    history: &[u64],
+    (history, owed): (&[u64], &[u64]),
 ) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (events, turns) in [(1, 200), (10, 200), (100, 50), (1000, 10)] {
@@ -40,7 +44,60 @@ pub(crate) fn run(
     }
     let extracts = subfolder(folder, "extracts")?;
     rows.extend(runtime.block_on(extracts_behind(&extracts, rounds, history))?);
+    rows.extend(runtime.block_on(extracts_owed(&subfolder(folder, "owed")?, rounds, owed))?);
     Ok(rows)
+}
+
+/// Extracts of 100 with more and more events owed behind them, and a drain of all of them in hundreds. What an extract
+/// costs must not depend on what is owed.
+async fn extracts_owed(folder: &Path, rounds: usize, owed: &[u64]) -> anyhow::Result<Vec<Row>> {
+    let ours = Ours::new(folder, 1).await?;
+    let mut rows: Vec<Row> = Vec::new();
+    let all = Selection::all(Seq(0));
+    for &owed in owed {
+        while u64::try_from(ours.store.head().await?.0)? < owed {
+            ours.turn(0, 1_000).await?;
+        }
+        memory::forget_peak();
+        let mut rates = Vec::new();
+        for _ in 0..=rounds {
+            let started = std::time::Instant::now();
+            for _ in 0..50 {
+                let page = ours.store.read(&all, HUNDRED).await?;
+                ensure!(
+                    page.events.len() == 100 && page.remaining >= owed - 100,
+                    "100, and the rest remains"
+                );
+            }
+            rates.push(50.0 / started.elapsed().as_secs_f64());
+        }
+        let rate = median(rates.split_off(1));
+        let mut row = Row::new("log", format!("extract100_owed_{owed}"), "extracts/s", rate);
+        row.also.extend(memory::peak_mib().map(|mib| ("peak_mib", mib)));
+        let slower = rows.first().map_or(1.0, |first| first.ours / rate);
+        let goal = "times as slow as with the fewest owed: 1.5 at most".to_owned();
+        row.goals.push(Goal { goal, found: slower, met: slower <= 1.5 });
+        rows.push(row);
+    }
+    rows.push(drain(&ours).await?);
+    Ok(rows)
+}
+
+/// Reads everything in hundreds, as a consumer that confirms each batch does.
+async fn drain(ours: &Ours) -> anyhow::Result<Row> {
+    memory::forget_peak();
+    let started = std::time::Instant::now();
+    let (mut selection, mut events) = (Selection::all(Seq(0)), 0_u32);
+    loop {
+        let page = ours.store.read(&selection, HUNDRED).await?;
+        let Some(last) = page.events.last() else { break };
+        selection.after = last.seq;
+        events += u32::try_from(page.events.len())?;
+    }
+    let rate = f64::from(events) / started.elapsed().as_secs_f64();
+    let mut row = Row::new("log", format!("drain_{events}_in_100s"), "events/s", rate);
+    row.also.extend(memory::peak_mib().map(|mib| ("peak_mib", mib)));
+    Ok(row)
 }
 
 /// One owner, one turn after the other.
@@ -163,8 +220,7 @@ async fn extracts_behind(folder: &Path, rounds: usize, history: &[u64]) -> anyho
 async fn extract(ours: &Ours, selection: &Selection) -> anyhow::Result<f64> {
     let started = std::time::Instant::now();
     for _ in 0..50 {
-        let limit = ReadLimit { events: 100, bytes: 64 << 20, count: true };
-        let page = ours.store.read(selection, limit).await?;
+        let page = ours.store.read(selection, HUNDRED).await?;
         ensure!(page.events.len() == 100 && page.remaining == 1, "an extract of 100, with one event left");
     }
     Ok(50.0 / started.elapsed().as_secs_f64())

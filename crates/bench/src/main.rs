@@ -9,6 +9,7 @@ mod data;
 mod google;
 mod log;
 mod measure;
+mod memory;
 mod ours;
 mod plain;
 mod report;
@@ -42,6 +43,9 @@ enum Bench {
         /// Confirmed events behind the extracts.
         #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
         history: Vec<u64>,
+        /// Events owed behind the extracts.
+        #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 2_000_000])]
+        owed: Vec<u64>,
     },
     /// Reads and durable writes of entries, beside plain rusqlite, denokv and redb.
     State {
@@ -77,7 +81,7 @@ fn main() -> anyhow::Result<()> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let rows = match &arguments.bench {
-        Bench::Log { history } => log::run(&runtime, folder.path(), arguments.rounds, history)?,
+        Bench::Log { history, owed } => log::run(&runtime, folder.path(), arguments.rounds, (history, owed))?,
         Bench::State { keys } => state::run(&runtime, folder.path(), arguments.rounds, keys)?,
         Bench::Bulk { entries } => bulk::run(&runtime, folder.path(), *entries)?,
         Bench::Google { messages, files, latency } => {

@@ -44,7 +44,7 @@ pub(crate) fn per_second(done: Done) -> f64 {
     done.count as f64 / done.took.as_secs_f64()
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
