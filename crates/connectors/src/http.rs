@@ -12,6 +12,7 @@
 
 mod failures;
 mod reach;
+mod unpack;
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -20,11 +21,14 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use inboxclaw_contract::{Class, Failure, Interval, Outside};
 use jiff::Timestamp;
-use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
 use reach::{NotPublic, PublicOnly};
 pub use reach::{OUTBOUND, Reach, is_same_host};
+use unpack::Packing;
 
 /// What the program calls itself.
 pub const USER_AGENT: &str = concat!("inboxclaw/", env!("CARGO_PKG_VERSION"));
@@ -173,8 +177,10 @@ impl Reply {
     /// The body, unpacked; `None` when it is longer than `limit` bytes, of which no more are held.
     ///
     /// # Errors
-    /// When it breaks off.
+    /// When it breaks off or cannot be unpacked.
     pub async fn body_within(mut self, limit: usize) -> Result<Option<Vec<u8>>, Failure> {
+        let packing = self.header(CONTENT_ENCODING).map_or(Ok(None), Packing::of);
+        let packing = packing.map_err(|name| failures::unasked(&self.address, &name))?;
         if self.response.content_length().is_some_and(|length| length > limit as u64) {
             return Ok(None);
         }
@@ -183,11 +189,41 @@ impl Reply {
             match self.response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Ok(None),
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(Some(body)),
-                Err(error) => return Err(failures::unreached(error, &self.address)),
+                Ok(None) => break,
+                Err(error) => return Err(failures::broken_off(error, &self.address)),
             }
         }
+        match packing {
+            Some(packing) => unpacked(body, packing, limit, &self.address).await,
+            None => Ok(Some(body)),
+        }
     }
+}
+
+/// The failure of a body that is longer than `limit` bytes. `address` is for messages.
+pub fn too_large(address: &str, limit: usize) -> Failure {
+    failures::too_large(address, limit)
+}
+
+/// Unpacks what is packed by gzip although nothing says so; anything else is given back as it is. `None` when it is
+/// longer than `limit` bytes. `address` is for messages.
+///
+/// # Errors
+/// When it breaks off or cannot be unpacked.
+pub async fn unpacked_file(body: Vec<u8>, limit: usize, address: &str) -> Result<Option<Vec<u8>>, Failure> {
+    if unpack::is_gzip(&body) { unpacked(body, Packing::Gzip, limit, address).await } else { Ok(Some(body)) }
+}
+
+/// Unpacks on a thread where that may take a while.
+async fn unpacked(
+    body: Vec<u8>,
+    packing: Packing,
+    limit: usize,
+    address: &str,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(body, packing, limit));
+    let unpacked = unpacking.await.map_err(Failure::internal)?;
+    unpacked.map_err(|error| failures::not_unpacked(error, address))
 }
 
 /// Reads an address from a setting.
@@ -237,9 +273,10 @@ fn client(is_open: bool, tls: bool) -> reqwest::Result<Client> {
     // An error only says that a provider is installed already, by whoever embeds us.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let outbound = (HeaderName::from_static(OUTBOUND), HeaderValue::from_static("1"));
+    let packed = (ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
-        .default_headers(HeaderMap::from_iter([outbound]))
+        .default_headers(HeaderMap::from_iter([outbound, packed]))
         .connect_timeout(CONNECT)
         .timeout(TOTAL)
         .redirect(reqwest::redirect::Policy::none())

@@ -17,18 +17,36 @@ pub(super) fn no_client(error: reqwest::Error) -> Failure {
         .action("install the system's root certificates (package ca-certificates) or set SSL_CERT_FILE")
 }
 
-/// No answer, or one that broke off.
+/// No answer.
 pub(super) fn unreached(error: reqwest::Error, address: &str) -> Failure {
-    let (class, what) = if error.is_timeout() {
-        (Class::Timeout, "did not answer in time")
-    } else if error.is_decode() {
-        (Class::Upstream, "sent a body that breaks off or cannot be unpacked")
-    } else if error.is_body() {
-        (Class::Connectivity, "broke off its answer")
-    } else {
-        (Class::Connectivity, "cannot be reached")
+    let (class, what) = match error.is_timeout() {
+        true => (Class::Timeout, "did not answer in time"),
+        false => (Class::Connectivity, "cannot be reached"),
     };
     Failure::new(class, anyhow!(error.without_url()).context(format!("{address} {what}")))
+}
+
+/// An answer that is shorter than it says, or that takes too long.
+pub(super) fn broken_off(error: reqwest::Error, address: &str) -> Failure {
+    let (class, what) = match error.is_timeout() {
+        true => (Class::Timeout, "did not answer in time"),
+        false => (Class::Connectivity, "broke off its answer"),
+    };
+    Failure::new(class, anyhow!(error.without_url()).context(format!("{address} {what}")))
+}
+
+/// A body that is not packed as it says.
+pub(super) fn not_unpacked(error: std::io::Error, address: &str) -> Failure {
+    let what = format!("{address} sent a body that breaks off or cannot be unpacked");
+    Failure::new(Class::Upstream, anyhow!(error).context(what))
+}
+
+/// A body that is packed in a way that was not asked for.
+pub(super) fn unasked(address: &str, encoding: &str) -> Failure {
+    Failure::text(
+        Class::Upstream,
+        format!("{address} packed its answer by {encoding}, which nobody asked for"),
+    )
 }
 
 /// A body beyond the limit.

@@ -1,7 +1,9 @@
 //! News from feeds: RSS, Atom and JSON Feed by conditional GET.
 //!
-//! `feed/fetch.rs` asks the server and follows redirects, `feed/parser.rs` and `feed/document.rs` read the answer,
-//! `feed/item.rs` says what an entry is and what its event holds, `feed/seen.rs` compares with state and emits.
+//! `feed/fetch.rs` asks the server and follows redirects. `feed/parser.rs` reads the answer: `decode.rs` makes it text,
+//! `markup.rs`, `tree.rs` and `xml.rs` read RSS and Atom, `json.rs` JSON Feed, `date.rs` and `prose.rs` what is in them,
+//! all into `parsed.rs`. `feed/item.rs` says what an entry is and what its event holds, `identity.rs` which of the known
+//! ones it is, `seen.rs` compares with state and emits.
 //!
 //! What state holds:
 //!
@@ -17,11 +19,20 @@
 //!
 //! Left out: WebSub, paging through a feed's archive, and cleaning of HTML.
 
+mod date;
+mod decode;
 mod document;
 mod fetch;
+mod identity;
 mod item;
+mod json;
+mod markup;
+mod parsed;
 mod parser;
+mod prose;
 mod seen;
+mod tree;
+mod xml;
 
 use std::time::Duration;
 
@@ -29,14 +40,17 @@ use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
+use jiff::Timestamp;
 use reqwest::header::HeaderValue;
 
 use crate::http::{self, Http};
 use document::Document;
-use fetch::{Answer, Fetched, Fetcher, Token};
-use parser::Broken;
+use fetch::{Answer, Fetched, Fetcher, Token, is_about_address};
 
-/// Reports new and changed entries of an RSS, Atom or JSON feed.
+/// Reports new and changed entries of an RSS, Atom or JSON feed, also where it is broken: what cannot be understood is
+/// left out and shows in health with its place. In events `title` is text; `summary` and `content` are what their author
+/// wrote, HTML where it is HTML, and not cleaned. An entry is changed when something changes that its event shows, dates
+/// excepted.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -141,19 +155,19 @@ impl Source for Feed {
     async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
         let before = draft.cursor().and_then(|cursor| serde_json::from_str::<Token>(cursor).ok());
         let before = before.filter(|token| token.is_for(&self.fetcher.url));
-        let fetched = self.fetcher.fetch(before.as_ref(), draft.now()).await?;
-        let token = match fetched {
-            Fetched::Unchanged(token) => token,
-            Fetched::Document(answer) => {
-                let (document, token) = read(answer).await?;
-                if document.cut > 0 {
-                    draft.problem(too_many(&document));
-                }
-                let start = before.is_none().then_some(self.start);
-                seen::report(draft, &document, start).await?;
-                token
+        let (document, mut token) = self.read(before.as_ref(), draft.now()).await?;
+        if let Some(document) = document {
+            let start = before.is_none().then_some(self.start);
+            seen::report(draft, &document, start).await?;
+            if document.cut {
+                // The same document may be whole the next time.
+                token.forget_validators();
             }
-        };
+            token.problems = document.problems;
+        }
+        for problem in &token.problems {
+            draft.problem(Failure::text(Class::Upstream, problem));
+        }
         if before.as_ref() != Some(&token) {
             draft.set_cursor(Some(serde_json::to_string(&token).map_err(Failure::internal)?))?;
         }
@@ -161,25 +175,46 @@ impl Source for Feed {
     }
 }
 
-/// Reads a document on a thread where that may take a while.
-async fn read(answer: Answer) -> Result<(Document, Token), Failure> {
-    let Answer { body, url, token } = answer;
-    let address = http::shown(&url);
-    let reading = tokio::task::spawn_blocking(move || Document::read(&body, &url));
-    let broken = match reading.await.map_err(Failure::internal)? {
-        Ok(document) => return Ok((document, token)),
-        Err(broken) => broken,
-    };
-    let page = matches!(broken, Broken::Unreadable { nature: parser::HTML, .. });
-    let cause = anyhow::Error::new(broken).context(format!("cannot read {address}"));
-    let failure = Failure::new(Class::Upstream, cause);
-    Err(if page { failure.action("set `url` to the feed itself, not to its page") } else { failure })
+impl Feed {
+    /// Reads the feed where it moved to, and where it was before when that does not work: an address that was given up
+    /// answers with anything, a page included.
+    async fn read(
+        &self,
+        before: Option<&Token>,
+        now: Timestamp,
+    ) -> Result<(Option<Document>, Token), Failure> {
+        if let Some(moved) = self.fetcher.moved_to(before) {
+            let read = match self.fetcher.fetch_from(moved, before, now).await {
+                Ok(fetched) => read(fetched).await,
+                Err(failure) => Err(failure),
+            };
+            match read {
+                Err(failure) if is_about_address(&failure) => {}
+                read => return read,
+            }
+        }
+        let mut before = before.cloned();
+        if let Some(token) = &mut before {
+            token.forget_move();
+        }
+        read(self.fetcher.fetch(before.as_ref(), now).await?).await
+    }
 }
 
-fn too_many(document: &Document) -> Failure {
-    let (all, read) = (document.items.len() + document.cut, document.items.len());
-    Failure::text(
-        Class::Upstream,
-        format!("the feed holds {all} entries, only the first {read} are looked at"),
-    )
+/// Reads a document, if there is one, on a thread where that may take a while.
+async fn read(fetched: Fetched) -> Result<(Option<Document>, Token), Failure> {
+    let Answer { body, content_type, url, token } = match fetched {
+        Fetched::Unchanged(token) => return Ok((None, token)),
+        Fetched::Document(answer) => answer,
+    };
+    let address = http::shown(&url);
+    let reading = tokio::task::spawn_blocking(move || Document::read(&body, content_type.as_deref(), &url));
+    match reading.await.map_err(Failure::internal)? {
+        Ok(document) => Ok((Some(document), token)),
+        Err(mut broken) => {
+            let action = broken.action.take();
+            let cause = anyhow::Error::new(broken).context(format!("cannot read {address}"));
+            Err(Failure { action, ..Failure::new(Class::Upstream, cause) })
+        }
+    }
 }

@@ -345,7 +345,8 @@ pub async fn deliver(
     Ok(receipts)
 }
 
-fn turn_id() -> TurnId {
+/// Another turn.
+pub fn turn_id() -> TurnId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     TurnId(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
 }

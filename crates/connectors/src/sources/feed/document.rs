@@ -1,19 +1,13 @@
-//! A feed as a list of items with names of their own, whatever the format and however broken.
-//!
-//! The name of an entry is what its feed calls it (`guid`, `id`), else its link, else a digest of what it says.
-//! Several entries of one document under one name are told apart by a digest behind the name, unless they are
-//! versions of one entry. Then the latest counts.
+//! A feed as a list of items, whatever the format and however broken.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use feed_rs::model::{Feed, FeedType};
 use reqwest::Url;
 
 use super::item::{Item, shorten};
-use super::parser::{Broken, parse};
+use super::parsed::{MOST_ENTRIES, Parsed};
+use super::parser::{Broken, at, parse};
 
-/// Most entries of a feed that are looked at. Feeds list the newest first.
-const MOST_ITEMS: usize = 10_000;
 /// Longest title or address of a feed, in bytes: each event repeats them.
 const MOST_ORIGIN: usize = 2 << 10;
 
@@ -24,64 +18,77 @@ pub(super) struct Document {
     pub(super) title: Option<String>,
     /// The feed's page, else the feed.
     pub(super) url: String,
-    /// Its entries, oldest first, each name once.
+    /// Its entries, oldest first. Several may have the same stem, but they are different ones.
     pub(super) items: Vec<Item>,
-    /// How many more there are than are looked at.
-    pub(super) cut: usize,
+    /// What was not understood, for people.
+    pub(super) problems: Vec<String>,
+    /// Whether entries may be missing that the feed has.
+    pub(super) partial: bool,
+    /// Whether it ended before it was over, as when the server was interrupted.
+    pub(super) cut: bool,
 }
 
 impl Document {
-    /// Reads the body that came from `base`.
-    pub(super) fn read(body: &[u8], base: &Url) -> Result<Self, Broken> {
-        Ok(Self::of(parse(body, base)?, base))
+    /// Reads the body that came from `base` with that `Content-Type`.
+    pub(super) fn read(body: &[u8], content_type: Option<&str>, base: &Url) -> Result<Self, Broken> {
+        Ok(Self::of(parse(body, content_type, base)?, base))
     }
 
-    fn of(mut feed: Feed, base: &Url) -> Self {
-        let cut = feed.entries.len().saturating_sub(MOST_ITEMS);
-        feed.entries.truncate(MOST_ITEMS);
-        let json = feed.feed_type == FeedType::JSON;
-        let items = feed.entries.into_iter().map(|entry| Item::of(entry, base, json)).collect();
-        let page = feed.links.iter().find(|link| link.rel.as_deref().is_none_or(|rel| rel == "alternate"));
-        let page = page.and_then(|link| base.join(&link.href).ok()).map(String::from);
-        let page = page.filter(|page| page.len() <= MOST_ORIGIN);
-        let mut title = feed.title.map(|title| title.content).filter(|title| !title.is_empty());
+    fn of(parsed: Parsed, base: &Url) -> Self {
+        let (problems, is_partial) = (problems(&parsed), parsed.unclear > 0);
+        let items = parsed.entries.into_iter().map(|entry| Item::of(entry, &parsed.authors)).collect();
+        let mut title = parsed.title;
         if let Some(title) = &mut title {
             shorten(title, MOST_ORIGIN);
         }
+        let page = parsed.page.filter(|page| page.len() <= MOST_ORIGIN);
         Self {
             title,
             url: page.unwrap_or_else(|| crate::http::shown(base)),
-            items: ordered(named(items)),
-            cut,
+            items: ordered(without_versions(items)),
+            problems,
+            partial: is_partial || parsed.cut.is_some(),
+            cut: parsed.cut.is_some(),
         }
     }
 }
 
-/// Leaves each name once: other entries of that name get a name of their own, older versions go.
-fn named(mut items: Vec<Item>) -> Vec<Item> {
-    let mut variants: HashMap<String, HashSet<String>> = HashMap::new();
-    for item in &items {
-        variants.entry(item.id.clone()).or_default().insert(item.variant.clone());
-    }
-    for item in &mut items {
-        if variants.get(&item.id).is_some_and(|variants| variants.len() > 1) {
-            item.id = format!("{}#{}", item.id, &item.variant[..16]);
-        }
-    }
-    let mut places: HashMap<String, usize> = HashMap::new();
+/// What health has to say of a document that was read.
+fn problems(parsed: &Parsed) -> Vec<String> {
+    let marked = parsed.marked;
+    let many = (marked > MOST_ENTRIES)
+        .then(|| format!("the feed holds {marked} entries, only the first {MOST_ENTRIES} are looked at"));
+    let unclear = parsed.first_unclear.map(|first| {
+        let count = parsed.unclear;
+        format!("{count} of {marked} entries are not understood and left out, the first {}", at(first))
+    });
+    let cut = parsed.cut.map(|place| {
+        let read = parsed.entries.len();
+        format!("the feed breaks off {}: {read} entries before are read, others may be missing", at(place))
+    });
+    [many, unclear, cut].into_iter().flatten().collect()
+}
+
+/// Leaves of several versions of an entry the latest; of equal ones the first, because feeds list the newest first.
+fn without_versions(items: Vec<Item>) -> Vec<Item> {
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
     let mut kept: Vec<Item> = Vec::new();
     for item in items {
-        match places.get(&item.id) {
+        let known = places.entry(item.stem.clone()).or_default();
+        match known.iter().take(MOST_COMPARED).find(|place| item.is_version_of(&kept[**place])) {
             Some(&place) if item.changed_at() > kept[place].changed_at() => kept[place] = item,
             Some(_) => {}
             None => {
-                places.insert(item.id.clone(), kept.len());
+                known.push(kept.len());
                 kept.push(item);
             }
         }
     }
     kept
 }
+
+/// With how many others of its stem an entry is compared. A feed may give all of its entries one.
+const MOST_COMPARED: usize = 1_000;
 
 /// Oldest first. Where an entry has no time, the document's order has to do: feeds list the newest first.
 fn ordered(mut items: Vec<Item>) -> Vec<Item> {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use inboxclaw_contract::{Class, Failure};
 use jiff::Timestamp;
 use reqwest::header::{
-    ACCEPT, ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, USER_AGENT,
+    ACCEPT, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    USER_AGENT,
 };
 use reqwest::{Method, StatusCode, Url};
 
-use crate::http::{Http, Reach, Reply, is_same_host};
+use crate::http::{self, Http, Reach, Reply, is_same_host};
 
 const ACCEPTED: HeaderValue = HeaderValue::from_static(
     "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5",
@@ -34,12 +35,32 @@ pub(super) struct Token {
     etag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_modified: Option<String>,
+    /// What was not understood of the feed, which stays so while it does not change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) problems: Vec<String>,
+    /// How the feed was read, see [`READING`].
+    #[serde(default)]
+    reading: u8,
 }
+
+/// Grows when documents are read in another way, so that each feed is read whole once more and what is remembered of
+/// its entries is brought up to date before any of them changes.
+const READING: u8 = 2;
 
 impl Token {
     /// Whether the token was made with this `url` in the settings.
     pub(super) fn is_for(&self, url: &Url) -> bool {
         self.url == without_password(url)
+    }
+
+    /// Forgets where the feed moved to.
+    pub(super) fn forget_move(&mut self) {
+        self.moved = None;
+    }
+
+    /// Forgets the validators, so that the feed is read whole the next time.
+    pub(super) fn forget_validators(&mut self) {
+        (self.etag, self.last_modified) = (None, None);
     }
 }
 
@@ -54,6 +75,7 @@ pub(super) enum Fetched {
 /// A document and where it came from.
 pub(super) struct Answer {
     pub(super) body: Vec<u8>,
+    pub(super) content_type: Option<String>,
     pub(super) url: Url,
     pub(super) token: Token,
 }
@@ -68,21 +90,19 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Fetches the feed unless it is as `before` says. Where it moved to is asked first; should that no longer
-    /// work, the configured address has the last word.
-    pub(super) async fn fetch(&self, before: Option<&Token>, now: Timestamp) -> Result<Fetched, Failure> {
-        let moved = before.and_then(|token| token.moved.as_deref()).and_then(|moved| Url::parse(moved).ok());
-        let Some(moved) = moved else { return self.fetch_from(self.url.clone(), before, now).await };
-        match self.fetch_from(with_login(moved, &self.url), before, now).await {
-            Err(failure) if failure.wait.is_none() && is_about_address(failure.class) => {
-                let before = before.map(|token| Token { moved: None, ..token.clone() });
-                self.fetch_from(self.url.clone(), before.as_ref(), now).await
-            }
-            answer => answer,
-        }
+    /// Where the feed moved to for good, if it did.
+    pub(super) fn moved_to(&self, before: Option<&Token>) -> Option<Url> {
+        let moved = Url::parse(before?.moved.as_deref()?).ok()?;
+        Some(with_login(moved, &self.url))
     }
 
-    async fn fetch_from(
+    /// Fetches the feed from the configured address, unless it is as `before` says.
+    pub(super) async fn fetch(&self, before: Option<&Token>, now: Timestamp) -> Result<Fetched, Failure> {
+        self.fetch_from(self.url.clone(), before, now).await
+    }
+
+    /// Fetches the feed from an address, unless it is as `before` says.
+    pub(super) async fn fetch_from(
         &self,
         from: Url,
         before: Option<&Token>,
@@ -106,11 +126,12 @@ impl Fetcher {
                     let token = token.ok_or_else(|| reply.refused(now))?.clone();
                     return Ok(Fetched::Unchanged(Token { moved: self.moved(&moved), ..token }));
                 }
-                200 => return self.document(reply, at, self.moved(&moved)).await,
+                // A proxy that changed the answer says 203 (RFC 9110, section 15.3.4).
+                200 | 203 => return self.document(reply, at, self.moved(&moved)).await,
                 _ => return Err(refused(&reply, now)),
             }
         }
-        let address = crate::http::shown(&self.url);
+        let address = http::shown(&self.url);
         Err(Failure::text(Class::Upstream, format!("{address} redirects more than {MOST_REDIRECTS} times")))
     }
 
@@ -130,7 +151,7 @@ impl Fetcher {
         if let Some(user_agent) = &self.user_agent {
             request = request.header(USER_AGENT, user_agent);
         }
-        if let Some(before) = before {
+        if let Some(before) = before.filter(|before| before.reading == READING) {
             for (name, value) in [(IF_NONE_MATCH, &before.etag), (IF_MODIFIED_SINCE, &before.last_modified)] {
                 // Checked, because people can edit a cursor.
                 if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
@@ -150,14 +171,20 @@ impl Fetcher {
             moved,
             etag: validator(ETAG),
             last_modified: validator(LAST_MODIFIED),
+            problems: Vec::new(),
+            reading: READING,
         };
-        let body = reply.body(self.max_bytes).await.map_err(|failure| match failure.class {
-            Class::Upstream => {
-                failure.action(format!("raise `max_bytes` (now {}) if the feed is fine", self.max_bytes))
-            }
-            _ => failure,
+        let content_type = header(CONTENT_TYPE);
+        let (address, limit) = (reply.address().to_owned(), self.max_bytes);
+        let mut body = reply.body_within(limit).await?;
+        if let Some(packed) = body {
+            body = http::unpacked_file(packed, limit, &address).await?;
+        }
+        let body = body.ok_or_else(|| {
+            let action = format!("raise `max_bytes` (now {limit}) if the feed is fine");
+            http::too_large(&address, limit).action(action)
         })?;
-        Ok(Fetched::Document(Answer { body, url, token }))
+        Ok(Fetched::Document(Answer { body, content_type, url, token }))
     }
 
     fn moved(&self, to: &Url) -> Option<String> {
@@ -176,9 +203,12 @@ fn refused(reply: &Reply, now: Timestamp) -> Failure {
     }
 }
 
-fn is_about_address(class: Class) -> bool {
+/// Whether another address of the feed may work where one does not.
+pub(super) fn is_about_address(failure: &Failure) -> bool {
     use Class::{Authentication, Authorization, Configuration, Connectivity, Upstream};
-    matches!(class, Authentication | Authorization | Configuration | Connectivity | Upstream)
+    let class =
+        matches!(failure.class, Authentication | Authorization | Configuration | Connectivity | Upstream);
+    class && failure.wait.is_none()
 }
 
 /// The password is in the settings already; state is for people to look at.

@@ -1,16 +1,16 @@
 //! One entry of a feed: what names it, what counts as a change of it, and the data of its event.
 //!
-//! Texts and lists are cut to the limits here; whatever is compared was digested before.
+//! What counts is what the event shows, except for dates, which many feeds renew all the time, and for what belongs to
+//! the feed and not to the entry. Texts and lists are cut to the limits here; whatever is compared was digested before.
 
-use feed_rs::model::{Entry, Link, Person};
 use inboxclaw_contract::Json;
 use inboxclaw_contract::json::JsonError;
 use jiff::Timestamp;
-use reqwest::Url;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::document::Document;
+use super::parsed::{Author, Enclosure, Entry};
 use crate::hex::hex;
 
 /// Longest name of an entry in bytes. With a prefix, a variant or a mark it still fits a key and an event id.
@@ -29,14 +29,17 @@ const MOST_PARTS: usize = 100;
 /// An entry, whatever the format.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
-    /// Names it: its id in the feed, else its link, else a digest.
-    pub(super) id: String,
-    /// Tells it from another entry of that name; equal for versions of one entry.
-    pub(super) variant: String,
+    /// What its feed calls it, else its link, else a digest of what it says. Several entries may have the same.
+    pub(super) stem: String,
+    /// What tells it from others of that stem.
+    pub(super) traits: Traits,
+    /// Names that earlier versions of this program gave it, where they are not the stem.
+    pub(super) former: Vec<String>,
     /// Changes when the entry says something else.
     pub(super) digest: String,
     pub(super) published: Option<Timestamp>,
     pub(super) updated: Option<Timestamp>,
+    versioned: bool,
     link: Option<String>,
     title: Option<String>,
     authors: Vec<Author>,
@@ -48,22 +51,19 @@ pub(super) struct Item {
     truncated: bool,
 }
 
-#[derive(Debug, Clone, Serialize)]
-struct Author {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<String>,
+/// What tells entries of one stem apart, as short digests, because that is all that is compared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(super) struct Traits {
+    pub(super) link: String,
+    pub(super) title: String,
+    pub(super) date: String,
 }
 
-#[derive(Debug, Clone, Serialize)]
-struct Enclosure {
-    url: String,
-    #[serde(rename = "type")]
-    media_type: Option<String>,
-    length: Option<u64>,
+impl Traits {
+    /// All of them in one.
+    pub(super) fn variant(&self) -> String {
+        short(&digest([&*self.link, &self.title, &self.date])).to_owned()
+    }
 }
 
 /// The data of an event; the order of its keys is the order of these fields.
@@ -92,47 +92,43 @@ struct Origin<'a> {
 }
 
 impl Item {
-    /// The entry with its links resolved against `base`.
-    pub(super) fn of(entry: Entry, base: &Url, json: bool) -> Self {
+    /// The entry, whose feed was written by `authors` where it does not say it itself.
+    pub(super) fn of(entry: Entry, authors: &[Author]) -> Self {
         let mut cut = Cut::default();
-        let named = entry.id.trim();
-        let link = page(&entry, base, json);
-        let published =
-            entry.published.and_then(|at| Timestamp::from_microsecond(at.timestamp_micros()).ok());
-        let updated = entry.updated.and_then(|at| Timestamp::from_microsecond(at.timestamp_micros()).ok());
-        // Several formats fill one from the other, and a date that follows the clock is no news.
-        let changed = updated.filter(|updated| Some(*updated) != published);
-        let title = entry.title.as_ref().map_or("", |title| title.content.as_str());
-        let summary = entry.summary.as_ref().map_or("", |summary| summary.content.as_str());
-        let content = entry.content.as_ref().and_then(|content| content.body.as_deref()).unwrap_or_default();
-        let address = link.as_deref().unwrap_or_default();
-        let (id, variant) = if !named.is_empty() {
-            (named.to_owned(), address)
-        } else if !address.is_empty() {
-            (address.to_owned(), title)
-        } else {
-            (format!("sha256:{}", digest([title, &text_of(published), summary, content])), "")
+        let digest = said(&entry);
+        let (stem, former) = names(&entry);
+        let traits = traits(&entry);
+        // Those of the feed are not the entry's, so that a new one there changes no entry.
+        let authors = if entry.authors.is_empty() { authors.to_vec() } else { entry.authors };
+        let (content, content_type) = match entry.content {
+            Some(content) => (Some(content.text), Some(content.media_type)),
+            None => (None, None),
         };
         Self {
-            id: plain(id),
-            variant: digest([variant]),
-            digest: digest([title, address, summary, content, &text_of(changed)]),
-            published,
-            updated,
-            enclosures: enclosures(&entry, base, json, &mut cut),
-            link: link.and_then(|link| cut.address(link)),
-            title: entry.title.map(|title| cut.text(title.content, MOST_TEXT)),
-            authors: cut.list(entry.authors, author),
-            summary: entry.summary.map(|summary| cut.text(summary.content, MOST_SUMMARY)),
-            content_type: entry
-                .content
-                .as_ref()
-                .filter(|content| content.body.is_some())
-                .map(|content| content.content_type.to_string()),
-            content: entry.content.and_then(|content| content.body).map(|body| cut.text(body, MOST_CONTENT)),
-            categories: cut.list(entry.categories, |cut, category| Some(cut.text(category.term, MOST_TEXT))),
+            stem,
+            traits,
+            former,
+            digest,
+            published: entry.published,
+            updated: entry.updated,
+            versioned: entry.versioned,
+            enclosures: cut.list(entry.enclosures, enclosure),
+            link: entry.link.and_then(|link| cut.address(link)),
+            title: entry.title.map(|title| cut.text(title, MOST_TEXT)),
+            authors: cut.list(authors, author),
+            summary: entry.summary.map(|summary| cut.text(summary, MOST_SUMMARY)),
+            content: content.map(|content| cut.text(content, MOST_CONTENT)),
+            content_type: content_type.map(|media_type| cut.text(media_type, MOST_TEXT)),
+            categories: cut.list(entry.categories, |cut, category| Some(cut.text(category, MOST_TEXT))),
             truncated: cut.happened,
         }
+    }
+
+    /// Whether another one of the same document is a version of this one, or simply the same.
+    pub(super) fn is_version_of(&self, other: &Self) -> bool {
+        let (own, others) = (&self.traits, &other.traits);
+        let is_version = self.versioned && own.link == others.link;
+        self.stem == other.stem && (is_version || own == others)
     }
 
     /// When it was last touched upstream.
@@ -145,11 +141,11 @@ impl Item {
         self.published.or(self.updated)
     }
 
-    /// The data of an event about it.
-    pub(super) fn data(&self, document: &Document) -> Result<Json, JsonError> {
+    /// The data of an event about it under the name `id`.
+    pub(super) fn data(&self, id: &str, document: &Document) -> Result<Json, JsonError> {
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
         Json::from_value(&Data {
-            id: &self.id,
+            id,
             url: self.link.as_deref(),
             title: self.title.as_deref(),
             authors: &self.authors,
@@ -166,8 +162,60 @@ impl Item {
     }
 }
 
+/// The stem of an entry and its former names.
+fn names(entry: &Entry) -> (String, Vec<String>) {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (id, link) = (entry.id.trim(), text(&entry.link));
+    if !id.is_empty() {
+        let stem = plain(id.to_owned());
+        let former = Some(plain(link)).filter(|link| entry.newly_named && !link.is_empty() && *link != stem);
+        return (stem, former.into_iter().collect());
+    }
+    if !link.is_empty() {
+        return (plain(link), Vec::new());
+    }
+    let (title, summary) = (text(&entry.title), text(&entry.summary));
+    let content = entry.content.as_ref().map(|content| content.text.as_str()).unwrap_or_default();
+    let file = entry.enclosures.first().map(|enclosure| enclosure.url.as_str()).unwrap_or_default();
+    let name = |parts: &[&str]| format!("sha256:{}", digest(parts.iter().copied()));
+    // Without a date, which may be that of the moment; the date tells several of them apart.
+    let stem = name(&[&title, &summary, content, file]);
+    (stem, vec![name(&[&title, &text_of(entry.published), &summary, content])])
+}
+
+fn traits(entry: &Entry) -> Traits {
+    let part = |text: &str| short(&digest([text])).to_owned();
+    let text = |text: &Option<String>| part(text.as_deref().unwrap_or_default());
+    Traits { link: text(&entry.link), title: text(&entry.title), date: part(&text_of(entry.published)) }
+}
+
+/// A digest of what an event about the entry shows.
+fn said(entry: &Entry) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let mut parts = vec![text(&entry.title), text(&entry.link), text(&entry.summary)];
+    if let Some(content) = &entry.content {
+        parts.extend([content.text.clone(), content.media_type.clone()]);
+    }
+    for author in &entry.authors {
+        parts.extend(["author".to_owned(), text(&author.name), text(&author.email), text(&author.url)]);
+    }
+    for category in &entry.categories {
+        parts.extend(["category".to_owned(), category.clone()]);
+    }
+    for file in &entry.enclosures {
+        let length = file.length.map(|length| length.to_string());
+        parts.extend(["enclosure".to_owned(), file.url.clone(), text(&file.media_type), text(&length)]);
+    }
+    digest(parts.iter().map(String::as_str))
+}
+
+/// The first 16 digits of a digest.
+pub(super) fn short(digest: &str) -> &str {
+    &digest[..16]
+}
+
 /// A digest of texts, each with its length, so that no two lists of texts read the same.
-pub(super) fn digest<const N: usize>(parts: [&str; N]) -> String {
+pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_be_bytes());
@@ -196,57 +244,19 @@ fn plain(id: String) -> String {
         return id;
     }
     let rest: String = id.chars().filter(|c| !c.is_control()).take(REST_ID).collect();
-    format!("{rest}#sha256:{}", digest([&id]))
+    format!("{rest}#sha256:{}", digest([&*id]))
 }
 
-fn is_enclosure(link: &Link, json: bool) -> bool {
-    link.rel.as_deref() == Some("enclosure") || (json && link.media_type.is_some())
+fn enclosure(cut: &mut Cut, enclosure: Enclosure) -> Option<Enclosure> {
+    let media_type = enclosure.media_type.map(|media_type| cut.text(media_type, MOST_TEXT));
+    Some(Enclosure { url: cut.address(enclosure.url)?, media_type, length: enclosure.length })
 }
 
-/// The page of an entry.
-fn page(entry: &Entry, base: &Url, json: bool) -> Option<String> {
-    let is_page = |link: &&Link| {
-        let alternate = link.rel.as_deref().is_none_or(|rel| rel == "alternate");
-        alternate && link.target.is_none() && !link.href.is_empty() && !is_enclosure(link, json)
-    };
-    let page = entry.links.iter().find(is_page).map(|link| resolved(&link.href, base));
-    // The guid of an RSS item is its address unless it says otherwise.
-    let guid = Some(entry.id.trim()).filter(|id| id.starts_with("http://") || id.starts_with("https://"));
-    page.or_else(|| guid.map(str::to_owned))
-}
-
-fn enclosures(entry: &Entry, base: &Url, json: bool, cut: &mut Cut) -> Vec<Enclosure> {
-    let links = entry.links.iter().filter(|link| is_enclosure(link, json)).map(|link| Enclosure {
-        url: resolved(&link.href, base),
-        media_type: link.media_type.clone(),
-        length: link.length,
-    });
-    let media = entry.media.iter().flat_map(|media| &media.content).filter_map(|content| {
-        let media_type = content.content_type.as_ref().map(ToString::to_string);
-        Some(Enclosure { url: content.url.as_ref()?.to_string(), media_type, length: content.size })
-    });
-    let mut found: Vec<Enclosure> = Vec::new();
-    for enclosure in links.chain(media) {
-        // A file is often listed twice, as an enclosure and by an extension.
-        if found.len() <= MOST_PARTS && !found.iter().any(|known| known.url == enclosure.url) {
-            found.push(enclosure);
-        }
-    }
-    cut.list(found, |cut, enclosure| {
-        let media_type = enclosure.media_type.map(|media_type| cut.text(media_type, MOST_TEXT));
-        Some(Enclosure { url: cut.address(enclosure.url)?, media_type, length: enclosure.length })
-    })
-}
-
-fn author(cut: &mut Cut, person: Person) -> Option<Author> {
+fn author(cut: &mut Cut, author: Author) -> Option<Author> {
     let mut short = |text: Option<String>| text.map(|text| cut.text(text, MOST_TEXT));
-    let (name, email) = (short(person.name), short(person.email));
-    let url = person.uri.and_then(|url| cut.address(url));
-    if name.is_none() && email.is_none() && url.is_none() { None } else { Some(Author { name, email, url }) }
-}
-
-fn resolved(href: &str, base: &Url) -> String {
-    base.join(href).map_or_else(|_| href.to_owned(), Url::into)
+    let (name, email) = (short(author.name), short(author.email));
+    let url = author.url.and_then(|url| cut.address(url));
+    Author { name, email, url }.filled()
 }
 
 /// Cuts what is too long, and knows whether it did.

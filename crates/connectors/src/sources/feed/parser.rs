@@ -1,120 +1,89 @@
-//! The parser of feeds and what it needs around it: a bound on its memory, a net for its panics, and a word for
-//! what is no feed.
+//! From the body of an answer to what it says: unpacked where the server did not say that it is packed, decoded, and
+//! read as what it looks like, whatever its type is said to be.
 
-use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use feed_rs::model::Feed;
-use feed_rs::parser::{Builder, ParseFeedError, ParseFeedResult};
 use reqwest::Url;
-use serde_json::Value;
+
+use super::parsed::{Parsed, Place};
+use super::xml::NoFeed;
+use super::{decode, json, xml};
 
 /// The nature that people meet most: the address of a blog instead of its feed.
-pub(super) const HTML: &str = "an HTML page";
-
-/// Most elements that look like entries (of JSON: objects). An entry takes a thousand times the memory of the few
-/// bytes it can be written with, so a small document could otherwise fill the machine.
-const MOST_MARKS: usize = 100_000;
-/// Stands for `@` where the parser must not see one. Survives addresses: lower case, nothing to escape.
-const AT: &str = "zz-at-5d1c7b-zz";
+const PAGE: &str = "an HTML page";
 
 /// Why a document is no feed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
-    /// The parser said no.
-    #[error("it is {nature}, and no feed that can be read: {reason}")]
-    Unreadable {
-        /// What it looks like.
-        nature: &'static str,
-        /// The parser's reason, with all causes in it.
-        reason: ParseFeedError,
-    },
-    /// Too many elements.
-    #[error("it holds {found} elements that look like entries, the limit is {MOST_MARKS}")]
-    TooMany {
-        /// How many.
-        found: usize,
-    },
-    /// The parser panicked.
-    #[error("the parser of feeds has a defect that this document meets")]
-    Panicked,
+#[error("it is {nature}, and no feed that can be read: {reason}")]
+pub(super) struct Broken {
+    /// What it looks like.
+    nature: &'static str,
+    reason: String,
+    /// What a person can do about it.
+    pub(super) action: Option<String>,
 }
 
-/// Parses a feed of any format that came from `base`. Entries without an id have an empty one.
-pub(super) fn parse(body: &[u8], base: &Url) -> Result<Feed, Broken> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let found = marks(body);
-    if found > MOST_MARKS {
-        return Err(Broken::TooMany { found });
+impl Broken {
+    fn new(nature: &'static str, reason: impl Into<String>) -> Self {
+        Self { nature, reason: reason.into(), action: None }
     }
-    let body = with_text_ids(body);
-    let parsed = match caught(&body, base) {
-        Some(parsed) => parsed,
-        None => without_at(&body, base).ok_or(Broken::Panicked)?,
+}
+
+/// Reads a feed of any format that came from `base`. At least one entry is there if any is marked.
+pub(super) fn parse(body: &[u8], content_type: Option<&str>, base: &Url) -> Result<Parsed, Broken> {
+    let text = decode::decode(body, content_type);
+    // A mark that a program wrote in front of another one, or before what it added.
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let parsed = if text.starts_with('{') {
+        json::read(text, base).map_err(|reason| Broken::new("JSON", reason))?
+    } else {
+        xml::read(text, base).map_err(|no_feed| unreadable(no_feed, text, base))?
     };
-    parsed.map_err(|reason| Broken::Unreadable { nature: nature(&body), reason })
-}
-
-/// `None` when the parser panicked.
-fn caught(body: &[u8], base: &Url) -> Option<ParseFeedResult<Feed>> {
-    // Its own ids would be random where there is neither link nor title.
-    let parser = Builder::new().base_uri(Some(base)).id_generator(|_, _, _| String::new()).build();
-    catch_unwind(AssertUnwindSafe(|| parser.parse(body))).ok()
-}
-
-/// Parses once more without any `@`. The parser splits names from mail addresses at a byte that can lie within a
-/// character, as in `“me@example.org”`, and panics; a feed must not be lost for that.
-fn without_at(body: &[u8], base: &Url) -> Option<ParseFeedResult<Feed>> {
-    let parts: Vec<&[u8]> = body.split(|byte| *byte == b'@').collect();
-    let feed = match caught(&parts.join(AT.as_bytes()), base)? {
-        Ok(feed) => serde_json::to_string(&feed).ok()?,
-        error => return Some(error),
-    };
-    serde_json::from_str(&feed.replace(AT, "@")).ok().map(Ok)
-}
-
-/// How many entries there could be at most.
-fn marks(body: &[u8]) -> usize {
-    let json = body.iter().find(|byte| matches!(byte, b'<' | b'{')) == Some(&b'{');
-    if json {
-        return body.iter().filter(|byte| **byte == b'{').count();
+    match (parsed.entries.is_empty(), parsed.first_unclear, parsed.cut) {
+        (true, Some(place), _) => {
+            let reason =
+                format!("none of its {} entries is understood, the first {}", parsed.marked, at(place));
+            Err(Broken::new(nature(text), reason))
+        }
+        (true, None, Some(place)) => {
+            let reason = format!("it breaks off before any entry is complete ({})", at(place));
+            Err(Broken::new(nature(text), reason))
+        }
+        _ => Ok(parsed),
     }
-    // UTF-16 has a zero beside each letter of a tag.
-    let wide = body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff");
-    let narrow = || body.iter().copied().filter(|byte| *byte != 0).collect();
-    let text: Cow<'_, [u8]> = if wide { Cow::Owned(narrow()) } else { Cow::Borrowed(body) };
-    let starts = |name: &[u8], word: &[u8]| name.get(..word.len()).is_some_and(|name| name == word);
-    let names = (0..text.len()).filter(|at| matches!(text[*at], b'<' | b':')).map(|at| &text[at + 1..]);
-    names.filter(|name| starts(name, b"item") || starts(name, b"entry")).count()
 }
 
-/// JSON Feed 1.1 tells readers to accept ids that are numbers; the parser does not.
-fn with_text_ids(body: &[u8]) -> Cow<'_, [u8]> {
-    let feed = body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice::<Value>(body));
-    let Some(Ok(mut feed)) = feed else { return Cow::Borrowed(body) };
-    let items = feed.get_mut("items").and_then(Value::as_array_mut);
-    let mut changed = false;
-    for id in items.into_iter().flatten().filter_map(|item| item.get_mut("id")).filter(|id| id.is_number()) {
-        *id = id.to_string().into();
-        changed = true;
+/// A place for people.
+pub(super) fn at(place: Place) -> String {
+    format!("at line {}, column {}", place.line, place.column)
+}
+
+fn unreadable(no_feed: NoFeed, text: &str, base: &Url) -> Broken {
+    match no_feed {
+        _ if no_feed == NoFeed::Page || is_page(text) => {
+            let action = match xml::feed_of_page(text, base) {
+                Some(feed) => format!("set `url` to the feed itself, not to its page, which names {feed}"),
+                None => "set `url` to the feed itself, not to its page".to_owned(),
+            };
+            Broken { action: Some(action), ..Broken::new(PAGE, "it begins as one") }
+        }
+        _ if text.is_empty() => Broken::new("empty", "there is nothing in it"),
+        _ => Broken::new(nature(text), "it has no element that a feed begins with"),
     }
-    let changed = changed.then(|| serde_json::to_vec(&feed)).and_then(Result::ok);
-    changed.map_or(Cow::Borrowed(body), Cow::Owned)
+}
+
+/// Pages need no `html` element to be pages.
+fn is_page(text: &str) -> bool {
+    let start = "<!doctype html";
+    text.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))
 }
 
 /// What a document that is no feed looks like.
-fn nature(body: &[u8]) -> &'static str {
-    let start: Vec<u8> = body.trim_ascii_start().iter().take(512).map(u8::to_ascii_lowercase).collect();
-    let holds = |word: &[u8]| start.windows(word.len()).any(|part| part == word);
-    if start.is_empty() {
-        "empty"
-    } else if start.starts_with(b"<!doctype html") || holds(b"<html") {
-        HTML
-    } else if start.starts_with(b"<") {
+fn nature(text: &str) -> &'static str {
+    let start = text.as_bytes();
+    if start.first() == Some(&b'<') && !text[1..].starts_with('\0') {
         "XML"
-    } else if start.starts_with(b"{") || start.starts_with(b"[") {
+    } else if matches!(start.first(), Some(b'{' | b'[')) {
         "JSON"
-    } else if start.contains(&0) || start.starts_with(b"\x1f\x8b") || start.starts_with(b"%pdf") {
+    } else if text.contains('\0') || start.starts_with(b"%PDF") || start.starts_with(b"\x1f") {
         "binary data"
     } else {
         "plain text"

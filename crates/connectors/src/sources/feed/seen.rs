@@ -1,4 +1,5 @@
-//! Compares a document with state, emits what is new or changed, and brings state up to date.
+//! Compares a document with state, emits what is new or changed, and brings state up to date. Which entry of state an
+//! entry of the document is, is decided in `identity.rs`.
 //!
 //! Ids of events: that of `feed.entry_published` is the entry's name. That of `feed.entry_updated` is the name and a
 //! mark, which is a digest of the whole known history of the entry: of the mark before, what the entry says now and
@@ -11,7 +12,8 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Draft, Entry, Expiry, Failure, NewEvent};
 
 use super::document::Document;
-use super::item::{Item, digest, text_of};
+use super::identity::{self, Named, Record};
+use super::item::{Item, Traits, digest, short, text_of};
 
 /// How long an entry that left its feed is remembered.
 const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -29,6 +31,10 @@ struct Seen {
     digest: String,
     /// Its history.
     mark: String,
+    /// What tells it from others of its stem. Versions of this program that read feeds in another way did not write
+    /// it; their digests say nothing about what this one reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traits: Option<Traits>,
 }
 
 /// Writes into the draft what the document has to report. With `start` a document of which nothing is known begins
@@ -38,33 +44,49 @@ pub(super) async fn report(
     document: &Document,
     start: Option<StartAt>,
 ) -> Result<(), Failure> {
-    let mut seen = listed(draft).await?;
-    let unseen = document.items.iter().filter(|item| !seen.contains_key(&item.id));
-    let keys: Vec<String> = unseen.map(|item| format!("{PAST}{}", item.id)).collect();
-    let past = draft.entries(&keys).await?.into_iter().flatten();
-    let past: BTreeMap<String, Entry> =
-        past.map(|entry| (entry.key[PAST.len()..].to_owned(), entry)).collect();
-    let is_known = |item: &Item| seen.contains_key(&item.id) || past.contains_key(&item.id);
-    let start = start.filter(|_| !document.items.iter().any(is_known)).unwrap_or(StartAt::All);
-    for item in &document.items {
-        match (seen.remove(&item.id), past.get(&item.id)) {
-            (Some(entry), _) => known(draft, document, item, &entry)?,
-            (None, Some(entry)) => {
-                draft.delete(&entry.key)?;
-                known(draft, document, item, entry)?;
-            }
-            (None, None) => {
-                if is_news(item, start) {
-                    published(draft, document, item)?;
+    let mut records: BTreeMap<String, Record> = BTreeMap::new();
+    for entry in listed(draft).await? {
+        records.insert(entry.key[SEEN.len()..].to_owned(), record(entry));
+    }
+    let names = identity::former_names(&document.items, &records);
+    let keys: Vec<String> = names.into_iter().map(|name| format!("{PAST}{name}")).collect();
+    for entry in draft.entries(&keys).await?.into_iter().flatten() {
+        records.entry(entry.key[PAST.len()..].to_owned()).or_insert_with(|| record(entry));
+    }
+    let named = identity::named(&document.items, &records);
+    let is_known = named.iter().any(|named| named.known.is_some());
+    let start = start.filter(|_| !is_known).unwrap_or(StartAt::All);
+    for (item, Named { name, known }) in document.items.iter().zip(&named) {
+        match known.as_ref().and_then(|known| records.remove(known)) {
+            Some(record) => {
+                // Its name is what it was first known by.
+                let name = known.as_deref().unwrap_or(name);
+                if record.entry.key.starts_with(PAST) {
+                    draft.delete(&record.entry.key)?;
                 }
-                remember(draft, item, item.digest.clone())?;
+                self::known(draft, document, item, name, &record)?;
+            }
+            None => {
+                if is_news(item, start) {
+                    published(draft, document, item, name)?;
+                }
+                remember(draft, item, name, item.digest.clone())?;
             }
         }
     }
-    // What is left of `seen` is no longer in the feed.
-    for (id, entry) in seen {
-        draft.put(&format!("{PAST}{id}"), &entry.value, Expiry::For(REMEMBERED))?;
-        draft.delete(&entry.key)?;
+    if !document.partial {
+        left(draft, records)?;
+    }
+    Ok(())
+}
+
+/// What is no longer in the feed.
+fn left(draft: &mut Draft<'_>, records: BTreeMap<String, Record>) -> Result<(), Failure> {
+    for (name, Record { entry, .. }) in records {
+        if entry.key.starts_with(SEEN) {
+            draft.put(&format!("{PAST}{name}"), &entry.value, Expiry::For(REMEMBERED))?;
+            draft.delete(&entry.key)?;
+        }
     }
     Ok(())
 }
@@ -78,45 +100,59 @@ fn is_news(item: &Item, start: StartAt) -> bool {
     }
 }
 
-/// What the feed held when last read, by name.
-async fn listed(draft: &mut Draft<'_>) -> Result<BTreeMap<String, Entry>, Failure> {
-    let mut seen = BTreeMap::new();
-    let mut after: Option<String> = None;
+fn record(entry: Entry) -> Record {
+    let traits = entry.parse::<Seen>().ok().and_then(|seen| seen.traits);
+    Record { entry, traits }
+}
+
+/// What the feed held when last read.
+async fn listed(draft: &mut Draft<'_>) -> Result<Vec<Entry>, Failure> {
+    let mut seen: Vec<Entry> = Vec::new();
     loop {
+        let after = seen.last().map(|entry| entry.key.clone());
         let page = draft.list(SEEN, after.as_deref(), PAGE).await?;
         let exhausted = page.len() < PAGE;
-        after = page.last().map(|entry| entry.key.clone());
-        seen.extend(page.into_iter().map(|entry| (entry.key[SEEN.len()..].to_owned(), entry)));
+        seen.extend(page);
         if exhausted {
             return Ok(seen);
         }
     }
 }
 
-fn published(draft: &mut Draft<'_>, document: &Document, item: &Item) -> Result<(), Failure> {
-    let data = item.data(document).map_err(Failure::internal)?;
-    let mut event = NewEvent::new(&item.id, "feed.entry_published", data).entity(&item.id);
+fn published(draft: &mut Draft<'_>, document: &Document, item: &Item, name: &str) -> Result<(), Failure> {
+    let data = item.data(name, document).map_err(Failure::internal)?;
+    let mut event = NewEvent::new(name, "feed.entry_published", data).entity(name);
     event.occurred_at = item.appeared_at();
     draft.emit(event)
 }
 
 /// An entry that is known, in the feed or from its past.
-fn known(draft: &mut Draft<'_>, document: &Document, item: &Item, entry: &Entry) -> Result<(), Failure> {
+fn known(
+    draft: &mut Draft<'_>,
+    document: &Document,
+    item: &Item,
+    name: &str,
+    record: &Record,
+) -> Result<(), Failure> {
     // A value that a person made unreadable is no change upstream.
-    let Ok(before) = entry.parse::<Seen>() else { return remember(draft, item, item.digest.clone()) };
-    if before.digest == item.digest {
-        return if entry.key.starts_with(SEEN) { Ok(()) } else { remember(draft, item, before.mark) };
+    let Ok(before) = record.entry.parse::<Seen>() else {
+        return remember(draft, item, name, item.digest.clone());
+    };
+    if before.digest == item.digest || before.traits.is_none() {
+        let is_there = record.entry.key.starts_with(SEEN) && before.traits.is_some();
+        return if is_there { Ok(()) } else { remember(draft, item, name, before.mark) };
     }
-    let mark = digest([&before.mark, &item.digest, &text_of(item.published), &text_of(item.updated)]);
-    let data = item.data(document).map_err(Failure::internal)?;
-    let event_id = format!("{}:{}", item.id, &mark[..16]);
-    let mut event = NewEvent::new(event_id, "feed.entry_updated", data).entity(&item.id);
+    let times = [text_of(item.published), text_of(item.updated)];
+    let mark = digest([&before.mark, &item.digest, &times[0], &times[1]].map(String::as_str));
+    let data = item.data(name, document).map_err(Failure::internal)?;
+    let event_id = format!("{name}:{}", short(&mark));
+    let mut event = NewEvent::new(event_id, "feed.entry_updated", data).entity(name);
     event.occurred_at = item.updated.filter(|updated| Some(*updated) != item.published);
     draft.emit(event)?;
-    remember(draft, item, mark)
+    remember(draft, item, name, mark)
 }
 
-fn remember(draft: &mut Draft<'_>, item: &Item, mark: String) -> Result<(), Failure> {
-    let seen = Seen { digest: item.digest.clone(), mark };
-    draft.put(&format!("{SEEN}{}", item.id), &seen, Expiry::Never)
+fn remember(draft: &mut Draft<'_>, item: &Item, name: &str, mark: String) -> Result<(), Failure> {
+    let seen = Seen { digest: item.digest.clone(), mark, traits: Some(item.traits.clone()) };
+    draft.put(&format!("{SEEN}{name}"), &seen, Expiry::Never)
 }
