@@ -19,10 +19,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use inboxclaw_contract::{Class, Failure, Interval, Outside};
+use inboxclaw_contract::{Class, Clock, Failure, Interval, Outside};
 use jiff::Timestamp;
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT_ENCODING, AGE, CONTENT_ENCODING, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
@@ -44,6 +44,8 @@ const TOTAL: Duration = Duration::from_secs(45);
 pub struct Http {
     /// By whether any address may be asked, then by whether it speaks TLS.
     clients: [[OnceLock<Client>; 2]; 2],
+    /// Who hears what time servers say that it is.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// A request to be completed and given to [`Http::send`].
@@ -75,7 +77,8 @@ impl Request {
 impl Http {
     /// The one that the connectors of this `outside` share.
     pub fn shared(outside: &Outside) -> Arc<Self> {
-        let Ok(http) = outside.shared.get_or_make("http", || Ok::<_, Infallible>(Self::default()));
+        let made = || Ok::<_, Infallible>(Self { clock: Some(outside.clock.clone()), ..Self::default() });
+        let Ok(http) = outside.shared.get_or_make("http", made);
         http
     }
 
@@ -107,13 +110,34 @@ impl Http {
         let built = built.map_err(|error| Failure::internal(error.without_url()))?;
         let address = shown(built.url());
         match client.execute(built).await {
-            Ok(response) => Ok(Reply { response, address }),
+            Ok(response) => {
+                self.tell_clock(&response);
+                Ok(Reply { response, address })
+            }
             Err(error) => Err(match NotPublic::among(&error) {
                 Some(found) => request.reach.refused(&address, &found),
                 None => failures::unreached(error, &address),
             }),
         }
     }
+
+    /// Tells the clock what time the server says that it is. One on this machine has the same clock.
+    fn tell_clock(&self, response: &Response) {
+        let is_other = response.remote_addr().is_some_and(|it| !it.ip().to_canonical().is_loopback());
+        let (Some(clock), Some(server)) = (&self.clock, response.url().host_str()) else { return };
+        if let Some(date) = date(response).filter(|_| is_other) {
+            clock.heard(server, date);
+        }
+    }
+}
+
+/// When an answer was made, by the clock of who made it, or what time it is now, when it comes from a cache (RFC 9110,
+/// section 6.6.1, and RFC 9111, section 5.1).
+fn date(response: &Response) -> Option<Timestamp> {
+    let header = |name| response.headers().get(name)?.to_str().ok();
+    let date = Timestamp::try_from(httpdate::parse_http_date(header(DATE)?).ok()?).ok()?;
+    let age = header(AGE).and_then(|age| age.trim().parse().ok()).unwrap_or(0);
+    date.checked_add(Duration::from_secs(age)).ok()
 }
 
 /// An answer whose body is still to come.

@@ -4,10 +4,11 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::settings::StartAt;
+use crate::owner::StartAt;
 
 /// What a connector is built with besides its settings.
 #[derive(Clone)]
@@ -34,6 +35,30 @@ pub struct Outside {
 pub trait Clock: Send + Sync {
     /// The wall clock.
     fn now(&self) -> Timestamp;
+
+    /// Time since some instant, which goes on whatever becomes of the wall clock, also while the machine sleeps. By
+    /// default the wall clock itself: then no step of it is noticed while the program runs.
+    fn uptime(&self) -> Duration {
+        Duration::try_from(self.now().duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
+    }
+
+    /// Who says at this instant that the wall clock is right, if anybody does.
+    fn witness(&self) -> Option<Witness> {
+        None
+    }
+
+    /// Takes in what time a server says that it is (RFC 9110, `Date`). Servers on this machine have the same clock and
+    /// are not to be told of.
+    fn heard(&self, _server: &str, _date: Timestamp) {}
+}
+
+/// Who says that a wall clock is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// The operating system, which sets the clock by others.
+    System,
+    /// Two servers that know nothing of each other.
+    Servers,
 }
 
 /// The door for randomness.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 /// Whether an owner notices changes or receives events.
 #[derive(
     Debug,
@@ -72,3 +74,15 @@ impl fmt::Display for Owner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(transparent)]
 pub struct OwnerId(pub i64);
+
+/// Where a source without any state begins, or a sink of which the store hears for the first time: what `start` says
+/// in the configuration. One that has been there goes on from where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// With what changes from now on; a sink with the events stored from now on.
+    Now,
+    /// With everything there is; a sink with the first event that the log holds.
+    All,
+    /// With what changed, or was stored, since then.
+    Since(Timestamp),
+}

@@ -24,13 +24,11 @@ pub struct Patterns {
     excluded: Vec<Pattern>,
 }
 
-/// How long events stay worth delivering, by their type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How long events stay worth delivering, by their type. By default for ever.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ttl {
-    /// Whether there is a limit at all.
-    pub enabled: bool,
-    /// The limit of types that no pattern of `by_type` matches.
-    pub default: Interval,
+    /// The limit of types that no pattern of `by_type` matches; `None` for none.
+    pub default: Option<Interval>,
     /// Limits by pattern. A `!` has no meaning here.
     pub by_type: BTreeMap<String, Interval>,
 }
@@ -134,15 +132,8 @@ impl Ttl {
                 .find_map(|(dot, _)| self.by_type.get(&format!("{}*", &event_type[..=dot])))
         };
         let all = || self.by_type.get("*");
-        let ttl = exact().or_else(prefix).or_else(all).unwrap_or(&self.default);
-        self.enabled.then(|| ttl.as_duration())
-    }
-}
-
-/// One hour for every type.
-impl Default for Ttl {
-    fn default() -> Self {
-        Self { enabled: true, default: Interval::from_secs(60 * 60), by_type: BTreeMap::new() }
+        let ttl = exact().or_else(prefix).or_else(all).or(self.default.as_ref());
+        ttl.map(|ttl| ttl.as_duration())
     }
 }
 
@@ -247,7 +238,7 @@ mod tests {
     fn ttl(by_type: &[(&str, u64)]) -> Ttl {
         let by_type =
             by_type.iter().map(|(pattern, seconds)| ((*pattern).to_owned(), Interval::from_secs(*seconds)));
-        Ttl { by_type: by_type.collect(), ..Ttl::default() }
+        Ttl { default: Some(Interval::from_secs(3600)), by_type: by_type.collect() }
     }
 
     #[test]
@@ -270,9 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn a_disabled_ttl_is_no_limit() {
-        let rules = Ttl { enabled: false, ..ttl(&[("a", 0)]) };
-        assert_eq!(rules.of("a"), None);
+    fn without_a_default_only_the_named_types_have_a_limit() {
+        let rules = Ttl { default: None, ..ttl(&[("a", 5)]) };
+        assert_eq!(rules.of("a"), Some(Duration::from_secs(5)));
         assert_eq!(rules.of("b"), None);
+        assert_eq!(Ttl::default().of("a"), None);
     }
 }

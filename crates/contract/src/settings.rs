@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::outside::Outside;
+pub use crate::owner::StartAt;
 use crate::sink::Sink;
 use crate::source::Source;
 
@@ -60,18 +60,6 @@ pub trait SinkSettings: DeserializeOwned + JsonSchema + 'static {
     /// # Errors
     /// Names the setting and what is wrong with its value.
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Sink>>;
-}
-
-/// Where a source without any state begins: what `start` says in the configuration. One that has state goes on
-/// from there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartAt {
-    /// With what changes from now on.
-    Now,
-    /// With everything there is.
-    All,
-    /// With what changed since then.
-    Since(Timestamp),
 }
 
 /// A setting that can be used and is probably a mistake.

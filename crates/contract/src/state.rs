@@ -22,7 +22,8 @@ pub struct Snapshot {
     pub version: Version,
     /// The owner's cursor.
     pub cursor: Option<String>,
-    /// The store's clock, to the microsecond.
+    /// The store's clock, to the microsecond: what judges ages. Goes on from the last time that is known while the wall
+    /// clock is in doubt.
     pub now: Timestamp,
 }
 

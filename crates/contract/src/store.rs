@@ -1,4 +1,4 @@
-//! The contract of a store: three small traits. A store keeps the numbered promises of ARCHITECTURE.md;
+//! The contract of a store: four small traits. A store keeps the numbered promises of ARCHITECTURE.md;
 //! nothing of any database shows in here.
 
 use std::time::Duration;
@@ -8,15 +8,20 @@ use jiff::Timestamp;
 
 use crate::event::{Event, Seq};
 use crate::owner::{Owner, OwnerId, OwnerKind};
+pub use crate::page::{
+    Delivery, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Page, ReadLimit, Truncation,
+    TruncationCause,
+};
 use crate::selection::Selection;
+use crate::sinks::{Expired, Intake, Lapse, SinkDebts};
 use crate::space::SpaceId;
 use crate::state::{Entry, Snapshot, Version};
-use crate::turn::{Age, DeliveryState, FactsPatch, Outcome, RunFacts, Turn};
+use crate::turn::{Age, FactsPatch, Outcome, RunFacts, Turn};
 
 /// A whole store.
-pub trait Store: State + Log + Keeper {}
+pub trait Store: State + Log + Keeper + Sinks {}
 
-impl<T: State + Log + Keeper> Store for T {}
+impl<T: State + Log + Keeper + Sinks> Store for T {}
 
 /// The private states of owners, and the one way to write: [`commit`](Self::commit).
 #[async_trait]
@@ -129,12 +134,19 @@ pub trait Keeper: Send + Sync {
     /// `false` when somebody else holds it. Saves double work only: correctness never depends on it.
     async fn claim(&self, owner: OwnerId, holder: &str, lasts: Duration) -> Result<bool, StoreError>;
 
+    /// How the store's clock stands. Notes where the wall clock is now.
+    async fn clock(&self) -> Result<ClockState, StoreError>;
+
+    /// Follows the wall clock although it is in doubt, because a person says that it is right.
+    async fn accept_clock(&self) -> Result<ClockState, StoreError>;
+
     /// Removes some of what has expired or was dropped: entries, also by the rules and sweeps for their age, history
     /// beyond its bounds, spaces that nobody names. Small steps; `more` says whether another call would find
     /// something.
     async fn sweep(&self) -> Result<Swept, StoreError>;
 
-    /// Removes up to `limit` events that are past retention and that nobody owes. Their identities stay.
+    /// Removes some events that are past retention and that no sink owes any more; see [`Prune`]. Their identities stay.
+    /// Small steps; `more` says whether another call would look at more.
     async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError>;
 
     /// How the store is, as it noticed by itself. Cheap, and asks nobody.
@@ -150,185 +162,48 @@ pub struct Condition {
     pub log_bytes: u64,
     /// What went wrong, whoever asked: damage since it was found, another failed read for some minutes.
     pub trouble: Option<StoreError>,
+    /// How its clock stands, where it has one.
+    pub clock: Option<ClockState>,
 }
 
-/// How much a read may return. At least one event is returned if there is one, however large.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadLimit {
-    /// Most events.
-    pub events: usize,
-    /// Most bytes of data and meta together.
-    pub bytes: usize,
-    /// Whether to count what the selection holds beyond the page.
-    pub count: bool,
+/// What the sinks of the configuration take, and what they owe to their consumers.
+#[async_trait]
+pub trait Sinks: Send + Sync {
+    /// Sets what a sink takes, in place of what it took before, and says where it began. A sink of which the store hears
+    /// for the first time begins as [`Intake::start`] says. A type that it did not take before begins at the end of the
+    /// log; one that it took earlier goes on from where it stood.
+    async fn set_intake(&self, sink: OwnerId, intake: &Intake) -> Result<Selection, StoreError>;
+
+    /// Says which sinks the configuration names. The store notes since when it does not name the others.
+    async fn set_configured(&self, sinks: &[OwnerId]) -> Result<(), StoreError>;
+
+    /// What each sink owes: every one with an intake, also those that the configuration does not name.
+    async fn debts(&self) -> Result<Vec<SinkDebts>, StoreError>;
+
+    /// Counts the events that have outlived their time to live unconfirmed since the last call, which is how they leave
+    /// what a sink owes. Waiting deliveries of such events go, unless a consumer holds a lease on them.
+    async fn expire(&self) -> Result<Vec<Expired>, StoreError>;
+
+    /// What ever left the debts of sinks without their consumers' yes.
+    async fn lapses(&self) -> Result<Vec<Lapse>, StoreError>;
+
+    /// Notes that people were told of what was dropped, as [`lapses`](Self::lapses) gave it.
+    async fn set_told(&self, lapse: &Lapse) -> Result<(), StoreError>;
+
+    /// Ends what a sink owes that the configuration does not name. Where it stands stays known as long as its state.
+    async fn release(&self, sink: OwnerId) -> Result<(), StoreError>;
 }
 
-/// A page of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T = Event> {
-    /// The events, in the order of seq.
-    pub events: Vec<T>,
-    /// How many more the selection holds; 0 unless asked for.
-    pub remaining: u64,
-    /// Whether the page holds all of the selection. Then a reader that follows the log may move on to `head`.
-    pub complete: bool,
-    /// The log's last seq at the instant of the read.
-    pub head: Seq,
-    /// Set when a reader at the positions of the selection has missed something that it wants.
-    pub truncation: Option<Truncation>,
-}
-
-impl<T> Default for Page<T> {
-    fn default() -> Self {
-        let (events, head) = (Vec::new(), Seq::default());
-        Self { events, remaining: 0, complete: false, head, truncation: None }
-    }
-}
-
-/// What is known of an event without reading its body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventRow {
-    /// Its place in the log.
-    pub seq: Seq,
-    /// Its type.
-    pub event_type: String,
-    /// What it is about.
-    pub entity_id: Option<String>,
-    /// The bytes of its data and meta.
-    pub bytes: usize,
-}
-
-/// What a reader has missed. Whatever it wants after [`up_to`](Self::up_to) can still be read, all of it; what it
-/// wants up to there, only in part.
+/// How the store's clock stands beside the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Truncation {
-    /// The last place that concerns what is missing.
-    pub up_to: Seq,
-    /// Why it is missing.
-    pub cause: TruncationCause,
-}
-
-/// Why a reader cannot read all that it wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TruncationCause {
-    /// Retention has removed an event after the reader's position, of a type that it wants and within its time to
-    /// live. Retention of other types truncates nobody.
-    Retention,
-    /// The position is none of this log: it lies in the gap that a restore left in the numbers, or beyond the end. The
-    /// reader has seen events that the present log does not hold, and may have missed others.
-    Restore,
-}
-
-/// Which deliveries of a sink to read.
-#[derive(Debug, Clone, Copy)]
-pub struct DeliveryQuery {
-    /// Only those that wait and are due at the store's now; else also those due later, and dead ones.
-    pub due: bool,
-    /// Most rows.
-    pub rows: usize,
-    /// Most bytes of the texts in the rows together; one row is given even when it is larger.
-    pub bytes: usize,
-}
-
-impl DeliveryQuery {
-    /// Up to so many rows of what is owed, whether it is due or not.
-    pub fn all(rows: usize) -> Self {
-        Self { due: false, rows, bytes: usize::MAX }
-    }
-
-    /// Up to so many rows of what is due.
-    pub fn due(rows: usize) -> Self {
-        Self { due: true, rows, bytes: usize::MAX }
-    }
-}
-
-/// Deliveries of a sink.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeliveryPage {
-    /// The deliveries, in the order of seq.
-    pub deliveries: Vec<Delivery>,
-    /// Whether these are all that were asked for.
-    pub complete: bool,
-}
-
-/// An event that a sink owes out of order: what is known of it without reading its body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// The event's place in the log.
-    pub seq: Seq,
-    /// The source that reported it.
-    pub source: OwnerId,
-    /// Its type.
-    pub event_type: String,
-    /// What it is about.
-    pub entity_id: Option<String>,
-    /// When it was stored.
-    pub created_at: Timestamp,
-    /// The bytes of its data and meta.
-    pub bytes: usize,
-    /// Whether it is still to be tried.
-    pub state: DeliveryState,
-    /// Not to be handed out before.
-    pub due: Timestamp,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Why the last try failed.
-    pub error: Option<String>,
-}
-
-impl Delivery {
-    /// The bytes of its texts.
-    pub fn size(&self) -> usize {
-        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        self.event_type.len() + text(&self.entity_id) + text(&self.error)
-    }
-}
-
-/// What people look for in the log. By default no events at all, of any size.
-#[derive(Debug, Clone)]
-pub struct Find {
-    /// Only these.
-    pub seqs: Option<Vec<Seq>>,
-    /// Only this type, exactly.
-    pub event_type: Option<String>,
-    /// Only of this source, by name.
-    pub source: Option<String>,
-    /// Only events after this place.
-    pub after: Option<Seq>,
-    /// Most events.
-    pub limit: usize,
-    /// Skip so many.
-    pub offset: usize,
-    /// Most bytes of data and meta; one event is given even when it is larger. What is left of the page is named in
-    /// [`Found::rest`].
-    pub bytes: usize,
-}
-
-impl Default for Find {
-    fn default() -> Self {
-        Self {
-            seqs: None,
-            event_type: None,
-            source: None,
-            after: None,
-            limit: 0,
-            offset: 0,
-            bytes: usize::MAX,
-        }
-    }
-}
-
-/// What was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
-    /// The page, as far as the bytes allow.
-    pub events: Vec<Event>,
-    /// The rest of the page, in order.
-    pub rest: Vec<Seq>,
-    /// How many match, before paging.
-    pub total: u64,
-    /// Set when a reader at [`Find::after`] has missed something of that type, of whatever source.
-    pub truncation: Option<Truncation>,
+pub struct ClockState {
+    /// The time by which ages are judged: a draft's `now`.
+    pub now: Timestamp,
+    /// The wall clock, by which events are stamped.
+    pub wall: Timestamp,
+    /// Set while the wall clock is in doubt, because it stands more than a day ahead of the last time that is known:
+    /// how long until it is followed all the same. Until then nothing is removed because of it.
+    pub doubted: Option<Duration>,
 }
 
 /// An owner as the store knows it.
@@ -426,16 +301,15 @@ pub struct Swept {
     pub more: bool,
 }
 
-/// What retention may remove.
-#[derive(Debug, Clone)]
+/// What retention may remove. What the sinks owe, the store knows by their intakes, cursors and deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prune {
     /// Only events stored longer ago than this.
     pub older_than: Duration,
-    /// What the sinks owe: events that one of the selections still wants stay.
-    pub owed: Vec<Selection>,
-    /// The sinks whose out-of-order deliveries keep an event.
-    pub sinks: Vec<OwnerId>,
-    /// Most events in this step.
+    /// What a sink owes of an event stored longer ago than this keeps it no more. A sink that left the configuration
+    /// longer ago keeps nothing.
+    pub owed_max: Duration,
+    /// Most events removed in this step.
     pub limit: usize,
 }
 
@@ -444,7 +318,7 @@ pub struct Prune {
 pub struct Pruned {
     /// Events.
     pub events: u64,
-    /// Whether there is more to do.
+    /// Whether the pass over the log is not at its end yet.
     pub more: bool,
 }
 

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and the help that teaches it. Left out: doing it (`commands`).
 
+mod clock;
 mod google;
 mod owner;
 mod source;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use clock::{ClockArgs, ClockCommand};
 pub use google::{Auth, Google, GoogleCommand, ListCalendars};
 pub use owner::OwnerArg;
 pub use source::{Named, Sink, SinkCommand, Source, SourceCommand};
@@ -100,10 +102,17 @@ pub enum Command {
     /// Look at the state of a source or sink, edit it, undo, rewind, export and import it. Works whether or not the
     /// program runs.
     State(State),
+    /// Remove everything of a source or sink that is no longer configured: its state, and what it still owes. Its events
+    /// stay. The same as `state forget`.
+    #[command(after_help = "Example:
+  inboxclaw forget sink:notes")]
+    Forget(ForgetOwner),
     /// Test, pause and resume sources.
     Source(Source),
     /// Pause and resume sinks.
     Sink(Sink),
+    /// Show how the clock stands, or say that it is right when it is in doubt. Works whether or not the program runs.
+    Clock(ClockArgs),
     /// Get access to an account of Google for the sources that read it, and look what is in there.
     Google(Google),
 }
@@ -137,6 +146,17 @@ pub struct Init {
     /// The file to write, or the folder to write config.yaml into.
     #[arg(value_name = "PATH", default_value = "config.yaml")]
     pub path: PathBuf,
+}
+
+/// `forget`.
+#[derive(Debug, Args)]
+pub struct ForgetOwner {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Whom.
+    #[command(flatten)]
+    pub forget: Forget,
 }
 
 /// `schema`.

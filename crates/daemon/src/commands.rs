@@ -3,6 +3,7 @@
 mod answer;
 mod check;
 mod client;
+mod clock;
 mod door;
 mod events;
 mod google;
@@ -21,7 +22,7 @@ mod table;
 
 use inboxclaw_contract::printable;
 
-use crate::cli::{Cli, Command, exit};
+use crate::cli::{Cli, Command, State, StateCommand, exit};
 use crate::config::ConfigError;
 use crate::logging;
 
@@ -56,8 +57,13 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
         Command::PullMarkProcessed(args) => pull::mark_processed(&args, json),
         Command::Subscribe(args) => subscribe::run(&args),
         Command::State(args) => state::run(&args, json),
+        Command::Forget(args) => {
+            let command = StateCommand::Forget(args.forget);
+            state::run(&State { config: args.config.config, command }, json)
+        }
         Command::Source(args) => source::source(&args, json),
         Command::Sink(args) => source::sink(&args, json),
+        Command::Clock(args) => clock::run(&args, json),
         Command::Google(args) => google::run(&args, json),
     }
 }

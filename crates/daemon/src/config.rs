@@ -67,7 +67,7 @@ pub struct Database {
     pub retention_days: i64,
     /// Whether a commit waits for the disk.
     pub durable: bool,
-    /// How long a silent sink is owed anything.
+    /// How long a sink is owed an event.
     pub owed_max: Duration,
     /// How far back the history of an owner goes.
     pub history_age: Duration,

@@ -4,6 +4,7 @@
 
 pub(crate) mod api;
 pub mod cli;
+pub(crate) mod clock;
 pub mod commands;
 pub mod config;
 pub(crate) mod guard;

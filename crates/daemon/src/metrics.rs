@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::StatusCode;
+use inboxclaw_contract::sinks::Lapse;
 use inboxclaw_contract::store::OwnerInfo;
 use inboxclaw_runtime::OwnerStats;
 use prometheus_client::encoding::text::encode;
@@ -30,13 +31,17 @@ pub(crate) async fn answer(server: &Server) -> Result<Reply, Refusal> {
     );
     gauge(&mut registry, "log_head_seq", "The last seq of the log", head.0);
     clients(&mut registry, server);
+    let doubted = i64::from(server.app.store.clock().await?.doubted.is_some());
+    gauge(&mut registry, "clock_doubted", "Whether the clock is in doubt", doubted);
     let commits = Counter::<u64>::default();
     commits.inc_by(server.app.vitals.store_commits());
     registry.register("store_commits", "Transactions that the store committed", commits);
     let log = i64::try_from(server.app.store.condition().log_bytes).unwrap_or(i64::MAX);
     gauge(&mut registry, "store_log_bytes", "Bytes of the write-ahead log", log);
     owners(&mut registry, &server.app.vitals.owners());
-    states(&mut registry, &server.app.store.owners().await?);
+    let all = server.app.store.owners().await?;
+    states(&mut registry, &all);
+    lapses(&mut registry, &all, &server.app.store.lapses().await?);
     pulls(&mut registry, server);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Refusal::from(reply::internal()))?;
@@ -92,6 +97,23 @@ fn states(registry: &mut Registry, owners: &[OwnerInfo]) {
         i64::try_from(owner.bytes).unwrap_or(i64::MAX)
     });
     register("state_version", "How often the state has changed", |owner| owner.version.0);
+}
+
+/// What left the debts of sinks without their consumers' yes. Unlike the other counters these outlive the program.
+fn lapses(registry: &mut Registry, owners: &[OwnerInfo], lapses: &[Lapse]) {
+    let mut register = |name, help, count: fn(&Lapse) -> u64| {
+        let rows = lapses.iter().filter_map(|lapse| {
+            let owner = owners.iter().find(|owner| owner.id == lapse.sink)?;
+            Some((vec![("sink", owner.name.clone()), ("type", lapse.event_type.clone())], count(lapse)))
+        });
+        family(registry, name, help, rows);
+    };
+    register("sink_expired_events", "Events that outlived their time to live unconfirmed", |lapse| {
+        lapse.expired
+    });
+    register("sink_dropped_events", "Events that retention removed although they were owed", |lapse| {
+        lapse.dropped
+    });
 }
 
 fn pulls(registry: &mut Registry, server: &Server) {

@@ -1,20 +1,13 @@
 //! The real outside: the clock of this machine, the randomness of its operating system and how many files it grants.
 
+mod clock;
+
 use std::sync::Arc;
 
-use inboxclaw_contract::{Clock, Outside, Random, Shared};
-use jiff::Timestamp;
+use inboxclaw_contract::{Outside, Random, Shared};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The clock of this machine.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-}
+pub use clock::{HeardClock, SystemClock};
 
 /// Randomness of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,7 +32,7 @@ pub fn outside() -> Outside {
         base_dir: std::path::PathBuf::new(),
         own_files: Vec::new(),
         start: None,
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(HeardClock::default()),
         random: Arc::new(SystemRandom),
         shared: Arc::new(Shared::default()),
     }

@@ -1,6 +1,6 @@
 //! The pull sink: consumers extract batches of events and confirm them over HTTP.
 //!
-//! The sink's cursor holds a position per event type; a batch is an entry that remembers how far it came. Confirming
+//! The sink's cursor holds a position per event type, where it differs from where the sink began; a batch is an entry that remembers how far it came. Confirming
 //! a batch moves the positions. A leased extract moves them at once and writes a delivery for each event, due when the
 //! lease ends; every extract is what is due of those, and the log beyond the positions.
 //!
@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use inboxclaw_contract::settings::SettingsError;
 use inboxclaw_contract::store::Truncation;
-use inboxclaw_contract::{Event, OwnerId, Patterns, Random, Selection, State, Store, StoreError, Ttl};
+use inboxclaw_contract::{
+    Event, Intake, Owner, OwnerId, Patterns, Random, Selection, StartAt, Store, StoreError,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::serve::bodies::Bodies;
@@ -58,8 +60,8 @@ pub fn parse(value: serde_json::Value) -> Result<Settings, SettingsError> {
 pub struct PullSink {
     owner: OwnerId,
     name: String,
-    patterns: Patterns,
-    ttl: Option<Ttl>,
+    /// What it takes, from where it began.
+    intake: Selection,
     paths: Paths,
     /// One writing request at a time; another process may still be faster, then the turn conflicts.
     turn: tokio::sync::Mutex<()>,
@@ -128,19 +130,28 @@ pub enum PullError {
 }
 
 impl PullSink {
-    /// The sink of that name.
-    #[must_use]
-    pub fn new(owner: OwnerId, name: &str, patterns: Patterns, settings: Settings) -> Self {
-        Self {
+    /// The sink of that name, registered in the store with what it takes. One that is new begins at `start`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn register(
+        store: &dyn Store,
+        name: &str,
+        patterns: Patterns,
+        start: StartAt,
+        settings: Settings,
+    ) -> Result<Self, StoreError> {
+        let owner = store.register(&Owner::sink(name), KIND).await?;
+        let intake = store.set_intake(owner, &Intake { patterns, ttl: settings.ttl(), start }).await?;
+        Ok(Self {
             owner,
             name: name.to_owned(),
-            patterns,
-            ttl: settings.ttl(),
+            intake,
             paths: settings.path,
             turn: <_>::default(),
             records: <_>::default(),
             counts: Counts::default(),
-        }
+        })
     }
 
     /// Its number in the store.
@@ -153,15 +164,6 @@ impl PullSink {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// What the sink owes in the order of the log; what it owes besides stands in the deliveries.
-    ///
-    /// # Errors
-    /// Those of the store, and [`PullError::State`].
-    pub async fn selection(&self, state: &dyn State) -> Result<Selection, PullError> {
-        let cursor = state.snapshot(self.owner).await?.cursor;
-        Ok(self.wanted(turns::positions(cursor.as_deref())?, None))
     }
 
     /// Takes the next batch.
@@ -224,8 +226,10 @@ impl PullSink {
         format!("/{}/{}", self.name, self.paths.mark_processed.trim_start_matches('/'))
     }
 
+    /// What the sink wants of the log beyond its positions.
     fn wanted(&self, positions: turns::Positions, selector: Option<Patterns>) -> Selection {
-        let patterns = self.patterns.clone();
-        Selection { patterns, selector, positions, ttl: self.ttl.clone(), ..Selection::default() }
+        let mut wanted = Selection { selector, ..self.intake.clone() };
+        wanted.positions.extend(positions);
+        wanted
     }
 }

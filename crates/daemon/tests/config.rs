@@ -120,7 +120,7 @@ fn unknown_keys_at_every_level_with_the_nearest_one() {
             "c.yaml:8:5: sources.mock.mock: unknown key `intervall`, did you mean `interval`?",
             "c.yaml:12:12: sink.inbox.http_pull.path: unknown key `extrakt`, did you mean `extract`?",
             "c.yaml:13:5: sink.inbox.http_pull: unknown key `coalesce`; the keys here are: ttl_enabled, default_ttl, \
-             event_ttl, path, match, state",
+             event_ttl, path, match, state, start",
             "c.yaml:14:1: unknown key `zebra`; the keys here are: server, database, sources, sink",
         ],
     );
@@ -317,7 +317,7 @@ fn anchors_are_shared_between_entries() {
         "x-ttl: &ttl {default_ttl: 2h, ttl_enabled: yes}\nsources: {}\nsink:\n  a: {type: http_pull, <<: *ttl}\n",
     );
     let Target::Pull(settings) = &config.sinks[0].target else { panic!("not a pull sink") };
-    assert_eq!(settings.default_ttl.as_duration(), Duration::from_secs(7200));
+    assert_eq!(settings.default_ttl.map(|ttl| ttl.as_duration()), Some(Duration::from_secs(7200)));
 }
 
 #[test]
@@ -328,17 +328,18 @@ fn doubtful_settings_warn_where_they_stand() {
                 filters:\n      - all: {in: subject}\n      - none: {in: sender, contains: a}\n  \
                 more: {type: gmail, token_file: client.json, api_root: 'http://[::1]:80'}\n  \
                 times: {type: google_calendar, token_file: client.json, calendar_overrides: {a@b.c: {max_into_future: 1d}}}\n\
-                sink: {}\n";
+                sink:\n  old: {type: http_pull, ttl_enabled: yes}\n  new: {type: http_pull, ttl_enabled: yes, event_ttl: {a: 1h}}\n";
     let config = load_in(folder.path(), text, &[]).unwrap();
     let warnings: Vec<String> = config.warnings.iter().map(|warning| warning.line("c")).collect();
     let told = |index: usize, parts: &[&str]| {
         assert!(parts.iter().all(|part| warnings[index].contains(part)), "{}", warnings[index]);
     };
-    assert_eq!(warnings.len(), 6, "{warnings:#?}");
+    assert_eq!(warnings.len(), 7, "{warnings:#?}");
     told(0, &["c:4:17: sources.mail.gmail.token_file: ", "nowhere.json", "No such file", "--scopes gmail"]);
     told(1, &["c:5:15: sources.mail.gmail.api_root: ", "without encryption"]);
     told(2, &["c:7:14: sources.mail.gmail.filters.0.all: ", "drops nothing"]);
     told(3, &["sources.more.gmail.token_file: ", "is the file of an OAuth client"]);
     told(4, &["sources.times.google_calendar.token_file: "]);
     told(5, &["sources.times.google_calendar.calendar_overrides.a@b.c: ", "not in calendar_ids"]);
+    told(6, &["c:12:26: sink.old.http_pull.ttl_enabled: ", "without `default_ttl`"]);
 }

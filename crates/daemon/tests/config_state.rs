@@ -120,7 +120,7 @@ fn a_start_is_for_sources_that_can_choose_it() {
             "c.yaml:6:15: sources.feed.feed.url: url is no address: relative URL without a base",
             "c.yaml:6:25: sources.feed.feed.start: expected `now`, `all`, a date such as 2026-01-31, a time such as \
              2026-01-31T08:00:00Z or an interval such as `7d`, found \"soon\"",
-            "c.yaml:8:9: sink.sse.sse: unknown key `start`; the keys here are: path, heartbeat_timeout, match, state",
+            "c.yaml:8:9: sink.sse.sse.start: a stream begins when a client connects, or after the event that it names; remove the key",
         ],
     );
 }

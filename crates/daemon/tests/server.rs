@@ -3,6 +3,8 @@
 
 #[path = "server/bulk.rs"]
 mod bulk;
+#[path = "server/clock.rs"]
+mod clock;
 #[path = "server/described.rs"]
 mod described;
 #[path = "server/entries.rs"]

@@ -7,9 +7,7 @@ mod pass;
 use std::time::Duration;
 
 use inboxclaw_contract::store::ReadLimit;
-use inboxclaw_contract::{
-    Draft, Failure, Log, Patterns, Selection, Seq, Sink, Snapshot, StoreError, Ttl, Version,
-};
+use inboxclaw_contract::{Draft, Failure, Log, Selection, Seq, Sink, StoreError, Version};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -28,27 +26,12 @@ const MOST_WAITING: usize = 1_000;
 /// How often everything that is owed is read again, and a position that moved over unwanted events is stored.
 const REFRESH: Duration = Duration::from_secs(60 * 60);
 
-/// Where a push sink starts that was never registered before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// At the beginning of the log; its time to live bounds what it gets.
-    Backlog,
-    /// With the events stored from now on.
-    Now,
-}
-
-/// A push sink with what the configuration says about it.
-pub(crate) struct SinkSpec {
-    pub(crate) sink: Box<dyn Sink>,
-    pub(crate) patterns: Patterns,
-    pub(crate) ttl: Option<Ttl>,
-    pub(crate) start: Start,
-}
-
 /// A push sink and its loop.
 pub(crate) struct DeliveryLoop {
     runner: Runner,
-    spec: SinkSpec,
+    sink: Box<dyn Sink>,
+    /// What it takes, from where it began.
+    intake: Selection,
     outstanding: Outstanding,
     /// When everything owed was last read.
     refreshed: Option<Instant>,
@@ -88,10 +71,11 @@ enum Stop {
 }
 
 impl DeliveryLoop {
-    pub(crate) fn new(runner: Runner, spec: SinkSpec) -> Self {
+    pub(crate) fn new(runner: Runner, sink: Box<dyn Sink>, intake: Selection) -> Self {
         Self {
             runner,
-            spec,
+            sink,
+            intake,
             outstanding: Outstanding::default(),
             refreshed: None,
             partial: false,
@@ -140,19 +124,9 @@ impl DeliveryLoop {
         }
     }
 
-    /// The selection of this sink after a place.
-    fn selection(&self, after: Seq) -> Selection {
-        Selection {
-            patterns: self.spec.patterns.clone(),
-            ttl: self.spec.ttl.clone(),
-            after,
-            ..Selection::default()
-        }
-    }
-
     /// Whether the sink still wants an event that it owes.
     fn wants(&self, event_type: &str, created_at: Timestamp, now: Timestamp) -> bool {
-        let lane = self.selection(Seq(0)).lane(event_type, now);
+        let lane = self.intake.lane(event_type, now);
         lane.is_some_and(|lane| lane.created_after.is_none_or(|limit| created_at > limit))
     }
 
@@ -177,22 +151,6 @@ pub(crate) fn place(cursor: Option<&str>) -> Result<Option<Seq>, String> {
     let parse =
         |text: &str| text.parse().map(Seq).map_err(|_| format!("the cursor {text:?} is no place in the log"));
     cursor.map(parse).transpose()
-}
-
-/// What a push sink wants of the log, as housekeeping asks; `None` before it first started.
-pub(crate) fn owed_by(
-    patterns: &Patterns,
-    ttl: Option<&Ttl>,
-    start: Start,
-    state: &Snapshot,
-) -> Option<Selection> {
-    // A cursor that cannot be read must not cost events: then the sink is owed the whole log.
-    let after = match place(state.cursor.as_deref()).ok().flatten() {
-        Some(after) => after,
-        None if start == Start::Now && state.cursor.is_none() => return None,
-        None => Seq(0),
-    };
-    Some(Selection { patterns: patterns.clone(), ttl: ttl.cloned(), after, ..Selection::default() })
 }
 
 impl From<StoreError> for Stop {

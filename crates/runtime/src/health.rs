@@ -86,8 +86,10 @@ struct Row {
     notice: Option<String>,
     /// Which limits of its state are near.
     filling: Option<String>,
-    /// The consumer took nothing for so long that the sink owes nothing.
-    silent: bool,
+    /// What it owes for so long that retention will not keep it for much longer.
+    owing: Option<String>,
+    /// What left its debts without its consumer's yes.
+    lapsed: Option<String>,
     /// How long a loop may report nothing; `None` for what has no interval.
     silence: Option<Duration>,
     /// Silence counts from here.
@@ -197,9 +199,19 @@ impl Health {
         });
     }
 
-    /// A sink whose consumer is silent for so long that it owes nothing, or is back.
-    pub(crate) fn silent(&self, owner: &Owner, silent: bool) {
-        self.change(owner, |row, _| row.silent = silent);
+    /// What a sink owes for long, if anything.
+    pub(crate) fn owing(&self, owner: &Owner, owing: Option<String>) {
+        self.change(owner, |row, _| {
+            if owing.is_some() && row.owing.is_none() {
+                tracing::warn!(%owner, owing, "events are owed for long");
+            }
+            row.owing = owing;
+        });
+    }
+
+    /// What left the debts of a sink without its consumer's yes.
+    pub(crate) fn lapsed(&self, owner: &Owner, lapsed: String) {
+        self.change(owner, |row, _| row.lapsed = Some(lapsed));
     }
 
     /// The store has done its work. That a full one can be read says nothing; only that it `wrote` does.
@@ -303,7 +315,8 @@ impl Row {
             resting: None,
             notice: None,
             filling: None,
-            silent: false,
+            owing: None,
+            lapsed: None,
             silence,
             quiet_since: Instant::now(),
             reported: false,

@@ -5,6 +5,7 @@
 
 mod announce;
 mod claims;
+mod debts;
 mod delivery;
 mod handle;
 mod health;
@@ -24,10 +25,8 @@ use std::time::Duration;
 use inboxclaw_contract::{Clock, Random};
 
 pub use claims::Claims;
-pub use delivery::Start;
 pub use handle::{Handle, Leave};
 pub use health::{OwnerReport, PendingFailure, Report, Status, StoreReport};
-pub use housekeeping::Debtor;
 pub use runtime::{Runtime, RuntimeError};
 pub use stats::OwnerStats;
 
@@ -48,12 +47,21 @@ pub struct Options {
     /// How long a push sink may take for one batch; 10 min unless set. After a batch that took longer, the next
     /// one is half as large.
     pub delivery_timeout: Duration,
-    /// Days after which events that nobody owes are removed; 30 unless set, never when not positive.
+    /// Days after which events that nobody owes any more are removed; 30 unless set, never when not positive.
     pub retention_days: i64,
-    /// After so much silence of its consumer a sink owes nothing any more; 30 d unless set.
+    /// For so long a sink owes an event of the log, counted from when it was stored, and a sink that left the
+    /// configuration owes anything; 30 d unless set.
     pub owed_max: Duration,
     /// Whether owners are claimed; [`Claims::Alone`] unless set.
     pub claims: Claims,
+}
+
+impl Options {
+    /// The age from which on events that nobody owes go; `None` for never.
+    pub(crate) fn retention(&self) -> Option<Duration> {
+        let days = u64::try_from(self.retention_days).ok().filter(|days| *days > 0)?;
+        Some(Duration::from_secs(days.saturating_mul(24 * 60 * 60)))
+    }
 }
 
 impl Default for Options {

@@ -9,17 +9,18 @@ use futures_util::future::BoxFuture;
 use inboxclaw_contract::limits::INTERNAL_SOURCE;
 use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::store::{OwnerInfo, Policy};
-use inboxclaw_contract::{Owner, OwnerId, OwnerKind, Patterns, Sink, Store, StoreError, Ttl};
+use inboxclaw_contract::{Intake, Owner, OwnerId, OwnerKind, Sink, Store, StoreError};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::Announcer;
 use crate::claims::Keeping;
-use crate::delivery::{DeliveryLoop, SinkSpec, Start};
+use crate::debts::Debts;
+use crate::delivery::DeliveryLoop;
 use crate::handle::{Handle, Shared};
 use crate::health::{Health, Status, Trouble};
-use crate::housekeeping::{Debtor, Housekeeping, Pushed, Registered};
+use crate::housekeeping::Housekeeping;
 use crate::rules::{Registry, Rules};
 use crate::runner::{Env, Runner};
 use crate::schedule::by;
@@ -37,8 +38,8 @@ pub struct Runtime {
     shared: Arc<Shared>,
     sources: Vec<(Owner, String, BuiltSource)>,
     broken: Vec<(Owner, String)>,
-    sinks: Vec<(Owner, String, SinkSpec)>,
-    debtors: Vec<(Owner, String, Box<dyn Debtor>)>,
+    sinks: Vec<(Owner, String, Intake, Box<dyn Sink>)>,
+    asked: Vec<(Owner, String)>,
     rules: Rules,
 }
 
@@ -92,7 +93,7 @@ impl Runtime {
             sources: Vec::new(),
             broken: Vec::new(),
             sinks: Vec::new(),
-            debtors: Vec::new(),
+            asked: Vec::new(),
             rules: Rules::default(),
         }
     }
@@ -117,29 +118,20 @@ impl Runtime {
         self.broken.push((owner, connector.to_owned()));
     }
 
-    /// Adds a push sink, which also is a [`Debtor`]. Its name must be unique among sinks.
-    pub fn add_sink(
-        &mut self,
-        name: &str,
-        connector: &str,
-        patterns: Patterns,
-        ttl: Option<Ttl>,
-        start: Start,
-        sink: Box<dyn Sink>,
-    ) {
+    /// Adds a push sink. Its name must be unique among sinks.
+    pub fn add_sink(&mut self, name: &str, connector: &str, intake: Intake, sink: Box<dyn Sink>) {
         let owner = Owner::sink(name);
         self.shared.health.add(&owner, connector, None);
-        let debtor = Pushed { patterns: patterns.clone(), ttl: ttl.clone(), start };
-        self.debtors.push((owner.clone(), connector.to_owned(), Box::new(debtor)));
-        self.sinks.push((owner, connector.to_owned(), SinkSpec { sink, patterns, ttl, start }));
+        self.sinks.push((owner, connector.to_owned(), intake, sink));
     }
 
-    /// Adds a sink that has no loop here. Each sink of the configuration is to be added, by this or by
-    /// [`add_sink`](Self::add_sink): others owe nothing, and health shows them as not configured.
-    pub fn add_debtor(&mut self, name: &str, connector: &str, debtor: Box<dyn Debtor>) {
+    /// Adds a sink that has no loop here, because its consumers ask. Each sink of the configuration is to be added, by
+    /// this or by [`add_sink`](Self::add_sink): others are shown as not configured, and owe what they took for no longer
+    /// than [`Options::owed_max`].
+    pub fn add_asked_sink(&mut self, name: &str, connector: &str) {
         let owner = Owner::sink(name);
         self.shared.health.add_still(&owner, connector, Status::Healthy);
-        self.debtors.push((owner, connector.to_owned(), debtor));
+        self.asked.push((owner, connector.to_owned()));
     }
 
     /// Sets the rules for the state of a source or sink that is added. Without a call there are none.
@@ -200,21 +192,26 @@ impl Runtime {
             let source = SourceLoop { runner, source, settle, ended: None, edited: false };
             loops.push((owner, source.run().boxed()));
         }
-        let mut debtors = Vec::new();
-        for (owner, connector, debtor) in self.debtors {
+        let mut sinks = Vec::new();
+        for (owner, connector) in self.asked {
             let id = registry.register(env, &owner, &connector).await?;
-            debtors.push(Registered { owner, id, debtor, holds_up: false });
+            sinks.push((owner, id));
         }
-        for (owner, connector, spec) in self.sinks {
+        for (owner, connector, intake, sink) in self.sinks {
             let id = registry.register(env, &owner, &connector).await?;
+            sinks.push((owner.clone(), id));
+            let selection = env.store.set_intake(id, &intake).await?;
             let runner = Runner::new(env.clone(), owner.clone(), id, None, claims.add(&owner, id));
-            loops.push((owner, DeliveryLoop::new(runner, spec).run().boxed()));
+            loops.push((owner, DeliveryLoop::new(runner, sink, selection).run().boxed()));
         }
+        let configured: Vec<OwnerId> = sinks.iter().map(|(_, id)| *id).collect();
+        env.store.set_configured(&configured).await?;
         // Only now: what a registration refuses must not have polled or delivered before.
         for (owner, running) in loops {
             tasks.spawn(Task::Owner(owner), running);
         }
-        let housekeeping = Housekeeping { env: env.clone(), debtors, limits: registry.limits };
+        let debts = Debts::new(env.clone(), internal, sinks);
+        let housekeeping = Housekeeping { env: env.clone(), debts, limits: registry.limits };
         tasks.own("housekeeping", housekeeping.run());
         tasks.own("health", Announcer { env: env.clone(), internal, sources: ids }.run());
         Ok(claims)

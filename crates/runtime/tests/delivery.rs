@@ -6,8 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use inboxclaw_contract::{Class, Failure, Interval, Owner, Ttl};
-use inboxclaw_runtime::Start;
+use inboxclaw_contract::{Class, Failure, Interval, Owner, StartAt, Ttl};
 use support::{Deliver, World, again, done, fail_text, never};
 
 fn hook() -> Owner {
@@ -30,8 +29,8 @@ fn owed(world: &World) -> Vec<String> {
 async fn a_new_sink_gets_the_backlog_or_starts_now() {
     let mut world = World::new();
     world.store_events(&[("a", "t.x", ""), ("b", "other", ""), ("c", "t.x", "")]).await;
-    world.sink("hook", Start::Backlog, None, |_, _| done());
-    world.sink("folder", Start::Now, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
+    world.sink("folder", StartAt::Now, None, |_, _| done());
     world.run();
     world.pass(1).await;
     assert_eq!(world.happened(), ["hook a", "hook c"]);
@@ -49,13 +48,13 @@ async fn a_new_sink_gets_the_backlog_or_starts_now() {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_starts_now_catches_up_after_downtime() {
     let mut world = World::new();
-    world.sink("hook", Start::Now, None, |_, _| done());
+    world.sink("hook", StartAt::Now, None, |_, _| done());
     world.run();
     world.pass(1).await;
     world.stop().await.1.unwrap();
     world.store_events(&[("a", "t.x", "")]).await;
     let mut world = world.again();
-    world.sink("hook", Start::Now, None, |_, _| done());
+    world.sink("hook", StartAt::Now, None, |_, _| done());
     world.run();
     world.pass(1).await;
     assert_eq!(world.happened(), ["hook a"]);
@@ -67,8 +66,8 @@ async fn only_events_within_their_time_to_live_are_delivered() {
     world.store_events(&[("old", "t.x", "")]).await;
     tokio::time::sleep(Duration::from_secs(100)).await;
     world.store_events(&[("new", "t.x", "")]).await;
-    let ttl = Ttl { default: Interval::from_secs(60), ..Ttl::default() };
-    world.sink("hook", Start::Backlog, Some(ttl), |event, _| {
+    let ttl = Ttl { default: Some(Interval::from_secs(60)), ..Ttl::default() };
+    world.sink("hook", StartAt::All, Some(ttl), |event, _| {
         if event.event_id == "new" { again(Some(70)) } else { done() }
     });
     world.run();
@@ -84,7 +83,7 @@ async fn only_events_within_their_time_to_live_are_delivered() {
 #[tokio::test(start_paused = true)]
 async fn again_backs_off_by_attempts_and_holds_up_nobody_else() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |event, n| match &*event.event_id {
+    world.sink("hook", StartAt::All, None, |event, n| match &*event.event_id {
         "busy" if n < 4 => again(None),
         "asked" if n < 2 => again(Some(100)),
         _ => done(),
@@ -102,7 +101,7 @@ async fn again_backs_off_by_attempts_and_holds_up_nobody_else() {
 #[tokio::test(start_paused = true)]
 async fn events_of_one_entity_keep_their_order() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |event, n| {
+    world.sink("hook", StartAt::All, None, |event, n| {
         if event.event_id == "a1" && n < 3 { again(None) } else { done() }
     });
     world.run();
@@ -124,14 +123,14 @@ async fn events_of_one_entity_keep_their_order() {
 #[tokio::test(start_paused = true)]
 async fn the_order_of_an_entity_survives_a_restart() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| again(None));
+    world.sink("hook", StartAt::All, None, |_, _| again(None));
     world.run();
     world.store_events(&[("a1", "t.x", "a")]).await;
     world.pass(1).await;
     world.stop().await.1.unwrap();
     world.store_events(&[("a2", "t.x", "a")]).await;
     let mut world = world.again();
-    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
     world.run();
     world.pass(30).await;
     assert_eq!(world.happened(), ["hook a1", "hook a2"]);
@@ -140,7 +139,7 @@ async fn the_order_of_an_entity_survives_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn the_order_of_an_entity_holds_when_all_of_it_is_overdue() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| again(None));
+    world.sink("hook", StartAt::All, None, |_, _| again(None));
     world.run();
     world.store_events(&[("a1", "t.x", "a")]).await;
     world.pass(1).await;
@@ -149,7 +148,7 @@ async fn the_order_of_an_entity_holds_when_all_of_it_is_overdue() {
     world.stop().await.1.unwrap();
     world.pass(100).await;
     let mut world = world.again();
-    world.sink("hook", Start::Backlog, None, |event, n| {
+    world.sink("hook", StartAt::All, None, |event, n| {
         if event.event_id == "a1" && n == 1 { again(None) } else { done() }
     });
     world.run();
@@ -160,7 +159,7 @@ async fn the_order_of_an_entity_holds_when_all_of_it_is_overdue() {
 #[tokio::test(start_paused = true)]
 async fn going_back_does_not_hand_out_what_waits_anyway() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |event, n| {
+    world.sink("hook", StartAt::All, None, |event, n| {
         if event.event_id == "a" && n == 1 { again(None) } else { done() }
     });
     world.run();
@@ -176,12 +175,7 @@ async fn going_back_does_not_hand_out_what_waits_anyway() {
 #[tokio::test(start_paused = true)]
 async fn what_a_sink_never_takes_is_kept_as_dead_and_holds_up_nobody() {
     let mut world = World::new();
-    world.sink(
-        "hook",
-        Start::Backlog,
-        None,
-        |event, _| if event.event_id == "a1" { never() } else { done() },
-    );
+    world.sink("hook", StartAt::All, None, |event, _| if event.event_id == "a1" { never() } else { done() });
     world.run();
     world.store_events(&[("a1", "t.x", "a"), ("a2", "t.x", "a")]).await;
     world.pass(10_000).await;
@@ -193,11 +187,11 @@ async fn what_a_sink_never_takes_is_kept_as_dead_and_holds_up_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_the_whole_batch_stores_nothing_and_backs_off_by_its_class() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |event, n| match &*event.event_id {
+    world.sink("hook", StartAt::All, None, |event, n| match &*event.event_id {
         "a" if n < 4 => fail_text(Class::Connectivity),
         _ => done(),
     });
-    world.sink("other", Start::Backlog, None, |_, _| done());
+    world.sink("other", StartAt::All, None, |_, _| done());
     world.run();
     world.store_events(&[("a", "t.x", ""), ("b", "t.x", "")]).await;
     world.pass(1).await;
@@ -218,17 +212,17 @@ async fn a_failure_of_the_whole_batch_stores_nothing_and_backs_off_by_its_class(
 #[tokio::test(start_paused = true)]
 async fn a_restart_honours_the_wait_that_a_sink_was_asked_for() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| {
+    world.sink("hook", StartAt::All, None, |_, _| {
         Deliver::Fail(Failure::text(Class::Upstream, "later").wait(Some(Duration::from_secs(900))))
     });
-    world.sink("repaired", Start::Backlog, None, |_, _| fail_text(Class::Authentication));
+    world.sink("repaired", StartAt::All, None, |_, _| fail_text(Class::Authentication));
     world.run();
     world.store_events(&[("a", "t.x", "")]).await;
     world.pass(100).await;
     world.stop().await.1.unwrap();
     let mut world = world.again();
-    world.sink("hook", Start::Backlog, None, |_, _| done());
-    world.sink("repaired", Start::Backlog, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
+    world.sink("repaired", StartAt::All, None, |_, _| done());
     world.run();
     world.pass(1).await;
     assert_eq!(world.code("hook"), "backoff");
@@ -242,7 +236,7 @@ async fn a_restart_honours_the_wait_that_a_sink_was_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_panics_or_forgets_receipts_is_repeated() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, n| match n {
+    world.sink("hook", StartAt::All, None, |_, n| match n {
         1 => Deliver::Panic,
         2 => Deliver::Forget,
         _ => done(),
@@ -263,7 +257,7 @@ async fn a_sink_that_panics_or_forgets_receipts_is_repeated() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_takes_too_long_comes_again_in_halves() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| Deliver::Slow(Duration::from_secs(200)));
+    world.sink("hook", StartAt::All, None, |_, _| Deliver::Slow(Duration::from_secs(200)));
     let ids = ["1", "2", "3", "4", "5", "6"];
     let events: Vec<_> = ids.iter().map(|id| (*id, "t.x", "")).collect();
     world.run();
@@ -278,7 +272,7 @@ async fn a_batch_that_takes_too_long_comes_again_in_halves() {
 #[tokio::test(start_paused = true)]
 async fn an_edited_cursor_is_followed() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
     world.run();
     world.store_events(&[("a", "t.x", ""), ("b", "t.x", "")]).await;
     world.pass(1).await;
@@ -300,7 +294,7 @@ async fn a_dropped_delivery_is_not_tried_again() {
     let mut world = World::new();
     world.sink(
         "hook",
-        Start::Backlog,
+        StartAt::All,
         None,
         |event, _| if event.event_id == "a1" { again(None) } else { done() },
     );
@@ -317,7 +311,7 @@ async fn a_dropped_delivery_is_not_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn unwanted_events_move_the_position_in_memory_and_are_stored_within_the_hour() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
     world.run();
     world.store_events(&[("a", "t.x", "")]).await;
     world.pass(10).await;
@@ -337,7 +331,7 @@ async fn unwanted_events_move_the_position_in_memory_and_are_stored_within_the_h
 #[tokio::test(start_paused = true)]
 async fn a_conflicting_delivery_is_repeated() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
     world.run();
     world.pass(1).await;
     let id = world.store.id(&hook());
@@ -351,7 +345,7 @@ async fn a_conflicting_delivery_is_repeated() {
 #[tokio::test(start_paused = true)]
 async fn who_fell_behind_retention_is_told() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
     world.run();
     world.store_events(&[("a", "t.x", "")]).await;
     world.pass(1).await;
@@ -365,7 +359,7 @@ async fn who_fell_behind_retention_is_told() {
 #[tokio::test(start_paused = true)]
 async fn the_log_is_not_read_on_while_too_much_waits() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, n| if n == 1 { again(Some(500)) } else { done() });
+    world.sink("hook", StartAt::All, None, |_, n| if n == 1 { again(Some(500)) } else { done() });
     world.run();
     let ids: Vec<String> = (0..1_500).map(|n| n.to_string()).collect();
     let events: Vec<_> = ids.iter().map(|id| (&**id, "t.x", "")).collect();
@@ -383,7 +377,7 @@ async fn behind_very_many_dead_events_the_waiting_ones_still_come_again() {
     let mut world = World::new();
     world.sink(
         "hook",
-        Start::Backlog,
+        StartAt::All,
         None,
         |event, _| {
             if event.event_id == "last" { again(None) } else { never() }
@@ -398,7 +392,7 @@ async fn behind_very_many_dead_events_the_waiting_ones_still_come_again() {
     world.stop().await.1.unwrap();
     assert_eq!(owed(&world).len(), 2_101);
     let mut world = world.again();
-    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
     world.run();
     world.pass(70).await;
     assert_eq!(world.happened(), ["hook last"]);

@@ -6,10 +6,10 @@ mod support;
 
 use std::time::Duration;
 
-use inboxclaw_contract::Owner;
 use inboxclaw_contract::store::{Expire, Policy};
 use inboxclaw_contract::turn::Age;
-use inboxclaw_runtime::{Start, Status};
+use inboxclaw_contract::{Owner, StartAt};
+use inboxclaw_runtime::Status;
 use support::{Act, World, done};
 
 fn mail() -> Owner {
@@ -70,7 +70,7 @@ async fn rules_reach_the_store_before_the_first_turn_and_end_with_the_configurat
     let policy = Policy { expire: vec![expire], max_entries: None, max_bytes: Some(1 << 30) };
     let mut world = World::new();
     world.source("mail", Some(30), |_| Act::Wait);
-    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
     world.runtime.as_mut().unwrap().govern(&mail(), policy.clone());
     world.runtime.as_mut().unwrap().govern(&hook(), policy.clone());
     world.run();
@@ -178,7 +178,7 @@ async fn a_pause_reaches_a_source_that_backs_off_and_one_that_takes_page_after_p
 #[tokio::test(start_paused = true)]
 async fn a_paused_sink_delivers_nothing_and_goes_on_from_its_edited_place_at_once() {
     let mut world = World::new();
-    world.sink("hook", Start::Backlog, None, |_, _| done());
+    world.sink("hook", StartAt::All, None, |_, _| done());
     world.run();
     world.store_events(&[("a", "t.x", "")]).await;
     world.pass(1).await;

@@ -12,10 +12,10 @@ use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::store::{DeliveryQuery, Policy};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
-    Clock, Draft, Event, Expiry, Failure, Json, Keeper, Log, NewEvent, Next, Owner, Patterns, Random,
-    Receipt, Seq, Sink, Source, State,
+    Clock, Draft, Event, Expiry, Failure, Intake, Json, Keeper, Log, NewEvent, Next, Owner, Patterns, Random,
+    Receipt, Seq, Sink, Source, StartAt, State,
 };
-use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Start, Status};
+use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Status};
 use inboxclaw_store::SqliteStore;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -107,8 +107,8 @@ fn live(path: &Path, numbers: u32, life: u64) -> Life {
     };
     runtime.add_source("count", "counting", built);
     let (to, got) = mpsc::unbounded_channel();
-    let (sink, patterns) = (Box::new(Collecting(to)), Patterns::new(["count.*"]));
-    runtime.add_sink("collect", "collecting", patterns, None, Start::Backlog, sink);
+    let intake = Intake { patterns: Patterns::new(["count.*"]), ttl: None, start: StartAt::All };
+    runtime.add_sink("collect", "collecting", intake, Box::new(Collecting(to)));
     let (handle, shutdown) = (runtime.handle(), CancellationToken::new());
     let task = tokio::spawn(runtime.run(shutdown.clone()));
     Life { store, handle, got, shutdown, task }

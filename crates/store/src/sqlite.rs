@@ -7,7 +7,8 @@
 //!   beyond a transaction.
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `beside`: what turns and sweeps
 //!   do to those that are being built.
-//! - `state`, `log`, `keeper`: the three traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`, `watch`, `clock`: what reads need.
+//! - `state`, `log`, `keeper`, `sinks`: the four traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`,
+//!   `watch`, `clock`: what reads need.
 //!
 //! A `+` before a parameter in SQL hides it from the planner, which would otherwise plan a cached statement anew for
 //! each new value: in joins, before ORDER BY, and in LIMIT. That costs ten times what the statement does.
@@ -37,6 +38,7 @@ mod prune;
 mod reading;
 mod rest;
 mod scan;
+mod sinks;
 mod spaces;
 mod state;
 mod swap;
@@ -178,7 +180,7 @@ impl SqliteStore {
     pub fn read_only(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let (pool, last) = open::for_reading(path)?;
         Ok(Self {
-            shared: Arc::new(Shared::new(pool, StoreClock::new(clock, last), false)),
+            shared: Arc::new(Shared::new(pool, StoreClock::silent(clock, last), false)),
             writer: None,
             place: None,
             _lock: None,

@@ -4,6 +4,8 @@
 
 #[path = "conformance/beside.rs"]
 mod beside;
+#[path = "conformance/clock.rs"]
+mod clock;
 mod common;
 #[path = "conformance/counts.rs"]
 mod counts;
@@ -15,6 +17,8 @@ mod housekeeping;
 mod log;
 #[path = "conformance/owners.rs"]
 mod owners;
+#[path = "conformance/sinks.rs"]
+mod sinks;
 #[path = "conformance/spaces.rs"]
 mod spaces;
 #[path = "conformance/state.rs"]
@@ -150,6 +154,26 @@ macro_rules! on {
                 a_sweep_by_age_works_in_steps
                 rules_remove_entries_by_their_age
                 several_rules_go_over_many_entries
+            }
+            clock {
+                promise_8_a_clock_far_ahead_removes_nothing
+                promise_8_what_becomes_old_in_doubt_goes
+                promise_8_after_an_hour_the_clock_is_followed
+                promise_8_a_person_may_say_that_the_clock_is_right
+                history_of_a_wrong_clock_goes_with_what_follows_it
+            }
+            sinks {
+                promise_6_a_new_sink_begins_where_it_is_told
+                promise_6_a_sink_begins_at_a_time_also_where_the_clock_went_back
+                promise_6_a_type_that_is_taken_later_begins_at_the_end
+                promise_6_each_type_is_owed_for_as_long
+                promise_6_what_waits_out_of_order_is_owed_for_as_long
+                promise_6_a_sink_that_left_the_configuration_goes_on_owing
+                promise_6_a_cursor_that_cannot_be_read_keeps_everything
+                promise_6_what_outlives_its_time_is_counted_once
+                promise_6_that_it_is_told_of_drops_is_not_told
+                debts_are_counted_up_to_a_bound
+                retention_goes_on_where_it_stopped
             }
             housekeeping {
                 promise_6_retention_removes_only_what_nobody_owes

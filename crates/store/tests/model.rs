@@ -12,9 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Ground, HandClock};
-use inboxclaw_contract::store::Prune;
 use inboxclaw_contract::turn::Conflict;
-use inboxclaw_contract::{Outcome, Selection, Seq};
+use inboxclaw_contract::{Intake, Outcome, Patterns, Selection, Seq, StartAt};
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use model::{Expected, Model};
 use proptest::prelude::*;
@@ -57,13 +56,20 @@ async fn live(steps: Vec<Step>) {
             }
             Step::Clock(seconds) => clock.step(*seconds),
             Step::Sweep => while ground.store.sweep().await.unwrap().more {},
-            Step::Prune { older_than, after, keep } => {
-                let owed = if *keep { vec![Selection::all(Seq(*after))] } else { vec![] };
-                let sinks = if *keep { vec![model::owner(0)] } else { vec![] };
-                let older_than = Duration::from_secs(*older_than);
-                let prune = Prune { older_than, owed, sinks, limit: 1_000 };
-                let pruned = ground.store.prune(&prune).await.unwrap().events;
-                assert_eq!(pruned, model.prune(&*clock, older_than, keep.then_some(*after)), "{step:?}");
+            Step::Prune { older_than, owed_max, after, keep } => {
+                if *keep {
+                    // What the first owner owes out of order counts, and what the retaining sink wants of the log.
+                    ground.owing("r", &Selection::all(Seq(*after))).await;
+                    let nothing = Intake { patterns: Patterns::new([""; 0]), ttl: None, start: StartAt::All };
+                    ground.store.set_intake(model::owner(0), &nothing).await.unwrap();
+                } else {
+                    for sink in [model::owner(0), ground.sink("r").await] {
+                        ground.store.release(sink).await.unwrap();
+                    }
+                }
+                let pruned = ground.prune_all(*older_than, *owed_max).await;
+                let ages = [*older_than, *owed_max].map(Duration::from_secs);
+                assert_eq!(pruned, model.prune(&*clock, ages, keep.then_some(*after)), "{step:?}");
             }
             Step::Reopen => {
                 drop(ground);

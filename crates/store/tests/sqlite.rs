@@ -8,11 +8,10 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use common::{Ground, HandClock, Words, committed, turn};
 use inboxclaw_contract::space::Look;
-use inboxclaw_contract::store::{Prune, ReadLimit};
+use inboxclaw_contract::store::ReadLimit;
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{
     Entry, Interval, Json, Keeper, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State, StoreError,
@@ -376,10 +375,12 @@ async fn a_read_does_not_walk_through_what_it_skips() {
     }
     ground.clock.step(1_000);
     // A hole, as retention leaves it, must not mislead the search.
-    let prune = Prune { older_than: Duration::from_secs(1), owed: vec![], sinks: vec![], limit: 5_000 };
-    assert_eq!(ground.store.prune(&prune).await.unwrap().events, 5_000);
+    for limit in [1_000, 4_000] {
+        let step = ground.store.prune(&common::prune(1, 1, limit)).await.unwrap();
+        assert_eq!((step.events, step.more), (limit as u64, true));
+    }
     ground.commit(ground.turn(source).await.emit("new", "t").emit("other", "u")).await;
-    let ttl = Ttl { enabled: true, default: Interval::from_secs(100), by_type: Default::default() };
+    let ttl = Ttl { default: Some(Interval::from_secs(100)), by_type: Default::default() };
     let fresh = Selection { ttl: Some(ttl), ..Selection::all(Seq(0)) };
     let page =
         ground.store.read(&fresh, ReadLimit { events: 10, bytes: 1 << 20, count: true }).await.unwrap();

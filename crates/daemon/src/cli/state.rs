@@ -122,7 +122,7 @@ A source reads upstream again from there; events that are known already are not 
     #[command(after_help = "Example:
   inboxclaw state watch gmail --prefix seen:")]
     Watch(Watch),
-    /// Remove everything of an owner that is no longer configured. Its events stay.
+    /// Remove everything of an owner that is no longer configured, also what a sink still owes. Its events stay.
     #[command(after_help = "Example:
   inboxclaw state forget gmail-old
 This cannot be undone: `state export` first.")]

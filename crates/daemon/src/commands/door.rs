@@ -81,6 +81,15 @@ impl Ask {
         Self::new(Method::GET, "/api/owners".to_owned())
     }
 
+    /// The request for the clock, or for its being right.
+    pub(super) fn clock(accepts: bool) -> Self {
+        if accepts {
+            Self::new(Method::POST, "/api/clock/accept".to_owned())
+        } else {
+            Self::new(Method::GET, "/api/clock".to_owned())
+        }
+    }
+
     fn new(method: Method, path: String) -> Self {
         Self { method, path, query: String::new(), headers: Vec::new(), body: Body::empty() }
     }
@@ -161,6 +170,11 @@ impl Door {
             }
             there @ Self::There(_) => Ok((there, Self::look(config, who).await?.owner)),
         }
+    }
+
+    /// The way to change what belongs to no owner.
+    pub(super) async fn hold(config: &Config) -> Result<Self, Failed> {
+        open(config).await
     }
 
     /// The running program, for what only it can do.

@@ -54,7 +54,7 @@ fn tell(health: &Json) -> Result<(), Failed> {
             output::line(&format!("   Action: {action}"))?;
         }
     }
-    for line in unwell(health) {
+    for line in unwell(health).into_iter().chain(doubted(health)) {
         output::line(&line)?;
     }
     output::line(&format!("Overall: {}", text(health, "status")))?;
@@ -71,6 +71,13 @@ fn unwell(health: &Json) -> Vec<String> {
     unwell
         .map(|(who, row)| format!(" ERROR {who}: {}: {}", text(row, "code"), text(row, "message")))
         .collect()
+}
+
+/// What is to know of a store that works: a clock in doubt.
+fn doubted(health: &Json) -> Option<String> {
+    let store = health.get("store").filter(|row| text(row, "status") == "healthy")?;
+    let (code, message, action) = (text(store, "code"), text(store, "message"), text(store, "action"));
+    (!message.is_empty()).then(|| format!(" WARNING the store: {code}: {message}\n   Action: {action}"))
 }
 
 /// The line of a source.
@@ -101,17 +108,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_without_room_and_a_silent_sink_say_why() {
+    fn a_store_without_room_and_a_failing_sink_say_why() {
         let health = json!({
             "store": {"status": "unhealthy", "code": "full", "message": "no room"},
             "sinks": [{"name": "a", "type": "sse", "status": "healthy"},
-                {"name": "b", "type": "http_pull", "status": "silent", "code": "silent", "message": "m"}],
+                {"name": "b", "type": "http_pull", "status": "unhealthy", "code": "timeout", "message": "m"}],
         });
         assert_eq!(
             unwell(&health),
-            [" ERROR the store: full: no room", " ERROR sink b (http_pull): silent: m"]
+            [" ERROR the store: full: no room", " ERROR sink b (http_pull): timeout: m"]
         );
         assert_eq!(unwell(&json!({})), Vec::<String>::new());
+        let doubt =
+            json!({"store": {"status": "healthy", "code": "clock", "message": "400 d ahead", "action": "a"}});
+        let told = " WARNING the store: clock: 400 d ahead\n   Action: a";
+        assert_eq!((unwell(&doubt), doubted(&doubt)), (vec![], Some(told.to_owned())));
+        assert_eq!(doubted(&json!({"store": {"status": "healthy", "message": null}})), None);
     }
 
     #[test]

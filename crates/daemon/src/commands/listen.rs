@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use inboxclaw_contract::{Outside, Owner, Store};
-use inboxclaw_runtime::{Doors, Runtime, RuntimeError, Start};
+use inboxclaw_contract::{Intake, Outside, Owner, Store};
+use inboxclaw_runtime::{Doors, Runtime, RuntimeError};
 use inboxclaw_store::{Durability, HistoryBounds, OpenError, Prepared, RunFile, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
@@ -254,22 +254,20 @@ async fn build(
         }
     }
     let (mut pulls, mut streams) = (Vec::new(), Vec::new());
-    for SinkConfig { name, kind, patterns, policy, target } in config.sinks {
+    for SinkConfig { name, kind, patterns, start, policy, target } in config.sinks {
         runtime.govern(&Owner::sink(&name), policy);
         match target {
             Target::Pull(settings) => {
-                let id = shared.register(&Owner::sink(&name), kind).await;
-                let id = id.map_err(|error| Failed::plain(error.to_string()))?;
-                let sink = Arc::new(PullSink::new(id, &name, patterns, settings));
-                runtime.add_debtor(&name, kind, Box::new(joints::PullDebtor(sink.clone())));
-                pulls.push(sink);
+                // Before any source runs: what they report is for this sink as well.
+                let sink = PullSink::register(shared.as_ref(), &name, patterns, start, settings).await;
+                pulls.push(Arc::new(sink.map_err(|error| Failed::plain(error.to_string()))?));
+                runtime.add_asked_sink(&name, kind);
             }
             Target::Sse(settings) => {
-                runtime.add_debtor(&name, kind, Box::new(joints::NoDebtor));
+                runtime.add_asked_sink(&name, kind);
                 streams.push(Arc::new(SseSink::new(&name, patterns, settings)));
             }
-            // What there is so far are records: they begin with what happens from now on.
-            Target::Push(sink) => runtime.add_sink(&name, kind, patterns, None, Start::Now, sink),
+            Target::Push(sink) => runtime.add_sink(&name, kind, Intake { patterns, ttl: None, start }, sink),
         }
     }
     let app = App {

@@ -42,7 +42,7 @@ pub(super) fn watching(folder: &Path) -> Result<Origin, Failed> {
     // A JSON string is a YAML string, whatever it holds.
     let text = format!(
         "sources:\n  files:\n    type: filesystem\n    path: {}\n\
-         sink:\n  inbox:\n    type: http_pull\n    ttl_enabled: false\n  sse: {{}}\n",
+         sink:\n  inbox:\n    type: http_pull\n  sse: {{}}\n",
         serde_json::Value::from(path)
     );
     Ok(Origin { file: PathBuf::from("(built-in configuration)"), base_dir: here, text, built_in: true })

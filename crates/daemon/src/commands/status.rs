@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
+use inboxclaw_contract::envelope::wire_time;
+use inboxclaw_contract::sinks::{COUNTED, Lapse, SinkDebts};
 use inboxclaw_contract::store::{Find, NEAR, OwnerInfo, share};
-use inboxclaw_contract::{Keeper as _, Log as _, OwnerId, OwnerKind};
+use inboxclaw_contract::{Keeper as _, Log as _, OwnerId, OwnerKind, Sinks as _, printable};
 use inboxclaw_store::SqliteStore;
 use serde_json::{Value as Json, json};
 
@@ -31,6 +33,9 @@ struct Stats {
     /// Those that a person stopped.
     paused: HashSet<OwnerId>,
     events: u64,
+    /// What the sinks owe, and what left that without their consumers' yes.
+    debts: Vec<SinkDebts>,
+    lapses: Vec<Lapse>,
 }
 
 pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
@@ -72,7 +77,9 @@ async fn stats(config: &Config) -> Result<Stats, Failed> {
         }
     }
     let found = store.find(&Find { limit: 1, ..Find::default() }).await.map_err(|error| failed(&error))?;
-    Ok(Stats { owners, paused, events: found.total })
+    let debts = store.debts().await.map_err(|error| failed(&error))?;
+    let lapses = store.lapses().await.map_err(|error| failed(&error))?;
+    Ok(Stats { owners, paused, events: found.total, debts, lapses })
 }
 
 fn tell(
@@ -115,9 +122,16 @@ fn tell(
     for owner in stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Source) {
         source(config, stats, owner, health).iter().try_for_each(|line| output::line(line))?;
     }
-    let sinks = stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Sink);
-    for sink in sinks.filter(|sink| stats.paused.contains(&sink.id)) {
-        output::line(&format!(" [Paused] sink {} ({})", sink.name, sink.connector))?;
+    if sinks > 0 {
+        output::line("\n[Sinks Detail]")?;
+    }
+    for owner in stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Sink) {
+        output::line(&sink(config, stats, owner, health))?;
+    }
+    let store = health.get("store").unwrap_or(&Json::Null);
+    if !text(store, "message").is_empty() {
+        output::line(&format!(" WARNING the store: {}", printable(text(store, "message"))))?;
+        output::line(&format!("     what to do: {}", printable(text(store, "action"))))?;
     }
     for warning in filling(config, stats) {
         output::line(&format!(" WARNING {warning}"))?;
@@ -166,6 +180,66 @@ fn source(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> V
     more
 }
 
+/// The line of a sink in the database, and beneath it what there is to know.
+fn sink(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> String {
+    let state = if config.sinks.iter().any(|sink| sink.name == owner.name) { "Active" } else { "Inactive" };
+    let mut line = format!(" [{state}] {} ({})", owner.name, owner.connector);
+    if let Some(debts) = stats.debts.iter().find(|debts| debts.sink == owner.id) {
+        let (count, more) = Owed::of(debts).shown();
+        line.push_str(&format!(": owes={count}{more}"));
+        if let Some(oldest) = debts.types.iter().map(|debt| debt.oldest.1).min() {
+            line.push_str(&format!(" since {}", wire_time(oldest)));
+        }
+    }
+    for (word, count) in [("expired", expired(stats, owner.id)), ("dropped", dropped(stats, owner.id))] {
+        if count > 0 {
+            line.push_str(&format!(", {word}={count}"));
+        }
+    }
+    if stats.paused.contains(&owner.id) {
+        line.push_str(", paused");
+    }
+    let rows = health.get("sinks").and_then(Json::as_array);
+    if let Some(row) = rows.into_iter().flatten().find(|row| text(row, "name") == owner.name) {
+        line.push_str(&format!(", health={}", text(row, "status")));
+        for (word, key) in [("", "message"), ("what to do: ", "action")] {
+            match text(row, key) {
+                "" => {}
+                said => line.push_str(&format!("\n     {word}{}", printable(said))),
+            }
+        }
+    }
+    line
+}
+
+/// How many events a sink owes.
+struct Owed {
+    count: u64,
+    /// Whether there are more than were counted.
+    more: bool,
+}
+
+impl Owed {
+    fn of(debts: &SinkDebts) -> Self {
+        let count = debts.types.iter().map(|debt| debt.count).sum();
+        Self { count, more: debts.types.iter().any(|debt| debt.count >= COUNTED) }
+    }
+
+    fn shown(&self) -> (u64, &'static str) {
+        (self.count, if self.more { " or more" } else { "" })
+    }
+}
+
+/// How many events of a sink outlived their time to live unconfirmed.
+fn expired(stats: &Stats, sink: OwnerId) -> u64 {
+    stats.lapses.iter().filter(|lapse| lapse.sink == sink).map(|lapse| lapse.expired).sum()
+}
+
+/// How many events retention removed although a sink owed them.
+fn dropped(stats: &Stats, sink: OwnerId) -> u64 {
+    stats.lapses.iter().filter(|lapse| lapse.sink == sink).map(|lapse| lapse.dropped).sum()
+}
+
 /// A sentence for each state that comes near to a limit.
 fn filling(config: &Config, stats: &Stats) -> Vec<String> {
     let mut near = Vec::new();
@@ -195,13 +269,25 @@ fn pending<'a>(config: &'a Config, stats: &Stats) -> Vec<&'a str> {
     config.sources.iter().map(|source| source.name.as_str()).filter(|name| !known(name)).collect()
 }
 
+fn as_row(stats: &Stats, owner: &OwnerInfo) -> Json {
+    let mut row = json!({ "kind": owner.kind, "name": owner.name, "type": owner.connector, "version": owner.version.0,
+        "entries": owner.entries, "bytes": owner.bytes, "paused": stats.paused.contains(&owner.id) });
+    if let Some(debts) = stats.debts.iter().find(|debts| debts.sink == owner.id) {
+        let owed = Owed::of(debts);
+        let oldest = debts.types.iter().map(|debt| debt.oldest.1).min();
+        row["owed"] = json!({ "count": owed.count, "more": owed.more, "oldest": oldest.map(wire_time) });
+    }
+    if owner.kind == OwnerKind::Sink {
+        row["expired"] = expired(stats, owner.id).into();
+        row["dropped"] = dropped(stats, owner.id).into();
+    }
+    row
+}
+
 fn as_json(config: &Config, url: &str, answer: &str, health: &Json, stats: &Result<Stats, Failed>) -> Json {
     let database = match stats {
         Ok(stats) => {
-            let owners = stats.owners.iter().map(|owner| {
-                json!({ "kind": owner.kind, "name": owner.name, "type": owner.connector, "version": owner.version.0,
-                    "entries": owner.entries, "bytes": owner.bytes, "paused": stats.paused.contains(&owner.id) })
-            });
+            let owners = stats.owners.iter().map(|owner| as_row(stats, owner));
             let filling = filling(config, stats);
             json!({ "events": stats.events, "owners": owners.collect::<Vec<_>>(), "pending": pending(config, stats), "warnings": filling })
         }

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use super::check::{doubts, schema_of, settings, whole_schema};
 use super::report::{Report, join, nearest};
 use super::secrets::Secrets;
-use super::sections::{SinkCommon, SourceCommon};
+use super::sections::{SinkCommon, SinkStart, SourceCommon};
 use super::yaml::{Entry, Node, Value};
 use crate::{pull, sse};
 
@@ -46,6 +46,8 @@ pub struct SinkConfig {
     pub kind: &'static str,
     /// Which event types it takes.
     pub patterns: Patterns,
+    /// Where it begins when it is new.
+    pub start: StartAt,
     /// The rules for its state.
     pub policy: Policy,
     /// What it is.
@@ -80,7 +82,7 @@ pub(super) fn source_kinds() -> Vec<&'static str> {
 /// The keys that every source has besides those of its kind.
 const OF_SOURCES: [&str; 4] = ["coalesce", "state", "stopped", "start"];
 /// The same of sinks.
-const OF_SINKS: [&str; 2] = ["match", "state"];
+const OF_SINKS: [&str; 3] = ["match", "state", "start"];
 
 /// Reads `sources`.
 pub(super) fn sources(report: &mut Report, section: &Node, outside: &Outside) -> Vec<SourceConfig> {
@@ -151,14 +153,38 @@ fn sink(report: &mut Report, entry: &Entry, kinds: &Kinds, outside: &Outside) ->
         let common = parse::<SinkCommon>(json)?;
         common.state.policy().map(|policy| (common, policy))
     };
-    let common = settings(report, &owner.common, &owner.path, &schema_of::<SinkCommon>(), parse_common);
+    let (begin, rest) = begin(&owner.common);
+    let common = settings(report, &rest, &owner.path, &schema_of::<SinkCommon>(), parse_common);
+    let start = settings(report, &begin, &owner.path, &schema_of::<SinkStart>(), parse::<SinkStart>);
     if owner.kind == WITHOUT_EFFECT {
         report.warn(entry.place, &owner.path, "this sink has no effect: notifications need Windows");
         return None;
     }
+    let begins = entry.value.get("start").map(|start| start.place);
+    if let Some(place) = begins.filter(|_| owner.kind == sse::KIND) {
+        let message =
+            "a stream begins when a client connects, or after the event that it names; remove the key";
+        report.problem(place, &join(&owner.path, "start"), message);
+    }
     let (kind, target) = target(report, &owner, &entry.key, outside)?;
     let (common, policy) = common?;
-    Some(SinkConfig { name: entry.key.clone(), kind, patterns: common.patterns, policy, target })
+    let now = outside.clock.now();
+    let start = start?.start.map_or(StartAt::Now, |start| start.at(now));
+    if let (Some(place), StartAt::Since(since)) = (begins, start)
+        && since > now
+    {
+        let message = "this time is still to come: until then it means `now`";
+        report.warn(place, &join(&owner.path, "start"), message);
+    }
+    Some(SinkConfig { name: entry.key.clone(), kind, patterns: common.patterns, start, policy, target })
+}
+
+/// Where a sink begins, and what every sink has.
+fn begin(common: &Node) -> (Node, Node) {
+    let entries = common.map().unwrap_or_default().iter().cloned();
+    let (begin, rest) = entries.partition(|entry: &Entry| entry.key == "start");
+    let node = |entries| Node { value: Value::Map(entries), ..common.clone() };
+    (node(begin), node(rest))
 }
 
 /// The schema of a kind that also knows the keys of every owner of its sort, so that they are among the nearest.
@@ -169,6 +195,11 @@ fn with_common(mut own: Json, mut common: Json) -> Json {
         own.extend(std::mem::take(common));
     }
     own
+}
+
+/// The same for a sink that remembers how far it came.
+fn with_start(own: Json) -> Json {
+    with_common(with_common(own, schema_of::<SinkCommon>()), schema_of::<SinkStart>())
 }
 
 fn target(
@@ -182,9 +213,15 @@ fn target(
             report,
             &owner.own,
             &owner.path,
-            &with_common(schema_of::<pull::Settings>(), schema_of::<SinkCommon>()),
+            &with_start(schema_of::<pull::Settings>()),
             parse::<pull::Settings>,
         )?;
+        if let Some(entry) = owner.own.get("ttl_enabled").filter(|_| parsed.ttl_enabled && !parsed.has_ttl())
+        {
+            let message =
+                "nothing becomes too old without `default_ttl` or `event_ttl`: set one, or remove the key";
+            report.warn(entry.place, &join(&owner.path, "ttl_enabled"), message);
+        }
         return Some((pull::KIND, Target::Pull(parsed)));
     }
     if owner.kind == sse::KIND {
@@ -195,7 +232,7 @@ fn target(
     let kind = SINKS.iter().find(|kind| kind.name == owner.kind)?;
     let outside = Outside { name: name.to_owned(), ..outside.clone() };
     let build = |value: Json| -> Result<_, SettingsError> { (kind.build)(value, &outside) };
-    let schema = with_common(whole_schema(kind.schema), schema_of::<SinkCommon>());
+    let schema = with_start(whole_schema(kind.schema));
     let sink = settings(report, &owner.own, &owner.path, &schema, build)?;
     Some((kind.name, Target::Push(sink)))
 }

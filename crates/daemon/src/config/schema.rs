@@ -7,7 +7,7 @@ use inboxclaw_contract::OwnerKind;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
 
-use super::sections::{DatabaseSettings, SinkCommon, SourceCommon};
+use super::sections::{DatabaseSettings, SinkCommon, SinkStart, SourceCommon};
 use crate::serve::ServerSettings;
 use crate::{pull, sse};
 
@@ -59,13 +59,15 @@ pub(super) fn kinds(generator: &mut SchemaGenerator, owner: OwnerKind) -> Kinds 
             SinkCommon::json_schema(generator)
         }
     };
+    let start = (owner == OwnerKind::Sink).then(|| SinkStart::json_schema(generator));
     for (name, kind) in &mut kinds {
-        add_common(name, kind, &common);
+        let begins = start.iter().filter(|_| *name != sse::KIND);
+        add_common(name, kind, [&common].into_iter().chain(begins));
     }
     kinds
 }
 
-fn add_common(name: &str, kind: &mut Json, common: &Schema) {
+fn add_common<'a>(name: &str, kind: &mut Json, common: impl Iterator<Item = &'a Schema>) {
     let Some(kind) = kind.as_object_mut() else { return };
     let own = kind.entry("properties").or_insert_with(|| json!({})).as_object_mut().map(std::mem::take);
     let mut properties = Map::new();
@@ -73,7 +75,9 @@ fn add_common(name: &str, kind: &mut Json, common: &Schema) {
         "type".to_owned(),
         json!({ "const": name, "description": "The kind; the name when not given." }),
     );
-    properties.extend(common.get("properties").and_then(Json::as_object).cloned().unwrap_or_default());
+    for common in common {
+        properties.extend(common.get("properties").and_then(Json::as_object).cloned().unwrap_or_default());
+    }
     properties.extend(own.unwrap_or_default());
     kind.insert("properties".to_owned(), Json::Object(properties));
 }

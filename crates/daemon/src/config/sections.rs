@@ -17,7 +17,7 @@ const DAY: u64 = 24 * 60 * 60;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DatabaseSettings {
-    /// Days to keep events that nobody is owed any more; 0 or less keeps them for ever.
+    /// Days to keep events; those that a sink is still owed stay for longer (`owed_max`). 0 or less keeps them for ever.
     #[serde(deserialize_with = "coerce::lax")]
     pub(super) retention_days: i64,
     /// Another name for `retention_days`; wins when both are given.
@@ -33,7 +33,9 @@ pub(super) struct DatabaseSettings {
     /// `full`: what was committed survives a power cut. `normal`: a power cut may take the last moments, but
     /// never damages the file; faster on slow disks.
     pub(super) durability: Durability,
-    /// A sink whose consumer was silent for longer is owed nothing: retention no longer waits for it.
+    /// How long a sink is owed an event, counted from when it was stored: what nobody confirmed by then, retention may
+    /// remove. Health warns from 80 % of it on; what went is told by an event `inboxclaw.sink.dropped`. A sink that leaves
+    /// this file is owed its events for as long.
     pub(super) owed_max: Interval,
     /// How much of each owner's past is kept for undo.
     pub(super) history: History,
@@ -90,6 +92,17 @@ pub(super) struct SinkCommon {
     pub(super) patterns: Patterns,
     /// Rules for the sink's state.
     pub(super) state: StateSettings,
+}
+
+/// What a sink that remembers how far it came has besides.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct SinkStart {
+    /// Where the sink begins when it is new: `now` with the events stored from now on, which is the default, `all` with
+    /// the first event of the log, or with what was stored since a date (`2026-01-31`, which begins at 00:00 UTC), a time
+    /// (`2026-01-31T08:00:00Z`) or so long ago (`7d`). A sink that is known goes on where it was; an event type that it
+    /// takes later begins with the events stored from then on.
+    pub(super) start: Option<Start>,
 }
 
 /// A number of bytes.

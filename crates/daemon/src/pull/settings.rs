@@ -10,11 +10,12 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Whether events become too old to be handed out.
+    /// `false` leaves `default_ttl` and `event_ttl` without effect.
     #[serde(deserialize_with = "coerce::lax")]
     pub ttl_enabled: bool,
-    /// How long after it was stored an event is handed out, for types without a limit of their own.
-    pub default_ttl: Interval,
+    /// How long after it was stored an event is handed out, for types without a limit of their own. Without it, as long
+    /// as the log holds the event. What outlives its time unconfirmed is counted in `/metrics`, `status` and health.
+    pub default_ttl: Option<Interval>,
     /// The same by event type: an exact type, a prefix such as `user.*`, or `*`. 0 is never handed out.
     pub event_ttl: BTreeMap<String, Interval>,
     /// The last parts of the two addresses.
@@ -32,22 +33,21 @@ pub struct Paths {
 }
 
 impl Settings {
+    /// Whether events of any type become too old.
+    pub(crate) fn has_ttl(&self) -> bool {
+        self.ttl().is_some()
+    }
+
     /// The time to live; `None` when events do not become too old.
     pub(super) fn ttl(&self) -> Option<Ttl> {
-        let ttl = Ttl { enabled: true, default: self.default_ttl, by_type: self.event_ttl.clone() };
-        self.ttl_enabled.then_some(ttl)
+        let ttl = Ttl { default: self.default_ttl, by_type: self.event_ttl.clone() };
+        (self.ttl_enabled && ttl != Ttl::default()).then_some(ttl)
     }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let ttl = Ttl::default();
-        Self {
-            ttl_enabled: ttl.enabled,
-            default_ttl: ttl.default,
-            event_ttl: ttl.by_type,
-            path: Paths::default(),
-        }
+        Self { ttl_enabled: true, default_ttl: None, event_ttl: BTreeMap::new(), path: Paths::default() }
     }
 }
 

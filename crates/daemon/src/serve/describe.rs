@@ -4,6 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::routes::Target;
 use crate::api::{EventPage, LoggedEvent, NamedOwner};
+use crate::clock::ClockAnswer;
 use crate::openapi::{Operation, anything, integer, of, stream, text, up_to};
 
 pub(super) fn describe(target: &Target) -> Operation {
@@ -35,6 +36,12 @@ pub(super) fn describe(target: &Target) -> Operation {
         Target::Sinks => {
             new("events", "listSinks", "Lists the sinks that the store knows.")
                 .gives::<Vec<NamedOwner<'_>>>(200, "Their numbers, names and types.")
+        }
+        Target::Clock => new("health", "getClock", "Says how the clock stands.")
+            .gives::<ClockAnswer>(200, "The wall clock, and the time by which ages are judged."),
+        Target::AcceptClock => {
+            new("health", "acceptClock", "Says that a clock in doubt is right: what is old by it may go.")
+                .gives::<ClockAnswer>(200, "How it stands now.")
         }
         Target::Extract(_) | Target::Lease(_) | Target::Confirm(_) => pull(target),
         Target::Stream(_) => new("stream", "subscribe", "Sends events as they come (server-sent events).")

@@ -20,7 +20,7 @@ use crate::guard::{HEALTH_PATHS, Verdict};
 use crate::pull::PullSink;
 use crate::sse::SseSink;
 use crate::states::{States, operations};
-use crate::{api, metrics, openapi, proof, pull, sse};
+use crate::{api, clock, metrics, openapi, proof, pull, sse};
 
 /// The path of one event, without its id.
 const EVENT: &str = "/api/events/";
@@ -42,6 +42,8 @@ pub(super) enum Target {
     PendingEvents,
     Sources,
     Sinks,
+    Clock,
+    AcceptClock,
     Extract(Arc<PullSink>),
     Lease(Arc<PullSink>),
     Confirm(Arc<PullSink>),
@@ -63,9 +65,11 @@ impl Routes {
             ("/api/pending-events", Target::PendingEvents),
             ("/api/sources", Target::Sources),
             ("/api/sinks", Target::Sinks),
+            ("/api/clock", Target::Clock),
         ] {
             routes.add(path.to_owned(), Method::GET, target);
         }
+        routes.add("/api/clock/accept".to_owned(), Method::POST, Target::AcceptClock);
         for sink in &app.pulls {
             routes.add(sink.extract_path(), Method::GET, Target::Extract(sink.clone()));
             routes.add(sink.confirm_path(), Method::POST, Target::Confirm(sink.clone()));
@@ -194,6 +198,8 @@ async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
         Target::PendingEvents => api::pending(server, &request.uri),
         Target::Sources => api::owners(store, inboxclaw_contract::OwnerKind::Source).await,
         Target::Sinks => api::owners(store, inboxclaw_contract::OwnerKind::Sink).await,
+        Target::Clock => clock::show(store).await,
+        Target::AcceptClock => clock::accept(store).await,
         Target::Extract(sink) => pull::routes::extract(&sink, server, &request.uri).await,
         Target::Lease(sink) => pull::routes::lease(&sink, server, &request.uri).await,
         Target::Confirm(sink) => pull::routes::confirm(&sink, server, &request.uri).await,

@@ -49,9 +49,17 @@ fn events_go_through_every_command() {
     assert!(status.contains("Sources: 1 configured, 1 in database\n"), "{status}");
     assert!(status.contains("Sinks: 2 configured, 2 in database\n"), "{status}");
     assert!(status.contains(" [Active] mock (mock): cursor="), "{status}");
+    assert!(status.contains(" [Active] inbox (http_pull): owes="), "{status}");
+    let clock = place.run(&["clock", "show"]).out;
+    assert!(clock.starts_with("the clock shows 20") && !clock.contains("doubt"), "{clock}");
+    let accepted: Value = serde_json::from_str(&place.run(&["clock", "accept", "--json"]).out).unwrap();
+    assert_eq!((&accepted["doubted"], &accepted["followed_in"]), (&false.into(), &Value::Null));
     let health = place.run(&["healthcheck"]).out;
     assert_eq!(health, "=== Inboxclaw Source Health ===\n OK mock (mock)\nOverall: healthy\n");
     drop(running);
+    // Without the program, by holding the database for a moment.
+    let alone = place.run(&["clock", "accept"]);
+    assert_eq!((alone.code, alone.out.starts_with("the clock shows 20")), (0, true), "{}", alone.err);
 }
 
 #[test]

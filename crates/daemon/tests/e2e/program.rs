@@ -33,7 +33,7 @@ impl Place {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
             "server: {{ port: {port} }}\ndatabase: {{ db_path: ./inbox.db }}\nsources:\n{sources}sink:\n  inbox:\n    \
-             type: http_pull\n    ttl_enabled: false\n  live:\n    type: sse\n"
+             type: http_pull\n  live:\n    type: sse\n"
         );
         fs::write(folder.path().join("config.yaml"), config).unwrap();
         Self { folder, port, program: None }

@@ -21,7 +21,7 @@ struct Consumer<'a> {
 
 impl<'a> Consumer<'a> {
     async fn new(inbox: &'a Inbox) -> Self {
-        Self { inbox, sink: inbox.pull_sink("p", json!({ "ttl_enabled": false })).await }
+        Self { inbox, sink: inbox.pull_sink("p", json!({})).await }
     }
 
     async fn extract(&self, wanted: &Wanted) -> Batch {

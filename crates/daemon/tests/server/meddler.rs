@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use inboxclaw_contract::sinks::{Expired, Lapse, SinkDebts};
 use inboxclaw_contract::store::{
-    DeliveryPage, DeliveryQuery, EventRow, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn, Policy,
-    Prune, Pruned, ReadLimit, State, Swept,
+    ClockState, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn,
+    Policy, Prune, Pruned, ReadLimit, State, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
-    Entry, Event, Outcome, Owner, OwnerId, Selection, Seq, Snapshot, Store, StoreError, Turn, Version,
+    Entry, Event, Intake, Outcome, Owner, OwnerId, Selection, Seq, Sinks, Snapshot, Store, StoreError, Turn,
+    Version,
 };
 
 type Deed = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -169,11 +171,50 @@ impl Keeper for Meddler {
         self.inner.claim(owner, holder, lasts).await
     }
 
+    async fn clock(&self) -> Result<ClockState, StoreError> {
+        self.inner.clock().await
+    }
+
+    async fn accept_clock(&self) -> Result<ClockState, StoreError> {
+        self.inner.accept_clock().await
+    }
+
     async fn sweep(&self) -> Result<Swept, StoreError> {
         self.inner.sweep().await
     }
 
     async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
         self.inner.prune(prune).await
+    }
+}
+
+#[async_trait]
+impl Sinks for Meddler {
+    async fn set_intake(&self, sink: OwnerId, intake: &Intake) -> Result<Selection, StoreError> {
+        self.inner.set_intake(sink, intake).await
+    }
+
+    async fn set_configured(&self, sinks: &[OwnerId]) -> Result<(), StoreError> {
+        self.inner.set_configured(sinks).await
+    }
+
+    async fn debts(&self) -> Result<Vec<SinkDebts>, StoreError> {
+        self.inner.debts().await
+    }
+
+    async fn expire(&self) -> Result<Vec<Expired>, StoreError> {
+        self.inner.expire().await
+    }
+
+    async fn lapses(&self) -> Result<Vec<Lapse>, StoreError> {
+        self.inner.lapses().await
+    }
+
+    async fn set_told(&self, lapse: &Lapse) -> Result<(), StoreError> {
+        self.inner.set_told(lapse).await
+    }
+
+    async fn release(&self, sink: OwnerId) -> Result<(), StoreError> {
+        self.inner.release(sink).await
     }
 }

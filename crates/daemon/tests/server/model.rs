@@ -80,7 +80,7 @@ proptest! {
 
 async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let inbox = Inbox::new().await;
-    let sink = inbox.pull_sink("p", json!({ "ttl_enabled": false })).await;
+    let sink = inbox.pull_sink("p", json!({})).await;
     let mut model = Model::default();
     for step in steps {
         match step {

@@ -76,6 +76,8 @@ async fn every_route_is_there() {
         "/api/pending-events",
         "/api/sources",
         "/api/sinks",
+        "/api/clock",
+        "/api/clock/accept",
         "/api/owners",
         "/live/",
         "/inbox/extract",

@@ -1,11 +1,11 @@
 //! Extracting and confirming without leases, over HTTP.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::Patterns;
+use inboxclaw_contract::sinks::Debt;
 use inboxclaw_contract::store::Prune;
-use inboxclaw_daemon::pull::{self, PullSink};
+use inboxclaw_contract::{Patterns, StartAt};
+use inboxclaw_daemon::pull;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
@@ -151,9 +151,8 @@ async fn a_selector_narrows_and_leaves_the_rest() {
 #[tokio::test]
 async fn each_sink_has_its_own_events_and_batches() {
     let inbox = Inbox::new().await;
-    let narrow = inbox.pull_sink("narrow", json!({})).await;
-    let only = PullSink::new(narrow.owner(), "narrow", Patterns::new(["a"]), pull::Settings::default());
-    let server = inbox.serve_with(|app| app.pulls.push(Arc::new(only))).await;
+    let only = inbox.pull_sink_from("narrow", Patterns::new(["a"]), StartAt::All, json!({})).await;
+    let server = inbox.serve_with(|app| app.pulls.push(only)).await;
     inbox.emit(&["a", "b"]).await;
     let batch = |answer: Answer| answer.json()["batch_id"].as_i64().unwrap();
     let other = batch(server.get("/narrow/extract").await);
@@ -164,12 +163,38 @@ async fn each_sink_has_its_own_events_and_batches() {
 }
 
 #[tokio::test]
+async fn a_sink_begins_where_it_is_told_and_a_later_type_at_the_end() {
+    let inbox = Inbox::new().await;
+    let take = async |patterns: &[&str], start| {
+        let sink = inbox.pull_sink_from("k", Patterns::new(patterns), start, json!({})).await;
+        let batch = sink.extract(inbox.store.as_ref(), inbox.random.as_ref(), &pull::Wanted::default()).await;
+        let batch = batch.unwrap();
+        (sink, batch.id, batch.events.iter().map(|event| event.seq.0).collect::<Vec<_>>())
+    };
+    inbox.emit(&["a", "b"]).await;
+    assert_eq!(take(&["a"], StartAt::Now).await.2, Vec::<i64>::new());
+    inbox.emit(&["a", "b"]).await;
+    assert_eq!(take(&["a"], StartAt::All).await.2, [3], "it is known by now");
+    assert_eq!(take(&["a", "b"], StartAt::All).await.2, [3]);
+    inbox.emit(&["a", "b"]).await;
+    let (sink, batch, events) = take(&["*"], StartAt::All).await;
+    assert_eq!(events, [3, 5, 6]);
+    sink.confirm(inbox.store.as_ref(), inbox.random.as_ref(), batch.unwrap()).await.unwrap();
+    inbox.emit(&["a", "c"]).await;
+    assert_eq!(take(&["*"], StartAt::All).await.2, [7, 8]);
+    let other = inbox.pull_sink_from("other", Patterns::default(), StartAt::All, json!({})).await;
+    let all = other.extract(inbox.store.as_ref(), inbox.random.as_ref(), &pull::Wanted::default()).await;
+    assert_eq!(all.unwrap().events.len(), 8);
+}
+
+#[tokio::test]
 async fn events_that_outlive_their_time_are_not_handed_out() {
     let inbox = Inbox::new().await;
     let settings = json!({ "default_ttl": "1m", "event_ttl": { "long.*": "1h", "never": 0 } });
     let sink = inbox.pull_sink("timed", settings).await;
-    let free = inbox.pull_sink("free", json!({ "ttl_enabled": "no" })).await;
-    let server = inbox.serve_with(|app| app.pulls = vec![sink, free]).await;
+    let free = inbox.pull_sink("free", json!({ "default_ttl": "1m", "ttl_enabled": "no" })).await;
+    let plain = inbox.pull_sink("plain", json!({})).await;
+    let server = inbox.serve_with(|app| app.pulls = vec![sink, free, plain]).await;
     inbox.emit(&["short", "long.x", "never"]).await;
     let ids = async |name: &str| ids(&server.get(&format!("/{name}/extract")).await.json());
     assert_eq!(ids("timed").await, [1, 2]);
@@ -178,12 +203,14 @@ async fn events_that_outlive_their_time_are_not_handed_out() {
     inbox.clock.advance(Duration::from_secs(3600));
     assert_eq!(ids("timed").await, Vec::<i64>::new());
     assert_eq!(ids("free").await, [1, 2, 3]);
+    inbox.clock.advance(Duration::from_secs(400 * 24 * 60 * 60));
+    assert_eq!(ids("plain").await, [1, 2, 3], "no limit that nobody set");
 }
 
 #[tokio::test]
 async fn a_batch_can_be_confirmed_for_a_day() {
     let inbox = Inbox::new().await;
-    let sink = inbox.pull_sink("inbox", json!({ "ttl_enabled": false })).await;
+    let sink = inbox.pull_sink("inbox", json!({})).await;
     let server = inbox.serve_with(|app| app.pulls = vec![sink]).await;
     inbox.emit(&["a"]).await;
     let old = extract(&server, "").await.0.unwrap();
@@ -254,17 +281,22 @@ async fn what_the_sink_owes_is_what_extracts_would_give() {
     let sink = inbox.pull_sink("inbox", json!({})).await;
     inbox.emit(&["a", "b", "a"]).await;
     let owed = async || {
-        let selection = sink.selection(inbox.store.as_ref()).await.unwrap();
-        let limit = inboxclaw_contract::store::ReadLimit { events: 10, bytes: 1 << 20, count: false };
-        let page = inbox.store.read(&selection, limit).await.unwrap();
-        page.events.iter().map(|event| event.seq.0).collect::<Vec<_>>()
+        let debts = inbox.store.debts().await.unwrap().remove(0);
+        assert_eq!(debts.sink, sink.owner());
+        let row = |debt: Debt| (debt.event_type, debt.count, debt.oldest.0.0);
+        debts.types.into_iter().map(row).collect::<Vec<_>>()
     };
-    assert_eq!(owed().await, [1, 2, 3]);
+    let all = [("a".to_owned(), 2, 1), ("b".to_owned(), 1, 2)];
+    assert_eq!(owed().await, all);
     let wanted = pull::Wanted { size: Some(1), ..pull::Wanted::default() };
     let batch = sink.extract(inbox.store.as_ref(), inbox.random.as_ref(), &wanted).await.unwrap();
-    assert_eq!(owed().await, [1, 2, 3]);
+    assert_eq!(owed().await, all);
     sink.confirm(inbox.store.as_ref(), inbox.random.as_ref(), batch.id.unwrap()).await.unwrap();
-    assert_eq!(owed().await, [2, 3]);
+    assert_eq!(owed().await, [("a".to_owned(), 1, 3), ("b".to_owned(), 1, 2)]);
+    // What is leased is owed until it is confirmed.
+    let lease = pull::Wanted { lease: Some(Duration::from_secs(60)), ..pull::Wanted::default() };
+    sink.extract(inbox.store.as_ref(), inbox.random.as_ref(), &lease).await.unwrap();
+    assert_eq!(owed().await, [("a".to_owned(), 1, 3), ("b".to_owned(), 1, 2)]);
 }
 
 #[tokio::test]
@@ -317,7 +349,7 @@ async fn a_large_batch_is_whole_although_events_go_while_it_is_sent() {
     let mut raw = vec![0; 1 << 20];
     slow.read_exact(&mut raw).await.unwrap();
     inbox.clock.advance(Duration::from_secs(10));
-    let prune = Prune { older_than: Duration::from_secs(1), owed: vec![], sinks: vec![], limit: 1_000 };
+    let prune = Prune { older_than: Duration::from_secs(1), owed_max: Duration::from_secs(1), limit: 1_000 };
     assert_eq!(inbox.store.prune(&prune).await.unwrap().events, 40);
     slow.read_to_end(&mut raw).await.unwrap();
     let given = ids(&Answer::of(&raw).json());

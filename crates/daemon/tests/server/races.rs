@@ -23,7 +23,7 @@ struct Race {
 impl Race {
     async fn new() -> Self {
         let inbox = Inbox::new().await;
-        let settings = json!({ "ttl_enabled": false });
+        let settings = json!({});
         let first = inbox.pull_sink("p", settings.clone()).await;
         let second = inbox.pull_sink("p", settings).await;
         inbox.emit(&["a"; 6]).await;

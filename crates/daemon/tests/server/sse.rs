@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::store::Prune;
-use inboxclaw_contract::{Patterns, Selection, Seq};
+use inboxclaw_contract::{Patterns, Seq, StartAt};
 use inboxclaw_daemon::serve::Bounds;
 use inboxclaw_daemon::sse::{self, Feed, Pulse, SseSink};
 use serde_json::json;
@@ -94,7 +94,7 @@ async fn a_stream_that_fell_behind_retention_is_told() {
     inbox.clock.advance(Duration::from_secs(100));
     inbox.emit(&["a"]).await;
     let older_than = Duration::from_secs(50);
-    let prune = Prune { older_than, owed: vec![], sinks: vec![], limit: 100 };
+    let prune = Prune { older_than, owed_max: older_than, limit: 100 };
     assert_eq!(inbox.store.prune(&prune).await.unwrap().events, 5);
     let mut late = server.stream("/live/", "Last-Event-ID: 2\r\n").await;
     assert_eq!(late.message().await.unwrap(), "id: 2\r\nevent: info\r\ndata: connected\r\n\r\n");
@@ -128,8 +128,9 @@ async fn a_gap_is_told_once() {
     inbox.emit(&["gone"]).await;
     inbox.clock.advance(Duration::from_secs(100));
     inbox.emit(&["new"]).await;
-    let kept = Selection { patterns: Patterns::new(["kept"]), ..Selection::default() };
-    let prune = Prune { older_than: Duration::from_secs(50), owed: vec![kept], sinks: vec![], limit: 1000 };
+    inbox.pull_sink_from("inbox", Patterns::new(["kept"]), StartAt::All, json!({})).await;
+    let day = Duration::from_secs(24 * 60 * 60);
+    let prune = Prune { older_than: Duration::from_secs(50), owed_max: day, limit: 1000 };
     assert_eq!(inbox.store.prune(&prune).await.unwrap().events, 1);
     let mut late = server.stream("/live/", "Last-Event-ID: 2\r\n").await;
     late.message().await.unwrap();

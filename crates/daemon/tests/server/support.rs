@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
-    Clock, Draft, Editable, Json, NewEvent, Owner, OwnerId, Patterns, Random, Seq, Store,
+    Clock, Draft, Editable, Json, NewEvent, Owner, OwnerId, Patterns, Random, Seq, StartAt, Store,
 };
 use inboxclaw_daemon::pull::{self, PullSink};
 use inboxclaw_daemon::serve::{self, App, Bounds, ServeError, ServerSettings, Vitals};
@@ -25,18 +25,29 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// A clock that only moves when told to.
-pub(crate) struct ManualClock(Mutex<Timestamp>);
+/// A clock that only moves when told to, and the time that passed since it began.
+pub(crate) struct ManualClock(Mutex<(Timestamp, Duration)>);
 
 impl ManualClock {
+    /// Time passes.
     pub(crate) fn advance(&self, by: Duration) {
-        *self.0.lock().unwrap() += by;
+        let mut now = self.0.lock().unwrap();
+        (now.0, now.1) = (now.0 + by, now.1 + by);
+    }
+
+    /// The clock is set ahead.
+    pub(crate) fn jump(&self, by: Duration) {
+        self.0.lock().unwrap().0 += by;
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        self.0.lock().unwrap().0
+    }
+
+    fn uptime(&self) -> Duration {
+        self.0.lock().unwrap().1
     }
 }
 
@@ -90,7 +101,7 @@ impl Inbox {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now = "2026-11-22T06:46:26.063532Z".parse().unwrap();
-        let clock = Arc::new(ManualClock(Mutex::new(now)));
+        let clock = Arc::new(ManualClock(Mutex::new((now, Duration::ZERO))));
         // No test pulls the plug.
         let options = Options { durability: Durability::Normal, ..Options::new(clock.clone()) };
         let store = SqliteStore::open(&folder.path().join("inbox.db"), options).unwrap();
@@ -129,8 +140,19 @@ impl Inbox {
     }
 
     pub(crate) async fn pull_sink(&self, name: &str, settings: Value) -> Arc<PullSink> {
-        let owner = self.store.register(&Owner::sink(name), pull::KIND).await.unwrap();
-        Arc::new(PullSink::new(owner, name, Patterns::default(), pull::parse(settings).unwrap()))
+        self.pull_sink_from(name, Patterns::default(), StartAt::All, settings).await
+    }
+
+    /// A pull sink that takes these types and begins there.
+    pub(crate) async fn pull_sink_from(
+        &self,
+        name: &str,
+        patterns: Patterns,
+        start: StartAt,
+        settings: Value,
+    ) -> Arc<PullSink> {
+        let settings = pull::parse(settings).unwrap();
+        Arc::new(PullSink::register(self.store.as_ref(), name, patterns, start, settings).await.unwrap())
     }
 
     /// A server with the pull sink `inbox` and the SSE sink `live`.

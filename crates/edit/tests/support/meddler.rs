@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::space::{Copied, EachEntry, Look, Looked, NewSpace, SpaceInfo};
-use inboxclaw_contract::store::{OwnerInfo, PastTurn, Policy, Prune, Pruned, Swept};
+use inboxclaw_contract::store::{ClockState, OwnerInfo, PastTurn, Policy, Prune, Pruned, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
     Entry, Keeper, Outcome, Owner, OwnerId, Snapshot, SpaceId, Spaces, State, StoreError, Turn, Version,
@@ -160,6 +160,14 @@ impl Keeper for Meddler {
 
     async fn claim(&self, owner: OwnerId, holder: &str, lasts: Duration) -> Result<bool, StoreError> {
         self.inner.claim(owner, holder, lasts).await
+    }
+
+    async fn clock(&self) -> Result<ClockState, StoreError> {
+        self.inner.clock().await
+    }
+
+    async fn accept_clock(&self) -> Result<ClockState, StoreError> {
+        self.inner.accept_clock().await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

@@ -9,7 +9,7 @@ use inboxclaw_contract::{Class, Draft, Event, Failure, Outcome, Receipt, Seq};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{BATCH, BATCH_BYTES, DeliveryLoop, Idle, MOST_WAITING, Pass, REFRESH, Start, Stop, open, place};
+use super::{BATCH, BATCH_BYTES, DeliveryLoop, Idle, MOST_WAITING, Pass, REFRESH, Stop, open, place};
 use crate::health::Trouble;
 use crate::outstanding::{Outstanding, ahead};
 use crate::schedule::{AGAIN, Attempt, jittered};
@@ -50,7 +50,7 @@ impl DeliveryLoop {
             return self.refresh().await;
         }
         let mut draft = open(&env, self.runner.id).await?;
-        let Some(position) = self.position(&mut draft)? else { return self.begin(draft).await };
+        let position = self.position(&mut draft)?;
         let mut work = match self.due(draft.now()).await? {
             Some(work) => work,
             None => self.fresh(position).await?,
@@ -91,30 +91,18 @@ impl DeliveryLoop {
         })
     }
 
-    /// The place to read from; `None` when the sink has none and starts now.
-    fn position(&mut self, draft: &mut Draft<'_>) -> Result<Option<Seq>, Stop> {
+    /// The place to read from.
+    fn position(&mut self, draft: &mut Draft<'_>) -> Result<Seq, Stop> {
         let cursor = draft.cursor().map(str::to_owned);
         if self.cursor.as_ref() != Some(&cursor) {
             let place = place(cursor.as_deref()).map_err(|problem| {
-                let action = "set the cursor to the seq after which to go on, or clear it";
+                let action = "set the cursor to the seq after which to go on, or clear it to go on where the sink began";
                 Failure::text(Class::Configuration, problem).action(action)
             })?;
-            self.scanned = place.unwrap_or_default();
-            self.cursor = Some(cursor.clone());
+            self.scanned = place.unwrap_or(self.intake.after);
+            self.cursor = Some(cursor);
         }
-        Ok((cursor.is_some() || self.spec.start == Start::Backlog).then_some(self.scanned))
-    }
-
-    /// The very first turn of a sink that starts now: it stands at the end of the log.
-    async fn begin(&mut self, mut draft: Draft<'_>) -> Result<Pass, Stop> {
-        let head = self.runner.env.store.head().await?;
-        draft.set_cursor(Some(head.0.to_string()))?;
-        self.add_facts(&mut draft, false);
-        match draft.commit().await? {
-            Outcome::Committed(_) => self.runner.committed(true),
-            Outcome::Conflict(_) => return Ok(Pass::Conflict),
-        }
-        Ok(Pass::More)
+        Ok(self.scanned)
     }
 
     /// What is due again; `None` when nothing is.
@@ -156,7 +144,7 @@ impl DeliveryLoop {
             let head = self.runner.env.store.head().await?;
             return Ok(Work { batch: Vec::new(), outstanding, to: None, head: Some(head) });
         }
-        let page = self.runner.env.store.read(&self.selection(position), self.read_limit()).await?;
+        let page = self.runner.env.store.read(&self.intake.from_place(position), self.read_limit()).await?;
         if let Some(truncation) = page.truncation {
             self.tell_truncated(position, truncation);
         }
@@ -176,7 +164,7 @@ impl DeliveryLoop {
     ) -> Result<Option<Vec<Receipt>>, Stop> {
         let env = &self.runner.env;
         let bounds = env.bounds(env.options.delivery_timeout);
-        let sink = self.spec.sink.as_ref();
+        let sink = self.sink.as_ref();
         let receipts = match bounds.attempt(async { sink.deliver(batch, draft).await }).await {
             Attempt::Done(receipts) => receipts?,
             Attempt::Panicked(message) => return Err(panicked("the sink", &message).into()),
@@ -278,7 +266,7 @@ impl DeliveryLoop {
         draft.turn_mut().deliveries = outstanding.take_changes();
         let cursor = draft.cursor().map(str::to_owned);
         let lags = self.cursor.as_ref() == Some(&cursor)
-            && place(cursor.as_deref()).is_ok_and(|place| place.unwrap_or_default() < self.scanned);
+            && place(cursor.as_deref()).is_ok_and(|place| place.unwrap_or(self.intake.after) < self.scanned);
         let moved = lags.then(|| self.scanned.0.to_string());
         if let Some(cursor) = moved.clone() {
             draft.set_cursor(Some(cursor))?;

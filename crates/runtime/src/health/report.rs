@@ -1,12 +1,16 @@
 //! The health report as people and programs see it at `/healthcheck`: keys, order and times are fixed.
 
-use inboxclaw_contract::store::Condition;
+use inboxclaw_contract::store::{ClockState, Condition};
 use inboxclaw_contract::{Owner, OwnerKind, StoreError};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::{Health, REQUIRED_FAILURES, Row, Rows, Trouble, large_log};
 use crate::schedule::{DAMAGED, UNREADABLE};
+
+/// The code of a clock in doubt, and what to do about it.
+const CLOCK: &str = "clock";
+const ACCEPT: &str = "set the clock right, or run `inboxclaw clock accept` if it is";
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,9 +22,7 @@ pub enum Status {
     Healthy,
     /// Its work fails.
     Unhealthy,
-    /// A sink: its consumer took nothing for longer than `database.owed_max`, so it owes nothing.
-    Silent,
-    /// A sink of the store that the configuration does not name: it owes nothing.
+    /// A sink of the store that the configuration does not name.
     NotConfigured,
 }
 
@@ -28,7 +30,7 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// `unhealthy` when a source, a sink or the store is; else `starting` when a source that is to run has not
-    /// reported yet; else `healthy`. Silent and not configured sinks do not count.
+    /// reported yet; else `healthy`. Sinks that are not configured do not count.
     pub status: Status,
     /// When the report was made.
     #[serde(serialize_with = "time")]
@@ -92,10 +94,12 @@ pub struct PendingFailure {
 pub struct StoreReport {
     /// How it is.
     pub status: Status,
-    /// `full`, `damaged` or `unreadable`.
+    /// `full`, `damaged` or `unreadable`; `clock` while the clock is in doubt, which is no failure.
     pub code: Option<&'static str>,
     /// The trouble in words, and what else there is to know.
     pub message: Option<String>,
+    /// What a person can do.
+    pub action: Option<String>,
     /// When it last did its work, or failed.
     #[serde(serialize_with = "opt_time")]
     pub checked_at: Option<Timestamp>,
@@ -110,7 +114,6 @@ impl Status {
             Self::Starting => "starting",
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
-            Self::Silent => "silent",
             Self::NotConfigured => "not_configured",
         }
     }
@@ -167,15 +170,14 @@ fn overall(rows: &Rows, store: Status) -> Status {
 impl Row {
     fn report(&self, owner: &Owner) -> OwnerReport {
         let trouble = self.trouble.as_ref();
-        let silent =
-            self.silent.then_some("nothing was taken for longer than database.owed_max: owes nothing");
         let (message, notice) = (trouble.map(|trouble| trouble.message.as_str()), self.notice.as_deref());
-        let words = [message, self.resting, silent, notice, self.filling.as_deref()];
+        let (owing, lapsed) = (self.owing.as_deref(), self.lapsed.as_deref());
+        let words = [message, self.resting, notice, owing, lapsed, self.filling.as_deref()];
         let words: Vec<&str> = words.into_iter().flatten().collect();
         OwnerReport {
             name: owner.name.clone(),
             connector: self.connector.clone(),
-            status: if self.silent && self.status == Status::Healthy { Status::Silent } else { self.status },
+            status: self.status,
             code: trouble.map(|trouble| trouble.code),
             message: (!words.is_empty()).then(|| words.join("; ")),
             action: trouble.and_then(|trouble| trouble.action.clone()),
@@ -193,16 +195,30 @@ impl Row {
             Trouble::new(policy.code, error.to_string())
         });
         let trouble = noticed.as_ref().or(self.trouble.as_ref());
-        let words = [trouble.map(|trouble| trouble.message.clone()), large_log(condition.log_bytes)];
+        let clock = condition.clock.filter(|clock| clock.doubted.is_some());
+        let message = trouble.map(|trouble| trouble.message.clone());
+        let words = [message, clock.map(doubted), large_log(condition.log_bytes)];
         let words: Vec<String> = words.into_iter().flatten().collect();
         StoreReport {
             status: if noticed.is_some() { Status::Unhealthy } else { self.status },
-            code: trouble.map(|trouble| trouble.code),
+            code: trouble.map(|trouble| trouble.code).or(clock.map(|_| CLOCK)),
             message: (!words.is_empty()).then(|| words.join("; ")),
+            action: clock.map(|_| ACCEPT.to_owned()),
             checked_at: self.checked_at,
             log_bytes: condition.log_bytes,
         }
     }
+}
+
+/// What is said of a clock in doubt.
+fn doubted(ClockState { now, wall, doubted }: ClockState) -> String {
+    let days = wall.duration_since(now).as_hours() / 24;
+    let minutes = doubted.unwrap_or_default().as_secs().div_ceil(60);
+    format!(
+        "the clock is in doubt: it is {days} d ahead of the last time that is known ({}); nothing is removed because of \
+         it for {minutes} more minutes at most",
+        iso(now)
+    )
 }
 
 fn pending((trouble, observed_at): &(Trouble, Timestamp)) -> PendingFailure {

@@ -1,6 +1,6 @@
 //! Health as data: reports in, what people see out.
 
-use inboxclaw_contract::store::Condition;
+use inboxclaw_contract::store::{ClockState, Condition};
 use inboxclaw_contract::{Class, StoreError};
 use tokio::time::advance;
 
@@ -79,6 +79,7 @@ const REPORT: &str = r#"{
     "status": "healthy",
     "code": null,
     "message": null,
+    "action": null,
     "checked_at": "NOW",
     "log_bytes": 0
   },
@@ -237,8 +238,10 @@ async fn the_whole_is_as_ill_as_its_illest_part() {
     assert_eq!(health.report().status, Status::Healthy);
     let pull = Owner::sink("pull");
     health.add_still(&pull, "http_pull", Status::Healthy);
-    health.silent(&pull, true);
-    assert_eq!(health.report().sinks[0].status, Status::Silent);
+    health.owing(&pull, Some("much".to_owned()));
+    health.lapsed(&pull, "some".to_owned());
+    let sink = health.report().sinks.remove(0);
+    assert_eq!((sink.status, sink.message.as_deref()), (Status::Healthy, Some("much; some")));
     assert_eq!(health.report().status, Status::Healthy);
     health.stopped(&mail);
     assert_eq!(short(&health), (Status::Unhealthy, Some("runner_stopped"), None));
@@ -263,6 +266,26 @@ async fn what_the_store_noticed_itself_counts() {
     assert!(report.store.message.unwrap().starts_with("the database is damaged: page 7; "));
     *found.lock().unwrap() = Condition::default();
     assert_eq!((health.report().status, health.report().store.message), (Status::Healthy, None));
+}
+
+#[test]
+fn a_clock_in_doubt_is_no_failure_and_says_what_to_do() {
+    let found = Arc::new(std::sync::Mutex::new(Condition::default()));
+    let asked = found.clone();
+    let health = health().asking(move || asked.lock().unwrap().clone());
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let (now, wall) = (at("2026-01-01T00:00:00Z"), at("2027-02-05T00:00:00Z"));
+    let doubted = Some(Duration::from_secs(3_541));
+    found.lock().unwrap().clock = Some(ClockState { now, wall, doubted });
+    let store = health.report().store;
+    assert_eq!((store.status, store.code), (Status::Healthy, Some("clock")));
+    let told = "the clock is in doubt: it is 400 d ahead of the last time that is known (2026-01-01T00:00:00+00:00); \
+                nothing is removed because of it for 60 more minutes at most";
+    assert_eq!(store.message.as_deref(), Some(told));
+    assert!(store.action.unwrap().contains("`inboxclaw clock accept`"));
+    assert_eq!(health.report().status, Status::Healthy);
+    found.lock().unwrap().clock = Some(ClockState { now: wall, wall, doubted: None });
+    assert_eq!((health.report().store.code, health.report().store.action), (None, None));
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use inboxclaw_contract::sinks::{Expired, Lapse};
 use inboxclaw_contract::store::{
-    self, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn, Policy,
-    Prune, Pruned, ReadLimit, State, StoreError, Swept, Truncation, TruncationCause,
+    ClockState, Keeper, OwnerInfo, PastTurn, Policy, Prune, Pruned, State, StoreError, Swept,
 };
 use inboxclaw_contract::turn::{
     Committed, Conflict, DeliveryChange, DeliveryState, EntryChange, FactsPatch, Outcome, RunFacts, Turn,
@@ -53,6 +53,10 @@ pub struct Inner {
     /// The rules for each owner as last told.
     pub policies: BTreeMap<OwnerId, Policy>,
     pub sweeps: Vec<Duration>,
+    /// What the next look finds to have outlived its time to live.
+    pub expired: Vec<Expired>,
+    /// What left the debts of sinks.
+    pub lapses: Vec<Lapse>,
 }
 
 #[derive(Debug)]
@@ -65,6 +69,9 @@ pub struct Row {
     pub entries: BTreeMap<String, Entry>,
     pub facts: RunFacts,
     pub claim: Option<(String, Timestamp)>,
+    /// What a sink takes, from where it began.
+    pub intake: Option<Selection>,
+    pub left_at: Option<Timestamp>,
     seen: BTreeSet<String>,
 }
 
@@ -125,7 +132,7 @@ impl Memory {
         });
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Inner) -> T) -> Result<T, StoreError> {
+    pub fn read<T>(&self, work: impl FnOnce(&Inner) -> T) -> Result<T, StoreError> {
         let inner = self.inner.lock().unwrap();
         if inner.faults.unreadable {
             return Err(StoreError::Read("told to".to_owned()));
@@ -133,7 +140,7 @@ impl Memory {
         Ok(work(&inner))
     }
 
-    async fn write<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> Result<T, StoreError> {
+    pub async fn write<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> Result<T, StoreError> {
         let slow = self.inner.lock().unwrap().faults.slow;
         if !slow.is_zero() {
             tokio::time::sleep(slow).await;
@@ -152,7 +159,7 @@ impl Memory {
         Ok(result)
     }
 
-    async fn once<T>(&self, ready: impl Fn(&Inner) -> Option<T>) -> Result<T, StoreError> {
+    pub async fn once<T>(&self, ready: impl Fn(&Inner) -> Option<T>) -> Result<T, StoreError> {
         let mut changes = self.changes.subscribe();
         loop {
             if let Some(value) = self.read(&ready).unwrap_or_default() {
@@ -337,81 +344,6 @@ impl State for Memory {
 }
 
 #[async_trait]
-impl Log for Memory {
-    async fn read(&self, selection: &Selection, limit: ReadLimit) -> Result<Page, StoreError> {
-        let now = self.now();
-        self.read(|inner| {
-            let wanted = |event: &&Event| {
-                selection.lane(&event.event_type, now).is_some_and(|lane| {
-                    event.seq > lane.after && lane.created_after.is_none_or(|limit| event.created_at > limit)
-                })
-            };
-            let all: Vec<Event> = inner.events.iter().filter(wanted).cloned().collect();
-            let complete = all.len() <= limit.events;
-            let events = all.into_iter().take(limit.events).collect();
-            let missed = inner.pruned > selection.after;
-            let truncation =
-                missed.then_some(Truncation { up_to: inner.pruned, cause: TruncationCause::Retention });
-            Page { events, remaining: 0, complete, head: Seq(inner.head), truncation }
-        })
-    }
-
-    async fn rows(&self, _: &Selection, _: ReadLimit) -> Result<Page<EventRow>, StoreError> {
-        panic!("no loop reads rows")
-    }
-
-    async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {
-        let now = self.now();
-        self.read(|inner| {
-            let mine = inner.deliveries.iter().filter(|((owner, _), _)| *owner == sink);
-            let is_due = |row: &Delivery| row.state == DeliveryState::Waiting && row.due <= now;
-            let wanted = mine.filter(|(_, row)| !query.due || is_due(row));
-            let mut deliveries: Vec<_> = wanted
-                .map(|((_, seq), row)| {
-                    let event = inner.events.iter().find(|event| event.seq == *seq).unwrap();
-                    store::Delivery {
-                        seq: *seq,
-                        source: event.source,
-                        event_type: event.event_type.clone(),
-                        entity_id: event.entity_id.clone(),
-                        created_at: event.created_at,
-                        bytes: event.data.len() + event.meta.len(),
-                        state: row.state,
-                        due: row.due,
-                        attempts: row.attempts,
-                        error: row.error.clone(),
-                    }
-                })
-                .collect();
-            let complete = deliveries.len() <= query.rows;
-            deliveries.truncate(query.rows);
-            DeliveryPage { deliveries, complete }
-        })
-    }
-
-    async fn events(&self, seqs: &[Seq], _: usize) -> Result<Vec<Event>, StoreError> {
-        let find = |inner: &Inner, seq| inner.events.iter().find(|event| event.seq == seq).cloned();
-        self.read(|inner| seqs.iter().filter_map(|seq| find(inner, *seq)).collect())
-    }
-
-    async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError> {
-        self.read(|inner| inner.events.iter().find(|event| event.seq == seq).cloned())
-    }
-
-    async fn find(&self, _: &Find) -> Result<Found, StoreError> {
-        panic!("no test searches")
-    }
-
-    async fn grown(&self, after: Seq) -> Result<Seq, StoreError> {
-        self.once(|inner| Some(Seq(inner.head)).filter(|head| *head > after)).await
-    }
-
-    async fn head(&self) -> Result<Seq, StoreError> {
-        self.read(|inner| Seq(inner.head))
-    }
-}
-
-#[async_trait]
 impl Keeper for Memory {
     async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError> {
         let known = self.with(|inner| inner.owners.iter().any(|row| row.owner == *owner));
@@ -425,6 +357,8 @@ impl Keeper for Memory {
                 entries: BTreeMap::new(),
                 facts: RunFacts::default(),
                 claim: None,
+                intake: None,
+                left_at: None,
                 seen: BTreeSet::new(),
             };
             self.write(|inner| inner.owners.push(row)).await?;
@@ -474,6 +408,15 @@ impl Keeper for Memory {
             free
         })
         .await
+    }
+
+    async fn clock(&self) -> Result<ClockState, StoreError> {
+        let now = self.now();
+        Ok(ClockState { now, wall: now, doubted: None })
+    }
+
+    async fn accept_clock(&self) -> Result<ClockState, StoreError> {
+        self.clock().await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

@@ -1,6 +1,8 @@
 //! What the tests share: a world with a clock that follows paused time, and sources and sinks that do as told.
 
+mod log;
 mod memory;
+mod sinks;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,10 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::{
-    Class, Clock, Draft, Event, Expiry, Failure, Json, NewEvent, Next, Owner, Patterns, Random, Receipt,
-    Settled, Sink, Source, Ttl,
+    Class, Clock, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Patterns, Random,
+    Receipt, Settled, Sink, Source, StartAt, Ttl,
 };
-use inboxclaw_runtime::{Doors, Handle, Options, Report, Runtime, RuntimeError, Start};
+use inboxclaw_runtime::{Doors, Handle, Options, Report, Runtime, RuntimeError};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -117,7 +119,7 @@ impl World {
     pub fn sink(
         &mut self,
         name: &str,
-        start: Start,
+        start: StartAt,
         ttl: Option<Ttl>,
         act: impl Fn(&Event, u32) -> Deliver + Send + Sync + 'static,
     ) {
@@ -129,7 +131,8 @@ impl World {
             start: self.start,
         };
         let runtime = self.runtime.as_mut().unwrap();
-        runtime.add_sink(name, "taking", Patterns::new(["t.*"]), ttl, start, Box::new(sink));
+        let intake = Intake { patterns: Patterns::new(["t.*"]), ttl, start };
+        runtime.add_sink(name, "taking", intake, Box::new(sink));
     }
 
     pub fn run(&mut self) {

@@ -79,7 +79,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 
 /// Moves the owner on by one version, with a row of history.
 fn set_head(tx: &mut Tx<'_>, turn: &Turn, plan: &Plan<'_>) -> Result<(), Fault> {
-    let (connection, now) = (tx.connection, tx.now);
+    let (connection, now) = (tx.connection, tx.stamp);
     let version = plan.version + 1;
     let owner = tx.owner(turn.owner)?;
     let (row, bytes) = history::add(connection, turn, (version, owner.history), now, &plan.replaced)?;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::{Condition, OwnerInfo, Policy, Prune, Pruned, Swept};
+use inboxclaw_contract::store::{ClockState, Condition, OwnerInfo, Policy, Prune, Pruned, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{Keeper, Owner, OwnerId, StoreError};
 
-use super::{SqliteStore, owners, prune, sweep};
+use super::{SqliteStore, owners, prune, sweep, writer};
 
 #[async_trait]
 impl Keeper for SqliteStore {
@@ -44,6 +44,21 @@ impl Keeper for SqliteStore {
         self.write(0, move |tx| owners::claim(tx, owner, &holder, lasts)).await
     }
 
+    async fn clock(&self) -> Result<ClockState, StoreError> {
+        Ok(self.shared.clock.report())
+    }
+
+    async fn accept_clock(&self) -> Result<ClockState, StoreError> {
+        let shared = self.shared.clone();
+        // Stored at once, and first of all by who may write: what a command that only reads says is worth nothing.
+        self.write(0, move |tx| {
+            shared.clock.accept();
+            Ok(shared.clock.last().map_or(Ok(()), |last| writer::set_clock(tx.connection, last))?)
+        })
+        .await?;
+        self.clock().await
+    }
+
     async fn sweep(&self) -> Result<Swept, StoreError> {
         let place = self.place.clone();
         let swept = self.write_lazily(move |tx| {
@@ -59,6 +74,7 @@ impl Keeper for SqliteStore {
     }
 
     fn condition(&self) -> Condition {
-        Condition { log_bytes: self.log_bytes(), trouble: self.shared.trouble() }
+        let clock = Some(self.shared.clock.report());
+        Condition { log_bytes: self.log_bytes(), trouble: self.shared.trouble(), clock }
     }
 }

@@ -10,6 +10,7 @@ use inboxclaw_contract::OwnerId;
 use inboxclaw_contract::store::Policy;
 use inboxclaw_contract::turn::Sweep;
 
+use super::prune::Pass;
 use super::sweep::Round;
 use super::tx::Tx;
 
@@ -22,6 +23,8 @@ pub(super) struct Lasting {
     pub(super) sweeps: VecDeque<Asked>,
     /// Where sweeping goes on.
     pub(super) round: Round,
+    /// Where retention goes on.
+    pub(super) prune: Pass,
     building: HashMap<i64, Building>,
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::clock::LastTime;
 use super::error::OpenError;
 use super::pool::{Pool, Way};
 use super::rest::Rest;
@@ -59,14 +60,12 @@ const TRIES: usize = 10;
 /// How long a statement waits for another program, such as a shell on the same file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the clock has shown already: as the last writer left it when it closed, else as far as what is stored tells.
+/// What the clock has shown already: the times that the writer stores again and again, or, in a database of an earlier
+/// program that did not, as far as what is stored tells.
 const CLOCK: &str = "
-    SELECT coalesce((SELECT value FROM meta WHERE name = 'clock'), max(
+    SELECT (SELECT value FROM meta WHERE name = 'clock'), (SELECT value FROM meta WHERE name = 'clock_before'), max(
         coalesce((SELECT created_at FROM events ORDER BY seq DESC LIMIT 1), ?1),
-        coalesce((SELECT at FROM history ORDER BY id DESC LIMIT 1), ?1)))";
-
-/// While somebody writes, what a writer before left is outdated.
-const FORGET_CLOCK: &str = "DELETE FROM meta WHERE name = 'clock'";
+        coalesce((SELECT at FROM history ORDER BY id DESC LIMIT 1), ?1))";
 
 /// A database that may be opened: nobody else writes it, and it is ours or there is none yet. Nothing was made but
 /// its folder and its lock, which this holds. Made by [`SqliteStore::prepare`](super::SqliteStore::prepare).
@@ -98,8 +97,8 @@ pub(super) struct Opened {
     pub(super) id: FileId,
     pub(super) connection: Connection,
     pub(super) pool: Pool,
-    /// What the store's clock has shown already, in microseconds.
-    pub(super) clock: i64,
+    /// What the store's clock has shown already.
+    pub(super) clock: Option<LastTime>,
 }
 
 pub(super) fn prepare(path: &Path) -> Result<Prepared, OpenError> {
@@ -154,8 +153,7 @@ pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<
     migrate::run(&mut connection, path)?;
     let (log, head) = numbers::settle(&mut connection, note.as_ref(), is_copied).map_err(sqlite)?;
     notebook.is(log, head);
-    let clock = connection.query_row(CLOCK, [i64::MIN], |row| row.get(0)).map_err(sqlite)?;
-    connection.execute(FORGET_CLOCK, []).map_err(sqlite)?;
+    let clock = last_clock(&connection).map_err(sqlite)?;
     let way = Way { file: path.into(), path: path.into(), flags: read_flags(), rest: None };
     let pool = Pool::open(way).map_err(sqlite)?;
     let facts = fs::metadata(path).map_err(io)?;
@@ -163,7 +161,7 @@ pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<
 }
 
 /// The pool, and what the store's clock has shown already.
-pub(super) fn for_reading(path: &Path) -> Result<(Pool, i64), OpenError> {
+pub(super) fn for_reading(path: &Path) -> Result<(Pool, Option<LastTime>), OpenError> {
     let file = fs::canonicalize(path).map_err(|error| OpenError::io(path, &error))?;
     for _ in 0..TRIES {
         let way = way(&file)?;
@@ -189,7 +187,7 @@ pub(super) fn way(file: &Path) -> Result<Way, OpenError> {
 }
 
 /// Opens a database that is to be read, if it is one of ours.
-fn look(way: &Way) -> Result<(Pool, i64), OpenError> {
+fn look(way: &Way) -> Result<(Pool, Option<LastTime>), OpenError> {
     let path = way.file.as_path();
     if fs::metadata(path).is_ok_and(|facts| facts.len() == 0) {
         return Err(OpenError::Remains { path: path.into(), found: "is empty" });
@@ -206,8 +204,16 @@ fn look(way: &Way) -> Result<(Pool, i64), OpenError> {
         return Err(OpenError::Remains { path: path.into(), found: NO_TABLES });
     }
     migrate::check_current(&first, path)?;
-    let clock = first.query_row(CLOCK, [i64::MIN], |row| row.get(0)).map_err(sqlite)?;
+    let clock = last_clock(&first).map_err(sqlite)?;
     Ok((Pool::open(way.clone()).map_err(sqlite)?, clock))
+}
+
+/// What the clock has shown already; `None` for nothing.
+fn last_clock(connection: &Connection) -> rusqlite::Result<Option<LastTime>> {
+    let (trusted, before, stored): (Option<i64>, Option<i64>, i64) =
+        connection.query_row(CLOCK, [i64::MIN], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let trusted = trusted.or((stored != i64::MIN).then_some(stored));
+    Ok(trusted.map(|trusted| LastTime { trusted, before: before.unwrap_or(trusted) }))
 }
 
 /// A connection of the pool.

@@ -217,7 +217,7 @@ impl<'t> Plan<'t> {
         for (key, change) in &turn.entries {
             let gone = turn.deleted_prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()));
             let old = if gone { None } else { self.row(&mut find, key)? };
-            self.change((tx.now, &turn.sweeps), key, change, old);
+            self.change((tx.now, tx.stamp), &turn.sweeps, (key, change), old);
         }
         Ok(())
     }
@@ -234,16 +234,16 @@ impl<'t> Plan<'t> {
     /// Decides what one change comes to, given the row before, be it expired.
     fn change(
         &mut self,
-        (now, sweeps): (Micros, &[Sweep]),
-        key: &'t str,
-        change: &'t EntryChange,
+        (now, stamp): (Micros, Micros),
+        sweeps: &[Sweep],
+        (key, change): (&'t str, &'t EntryChange),
         row: Option<Entry>,
     ) {
         let size = row.as_ref().map_or_else(Counts::default, |row| Counts::row(key, row.value.as_str()));
         let old = row.filter(|row| row.expires_at.is_none_or(|at| Micros(at) > now));
         // What a sweep of this very turn takes is gone before it puts anything.
         let old = old.filter(|old| !sweeps.iter().any(|it| it.takes(key, old.created_at, old.updated_at)));
-        let write = Write::of(now, key, change, old.as_ref());
+        let write = Write::of((now, stamp), key, change, old.as_ref());
         match &write {
             None => return,
             Some(Write::Touch { .. }) if self.touches_count => self.replaced.note(key, old),
@@ -280,10 +280,16 @@ impl<'t> Plan<'t> {
 }
 
 impl<'t> Write<'t> {
-    /// What a change comes to, given the live entry before.
-    fn of(now: Micros, key: &'t str, change: &'t EntryChange, old: Option<&Entry>) -> Option<Self> {
+    /// What a change comes to, given the live entry before. What is to expire after a while gets that long from its own
+    /// stamp on: should a clock in doubt be right, nothing goes early.
+    fn of(
+        (now, stamp): (Micros, Micros),
+        key: &'t str,
+        change: &'t EntryChange,
+        old: Option<&Entry>,
+    ) -> Option<Self> {
         let kept = old.and_then(|old| old.expires_at).map(Micros);
-        let resolve = |expiry: Expiry| expiry.resolve(now.0, kept.map(|at| at.0)).map(Micros);
+        let resolve = |expiry: Expiry| expiry.resolve(stamp.0, kept.map(|at| at.0)).map(Micros);
         let touch = |expires_at: Option<Micros>| {
             (expires_at.map(Micros::get) != kept.map(Micros::get)).then_some(Self::Touch { key, expires_at })
         };
@@ -296,7 +302,7 @@ impl<'t> Write<'t> {
                 if same(value, *secret) {
                     return touch(expires_at);
                 }
-                let times = (old.map_or(now, |old| Micros(old.created_at)), now);
+                let times = (old.map_or(stamp, |old| Micros(old.created_at)), stamp);
                 Some(Self::Put { key, value, secret: *secret, times, expires_at })
             }
             EntryChange::Restore(entry) => {

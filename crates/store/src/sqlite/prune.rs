@@ -1,23 +1,35 @@
-//! Retention: removes events that are old and that nobody owes. Their identities stay.
+//! Retention: removes events that are old and that nobody owes any more. Their identities stay.
+//!
+//! A pass goes over the log type by type, in steps that hold up no turn: each looks at a bounded number of places and
+//! the next one goes on behind them. So it ends also where most of what it looks at stays, as after the clock was set
+//! back, when a place in the log says nothing about time.
 
+use std::collections::VecDeque;
+
+use inboxclaw_contract::OwnerId;
 use inboxclaw_contract::store::{Prune, Pruned};
-use inboxclaw_contract::{OwnerId, Selection};
-use jiff::SignedDuration;
+use inboxclaw_contract::turn::DeliveryState;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::CachedStatement;
 
+use super::append::state_of;
 use super::error::Fault;
 use super::event_counts;
-use super::scan::{self, Floors, Marks};
+use super::scan::{self, EventType, Floors, Marks};
+use super::sinks::lapses::Drops;
+use super::sinks::{RetentionClaim, claims};
 use super::tx::Tx;
+use super::values::Micros;
 
-/// How many places are looked at in one go.
+/// How many places are read in one go, and how many one step looks at.
 const CHUNK: i64 = 512;
+const LOOKED_AT: usize = 4_096;
 
 const OLDEST: &str = "
     SELECT seq, created_at FROM events INDEXED BY events_by_type
     WHERE type = +?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT +?4";
 
-const OWING: &str = "SELECT sink FROM deliveries WHERE seq = ?1";
+const OWING: &str = "SELECT sink, state FROM deliveries WHERE seq = ?1";
 const DELETE_EVENT: &str = "DELETE FROM events WHERE seq = ?1";
 const DELETE_DELIVERIES: &str = "DELETE FROM deliveries WHERE seq = ?1";
 const SET_HEAD: &str = "
@@ -25,48 +37,84 @@ const SET_HEAD: &str = "
 const SET_PRUNED: &str = "
     UPDATE event_types SET pruned = max(pruned, ?2), pruned_at = max(pruned_at, ?3) WHERE id = ?1";
 
-/// What may go of one event type.
-struct Bounds {
+/// Where the next step goes on. Kept in memory: after a restart, or when a step could not be stored, some places wait
+/// for the next pass.
+#[derive(Default)]
+pub(super) struct Pass {
+    /// The event type, and the place in its part of the log, up to which everything was looked at.
     type_id: i64,
+    after: i64,
+}
+
+/// The times that decide, in microseconds: what was stored at them or before is concerned.
+struct Ages {
+    /// Past retention.
+    old: i64,
+    /// No longer owed to anybody.
+    owed: i64,
+}
+
+/// What keeps an event of one type: a sink that wants it.
+struct Kept {
+    sink: OwnerId,
+    /// It wants what is after this place and was stored after this time.
+    after: i64,
+    alive: i64,
+}
+
+/// What may go of one event type.
+struct Bounds<'a> {
+    event_type: &'a EventType,
     /// Nothing beyond this place.
     last: i64,
-    /// Only what was stored at this time or before.
-    stored: i64,
-    /// For each selection: kept when after that place and stored after that time.
-    kept: Vec<(i64, i64)>,
+    ages: &'a Ages,
+    kept: Vec<Kept>,
+    /// The sinks that keep anything at all.
+    claims: &'a [RetentionClaim],
+}
+
+/// What one step found.
+struct Step {
+    /// How many more places it may look at, and how many it may free.
+    look: usize,
+    free: usize,
+    /// What goes: places with their times, in the order in which they were found.
+    gone: Vec<(i64, i64)>,
+    drops: Drops,
 }
 
 /// One step.
 pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
-    let age = SignedDuration::try_from(prune.older_than).ok();
-    let Some(limit) = age.and_then(|age| tx.now.0.checked_sub(age).ok()) else {
-        return Ok(Pruned::default());
-    };
-    // Longer ago than the limit: what was stored at it stays.
-    let stored = limit.as_microsecond() - 1;
+    let Some(ages) = Ages::at(tx.now, prune) else { return Ok(Pruned::default()) };
     let marks = Marks::read(tx.connection)?;
     let mut floors = Floors::new(tx.connection, marks);
-    let mut gone = Vec::new();
+    let mut claims = claims(tx.connection)?;
+    claims.retain(|claim| claim.left_at.is_none_or(|left_at| left_at.get() > ages.owed));
+    let pass = std::mem::take(&mut tx.lasting.prune);
+    let mut types = scan::types(tx.connection)?;
+    types.sort_unstable_by_key(|event_type| event_type.id);
+    let mut left: VecDeque<EventType> = types.into_iter().filter(|it| it.id >= pass.type_id).collect();
+    let free = prune.limit.max(1);
+    let mut step = Step { look: LOOKED_AT, free, gone: Vec::new(), drops: Drops::default() };
     let (mut removed, mut seqs) = (Vec::new(), Vec::new());
-    for event_type in scan::types(tx.connection)? {
-        let before = gone.len();
-        let bounds = Bounds::new(tx, &mut floors, (event_type.id, &event_type.name), stored, &prune.owed)?;
-        // Up to the last step back of the clock a place says nothing about time: each event there is looked at.
-        let last = bounds.last.max(marks.stepped_back);
-        collect(tx, &bounds, last, &prune.sinks, prune.limit, &mut gone)?;
-        let of_type = &gone[before..];
+    while let Some(event_type) = left.pop_front() {
+        let before = step.gone.len();
+        let after = if event_type.id == pass.type_id { pass.after } else { 0 };
+        let bounds = Bounds::new(tx, &mut floors, &event_type, &ages, &claims)?;
+        let next = step.walk(tx, &bounds, after)?;
+        let of_type = &step.gone[before..];
         if let Some((last, _)) = of_type.last() {
-            let latest = of_type.iter().map(|(_, created_at)| *created_at).max();
-            removed.push((event_type.id, *last, latest));
+            removed.push((event_type.id, *last, of_type.iter().map(|(_, created_at)| *created_at).max()));
             seqs.push((event_type.id, of_type.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()));
         }
-        if gone.len() >= prune.limit {
+        if let Some(after) = next {
+            tx.lasting.prune = Pass { type_id: event_type.id, after };
             break;
         }
     }
     // The end of the log must be known before its last event goes.
     tx.log()?;
-    for (seq, _) in &gone {
+    for (seq, _) in &step.gone {
         tx.connection.prepare_cached(DELETE_EVENT)?.execute([seq])?;
         tx.connection.prepare_cached(DELETE_DELIVERIES)?.execute([seq])?;
     }
@@ -79,71 +127,113 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
     if let Some(last) = removed.iter().map(|(_, last, _)| *last).max() {
         tx.connection.prepare_cached(SET_HEAD)?.execute([last])?;
     }
-    Ok(Pruned { events: gone.len() as u64, more: !gone.is_empty() && gone.len() >= prune.limit })
+    let (events, more) = (step.gone.len() as u64, tx.lasting.prune.type_id > 0);
+    step.drops.store(tx)?;
+    Ok(Pruned { events, more })
 }
 
-impl Bounds {
+impl Ages {
+    fn at(now: Micros, prune: &Prune) -> Option<Self> {
+        let before = |age| {
+            let age = SignedDuration::try_from(age).ok()?;
+            now.0.checked_sub(age).ok().map(Timestamp::as_microsecond)
+        };
+        // Longer ago than the limit: what was stored at it stays.
+        let old = before(prune.older_than)? - 1;
+        Some(Self { old, owed: before(prune.owed_max).unwrap_or(i64::MIN).saturating_sub(1) })
+    }
+}
+
+impl<'a> Bounds<'a> {
     fn new(
         tx: &Tx<'_>,
         floors: &mut Floors<'_>,
-        (type_id, name): (i64, &str),
-        stored: i64,
-        owed: &[Selection],
+        event_type: &'a EventType,
+        ages: &'a Ages,
+        claims: &'a [RetentionClaim],
     ) -> rusqlite::Result<Self> {
-        let mut last = floors.below(stored)?;
+        let mut last = floors.below(ages.old)?;
         let mut kept = Vec::new();
-        for lane in owed.iter().filter_map(|selection| selection.lane(name, tx.now.0)) {
-            let stored_after = lane.created_after.map_or(i64::MIN, |time| time.as_microsecond());
-            let expired = if lane.created_after.is_some() { floors.below(stored_after)? } else { i64::MIN };
-            last = last.min(lane.after.0.max(expired));
-            kept.push((lane.after.0, stored_after));
+        for claim in claims {
+            let Some(lane) = claim.selection.lane(&event_type.name, tx.now.0) else { continue };
+            let alive = lane.created_after.map_or(i64::MIN, |time| time.as_microsecond());
+            // Up to here it owes nothing any more, because of its position or because of the time.
+            let free = lane.after.0.max(floors.below(alive.max(ages.owed))?);
+            last = last.min(free);
+            kept.push(Kept { sink: claim.sink, after: lane.after.0, alive });
         }
-        Ok(Self { type_id, last, stored, kept })
+        // Up to the last step back of the clock a place says nothing about time: each event there is looked at.
+        let last = last.max(floors.stepped_back());
+        Ok(Self { event_type, last, ages, kept, claims })
     }
 
-    fn frees(&self, seq: i64, created_at: i64) -> bool {
-        let owed = |(after, stored_after): &(i64, i64)| seq > *after && created_at > *stored_after;
-        created_at <= self.stored && !self.kept.iter().any(owed)
+    /// Whether an event goes; if so, notes the sinks that owed it.
+    fn frees(
+        &self,
+        owing: &mut CachedStatement<'_>,
+        (seq, created_at): (i64, i64),
+        drops: &mut Drops,
+    ) -> rusqlite::Result<bool> {
+        if created_at > self.ages.old {
+            return Ok(false);
+        }
+        let wants = |kept: &&Kept| seq > kept.after && created_at > kept.alive;
+        let mut owed: Vec<OwnerId> = self.kept.iter().filter(wants).map(|kept| kept.sink).collect();
+        let mut rows = owing.query([seq])?;
+        while let Some(row) = rows.next()? {
+            let (sink, state) = (OwnerId(row.get(0)?), state_of(row.get(1)?));
+            if !self.claims.iter().any(|claim| claim.sink == sink) {
+                continue;
+            }
+            if state == DeliveryState::Dead {
+                // Kept for a person.
+                return Ok(false);
+            }
+            owed.push(sink);
+        }
+        if !owed.is_empty() && created_at > self.ages.owed {
+            return Ok(false);
+        }
+        owed.sort_unstable();
+        owed.dedup();
+        for sink in owed {
+            drops.add(sink, self.event_type, seq, created_at);
+        }
+        Ok(true)
     }
 }
 
-/// Collects up to `limit` places in all, with their times.
-fn collect(
-    tx: &Tx<'_>,
-    bounds: &Bounds,
-    last: i64,
-    sinks: &[OwnerId],
-    limit: usize,
-    gone: &mut Vec<(i64, i64)>,
-) -> rusqlite::Result<()> {
-    let mut find = tx.connection.prepare_cached(OLDEST)?;
-    let mut owing = tx.connection.prepare_cached(OWING)?;
-    let mut after = 0;
-    loop {
-        let found: Vec<(i64, i64)> = find
-            .query_map((bounds.type_id, after, last, CHUNK), |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let Some((end, _)) = found.last() else { return Ok(()) };
-        after = *end;
-        for (seq, created_at) in found {
-            if gone.len() >= limit {
-                return Ok(());
+impl Step {
+    /// Looks at the places of one type after `after`. Returns where to go on, when that was not all.
+    fn walk(&mut self, tx: &Tx<'_>, bounds: &Bounds<'_>, mut after: i64) -> rusqlite::Result<Option<i64>> {
+        let mut find = tx.connection.prepare_cached(OLDEST)?;
+        let mut owing = tx.connection.prepare_cached(OWING)?;
+        loop {
+            if self.look == 0 || self.free == 0 {
+                return Ok(Some(after));
             }
-            if bounds.frees(seq, created_at) && !is_owed(&mut owing, seq, sinks)? {
-                gone.push((seq, created_at));
+            let most = CHUNK.min(i64::try_from(self.look).unwrap_or(CHUNK));
+            let found: Vec<(i64, i64)> = find
+                .query_map((bounds.event_type.id, after, bounds.last, most), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            if found.is_empty() {
+                return Ok(None);
+            }
+            for place in found {
+                if self.free == 0 {
+                    break;
+                }
+                self.look -= 1;
+                after = place.0;
+                if bounds.frees(&mut owing, place, &mut self.drops)? {
+                    self.free -= 1;
+                    self.gone.push(place);
+                }
             }
         }
     }
-}
-
-fn is_owed(owing: &mut CachedStatement<'_>, seq: i64, sinks: &[OwnerId]) -> rusqlite::Result<bool> {
-    let mut rows = owing.query([seq])?;
-    while let Some(row) = rows.next()? {
-        if sinks.contains(&OwnerId(row.get(0)?)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Shared {
         &self,
         read: impl Fn(&Connection, Micros) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let now = self.clock.now();
+        let now = self.clock.now().trusted;
         let found = self.steady(|pool| pool.small(|connection| read(connection, now)))?;
         self.answer(found)
     }
@@ -45,7 +45,7 @@ impl Shared {
         read: impl Fn(&Connection, Micros, i64) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         if entries <= FEW {
-            let now = self.clock.now();
+            let now = self.clock.now().trusted;
             let small = |connection: &Connection| {
                 in_snapshot(connection, |connection| read(connection, now, SMALL_VALUE))
             };
@@ -69,7 +69,7 @@ impl Shared {
         let shared = self.clone();
         let work = move || {
             let _permit = permit;
-            let now = shared.clock.now();
+            let now = shared.clock.now().trusted;
             let read = |connection: &Connection| in_snapshot(connection, |connection| read(connection, now));
             let found = shared.steady(|pool| pool.long(read))?;
             shared.answer(found)

@@ -79,6 +79,11 @@ impl<'a> Floors<'a> {
         Self { connection, marks, known: Vec::new() }
     }
 
+    /// Up to here, times do not grow with seq.
+    pub(super) fn stepped_back(&self) -> i64 {
+        self.marks.stepped_back
+    }
+
     /// The last place, after the last step back of the clock, up to which everything was stored at `time` or before.
     pub(super) fn below(&mut self, time: i64) -> rusqlite::Result<i64> {
         if let Some((_, place)) = self.known.iter().find(|(known, _)| *known == time) {

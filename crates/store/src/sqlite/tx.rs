@@ -33,8 +33,9 @@ pub(super) struct Tx<'a> {
     pub(super) cache: &'a mut Cache,
     /// What outlives this transaction, stored or not.
     pub(super) lasting: &'a mut Lasting,
-    /// The store's clock for everything in this transaction.
+    /// The store's clock for everything in this transaction: by `now` ages are judged, and what is stored gets `stamp`.
     pub(super) now: Micros,
+    pub(super) stamp: Micros,
     pub(super) history: super::HistoryBounds,
 }
 

@@ -12,6 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use tokio::sync::{mpsc, oneshot};
 
+use super::clock::{LastTime, Now};
 use super::error::{Fault, last_errno, of_write};
 use super::lasting::Lasting;
 use super::tx::{Cache, Tx};
@@ -36,7 +37,12 @@ const CHECKPOINT: u64 = 1_000;
 /// What SQLite calls `synchronous=FULL`.
 const FULL: i64 = 2;
 
-const SET_CLOCK: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('clock', ?1)";
+/// How often the time is stored with what is stored anyway, and how often when nothing is, in microseconds.
+const CLOCK_BUSY: u64 = 60 * 1_000_000;
+const CLOCK_IDLE: u64 = 60 * 60 * 1_000_000;
+
+const SET_CLOCK: &str =
+    "INSERT OR REPLACE INTO meta (name, value) VALUES ('clock', ?1), ('clock_before', ?2)";
 
 /// The handle of the thread. Dropping it finishes what waits and closes the connection.
 pub(super) struct Writer {
@@ -61,9 +67,19 @@ impl Writer {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(io::Error::other)?;
-        let full = level >= FULL;
-        let mut engine =
-            Engine { connection, notebook, shared, history, cache, lasting, logged, full, lazy: false };
+        let (full, clock) = (level >= FULL, i64::MIN);
+        let mut engine = Engine {
+            connection,
+            notebook,
+            shared,
+            history,
+            cache,
+            lasting,
+            logged,
+            full,
+            lazy: false,
+            clock,
+        };
         let thread = thread::Builder::new().name("store".into()).spawn(move || {
             engine.serve(queue);
             engine.close();
@@ -157,6 +173,8 @@ struct Engine {
     /// Whether transactions wait for the disk at all, and whether the present one does not.
     full: bool,
     lazy: bool,
+    /// The time that was stored last, in microseconds.
+    clock: i64,
 }
 
 /// Takes what waits, and what is about to. Those whose turns were stored together a moment ago are just being woken
@@ -268,10 +286,26 @@ impl Engine {
     fn work(&mut self, group: &mut [Box<dyn Task>]) -> rusqlite::Result<()> {
         self.be_lazy(group.iter().all(|task| task.is_lazy()))?;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let now = self.shared.clock.now();
+        let Now { trusted: now, stamp } = self.shared.clock.now();
         let (connection, history) = (&self.connection, self.history);
-        let mut tx = Tx { connection, cache: &mut self.cache, lasting: &mut self.lasting, now, history };
-        group.iter_mut().try_for_each(|task| task.run(&mut tx))
+        let (cache, lasting) = (&mut self.cache, &mut self.lasting);
+        let mut tx = Tx { connection, cache, lasting, now, stamp, history };
+        let before = connection.total_changes();
+        group.iter_mut().try_for_each(|task| task.run(&mut tx))?;
+        let wrote = connection.total_changes() != before;
+        self.keep_clock(wrote)
+    }
+
+    /// Stores the time for the next start, which doubts a clock that is far ahead of it: with what is stored anyway, and
+    /// now and then when nothing is.
+    fn keep_clock(&mut self, wrote: bool) -> rusqlite::Result<()> {
+        let Some(last) = self.shared.clock.last() else { return Ok(()) };
+        let age = last.trusted.abs_diff(self.clock);
+        if age >= CLOCK_IDLE || wrote && age >= CLOCK_BUSY {
+            set_clock(&self.connection, last)?;
+            self.clock = last.trusted;
+        }
+        Ok(())
     }
 
     /// Whether the next transaction waits for the disk. One that does makes those before it durable as well.
@@ -311,9 +345,8 @@ impl Engine {
 
     /// The last words of the thread. What fails here costs time at the next start, and nothing else.
     fn close(mut self) {
-        let clock = self.shared.clock.last();
-        if clock != i64::MIN && self.shared.broken().is_none() {
-            let _ = self.connection.execute(SET_CLOCK, [clock]);
+        if let Some(last) = self.shared.clock.last().filter(|_| self.shared.broken().is_none()) {
+            let _ = set_clock(&self.connection, last);
         }
         // Nor is it worth to wait for whoever still reads, such as a scan for a slow consumer.
         let _ = self.connection.busy_timeout(CLOSING);
@@ -323,4 +356,9 @@ impl Engine {
             let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
     }
+}
+
+/// Stores the time for the next start.
+pub(super) fn set_clock(connection: &Connection, last: LastTime) -> rusqlite::Result<()> {
+    connection.prepare_cached(SET_CLOCK)?.execute((last.trusted, last.before)).map(drop)
 }

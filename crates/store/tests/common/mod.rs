@@ -7,31 +7,49 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Delivery, DeliveryQuery, Page, PastTurn, ReadLimit};
+use inboxclaw_contract::store::{Delivery, DeliveryQuery, Page, PastTurn, Prune, ReadLimit};
 use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, Swap, TurnId};
 use inboxclaw_contract::{
-    Clock, Entry, Expiry, Json, NewEvent, Outcome, Owner, OwnerId, Patterns, Selection, Seq, SpaceId, Spaces,
-    Store, Turn, Version,
+    Clock, Entry, Expiry, Intake, Json, NewEvent, Outcome, Owner, OwnerId, Patterns, Selection, Seq, SpaceId,
+    Spaces, StartAt, Store, Turn, Version,
 };
 use jiff::Timestamp;
 
-/// A clock that is moved by hand.
-pub(crate) struct HandClock(AtomicI64);
+/// A clock that is moved by hand, and the time that really passed.
+pub(crate) struct HandClock {
+    wall: AtomicI64,
+    passed: AtomicU64,
+}
 
 impl HandClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(1_700_000_000_000_000)))
+        Arc::new(Self { wall: AtomicI64::new(1_700_000_000_000_000), passed: AtomicU64::new(0) })
     }
 
-    /// Moves it, back too.
+    /// The second that it shows.
+    pub(crate) fn second(&self) -> i64 {
+        self.wall.load(Ordering::Relaxed) / 1_000_000
+    }
+
+    /// Time passes; or the clock is set back.
     pub(crate) fn step(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+        self.passed.fetch_add(u64::try_from(seconds).unwrap_or(0), Ordering::Relaxed);
+        self.jump(seconds);
+    }
+
+    /// The clock is set.
+    pub(crate) fn jump(&self, seconds: i64) {
+        self.wall.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
     }
 }
 
 impl Clock for HandClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_microsecond(self.0.load(Ordering::Relaxed)).unwrap()
+        Timestamp::from_microsecond(self.wall.load(Ordering::Relaxed)).unwrap()
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_secs(self.passed.load(Ordering::Relaxed))
     }
 }
 
@@ -58,6 +76,33 @@ impl Ground {
     /// Up to where a reader of this selection is told that something is missing.
     pub(crate) async fn missed(&self, selection: &Selection) -> Option<i64> {
         self.page(selection).await.truncation.map(|truncation| truncation.up_to.0)
+    }
+
+    /// A sink that takes what `selection` says and stands where it begins.
+    pub(crate) async fn owing(&self, name: &str, selection: &Selection) -> OwnerId {
+        let sink = self.sink(name).await;
+        let (patterns, ttl) = (selection.patterns.clone(), selection.ttl.clone());
+        self.store.set_intake(sink, &Intake { patterns, ttl, start: StartAt::All }).await.unwrap();
+        self.commit(self.turn(sink).await.cursor(&selection.after.0.to_string())).await;
+        sink
+    }
+
+    /// A whole pass of retention with a bound for debts that nobody reaches; says how many events went.
+    pub(crate) async fn prune(&self, older_than: u64) -> u64 {
+        self.prune_all(older_than, 1_000_000_000).await
+    }
+
+    /// A whole pass of retention, in seconds; says how many events went.
+    pub(crate) async fn prune_all(&self, older_than: u64, owed_max: u64) -> u64 {
+        let prune = prune(older_than, owed_max, 1_000);
+        let mut events = 0;
+        loop {
+            let step = self.store.prune(&prune).await.unwrap();
+            events += step.events;
+            if !step.more {
+                return events;
+            }
+        }
     }
 
     /// A turn on the owner's version now.
@@ -124,6 +169,12 @@ impl Ground {
     pub(crate) async fn event_ids(&self) -> Vec<String> {
         self.page(&Selection::all(Seq(0))).await.events.into_iter().map(|event| event.event_id).collect()
     }
+}
+
+/// What retention may remove, in seconds.
+pub(crate) fn prune(older_than: u64, owed_max: u64, limit: usize) -> Prune {
+    let [older_than, owed_max] = [older_than, owed_max].map(Duration::from_secs);
+    Prune { older_than, owed_max, limit }
 }
 
 pub(crate) fn committed(outcome: Outcome) -> Committed {

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Delivery, DeliveryQuery, Prune};
+use inboxclaw_contract::store::{Delivery, DeliveryQuery};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
 use inboxclaw_contract::{
     Expiry, Interval, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Ttl, Version,
 };
 use jiff::Timestamp;
 
-use crate::common::{Ground, Words, of_type, seconds, turn};
+use crate::common::{Ground, Words, of_type, prune, seconds, turn};
 
 fn owe(seq: i64, state: DeliveryState, due: Timestamp) -> DeliveryChange {
     DeliveryChange::Owe {
@@ -21,19 +21,6 @@ fn owe(seq: i64, state: DeliveryState, due: Timestamp) -> DeliveryChange {
         attempts: 2,
         error: Some("why".into()),
     }
-}
-
-async fn prune(
-    ground: &Ground,
-    seconds: u64,
-    owed: Vec<Selection>,
-    sinks: Vec<OwnerId>,
-    limit: usize,
-) -> (u64, bool) {
-    let pruned =
-        ground.store.prune(&Prune { older_than: Duration::from_secs(seconds), owed, sinks, limit }).await;
-    let pruned = pruned.unwrap();
-    (pruned.events, pruned.more)
 }
 
 async fn seqs(ground: &Ground) -> Vec<i64> {
@@ -48,19 +35,27 @@ pub(crate) async fn promise_6_retention_removes_only_what_nobody_owes(ground: &G
     }
     // Events 1 to 8 are older than 20 s, event 9 is not. One sink has confirmed odd ones up to 3 and wants no others; another wants
     // even ones for 45 s only.
-    let by_age = Ttl { enabled: true, default: Interval::from_secs(45), by_type: BTreeMap::new() };
+    let by_age = Ttl { default: Some(Interval::from_secs(45)), by_type: BTreeMap::new() };
     let owed = vec![of_type("t.odd", 3), Selection { ttl: Some(by_age), ..of_type("t.even", 0) }];
-    assert_eq!(prune(ground, 20, owed.clone(), vec![], 1).await, (1, true), "in small steps");
-    assert_eq!(prune(ground, 20, owed.clone(), vec![], 100).await, (4, false));
+    for (name, selection) in ["odd", "even"].iter().zip(&owed) {
+        ground.owing(name, selection).await;
+    }
+    let step = ground.store.prune(&prune(20, 1_000, 1)).await.unwrap();
+    assert_eq!((step.events, step.more), (1, true), "in small steps");
+    assert_eq!(ground.prune(20).await, 4);
     assert_eq!(seqs(ground).await, [5, 7, 8, 9, 10]);
-    assert_eq!(prune(ground, 20, owed, vec![], 100).await, (0, false));
+    assert_eq!(ground.prune(20).await, 0);
     assert_eq!(ground.missed(&Selection::all(Seq(0))).await, Some(6));
-    assert_eq!(prune(ground, 20, vec![], vec![], 100).await, (3, false));
+    for sink in ["odd", "even"] {
+        ground.store.release(ground.sink(sink).await).await.unwrap();
+    }
+    assert_eq!(ground.prune(20).await, 3);
     assert_eq!(seqs(ground).await, [9, 10]);
 }
 
 pub(crate) async fn promise_6_a_delivery_keeps_its_event(ground: &Ground) {
-    let (source, sink, gone) = (ground.source("a").await, ground.sink("b").await, ground.sink("gone").await);
+    let (source, gone) = (ground.source("a").await, ground.sink("gone").await);
+    let sink = ground.owing("b", &Selection::all(Seq(9))).await;
     ground.commit(ground.turn(source).await.emit("1", "t").emit("2", "t").emit("3", "t")).await;
     for (owner, seq) in [(sink, 2), (gone, 3)] {
         let mut owes = ground.turn(owner).await;
@@ -68,13 +63,13 @@ pub(crate) async fn promise_6_a_delivery_keeps_its_event(ground: &Ground) {
         ground.commit(owes).await;
     }
     ground.clock.step(10);
-    assert_eq!(prune(ground, 5, vec![], vec![sink], 100).await, (2, false));
+    assert_eq!(ground.prune_all(5, 5).await, 2, "dead ones wait for a person");
     assert_eq!(seqs(ground).await, [2]);
     assert!(ground.deliveries(gone, DeliveryQuery::all(10)).await.is_empty());
     let mut done = ground.turn(sink).await;
     done.deliveries.push(DeliveryChange::Done { seq: Seq(2) });
     ground.commit(done).await;
-    assert_eq!(prune(ground, 5, vec![], vec![sink], 100).await, (1, false));
+    assert_eq!(ground.prune(5).await, 1);
 }
 
 pub(crate) async fn promise_7_a_claim_is_held_by_one(ground: &Ground) {

@@ -1,9 +1,8 @@
 //! Promises 3 and 5, and what else is said about reading the log.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use inboxclaw_contract::store::{EventRow, Find, Prune, ReadLimit, Truncation, TruncationCause};
+use inboxclaw_contract::store::{EventRow, Find, ReadLimit, Truncation, TruncationCause};
 use inboxclaw_contract::{Event, Interval, Patterns, Selection, Seq, Ttl, Turn};
 
 use crate::common::{Ground, Words, of_type, turn};
@@ -11,11 +10,7 @@ use crate::common::{Ground, Words, of_type, turn};
 const ALL: ReadLimit = ReadLimit { events: 1_000, bytes: 1 << 30, count: false };
 
 fn ttl(seconds: u64) -> Option<Ttl> {
-    Some(Ttl { enabled: true, default: Interval::from_secs(seconds), by_type: BTreeMap::new() })
-}
-
-fn everything_older(seconds: u64) -> Prune {
-    Prune { older_than: Duration::from_secs(seconds), owed: Vec::new(), sinks: Vec::new(), limit: 100 }
+    Some(Ttl { default: Some(Interval::from_secs(seconds)), by_type: BTreeMap::new() })
 }
 
 pub(crate) async fn promise_3_an_event_is_logged_once(ground: &Ground) {
@@ -40,8 +35,8 @@ pub(crate) async fn promise_3_holds_after_the_event_was_pruned(ground: &Ground) 
     let source = ground.source("a").await;
     ground.commit(ground.turn(source).await.emit("1", "t")).await;
     ground.clock.step(10);
-    assert_eq!(ground.store.prune(&everything_older(10)).await.unwrap().events, 0);
-    assert_eq!(ground.store.prune(&everything_older(9)).await.unwrap().events, 1);
+    assert_eq!(ground.prune(10).await, 0);
+    assert_eq!(ground.prune(9).await, 1);
     let again = ground.commit(ground.turn(source).await.emit("1", "t")).await;
     assert_eq!((again.stored, again.known), (0, 1));
     // Nor does a seq come back when the log is empty.
@@ -81,7 +76,7 @@ pub(crate) async fn promise_5_a_reader_behind_retention_is_told(ground: &Ground)
     ground.clock.step(10);
     ground.commit(ground.turn(source).await.emit("3", "t")).await;
     assert_eq!(ground.missed(&Selection::all(Seq(1))).await, None);
-    assert_eq!(ground.store.prune(&everything_older(5)).await.unwrap().events, 2);
+    assert_eq!(ground.prune(5).await, 2);
     let page = ground.page(&Selection::all(Seq(1))).await;
     let truncation = Truncation { up_to: Seq(2), cause: TruncationCause::Retention };
     assert_eq!((page.truncation, page.head, page.events.len()), (Some(truncation), Seq(3), 1));
@@ -93,8 +88,8 @@ pub(crate) async fn promise_5_retention_of_one_type_truncates_no_other(ground: &
     ground.commit(ground.turn(source).await.emit("1", "t.keep").emit("2", "t.go").emit("3", "t.keep")).await;
     ground.clock.step(10);
     ground.commit(ground.turn(source).await.emit("4", "t.go").emit("5", "t.keep")).await;
-    let keep = Prune { owed: vec![of_type("t.keep", 0)], ..everything_older(5) };
-    assert_eq!(ground.store.prune(&keep).await.unwrap().events, 1);
+    ground.owing("keeper", &of_type("t.keep", 0)).await;
+    assert_eq!(ground.prune(5).await, 1);
     assert_eq!(ground.missed(&of_type("t.keep", 0)).await, None);
     assert_eq!(ground.missed(&of_type("t.go", 0)).await, Some(2));
     assert_eq!(ground.missed(&of_type("t.none", 0)).await, None);
@@ -208,9 +203,9 @@ pub(crate) async fn what_is_left_is_counted_over_thousands_of_events(ground: &Gr
         ground.clock.step(10);
         if round == 3 {
             // Of the events so far, one type goes, of another one all but the last four hundred.
-            let owed = vec![of_type("t.some", 0), of_type("t.many", 5_000)];
-            let prune = Prune { owed, limit: 100_000, ..everything_older(1) };
-            assert!(ground.store.prune(&prune).await.unwrap().events > 4_000);
+            ground.owing("some", &of_type("t.some", 0)).await;
+            ground.owing("many", &of_type("t.many", 5_000)).await;
+            assert!(ground.prune(1).await > 4_000);
         }
     }
     let limit = ReadLimit { events: 100_000, bytes: usize::MAX, count: false };

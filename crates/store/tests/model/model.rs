@@ -31,6 +31,8 @@ pub(crate) struct Model {
     head: i64,
     /// The last place and the latest time of what retention removed, by type.
     pruned: BTreeMap<String, (i64, Timestamp)>,
+    /// How many events went that a sink owed, once for each sink.
+    dropped: u64,
 }
 
 #[derive(Default)]
@@ -55,7 +57,7 @@ impl Model {
     pub(crate) fn new(clock: &dyn Clock) -> Self {
         let owners = Default::default();
         let (reported, pruned) = (HashSet::new(), BTreeMap::new());
-        Self { now: clock.now(), owners, reported, events: Vec::new(), head: 0, pruned }
+        Self { now: clock.now(), owners, reported, events: Vec::new(), head: 0, pruned, dropped: 0 }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -143,14 +145,20 @@ impl Model {
     }
 
     /// Retention; `after` is where the one sink stands that counts.
-    pub(crate) fn prune(&mut self, clock: &dyn Clock, older_than: Duration, after: Option<i64>) -> u64 {
+    pub(crate) fn prune(&mut self, clock: &dyn Clock, ages: [Duration; 2], after: Option<i64>) -> u64 {
         self.tick(clock, false);
-        let limit = self.now.checked_sub(SignedDuration::try_from(older_than).unwrap()).unwrap();
+        let [old, owed_max] =
+            ages.map(|age| self.now.checked_sub(SignedDuration::try_from(age).unwrap()).unwrap());
         let held = &self.owners[0].owed;
+        let wanted = |event: &EventModel| after.is_some_and(|after| event.seq > after);
+        let owed = |event: &EventModel| after.is_some() && held.contains(&event.seq);
         let goes = |event: &EventModel| {
-            let owed = after.is_some_and(|after| event.seq > after || held.contains(&event.seq));
-            event.created_at < limit && !owed
+            let is_kept = (wanted(event) || owed(event)) && event.created_at >= owed_max;
+            event.created_at < old && !is_kept
         };
+        for event in self.events.iter().filter(|event| goes(event)) {
+            self.dropped += u64::from(wanted(event)) + u64::from(owed(event));
+        }
         let gone: BTreeSet<i64> =
             self.events.iter().filter(|event| goes(event)).map(|event| event.seq).collect();
         for event in self.events.iter().filter(|event| gone.contains(&event.seq)) {
@@ -173,6 +181,8 @@ impl Model {
         for (after, seconds) in [(0, None), (2, Some(10)), (0, Some(100)), (5, Some(3_000))] {
             self.compare_page(ground, after, seconds).await;
         }
+        let dropped: u64 = ground.store.lapses().await.unwrap().iter().map(|lapse| lapse.dropped).sum();
+        assert_eq!(dropped, self.dropped);
         let find = Find { event_type: Some("t.b".into()), limit: 2, ..Find::default() };
         let found = ground.store.find(&find).await.unwrap();
         let matching: Vec<_> = self.events.iter().rev().filter(|event| event.event_type == "t.b").collect();
@@ -185,7 +195,7 @@ impl Model {
         let ttl = seconds.map(|seconds| {
             // One type without a limit of its own time.
             let by_type = BTreeMap::from([("u".to_owned(), Interval::from_secs(50))]);
-            Ttl { enabled: true, default: Interval::from_secs(seconds), by_type }
+            Ttl { default: Some(Interval::from_secs(seconds)), by_type }
         });
         let selection = Selection { ttl: ttl.clone(), ..Selection::all(Seq(after)) };
         let page = ground.page(&selection).await;

@@ -25,6 +25,7 @@ pub(crate) enum Step {
     Sweep,
     Prune {
         older_than: u64,
+        owed_max: u64,
         /// Where the one sink stands.
         after: i64,
         /// Whether that sink counts.
@@ -92,8 +93,9 @@ pub(crate) fn any_step() -> impl Strategy<Value = Step> {
         10 => any_plan().prop_map(Step::Turn),
         4 => select(vec![1, 10, 100, 3_000, -10, -59, -61, -4_000, 4 * 24 * 3_600]).prop_map(Step::Clock),
         1 => Just(Step::Sweep),
-        1 => (select(vec![0, 5, 100]), 0_i64..8, any::<bool>())
-            .prop_map(|(older_than, after, keep)| Step::Prune { older_than, after, keep }),
+        1 => (select(vec![0, 5, 100]), select(vec![0, 50, 1_000_000]), 0_i64..8, any::<bool>()).prop_map(
+            |(older_than, owed_max, after, keep)| Step::Prune { older_than, owed_max, after, keep }
+        ),
         1 => Just(Step::Reopen),
     ]
 }

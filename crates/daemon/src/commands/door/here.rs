@@ -9,6 +9,7 @@ use inboxclaw_contract::{Keeper as _, Owner, StoreError};
 use inboxclaw_store::SqliteStore;
 
 use super::super::Failed;
+use crate::clock::ClockAnswer;
 use crate::config::Config;
 use crate::outside::{SystemClock, SystemRandom};
 use crate::states::{Configured, States};
@@ -46,6 +47,12 @@ impl Here {
             self.store.set_facts(id, paused).await.map_err(failed)?;
         }
         self.store.govern(id, policy.clone()).await.map_err(failed)
+    }
+
+    /// How the clock stands; a person may say that it is right.
+    pub(in crate::commands) async fn clock(&self, accepts: bool) -> Result<ClockAnswer, Failed> {
+        let state = if accepts { self.store.accept_clock().await } else { self.store.clock().await };
+        state.map(ClockAnswer::from).map_err(|error| Failed::plain(error.to_string()))
     }
 
     /// Every owner that the database knows.

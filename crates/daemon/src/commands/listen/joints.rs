@@ -4,38 +4,12 @@ use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use inboxclaw_contract::{Owner, OwnerId, Selection, Store, StoreError};
-use inboxclaw_runtime::{Debtor, Handle, OwnerStats, Status};
+use inboxclaw_contract::Owner;
+use inboxclaw_runtime::{Handle, OwnerStats, Status};
 use inboxclaw_store::SqliteStore;
 
-use crate::pull::{PullError, PullSink};
 use crate::serve::Vitals;
 use crate::states::Waker;
-
-/// A pull sink, as the runtime's housekeeping sees it.
-pub(super) struct PullDebtor(pub(super) Arc<PullSink>);
-
-#[async_trait]
-impl Debtor for PullDebtor {
-    async fn selection(&self, store: &dyn Store, _: OwnerId) -> Result<Option<Selection>, StoreError> {
-        match self.0.selection(store).await {
-            Ok(selection) => Ok(Some(selection)),
-            Err(PullError::Store(error)) => Err(error),
-            // Retention does nothing then, which is the safe side.
-            Err(error) => Err(StoreError::Read(error.to_string())),
-        }
-    }
-}
-
-/// A sink that owes nothing: a stream begins when a consumer connects.
-pub(super) struct NoDebtor;
-
-#[async_trait]
-impl Debtor for NoDebtor {
-    async fn selection(&self, _: &dyn Store, _: OwnerId) -> Result<Option<Selection>, StoreError> {
-        Ok(None)
-    }
-}
 
 /// The loops, as the state API wakes them.
 pub(super) struct Loops(pub(super) Handle);

@@ -70,7 +70,7 @@ pub(super) async fn scan(
 }
 
 fn run(shared: &Arc<Shared>, wanted: &Wanted, mut each: EachEntry) -> Result<Snapshot, StoreError> {
-    let now = shared.clock.now();
+    let now = shared.clock.now().trusted;
     let copied = shared.steady(|pool| (!pool.is_closed()).then(|| copy(pool, wanted, now)))?;
     let copied = match copied {
         Some(Err(error)) if error::is_out_of_room(&error) => {

@@ -5,6 +5,7 @@ use inboxclaw_contract::{OwnerId, StoreError, Version};
 use rusqlite::OptionalExtension;
 
 use super::super::error::Fault;
+use super::super::sinks;
 use super::super::tx::Tx;
 
 /// How many rows of each kind one step removes at most, and how many bytes of history.
@@ -42,6 +43,7 @@ pub(super) fn step(tx: &mut Tx<'_>, owner: OwnerId) -> Result<bool, Fault> {
     if !forgotten {
         let space = connection.prepare_cached(ADD_SPACE)?.insert([owner.0])?;
         connection.prepare_cached(RESET)?.execute((owner.0, space))?;
+        sinks::forget(connection, owner)?;
         tx.cache.changed.push((owner, Version(version + 1)));
     }
     // With each step, because the cached row holds numbers that change here.

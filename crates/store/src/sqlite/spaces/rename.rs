@@ -5,6 +5,7 @@ use inboxclaw_contract::{Owner, OwnerId, OwnerKind, StoreError};
 use rusqlite::OptionalExtension;
 
 use super::super::error::Fault;
+use super::super::sinks;
 use super::super::tx::Tx;
 
 const NAME: &str = "SELECT kind = ?2 AND name = ?3 FROM owners WHERE id = ?1";
@@ -52,6 +53,7 @@ pub(super) fn rename(tx: &mut Tx<'_>, owner: OwnerId, to: &Owner) -> Result<(), 
 fn remove(tx: &mut Tx<'_>, owner: OwnerId) -> rusqlite::Result<()> {
     tx.connection.prepare_cached(REMOVE)?.execute([owner.0])?;
     tx.connection.prepare_cached(REMOVE_DELIVERIES)?.execute([owner.0])?;
+    sinks::forget(tx.connection, owner)?;
     tx.connection.prepare_cached(KEEP_NUMBER)?.execute([owner.0])?;
     tx.cache.forget_owner(owner);
     tx.lasting.forget(owner);

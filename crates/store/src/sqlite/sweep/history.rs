@@ -11,7 +11,9 @@ use super::super::tx::Tx;
 
 /// How many rows one step removes at most.
 const STEP: usize = 500;
-/// How many rows one step looks at for those of one owner.
+/// No right clock stamped what is further in the future.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+/// How many rows one step looks at for those of one owner, or for those beyond their age.
 const WINDOW: i64 = 5_000;
 
 const OLDEST: &str = "SELECT id, owner, bytes, replaced IS NOT NULL, at FROM history ORDER BY id LIMIT +?1";
@@ -71,7 +73,7 @@ pub(super) fn step(tx: &mut Tx<'_>) -> Result<(u64, bool), Fault> {
     let old = too_old(tx)?;
     let (many, more) = too_much(tx)?;
     let surplus = too_large(tx)?;
-    let more = more || old == STEP || tx.lasting.round.surplus.is_some();
+    let more = more || old >= STEP || tx.lasting.round.surplus.is_some();
     Ok(((old + many + surplus) as u64, more))
 }
 
@@ -84,20 +86,27 @@ struct Gone {
     replaced: bool,
 }
 
-/// History beyond its age. Rows are in the order of commit, so the oldest are the first.
+/// History beyond its age. Rows are in the order of commit, so the oldest are the first. What a clock in doubt stamped,
+/// which then was wrong, is as old as what follows it.
 fn too_old(tx: &mut Tx<'_>) -> rusqlite::Result<usize> {
-    let age = SignedDuration::try_from(tx.history.age).ok();
-    let Some(limit) = age.and_then(|age| tx.now.0.checked_sub(age).ok()) else { return Ok(0) };
-    let limit = limit.as_microsecond();
+    let before = |age: SignedDuration| tx.now.0.checked_sub(age).ok().map(|time| time.as_microsecond());
+    let Some(limit) = SignedDuration::try_from(tx.history.age).ok().and_then(before) else { return Ok(0) };
+    let Some(ahead) = before(-AHEAD) else { return Ok(0) };
     let mut find = tx.connection.prepare_cached(OLDEST)?;
-    let mut rows = find.query([STEP as i64])?;
-    let mut gone = Vec::new();
-    while let Some(row) = rows.next()?
-        && row.get::<_, i64>(4)? <= limit
+    let mut rows = find.query([WINDOW])?;
+    let (mut gone, mut old) = (Vec::new(), 0);
+    while old < STEP
+        && let Some(row) = rows.next()?
     {
+        let at: i64 = row.get(4)?;
+        if at > limit && at < ahead {
+            break;
+        }
         gone.push(Gone::read(row)?);
+        old = if at <= limit { gone.len() } else { old };
     }
     drop(rows);
+    gone.truncate(old);
     remove(tx, &gone)?;
     Ok(gone.len())
 }

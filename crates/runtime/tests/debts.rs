@@ -1,0 +1,175 @@
+//! What sinks owe: warned of before retention removes it, told of when it went.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unimplemented, unreachable_pub, dead_code, reason = "the support serves several tests")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use inboxclaw_contract::sinks::{DROPPED, Expired, Lapse, Untold};
+use inboxclaw_contract::turn::FactsPatch;
+use inboxclaw_contract::{Intake, Keeper, Owner, OwnerId, Patterns, Seq, Sinks, StartAt, State};
+use inboxclaw_runtime::{Options, Status};
+use support::{Memory, World, again, done};
+
+const HOUR: u64 = 60 * 60;
+const DAY: u64 = 24 * HOUR;
+
+fn message(world: &World, sink: &str) -> Option<String> {
+    world.report().sinks.into_iter().find(|row| row.name == sink).unwrap().message
+}
+
+/// The data of the events that tell what was dropped.
+fn told(world: &World) -> Vec<serde_json::Value> {
+    world.store.with(|inner| {
+        let told = inner.events.iter().filter(|event| event.event_type == DROPPED);
+        told.map(|event| event.data.parse().unwrap()).collect()
+    })
+}
+
+/// A sink whose consumer asks, as `http_pull`.
+async fn asked(world: &mut World, name: &str, start: StartAt) -> OwnerId {
+    world.runtime.as_mut().unwrap().add_asked_sink(name, "http_pull");
+    let id = world.store.register(&Owner::sink(name), "http_pull").await.unwrap();
+    let intake = Intake { patterns: Patterns::new(["t.*"]), ttl: None, start };
+    world.store.set_intake(id, &intake).await.unwrap();
+    id
+}
+
+fn world(retention_days: i64, owed_max: u64) -> World {
+    let owed_max = Duration::from_secs(owed_max);
+    World::over(Arc::new(Memory::new()), Options { retention_days, owed_max, ..Options::default() }, 0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_for_long_is_warned_of_by_type() {
+    let mut world = world(5, 10 * DAY);
+    asked(&mut world, "pull", StartAt::Now).await;
+    world.store_events(&[("a", "t.x", ""), ("b", "t.x", ""), ("c", "other", "")]).await;
+    world.run();
+    world.pass(5 * DAY).await;
+    world.store_events(&[("d", "t.y", "")]).await;
+    assert_eq!(message(&world, "pull"), None);
+    world.pass(3 * DAY + HOUR).await;
+    let first = "not confirmed since 2026-01-01T00:00:00+00:00: 2 t.x; from 2026-01-11T00:00:00+00:00 on retention \
+                 removes what is owed for longer than database.owed_max (1w 3d): confirm it, or raise database.owed_max";
+    assert_eq!(message(&world, "pull").as_deref(), Some(first));
+    assert!(!world.report().is_unhealthy());
+    // The other type follows in its own time; what is confirmed is warned of no more.
+    world.pass(5 * DAY).await;
+    assert!(message(&world, "pull").unwrap().contains("2 t.x, 1 t.y; from"), "{:?}", message(&world, "pull"));
+    world.store.edit_cursor(&Owner::sink("pull"), Some(r#"{"t.x":3}"#));
+    world.pass(HOUR).await;
+    assert!(message(&world, "pull").unwrap().contains(": 1 t.y; from"), "{:?}", message(&world, "pull"));
+    world.store.edit_cursor(&Owner::sink("pull"), Some(r#"{"t.x":3,"t.y":4}"#));
+    world.pass(HOUR).await;
+    assert_eq!(message(&world, "pull"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_sink_is_counted_down_as_any_other() {
+    let mut world = world(1, 10 * DAY);
+    world.sink("hook", StartAt::Now, None, |_, _| done());
+    world.run();
+    world.pass(1).await;
+    let id = world.store.id(&Owner::sink("hook"));
+    let pause = FactsPatch { paused: Some(true), ..FactsPatch::default() };
+    world.store.set_facts(id, pause).await.unwrap();
+    world.handle.wake(&Owner::sink("hook"));
+    world.pass(1).await;
+    world.store_events(&[("a", "t.x", "")]).await;
+    world.pass(8 * DAY + 2 * HOUR).await;
+    let message = message(&world, "hook").unwrap();
+    assert!(message.starts_with("paused") && message.contains("1 t.x; from 2026-01-11"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_warned_of_where_retention_removes_nothing() {
+    let mut world = world(0, 10 * DAY);
+    asked(&mut world, "pull", StartAt::Now).await;
+    world.store_events(&[("a", "t.x", "")]).await;
+    world.run();
+    world.pass(20 * DAY).await;
+    assert_eq!(message(&world, "pull"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_retention_removed_is_told_once() {
+    let mut world = world(5, 10 * DAY);
+    let id = asked(&mut world, "pull", StartAt::Now).await;
+    let at = world.store.snapshot(id).await.unwrap().now;
+    let untold = Some(Untold { count: 7, first: (Seq(2), at), last: (Seq(9), at) });
+    let lapse = Lapse { sink: id, event_type: "t.x".to_owned(), expired: 0, dropped: 9, untold };
+    world.store.with(|inner| inner.lapses.push(lapse.clone()));
+    world.run();
+    world.pass(1).await;
+    let expected = serde_json::json!({
+        "sink": "pull", "type": "t.x", "count": 7, "from": "2026-01-01T00:00:00+00:00", "to": "2026-01-01T00:00:00+00:00",
+        "first_id": 2, "last_id": 9, "why": "owed for longer than 1w 3d (database.owed_max)",
+    });
+    assert_eq!(told(&world), [expected]);
+    world.pass(3 * HOUR).await;
+    assert_eq!(told(&world).len(), 1);
+    // A crash between the event and the note that it is there: told again, it is the same event.
+    world.store.with(|inner| inner.lapses = vec![lapse]);
+    world.pass(HOUR).await;
+    assert_eq!((told(&world).len(), world.store.with(|inner| inner.lapses[0].untold)), (1, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_outlived_its_time_is_shown() {
+    let mut world = World::new();
+    let id = asked(&mut world, "pull", StartAt::Now).await;
+    world.run();
+    for events in [3, 4] {
+        let expired = Expired { sink: id, event_type: "t.x".to_owned(), count: events };
+        world.store.with(|inner| inner.expired.push(expired));
+        world.pass(61).await;
+    }
+    let shown = "events that outlived their time to live unconfirmed since the start: 7";
+    assert_eq!(message(&world, "pull").as_deref(), Some(shown));
+    assert_eq!(world.report().sinks[0].status, Status::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_left_the_configuration_is_shown_and_ends_after_a_while() {
+    let mut world = world(5, 10 * DAY);
+    world.sink("hook", StartAt::All, None, |_, _| again(None));
+    world.run();
+    world.store_events(&[("a", "t.x", "")]).await;
+    world.pass(1).await;
+    world.stop().await.1.unwrap();
+    let options =
+        Options { retention_days: 5, owed_max: Duration::from_secs(10 * DAY), ..Options::default() };
+    let mut world = World::over(world.store.clone(), options, 0);
+    world.run();
+    world.pass(1).await;
+    assert_eq!(
+        (world.report().sinks[0].status, world.report().status),
+        (Status::NotConfigured, Status::Healthy)
+    );
+    let shown = message(&world, "hook").unwrap();
+    assert!(shown.starts_with("not in the configuration since 2026-01-01T00:00:01."), "{shown}");
+    let until = "goes on owing 1 event until 2026-01-11T00:00:01.";
+    assert!(shown.contains(until) && shown.contains("`inboxclaw forget sink:hook`"), "{shown}");
+    assert!(told(&world).is_empty());
+    world.pass(10 * DAY + HOUR).await;
+    let all = told(&world);
+    assert_eq!((all.len(), &all[0]["sink"], &all[0]["count"]), (1, &"hook".into(), &1.into()));
+    assert_eq!(all[0]["why"], "the sink left the configuration longer than 1w 3d ago (database.owed_max)");
+    world.pass(HOUR).await;
+    assert_eq!(message(&world, "hook").as_deref(), Some("not in the configuration: owes nothing"));
+    assert_eq!(told(&world).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_that_cannot_be_read_is_shown() {
+    let mut world = World::new();
+    asked(&mut world, "pull", StartAt::Now).await;
+    world.store.edit_cursor(&Owner::sink("pull"), Some("x"));
+    world.run();
+    world.pass(1).await;
+    let shown = "counts as owing everything: the cursor \"x\" names no places in the log";
+    assert_eq!(message(&world, "pull").as_deref(), Some(shown));
+}
