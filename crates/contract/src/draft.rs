@@ -342,7 +342,11 @@ impl<'a> Draft<'a> {
     }
 
     fn change(&mut self, key: &str, mut change: EntryChange) -> Result<(), Failure> {
-        limits::check_key(key).map_err(Failure::internal)?;
+        match &change {
+            EntryChange::Put { .. } => limits::check_new_key(key),
+            _ => limits::check_key(key),
+        }
+        .map_err(Failure::internal)?;
         if let EntryChange::Put { expiry: expiry @ Expiry::Keep, .. } = &mut change {
             *expiry = self.pending_expiry(key);
         }

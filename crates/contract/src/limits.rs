@@ -20,7 +20,10 @@ pub const NAME_CHARS: usize = 64;
 pub const EVENT_TEXT_BYTES: usize = 2_048;
 
 /// Names that a sink cannot have, because the server answers there itself.
-pub const RESERVED_SINKS: [&str; 7] = ["-", "api", "docs", "healthcheck", "metrics", "openapi.json", "redoc"];
+pub const RESERVED_SINKS: [&str; 10] =
+    ["-", ".well-known", "api", "docs", "healthcheck", "hooks", "mcp", "metrics", "openapi.json", "redoc"];
+/// Those of them that sinks could have until they were reserved.
+pub const NEWLY_RESERVED_SINKS: [&str; 3] = [".well-known", "hooks", "mcp"];
 /// The source that reports on the program itself; no configured source can have its name.
 pub const INTERNAL_SOURCE: &str = "inboxclaw";
 
@@ -53,6 +56,14 @@ pub enum LimitError {
         /// Its offset in bytes.
         at: usize,
     },
+    /// A new key is `.` or `..`.
+    #[error(
+        "the key {key:?} cannot be used: clients take it for a folder in an address; put something beside the dots"
+    )]
+    Dots {
+        /// The key.
+        key: String,
+    },
     /// A turn holds too many changes.
     #[error("the turn would hold {found} changes, the limit is {limit}; split the work into several turns")]
     TooMany {
@@ -77,6 +88,18 @@ pub enum LimitError {
 /// [`LimitError`] naming what is wrong.
 pub fn check_key(key: &str) -> Result<(), LimitError> {
     check_text("the key", key, KEY_BYTES)
+}
+
+/// Checks the key of an entry that is put: also not `.` or `..`, which no client that tidies up addresses can name.
+/// Entries of that key from before can be read and deleted.
+///
+/// # Errors
+/// [`LimitError`] naming what is wrong.
+pub fn check_new_key(key: &str) -> Result<(), LimitError> {
+    if matches!(key, "." | "..") {
+        return Err(LimitError::Dots { key: key.to_owned() });
+    }
+    check_key(key)
 }
 
 /// Checks a prefix of keys: as a key, but it may be empty.
@@ -150,6 +173,10 @@ mod tests {
             "the key holds the control character U+0007 at byte 1"
         );
         assert!(check_key("50%_\\ \u{1F600}").is_ok());
+        for dots in [".", ".."] {
+            assert!(check_key(dots).is_ok() && check_new_key(dots).is_err(), "{dots}");
+        }
+        assert!(check_new_key("...").is_ok() && check_new_key("./a").is_ok() && check_new_key("").is_err());
     }
 
     #[test]
@@ -158,7 +185,10 @@ mod tests {
             assert!(check_name(OwnerKind::Source, bad).is_err(), "{bad:?}");
             assert!(check_name(OwnerKind::Sink, bad).is_err(), "{bad:?}");
         }
-        assert!(check_name(OwnerKind::Sink, "api").is_err());
+        for name in RESERVED_SINKS {
+            assert!(check_name(OwnerKind::Sink, name).is_err(), "{name}");
+        }
+        assert!(NEWLY_RESERVED_SINKS.iter().all(|name| RESERVED_SINKS.contains(name)));
         assert!(check_name(OwnerKind::Source, "api").is_ok());
         assert!(check_name(OwnerKind::Source, INTERNAL_SOURCE).is_err());
         assert!(check_name(OwnerKind::Sink, "{z}").is_ok());

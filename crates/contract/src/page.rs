@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::event::{Event, Seq};
 use crate::owner::OwnerId;
+use crate::pattern::Patterns;
 use crate::turn::DeliveryState;
 
 /// How much a read may return. At least one event is returned if there is one, however large.
@@ -145,6 +146,8 @@ pub struct Find {
     pub seqs: Option<Vec<Seq>>,
     /// Only this type, exactly.
     pub event_type: Option<String>,
+    /// Only types that match.
+    pub patterns: Option<Patterns>,
     /// Only of this source, by name.
     pub source: Option<String>,
     /// Only events after this place.
@@ -163,6 +166,7 @@ impl Default for Find {
         Self {
             seqs: None,
             event_type: None,
+            patterns: None,
             source: None,
             after: None,
             limit: 0,

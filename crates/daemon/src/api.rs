@@ -39,7 +39,8 @@ pub(crate) async fn events(server: &Server, uri: &Uri) -> Result<Reply, Refusal>
         .map(|ids| ids.split(',').filter_map(|id| id.trim().parse().ok().map(Seq)).take(IDS).collect());
     let (event_type, source) = (text("event_type"), text("source_name"));
     let after = params.integer("after", 0..=i64::MAX).map(Seq);
-    let find = Find { seqs: ids, event_type, source, after, limit, offset, bytes: usize::MAX };
+    let find =
+        Find { seqs: ids, event_type, patterns: None, source, after, limit, offset, bytes: usize::MAX };
     let ignored = params.done()?;
     Ok(ignored.told(server, uri, found(server, find).await?))
 }

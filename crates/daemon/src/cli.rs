@@ -50,7 +50,7 @@ With a configuration:
   inboxclaw state owners                 what the sources and sinks remember
 
 Exit codes:
-  0  it worked; listen was asked to stop (SIGINT, SIGTERM, SIGHUP)
+  0  it worked; listen was asked to stop (SIGINT, SIGTERM; SIGHUP in a terminal)
   1  the configuration, the database or the server's answer is not what is needed; a condition does not hold
   2  the command line is wrong; healthcheck: nobody answers, or it is still starting
   3  listen: the port is taken
@@ -59,7 +59,7 @@ Exit codes:
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "inboxclaw", version, about = ABOUT, after_help = AFTER, subcommand_required = true)]
-#[command(arg_required_else_help = true)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     /// What to log, to standard error: off, error, warn, info, debug, trace, or a filter such as
     /// `inboxclaw_store=debug`.
@@ -69,9 +69,61 @@ pub struct Cli {
     /// Answer in JSON on standard output.
     #[arg(short = 'j', long, global = true)]
     pub json: bool,
+    /// The configuration file, also behind the command. Else INBOXCLAW_CONFIG names it, else it is config.yaml in the
+    /// current folder.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Where the command takes its configuration from, if it takes any.
+    pub(crate) fn config_mut(&mut self) -> Option<&mut Option<PathBuf>> {
+        match &mut self.command {
+            Command::Listen(args) => Some(&mut args.config.config),
+            Command::Check(args) | Command::Status(args) => Some(&mut args.config),
+            Command::Events(args) => Some(&mut args.config.config),
+            Command::Healthcheck(args) => Some(&mut args.config.config),
+            Command::Pull(args) => Some(&mut args.config.config),
+            Command::PullMarkProcessed(args) => Some(&mut args.config.config),
+            Command::Subscribe(args) => Some(&mut args.config.config),
+            Command::State(args) => Some(&mut args.config),
+            Command::Source(args) => Some(&mut args.config),
+            Command::Sink(args) => Some(&mut args.config),
+            _ => None,
+        }
+    }
+}
+
+/// What became of commands of the forerunner, in a sentence each.
+const FORERUNNER: [(&str, &str); 13] = [
+    ("config", "edit the file, then `inboxclaw check` says what is wrong with it"),
+    ("diary", "the diary is not available in this version yet"),
+    (
+        "install",
+        "a unit of systemd starts `inboxclaw listen --config FILE`; `inboxclaw init` writes a configuration",
+    ),
+    ("llm", "language models are not available in this version yet"),
+    ("logs", "`inboxclaw listen` logs to standard error: under systemd `journalctl -u UNIT` shows it"),
+    ("nordigen", "bank accounts are not available in this version yet"),
+    (
+        "pending-events",
+        "coalescing is not available in this version yet; `inboxclaw events` lists what is stored",
+    ),
+    ("restart", "stop the program and start it again, under systemd by `systemctl restart UNIT`"),
+    ("start", "`inboxclaw listen` runs the program; under systemd `systemctl start UNIT`"),
+    ("stats", "`inboxclaw status` and `inboxclaw state owners` say what is stored"),
+    ("stop", "SIGTERM or Ctrl-C ends `inboxclaw listen`; under systemd `systemctl stop UNIT`"),
+    ("update", "put the new binary in the place of the old one and start the program again"),
+    ("webhook-deliveries", "webhooks are not available in this version yet"),
+];
+
+/// What to say to somebody who asks for a command that only the forerunner had.
+pub(crate) fn of_forerunner(command: &str) -> Option<String> {
+    let (_, instead) = FORERUNNER.iter().find(|(name, _)| *name == command)?;
+    Some(format!("there is no command {command:?}: {instead}"))
 }
 
 /// What to do.
@@ -179,7 +231,7 @@ pub struct Events {
     /// Only those of this source.
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// Only those of exactly this type.
+    /// Only those whose type matches: `user.*`, or one exact type.
     #[arg(long, value_name = "TYPE")]
     pub event_type: Option<String>,
 }
@@ -191,7 +243,7 @@ pub struct Healthcheck {
     #[command(flatten)]
     pub config: ConfigFile,
     /// Seconds to wait for the answer.
-    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: f64,
 }
 
@@ -208,7 +260,7 @@ pub struct Pull {
     #[arg(long, value_name = "TYPE")]
     pub event_type: Option<String>,
     /// Most events.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub batch_size: Option<u64>,
 }
 
@@ -238,4 +290,13 @@ pub struct Subscribe {
     /// For how many seconds a stream that ended is looked for again, as after a restart; 0 gives up at once.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub retry_for: u64,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 && std::time::Duration::try_from_secs_f64(seconds).is_ok() => {
+            Ok(seconds)
+        }
+        _ => Err("it must be a number of seconds above 0".to_owned()),
+    }
 }

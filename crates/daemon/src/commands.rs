@@ -20,28 +20,49 @@ mod status;
 mod subscribe;
 mod table;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use inboxclaw_contract::printable;
 
-use crate::cli::{Cli, Command, State, StateCommand, exit};
+use crate::cli::{Cli, Command, State, StateCommand, exit, of_forerunner};
 use crate::config::ConfigError;
 use crate::logging;
 
 pub use schema::pages;
 
 /// Does what the command line asks for; returns the exit code. Errors are told on standard error.
-pub fn run(cli: Cli) -> u8 {
+pub fn run(mut cli: Cli) -> u8 {
+    let before = cli.config.take();
+    if let Some(config) = cli.config_mut() {
+        // The one behind the command is the nearer one.
+        *config = config.take().or(before);
+    }
     let default = if matches!(cli.command, Command::Listen(_)) { "info" } else { "warn" };
     if let Err(message) = logging::start(cli.log_level.as_deref(), default) {
         output::complain(&message);
         return exit::USAGE;
     }
-    match dispatch(cli.command, cli.json) {
+    let json = cli.json;
+    match dispatch(cli.command, json) {
         Ok(code) => code,
         Err(failed) => {
-            output::complain(&failed.message);
+            failed.tell(json);
             failed.code
         }
     }
+}
+
+/// Says what is wrong with a command line, or gives the help that was asked for; returns the exit code.
+pub fn misused(error: clap::Error) -> u8 {
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(ContextValue::String(command)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some(message) = of_forerunner(command)
+    {
+        output::complain(&message);
+        return exit::USAGE;
+    }
+    // Nobody can be told that this failed.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).unwrap_or(exit::USAGE)
 }
 
 fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
@@ -85,6 +106,17 @@ impl Failed {
     /// The same failure with another exit code.
     fn with_code(self, code: u8) -> Self {
         Self { code, ..self }
+    }
+
+    /// Tells it on standard error; to who reads JSON, in JSON. Nothing for an empty message.
+    fn tell(&self, json: bool) {
+        if json && !self.message.is_empty() {
+            output::complain(
+                &serde_json::json!({ "error": self.message, "exit_code": self.code }).to_string(),
+            );
+        } else {
+            output::complain(&self.message);
+        }
     }
 
     /// The usual failure.

@@ -17,6 +17,7 @@ mod yaml;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,11 +116,12 @@ impl Origin {
 /// [`ConfigError`] with everything that is wrong.
 pub fn load(origin: &Origin, mut env: Environment, outside: &Outside) -> Result<Config, ConfigError> {
     let mut report = Report::default();
-    if origin.built_in {
+    let dotenv = if origin.built_in {
         env = Environment::default();
+        None
     } else {
-        read_dotenv(&origin.base_dir, &mut env, &mut report);
-    }
+        read_dotenv(&origin.base_dir, &mut env, &mut report)
+    };
     let outside = Outside { base_dir: origin.base_dir.clone(), ..outside.clone() };
     let read = yaml::parse(&origin.text, &mut report).map(|mut root| {
         expand(&mut root, &env, &mut report);
@@ -129,6 +131,12 @@ pub fn load(origin: &Origin, mut env: Environment, outside: &Outside) -> Result<
         report.problems.push(problem);
         None
     });
+    if report.holds_secret {
+        warn_of_readers(&origin.file, &mut report);
+    }
+    if let Some(dotenv) = dotenv.filter(|_| report.refers_to_secret) {
+        warn_of_readers(&dotenv, &mut report);
+    }
     let report = report.sorted();
     match config {
         Some(config) if report.problems.is_empty() => Ok(Config { warnings: report.warnings, ..config }),
@@ -140,8 +148,21 @@ pub fn load(origin: &Origin, mut env: Environment, outside: &Outside) -> Result<
     }
 }
 
-fn read_dotenv(folder: &Path, env: &mut Environment, report: &mut Report) {
-    let Some(path) = env::find_dotenv(folder) else { return };
+/// Warns of a file with a secret that other users of the machine can read.
+fn warn_of_readers(file: &Path, report: &mut Report) {
+    let mode = std::fs::metadata(file).map_or(0, |facts| facts.permissions().mode() & 0o777);
+    if mode & 0o044 != 0 {
+        let file = file.display();
+        let message = format!(
+            "{file} holds a secret and can be read by others (mode {mode:o}); chmod 600 makes it private"
+        );
+        report.warnings.push(Problem { place: None, path: String::new(), message });
+    }
+}
+
+/// Reads the `.env` file, if there is one; returns where it is.
+fn read_dotenv(folder: &Path, env: &mut Environment, report: &mut Report) -> Option<PathBuf> {
+    let path = env::find_dotenv(folder)?;
     let bad = match std::fs::read_to_string(&path) {
         Ok(text) => {
             env.add_dotenv(&text).into_iter().map(|line| format!("line {line} sets nothing")).collect()
@@ -150,6 +171,7 @@ fn read_dotenv(folder: &Path, env: &mut Environment, report: &mut Report) {
     };
     let warnings = bad.into_iter().map(|what| format!("{}: {what}", path.display()));
     report.warnings.extend(warnings.map(|message| Problem { place: None, path: String::new(), message }));
+    Some(path)
 }
 
 /// Expands references in every text. A reference that names no variable stays, because it may belong to a template.
@@ -184,6 +206,8 @@ fn expand_in(
                 );
                 report.problem(node.place, path, message);
             }
+            report.holds_secret |= secret && !expanded.changed && !text.is_empty() && !names_file(path);
+            report.refers_to_secret |= secret && expanded.changed;
             node.hidden = expanded.changed;
             *text = expanded.text;
         }
@@ -201,6 +225,11 @@ fn expand_in(
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Whether a key that sounds like a secret only says where one is.
+fn names_file(path: &str) -> bool {
+    ["_file", "_path"].iter().any(|end| path.ends_with(end))
 }
 
 fn sections(root: &Node, origin: &Origin, outside: &Outside, report: &mut Report) -> Option<Config> {
@@ -289,7 +318,7 @@ fn read_database(node: &Node, base_dir: &Path, report: &mut Report) -> Option<Da
         report.problem(place("db_path"), "database.db_path", "the path is empty");
     }
     Some(Database {
-        path: base_dir.join(settings.db_path.trim_start_matches("./")),
+        path: base_dir.join(&settings.db_path).components().collect(),
         retention_days: settings.days.unwrap_or(settings.retention_days),
         durable: settings.durability == Durability::Full,
         owed_max: settings.owed_max.into(),

@@ -1,7 +1,9 @@
 //! The log: lines on standard error that are [`printable`], whatever is told in them. What may be logged is up to whoever
 //! logs: names and causes, never values.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use inboxclaw_contract::printable;
 use tracing_subscriber::EnvFilter;
@@ -35,7 +37,7 @@ pub fn start(level: Option<&str>, default: &str) -> Result<(), String> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .fmt_fields(fields())
-        .with_writer(stderr)
+        .with_writer(Mutex::new(Collapsed::new(stderr())))
         // They would be told on standard error, which is what just failed, and that panics.
         .log_internal_errors(false)
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
@@ -45,6 +47,52 @@ pub fn start(level: Option<&str>, default: &str) -> Result<(), String> {
         tracing::warn!("{doubt}; {FALLBACK} is taken instead");
     }
     Ok(())
+}
+
+/// For so long lines that are the same are counted and not written.
+const COLLAPSE_FOR: Duration = Duration::from_secs(60);
+
+/// Writes a line that comes again and again once, and then how often it came. What is written is one line each time,
+/// which begins with its time.
+struct Collapsed<W> {
+    out: W,
+    /// The last line that was written, without its time, and when.
+    last: Option<(Vec<u8>, Instant)>,
+    again: u64,
+}
+
+impl<W: Write> Collapsed<W> {
+    fn new(out: W) -> Self {
+        Self { out, last: None, again: 0 }
+    }
+
+    fn tell_count(&mut self) -> io::Result<()> {
+        match std::mem::take(&mut self.again) {
+            0 => Ok(()),
+            1 => self.out.write_all(b"    (the line above came once more)\n"),
+            again => self.out.write_all(format!("    (the line above came {again} times more)\n").as_bytes()),
+        }
+    }
+}
+
+impl<W: Write> Write for Collapsed<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let time = line.iter().position(|byte| *byte == b' ').unwrap_or(0);
+        let told = &line[time..];
+        let is_same = |(last, at): &(Vec<u8>, Instant)| last == told && at.elapsed() < COLLAPSE_FOR;
+        if self.last.as_ref().is_some_and(is_same) {
+            self.again += 1;
+            return Ok(line.len());
+        }
+        self.tell_count()?;
+        self.last = Some((told.to_owned(), Instant::now()));
+        self.out.write_all(line)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Message and fields, each on one line: a title of a feed or the name of a file forges no other.
@@ -80,6 +128,20 @@ mod tests {
             let error = filter("--log-level", bad).map(|_| ()).unwrap_err();
             assert!(error.starts_with(&format!("--log-level {bad:?} is no log ")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_line_that_comes_again_and_again_is_counted() {
+        let mut log = Collapsed::new(Vec::new());
+        for n in 0..100 {
+            log.write_all(format!("2026-11-29T00:00:{n:02}Z  WARN a request failed\n").as_bytes()).unwrap();
+        }
+        log.write_all(b"2026-11-29T00:02:00Z  INFO stopped\n").unwrap();
+        log.write_all(b"2026-11-29T00:02:01Z  INFO stopped\n").unwrap();
+        log.write_all(b"2026-11-29T00:02:02Z  INFO other\n").unwrap();
+        let wanted = "2026-11-29T00:00:00Z  WARN a request failed\n    (the line above came 99 times more)\n\
+            2026-11-29T00:02:00Z  INFO stopped\n    (the line above came once more)\n2026-11-29T00:02:02Z  INFO other\n";
+        assert_eq!(String::from_utf8(log.out).unwrap(), wanted);
     }
 
     /// What is logged goes to a terminal or a journal: one event is one line, and colours are ours alone.

@@ -11,5 +11,5 @@ fn main() -> ExitCode {
     // Before any file can be made: the database, its backups and the run file are for their owner only.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     outside::raise_file_limit();
-    ExitCode::from(commands::run(Cli::parse()))
+    ExitCode::from(Cli::try_parse().map_or_else(commands::misused, commands::run))
 }

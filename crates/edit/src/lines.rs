@@ -117,7 +117,7 @@ impl Fields<'_> {
     fn entry(&self, now: Timestamp) -> Result<Line, String> {
         self.known("an entry", &ENTRY)?;
         let key: String = self.get("key")?.ok_or("key: missing")?;
-        limits::check_key(&key).map_err(|error| format!("key: {error}"))?;
+        limits::check_new_key(&key).map_err(|error| format!("key: {error}"))?;
         let revision = Version(self.get("revision")?.unwrap_or(0));
         let created_at = self.time("created_at")?.unwrap_or(now);
         let updated_at = self.time("updated_at")?.unwrap_or(now);

@@ -53,6 +53,11 @@ impl<'a> Walk<'a> {
         Ok(next)
     }
 
+    /// When the oldest turn so far was; `None` while there was none.
+    pub(crate) fn begin(&self) -> Option<Timestamp> {
+        self.oldest.map(|(_, at)| at)
+    }
+
     /// The error that history does not go back to `wanted`.
     pub(crate) fn forgotten(&self, wanted: &str) -> EditError {
         EditError::Forgotten(match self.oldest {

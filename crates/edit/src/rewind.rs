@@ -55,7 +55,15 @@ async fn reach(
     }
     loop {
         let reached = walk.at();
-        // Before the first turn there is nothing older.
+        // Before the first turn there is nothing older. Since when it was so, nobody knows: who names a time means a state
+        // that there was, and does not want everything removed.
+        if reached.0 == 0
+            && let (To::Time(_), Some(begin)) = (to, walk.begin())
+        {
+            return Err(EditError::Forgotten(format!(
+                "history begins at {begin}, after {wanted}; version 0 is the empty state before it"
+            )));
+        }
         if reached.0 == 0 || matches!(to, To::Version(version) if version == reached) {
             return Ok((past, reached));
         }

@@ -76,7 +76,17 @@ async fn a_rewind_says_what_it_did() {
 #[tokio::test]
 async fn a_time_means_the_last_version_made_until_then() {
     let start = Timestamp::from_second(1_700_000_000).unwrap();
-    for (after, version) in [(-1, 0), (0, 1), (9, 1), (10, 2), (20, 3), (29, 3), (30, 4), (99, 4)] {
+    let ground = Ground::new().await;
+    let states = four_turns(&ground).await;
+    let error = rewind_time(&ground, start - SignedDuration::from_secs(1)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "history begins at 2023-11-14T22:13:20Z, after 2023-11-14T22:13:19Z; version 0 is the empty state before it"
+    );
+    assert_eq!(ground.state().await, states[4].1, "nothing is removed");
+    let nothing = Ground::new().await;
+    assert_eq!(rewind_time(&nothing, start).await.unwrap().to.0, 0, "where nothing ever was");
+    for (after, version) in [(0, 1), (9, 1), (10, 2), (20, 3), (29, 3), (30, 4), (99, 4)] {
         let ground = Ground::new().await;
         let states = four_turns(&ground).await;
         let time = start + SignedDuration::from_secs(after);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use inboxclaw_contract::turn::FactsPatch;
 use inboxclaw_contract::{Draft, Failure, Json, Keeper, NewEvent, OwnerId, StoreError};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::health::{Status, Transition, iso};
 use crate::runner::Env;
@@ -44,7 +45,17 @@ impl Announcer {
     /// When the store will not recover.
     pub(crate) async fn run(self) -> Result<(), StoreError> {
         let health = self.env.health();
-        while tick(&self.env.shutdown, LOOK, health.changed.notified()).await {
+        loop {
+            let begun = Instant::now();
+            if !tick(&self.env.shutdown, LOOK, health.changed.notified()).await {
+                break;
+            }
+            // A wait that took much longer than it may: the process stood still, and so did everything that is watched.
+            let late = begun.elapsed().saturating_sub(LOOK);
+            if late > LOOK {
+                tracing::info!(seconds = late.as_secs(), "the program did not run for a while");
+                health.stood_still(late);
+            }
             health.watch();
             for transition in health.transitions() {
                 let Some((_, id)) = self.sources.iter().find(|(owner, _)| *owner == transition.owner) else {

@@ -239,6 +239,15 @@ impl Health {
         rows.store.fail(trouble, now);
     }
 
+    /// The process did not run for that long: nobody was silent then.
+    pub(crate) fn stood_still(&self, late: Duration) {
+        let now = Instant::now();
+        for row in self.rows().owners.values_mut() {
+            // What was heard of since began to count only then.
+            row.quiet_since = row.quiet_since.checked_add(late).unwrap_or(now).min(now.max(row.quiet_since));
+        }
+    }
+
     /// Looks for loops that have gone silent.
     pub(crate) fn watch(&self) {
         let now = self.clock.now();

@@ -172,6 +172,15 @@ impl SqliteStore {
         open::prepare(path)
     }
 
+    /// Whether a program could start on the database at `path`, as far as looking tells it: nothing is made, locked or
+    /// changed.
+    ///
+    /// # Errors
+    /// What [`prepare`](Self::prepare) would refuse.
+    pub fn examine(path: &Path) -> Result<(), OpenError> {
+        open::examine(path)
+    }
+
     /// Opens the database at `path` for reading only, without a lock: the daemon may go on writing it. Nothing is
     /// made or migrated; every write is refused, and so is waiting.
     ///

@@ -37,7 +37,7 @@ impl SinkSettings for Settings {
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Sink>> {
         ensure!(!self.path.is_empty(), "path is empty");
-        let path = outside.base_dir.join(&self.path);
+        let path: PathBuf = outside.base_dir.join(&self.path).components().collect();
         let Ok(lock) = outside.shared.get_or_make(&format!("folder {}", path.display()), || {
             Ok::<_, std::convert::Infallible>(Mutex::new(()))
         });

@@ -257,7 +257,7 @@ impl SourceSettings for Settings {
         filter.own = Own::new(outside.own_files.clone());
         filter.links = self.follow_links;
         let config = Arc::new(Config {
-            path: outside.base_dir.join(self.path),
+            path: outside.base_dir.join(self.path).components().collect(),
             watch_mode: self.watch_mode,
             interval: self.poll_interval.nonzero("poll_interval")?,
             filter: Arc::new(filter),

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use inboxclaw_contract::Interval;
-use jiff::Timestamp;
 
 use super::OwnerArg;
+use crate::moment;
 
 const AFTER: &str =
     "OWNER is the name of a source or sink, or source:NAME and sink:NAME where a name is both.
@@ -71,7 +71,7 @@ A key that is absent begins with an empty text. A text that is left as it was ch
   inboxclaw state delete gmail page label
   inboxclaw state delete gmail --prefix seen: --older-than 30d --dry-run
   inboxclaw state delete gmail --all
-The cursor stays. Except with --older-than, `state undo` brings all of it back but secrets.")]
+The cursor stays. `state undo` brings all of it back but secrets.")]
     Delete(Delete),
     /// Print, set or clear the cursor.
     #[command(after_help = "Examples:
@@ -332,7 +332,7 @@ pub struct Undo {
 pub struct Rewind {
     /// Whose state.
     pub owner: OwnerArg,
-    /// A version, a time, or how long ago.
+    /// A version, a time, a date (its midnight in UTC), or how long ago.
     #[arg(long, value_name = "VERSION|TIME|AGO", value_parser = to)]
     pub to: To,
 }
@@ -364,11 +364,11 @@ pub struct Forget {
 }
 
 fn ttl(text: &str) -> Result<String, String> {
-    let is_time = |text: &str| text.parse::<Timestamp>().is_ok();
+    let is_time = |text: &str| moment::parse(text).is_some();
     match text.parse::<Interval>() {
         _ if matches!(text, "keep" | "none") || is_time(text) => Ok(text.to_owned()),
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!("{error}; or a time such as 2026-12-24T18:00:00Z, none, keep")),
+        Err(error) => Err(format!("{error}; or a time such as 2026-12-24T18:00:00Z, a date, none, keep")),
     }
 }
 
@@ -377,9 +377,9 @@ fn to(text: &str) -> Result<To, String> {
         return Ok(To::Version(version));
     }
     match text.parse::<Interval>() {
-        _ if text.parse::<Timestamp>().is_ok() => Ok(To::Time(text.to_owned())),
+        _ if moment::parse(text).is_some() => Ok(To::Time(text.to_owned())),
         Ok(_) => Ok(To::Time(text.to_owned())),
-        Err(error) => Err(format!("{error}; or a version, or a time such as 2026-11-22T06:00:00Z")),
+        Err(error) => Err(format!("{error}; or a version, a date, or a time such as 2026-11-22T06:00:00Z")),
     }
 }
 
@@ -390,11 +390,11 @@ mod tests {
     #[test]
     fn times_are_told_from_versions() {
         assert_eq!(to("41"), Ok(To::Version(41)));
-        for time in ["1h", "90 minutes", "2026-11-22T06:00:00Z", "2026-11-22T06:00:00+02:00"] {
+        for time in ["1h", "90 minutes", "2026-11-22", "2026-11-22T06:00:00Z", "2026-11-22T06:00:00+02:00"] {
             assert_eq!(to(time), Ok(To::Time(time.to_owned())));
             assert_eq!(ttl(time), Ok(time.to_owned()));
         }
-        for word in ["yesterday", "", "2026-11-22"] {
+        for word in ["yesterday", "", "2026-11-32", "2026-11-22T06:00:00"] {
             assert!(to(word).is_err() && ttl(word).is_err(), "{word}");
         }
         assert!(ttl("none").is_ok() && ttl("keep").is_ok() && to("none").is_err());

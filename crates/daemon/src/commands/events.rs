@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::store::Find;
-use inboxclaw_contract::{Event, Json, Log as _};
+use inboxclaw_contract::{Event, Json, Keeper as _, Log as _, Owner, OwnerKind, Patterns};
 use inboxclaw_store::SqliteStore;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Failed, client, output, place};
-use crate::cli::{Events, exit};
+use super::{Failed, client, door, output, place};
+use crate::cli::{Events, OwnerArg, exit};
+use crate::config::Config;
 use crate::outside::SystemClock;
 
 /// Most bytes of data and meta that are shown at once.
@@ -32,21 +33,26 @@ struct Row<'a> {
 
 pub(super) fn run(args: &Events, json: bool) -> Result<u8, Failed> {
     let origin = place::of_client(&args.config)?;
-    let path = place::load(&origin)?.database.path;
+    let config = place::load(&origin)?;
+    let path = &config.database.path;
     let mut events = Vec::new();
     if path.exists() {
-        let store = SqliteStore::read_only(&path, Arc::new(SystemClock));
+        let store = SqliteStore::read_only(path, Arc::new(SystemClock));
         let store = store.map_err(|error| Failed::plain(error.to_string()))?;
         let limit = usize::try_from(args.count).unwrap_or(i64::MAX as usize);
         let find = Find {
-            event_type: args.event_type.clone(),
+            patterns: args.event_type.as_deref().and_then(Patterns::selector),
             source: args.source.clone(),
             limit,
             bytes: BYTES,
             ..Find::default()
         };
-        let found = async { store.find(&find).await.map_err(|error| Failed::plain(error.to_string())) };
-        let found = client::block_on(found)?;
+        let found = client::block_on(async {
+            if let Some(source) = &args.source {
+                known(&config, &store, source).await?;
+            }
+            store.find(&find).await.map_err(|error| Failed::plain(error.to_string()))
+        })?;
         let wanted = found.total.min(limit as u64);
         events = found.events;
         if (events.len() as u64) < wanted {
@@ -58,10 +64,10 @@ pub(super) fn run(args: &Events, json: bool) -> Result<u8, Failed> {
     } else {
         output::remark(&format!("there is no database at {} yet", path.display()));
     }
-    if events.is_empty() {
-        output::line("No published events found.")?;
-    } else if json {
+    if json {
         output::pretty(&events.iter().map(Row::of).collect::<Vec<_>>())?;
+    } else if events.is_empty() {
+        output::line("No published events found.")?;
     } else {
         output::line(&format!("=== Latest {} Published Events ===", events.len()))?;
         for event in &events {
@@ -69,6 +75,24 @@ pub(super) fn run(args: &Events, json: bool) -> Result<u8, Failed> {
         }
     }
     Ok(exit::OK)
+}
+
+/// Says so when nobody has ever heard of that source: then no events mean nothing.
+async fn known(config: &Config, store: &SqliteStore, source: &str) -> Result<(), Failed> {
+    let owners = store.owners().await.map_err(|error| Failed::plain(error.to_string()))?;
+    let stored = owners.into_iter().map(|owner| Owner { kind: owner.kind, name: owner.name });
+    let known: Vec<Owner> = door::configured(config).into_iter().chain(stored).collect();
+    let who = OwnerArg { kind: Some(OwnerKind::Source), name: source.to_owned() };
+    if let Err(unknown) = door::find(&dedup(known), &who) {
+        output::remark(&unknown.message);
+    }
+    Ok(())
+}
+
+fn dedup(mut owners: Vec<Owner>) -> Vec<Owner> {
+    owners.sort();
+    owners.dedup();
+    owners
 }
 
 impl<'a> Row<'a> {

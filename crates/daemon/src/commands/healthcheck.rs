@@ -62,7 +62,7 @@ fn tell(health: &Json) -> Result<(), Failed> {
 }
 
 /// A line for everything that is not well and no source: the store, and sinks.
-fn unwell(health: &Json) -> Vec<String> {
+pub(super) fn unwell(health: &Json) -> Vec<String> {
     let store = health.get("store").into_iter().map(|row| ("the store".to_owned(), row));
     let sinks = health.get("sinks").and_then(Json::as_array).into_iter().flatten();
     let sinks = sinks.map(|row| (format!("sink {} ({})", text(row, "name"), text(row, "type")), row));

@@ -35,6 +35,9 @@ pub(super) fn run(args: &Init, json: bool) -> Result<u8, Failed> {
         output::pretty(&json!({ "file": file, "folder": folder, "next": next }))?;
     } else {
         output::line(&format!("wrote {}, which watches {}", file.display(), folder.display()))?;
+        output::line(
+            "note: every user of this machine can read and confirm events; server.token in the file keeps them out",
+        )?;
         output::line(&format!("next: {next}"))?;
     }
     Ok(exit::OK)

@@ -92,6 +92,10 @@ fn threads() -> std::io::Result<tokio::runtime::Runtime> {
 fn origin(args: &Listen) -> Result<Origin, Failed> {
     let Some(folder) = &args.watch else { return place::of_listen(&args.config) };
     // The other commands find that file first, and would ask another program.
+    if args.config.config.is_some() || place::of_environment().is_some() {
+        let message = "--watch is for those without a configuration: leave out --config and INBOXCLAW_CONFIG";
+        return Err(Failed::new(exit::USAGE, message));
+    }
     if Path::new(config::FILE).exists() {
         return Err(Failed::plain(format!(
             "there is a {} here: run `inboxclaw listen`, or --watch in another folder",
@@ -139,7 +143,7 @@ pub(super) fn open(
 }
 
 /// What a person can do about a database that cannot be opened, where the error does not say it.
-fn refused(error: &OpenError, built_in: bool) -> Failed {
+pub(super) fn refused(error: &OpenError, built_in: bool) -> Failed {
     let hint = match error {
         OpenError::Foreign { path, found } if built_in => {
             let path = path.display();

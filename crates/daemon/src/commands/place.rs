@@ -59,5 +59,11 @@ pub(super) fn told(origin: &Origin, problem: &Problem) -> String {
 }
 
 fn file(args: &ConfigFile) -> Option<PathBuf> {
-    args.config.clone().or_else(|| Some(PathBuf::from(config::FILE)).filter(|file| file.exists()))
+    let here = || Some(PathBuf::from(config::FILE)).filter(|file| file.exists());
+    args.config.clone().or_else(of_environment).or_else(here)
+}
+
+/// The file that the environment names.
+pub(super) fn of_environment() -> Option<PathBuf> {
+    std::env::var_os("INBOXCLAW_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from)
 }

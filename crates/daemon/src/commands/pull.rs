@@ -18,7 +18,7 @@ pub(super) fn pull(args: &Pull, json: bool) -> Result<u8, Failed> {
     let (name, settings) = sink(&config, args.name.as_deref())?;
     let mut query = Vec::new();
     query.extend(args.event_type.clone().map(|event_type| ("event_type", event_type)));
-    query.extend(args.batch_size.filter(|size| *size > 0).map(|size| ("batch_size", size.to_string())));
+    query.extend(args.batch_size.map(|size| ("batch_size", size.to_string())));
     let client = Client::new(&config)?;
     let url = client.url(&client::segments(name, &settings.path.extract), &query);
     let answer = ask(&client, Method::GET, url)?;

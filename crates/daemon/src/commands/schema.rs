@@ -36,7 +36,8 @@ fn write(folder: &Path) -> Result<(), Failed> {
 
 /// The help of every command, as the command line prints it.
 fn commands() -> String {
-    let mut cli = Cli::command();
+    // The same on every terminal.
+    let mut cli = Cli::command().term_width(100);
     cli.build();
     let mut text = format!(
         "<!-- Generated from the command line by `inboxclaw schema --markdown`. Do not edit. -->\n\n\

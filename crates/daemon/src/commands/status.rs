@@ -1,6 +1,6 @@
 //! `status`: how the program and its database are doing, as far as it can be seen from here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +8,14 @@ use axum::http::Method;
 use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::sinks::{COUNTED, Lapse, SinkDebts};
 use inboxclaw_contract::store::{Find, NEAR, OwnerInfo, share};
-use inboxclaw_contract::{Keeper as _, Log as _, OwnerId, OwnerKind, Sinks as _, printable};
+use inboxclaw_contract::{Clock as _, Keeper as _, Log as _, OwnerId, OwnerKind, Sinks as _, printable};
 use inboxclaw_store::SqliteStore;
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::client::{self, Client};
-use super::healthcheck::text;
-use super::{Failed, output, place};
+use super::healthcheck::{text, unwell};
+use super::{Failed, output, place, table};
 use crate::cli::{ConfigFile, exit};
 use crate::config::Config;
 use crate::outside::SystemClock;
@@ -32,6 +33,8 @@ struct Stats {
     owners: Vec<OwnerInfo>,
     /// Those that a person stopped.
     paused: HashSet<OwnerId>,
+    /// Those that rest after a failure, and until when.
+    resting: HashMap<OwnerId, Timestamp>,
     events: u64,
     /// What the sinks owe, and what left that without their consumers' yes.
     debts: Vec<SinkDebts>,
@@ -70,16 +73,18 @@ async fn stats(config: &Config) -> Result<Stats, Failed> {
     let failed = |error: &dyn std::fmt::Display| Failed::plain(error.to_string());
     let store = SqliteStore::read_only(path, Arc::new(SystemClock)).map_err(|error| failed(&error))?;
     let owners = store.owners().await.map_err(|error| failed(&error))?;
-    let mut paused = HashSet::new();
+    let (mut paused, mut resting) = (HashSet::new(), HashMap::new());
     for owner in &owners {
-        if store.facts(owner.id).await.map_err(|error| failed(&error))?.paused {
+        let facts = store.facts(owner.id).await.map_err(|error| failed(&error))?;
+        if facts.paused {
             paused.insert(owner.id);
         }
+        resting.extend(facts.next_at.map(|at| (owner.id, at)));
     }
     let found = store.find(&Find { limit: 1, ..Find::default() }).await.map_err(|error| failed(&error))?;
     let debts = store.debts().await.map_err(|error| failed(&error))?;
     let lapses = store.lapses().await.map_err(|error| failed(&error))?;
-    Ok(Stats { owners, paused, events: found.total, debts, lapses })
+    Ok(Stats { owners, paused, resting, events: found.total, debts, lapses })
 }
 
 fn tell(
@@ -93,6 +98,7 @@ fn tell(
     output::line("")?;
     output::line("[Healthcheck]")?;
     output::line(&format!("Endpoint {url}: {answer}"))?;
+    unwell(health).iter().try_for_each(|line| output::line(line))?;
     let store = health.get("store").map_or("", |store| text(store, "message"));
     if !store.is_empty() {
         output::line(&format!("Store: {store}"))?;
@@ -175,6 +181,10 @@ fn source(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> V
                 said => more.push(format!("     {word}{said}")),
             }
         }
+    }
+    let now = SystemClock.now();
+    if let Some(at) = stats.resting.get(&owner.id).filter(|at| **at > now) {
+        more.push(format!("     next try: {} ({at})", table::distance(*at, now)));
     }
     more.insert(0, line);
     more

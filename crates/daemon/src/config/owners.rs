@@ -259,7 +259,14 @@ fn owner(report: &mut Report, entry: &Entry, kinds: &Kinds, common: &[&str]) -> 
     let section = if kinds.owner == OwnerKind::Source { "sources" } else { "sink" };
     let path = join(section, &entry.key);
     if let Err(error) = limits::check_name(kinds.owner, &entry.key) {
-        report.problem(entry.place, &path, error.to_string());
+        let mut message = error.to_string();
+        if kinds.owner == OwnerKind::Sink && limits::NEWLY_RESERVED_SINKS.contains(&entry.key.as_str()) {
+            message.push_str(&format!(
+                "; give it another name here, and `inboxclaw state move sink:{} NAME` takes along what it has",
+                entry.key
+            ));
+        }
+        report.problem(entry.place, &path, message);
     }
     let Some(entries) = entry.value.map() else {
         let found = entry.value.kind();

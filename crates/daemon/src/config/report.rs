@@ -44,6 +44,10 @@ pub struct ConfigError {
 pub(super) struct Report {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// A secret stands in the file itself.
+    pub(super) holds_secret: bool,
+    /// A secret comes from the environment.
+    pub(super) refers_to_secret: bool,
 }
 
 impl Problem {

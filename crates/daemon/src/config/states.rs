@@ -9,13 +9,12 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::store::{Expire, Policy};
 use inboxclaw_contract::turn::Age;
 use inboxclaw_contract::{Interval, SettingsError};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::sections::Size;
+use crate::moment;
 
 /// Rules for the state of one source or sink.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -109,11 +108,7 @@ impl Lax for Start {
             _ => {}
         }
         let text = text.trim();
-        let midnight = |date: Date| date.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp());
-        let at = text.parse::<Timestamp>().ok();
-        // A date alone would also be found in a time without its offset, which could be any.
-        let is_date = text.len() == "2026-01-31".len();
-        let at = at.or_else(|| is_date.then(|| text.parse().ok().and_then(midnight)).flatten());
+        let at = moment::parse(text);
         at.map(Self::At).or_else(|| text.parse().ok().map(Self::Ago)).ok_or(refused)
     }
 }

@@ -105,11 +105,7 @@ fn bulk(op: Op) -> Operation {
     match op {
         Op::DeleteChosen => new("deleteEntries", "Deletes entries by prefix and age, as one change.")
             .required("prefix", text(), "Which keys, literally; an empty one means all.")
-            .query(
-                "older_than",
-                text(),
-                "Only entries of this age: `30d`. Those go like expired ones: no undo.",
-            )
+            .query("older_than", text(), "Only entries of this age: `30d`.")
             .query("by", one_of(&["created", "updated"]), "From when the age counts; by default `updated`.")
             .query("dry_run", flag(), "1 only counts them.")
             .answer(200, "What was removed.", &long(of::<DeletedEntries>)),

@@ -7,13 +7,13 @@ use axum::http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED};
 use inboxclaw_contract::limits::{self, CURSOR_BYTES, JSON_BYTES};
 use inboxclaw_contract::space::{EntryInfo, Look};
 use inboxclaw_contract::{Entry, Expiry, Interval, Version};
-use jiff::Timestamp;
 
 use super::ask::{Ask, Reading, wrong};
 use super::long::json;
 use super::problem::Problem;
 use super::shapes::{PutEntry, SetCursor, StateCursor, StateEntry, StatePage};
 use super::{States, Whose};
+use crate::moment;
 use crate::serve::reply::{self, Reply};
 
 /// Most bytes of values in a page.
@@ -65,7 +65,7 @@ pub(super) async fn get(states: &States, whose: &Whose, ask: &Ask) -> Result<Rep
 }
 
 pub(super) async fn put(states: &States, whose: &Whose, ask: Ask, who: &str) -> Result<Reply, Problem> {
-    limits::check_key(&ask.key)?;
+    limits::check_new_key(&ask.key)?;
     let (expiry, secret, condition) = (expiry(&ask)?, ask.switch("secret")?, ask.condition()?);
     let key = ask.key.clone();
     let how = Reading { bytes: VALUE_BODY, patience: states.bounds.patience };
@@ -155,10 +155,10 @@ fn expiry(ask: &Ask) -> Result<Expiry, Problem> {
         Some(text) => {
             let after = text.parse::<Interval>().map(|interval| interval.as_duration());
             let after = after.ok().filter(|after| *after > Duration::ZERO).map(Expiry::For);
-            let at = || text.parse::<Timestamp>().ok().map(Expiry::Until);
+            let at = || moment::parse(text).map(Expiry::Until);
             after.or_else(at).ok_or_else(|| {
                 wrong(format!(
-                    "ttl must be a length of time (5m), a time (RFC 3339), none or keep, not {text:?}"
+                    "ttl must be a length of time (5m), a time (RFC 3339), a date, none or keep, not {text:?}"
                 ))
             })
         }

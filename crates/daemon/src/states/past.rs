@@ -12,6 +12,7 @@ use super::shapes::{
     HistoryPage, HistoryTurn, RewindTo, RewoundState, UndoWhat, UndoneChange, VersionOrTime,
 };
 use super::{States, Whose};
+use crate::moment;
 use crate::serve::reply::Reply;
 
 /// About how many bytes of replaced values a page of history reads.
@@ -81,13 +82,18 @@ fn aim(text: &str, now: Timestamp) -> Result<To, Problem> {
     if let Ok(version) = text.parse() {
         return Ok(To::Version(Version(version)));
     }
-    if let Ok(time) = text.parse() {
+    if let Some(time) = moment::parse(text) {
+        if time > now {
+            return Err(wrong(format!("to must be a time that has passed, not {time}: it is {now}")));
+        }
         return Ok(To::Time(time));
     }
     let ago = text.parse::<Interval>().ok().and_then(|ago| SignedDuration::try_from(ago.as_duration()).ok());
     let time = ago.and_then(|ago| now.checked_sub(ago).ok());
     time.map(To::Time).ok_or_else(|| {
-        wrong(format!("to must be a version, a time (RFC 3339) or a length of time (1h), not {text:?}"))
+        wrong(format!(
+            "to must be a version, a time (RFC 3339), a date or a length of time (1h), not {text:?}"
+        ))
     })
 }
 
@@ -103,6 +109,9 @@ mod tests {
             ("7", Some(To::Version(Version(7)))),
             ("1h 30m", time("2026-11-22T04:30:00Z")),
             ("2026-11-20T00:00:00+01:00", time("2026-11-19T23:00:00Z")),
+            ("2026-11-22", time("2026-11-22T00:00:00Z")),
+            ("2026-11-23", None),
+            ("2030-01-01T00:00:00Z", None),
             ("yesterday", None),
             ("", None),
         ] {

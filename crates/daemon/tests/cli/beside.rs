@@ -72,7 +72,12 @@ fn commands_go_through_the_running_program() {
     state(&place, &["rewind", "quiet", "--to", "1"]);
     assert_eq!(state(&place, &["list", "quiet", "--keys"]), format!("{odd}\n"));
     state(&place, &["delete", "quiet", "--all"]);
-    for key in ["..", ".", "a/b"] {
+    for key in ["..", "."] {
+        let refused = place.run(&["state", "set", "quiet", key, "1"]);
+        assert!(refused.code == 1 && refused.err.contains("cannot be used"), "{refused:?}");
+        assert_eq!(place.run(&["state", "delete", "quiet", key]).code, 1, "there is none");
+    }
+    for key in ["...", "../a", "a/b"] {
         state(&place, &["set", "quiet", key, "1"]);
         assert_eq!(state(&place, &["get", "quiet", key]), "1\n", "{key}");
         state(&place, &["delete", "quiet", key]);
@@ -218,7 +223,9 @@ fn a_source_is_tested_without_leaving_a_trace() {
     assert!(quiet.err.contains("no new events now") && quiet.err.contains("stay as it is"), "{}", quiet.err);
     let bad = test(&["bad", "--json"]);
     assert_eq!(bad.code, 1);
-    assert!(bad.err.starts_with("the poll failed: "), "{}", bad.err);
+    let error: Value = serde_json::from_str(&bad.err).unwrap();
+    assert!(error["error"].as_str().unwrap().starts_with("the poll failed: "), "{}", bad.err);
+    assert_eq!(error["exit_code"], 1);
     let said: Value = serde_json::from_str(&bad.out).unwrap();
     assert!(said["failure"]["class"].is_string(), "{said}");
     let near = test(&["file"]);

@@ -21,11 +21,16 @@ fn a_log_that_cannot_be_written_ends_nothing() {
 }
 
 #[test]
-fn a_hangup_is_a_request_to_stop() {
+fn a_hangup_does_not_end_a_service() {
     let place = Place::with(CONFIG);
-    let (code, log) = place.listen(&[]).stop("-HUP");
+    let running = place.listen(&[]);
+    let hangup = std::process::Command::new("kill").args(["-HUP", &running.pid().to_string()]).status();
+    assert!(hangup.unwrap().success());
+    place.await_health();
+    place.await_output(&["pull"]);
+    let (code, log) = running.stop("-TERM");
     assert_eq!(code, 0, "{log}");
-    assert!(log.trim_end().ends_with("stopped"), "{log}");
+    assert!(log.contains("SIGHUP changes nothing") && log.trim_end().ends_with("stopped"), "{log}");
 }
 
 #[test]

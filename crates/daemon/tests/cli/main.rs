@@ -1,6 +1,7 @@
 //! The command line, as a person meets it: the real binary in a folder of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
+mod answers;
 mod beside;
 mod circumstances;
 mod files;

@@ -58,6 +58,24 @@ async fn entries_go_by_prefix_and_age() {
     }
 }
 
+/// A person's deletion is a change like any other, also by age.
+#[tokio::test]
+async fn what_went_by_its_age_comes_back() {
+    let inbox = Inbox::new().await;
+    let api = inbox.api().await;
+    for key in ["a", "b"] {
+        api.set(key, "1").await;
+    }
+    inbox.wait(3_600);
+    api.set("c", "1").await;
+    let deleted = api.delete(&format!("{STATE}?prefix=&older_than=30m")).await.json();
+    assert_eq!((&deleted["entries"], &deleted["version"]), (&json!(2), &json!(4)));
+    assert_eq!(api.all().await, json!({ "c": 1 }));
+    let undone = api.post(&format!("{OWNER}/undo"), json!({})).await;
+    assert_eq!((undone.status, &undone.json()["undid"]), (200, &json!(4)), "{undone:?}");
+    assert_eq!(api.all().await, json!({ "a": 1, "b": 1, "c": 1 }));
+}
+
 #[tokio::test]
 async fn an_export_is_an_import_elsewhere() {
     let inbox = Inbox::new().await;

@@ -1,7 +1,8 @@
 //! The state API, one entry at a time: values as they went in, keys of any text, conditions, expiry, secrets, limits.
 
 use inboxclaw_contract::store::Policy;
-use inboxclaw_contract::{Owner, Version};
+use inboxclaw_contract::turn::{EntryChange, Turn, TurnId};
+use inboxclaw_contract::{Entry, Json, Owner, Random as _, Version};
 use inboxclaw_daemon::serve::Bounds;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -67,22 +68,8 @@ async fn a_key_may_be_any_text() {
     let inbox = Inbox::new().await;
     let api = inbox.api().await;
     let long = "k".repeat(2_048);
-    let mut keys = [
-        "a/b",
-        "a%2Fb",
-        "%",
-        "a+b",
-        "a b",
-        " ",
-        "ü",
-        "\u{1f600}",
-        "..",
-        ".",
-        "?x=1&y#z",
-        "\\",
-        "state",
-        &long,
-    ];
+    let mut keys =
+        ["a/b", "a%2Fb", "%", "a+b", "a b", " ", "ü", "\u{1f600}", "...", "?x=1&y#z", "\\", "state", &long];
     for key in keys {
         let value = json!(key).to_string();
         assert_eq!(api.put(&at(key), &value).await.status, 201, "{key}");
@@ -97,6 +84,35 @@ async fn a_key_may_be_any_text() {
         assert_eq!(api.delete(&at(key)).await.status, 204, "{key}");
     }
     assert_eq!(all_keys(&api, "").await, Vec::<String>::new());
+}
+
+/// Clients that tidy up addresses cannot name them. What is there from before can be read and removed.
+#[tokio::test]
+async fn dots_are_no_new_keys() {
+    let inbox = Inbox::new().await;
+    let api = inbox.api().await;
+    for key in [".", ".."] {
+        let refused = api.put(&at(key), "1").await;
+        assert_eq!((refused.status, detail(&refused).contains("cannot be used")), (422, true), "{refused:?}");
+        let line = format!("{{\"key\":\"{key}\",\"value\":1}}");
+        assert_eq!(api.ask("POST", "/api/sources/s/import", &[], &line).await.status, 400);
+        let now = inbox.store.snapshot(inbox.source).await.unwrap();
+        let mut turn = Turn::new(TurnId(inbox.random.next()), inbox.source, now.version);
+        let old = Entry {
+            key: key.to_owned(),
+            value: Json::new("7").unwrap(),
+            revision: now.version,
+            created_at: now.now,
+            updated_at: now.now,
+            expires_at: None,
+            secret: false,
+        };
+        turn.entries.insert(key.to_owned(), EntryChange::Restore(old));
+        inbox.store.commit(turn).await.unwrap();
+        assert_eq!(api.get(&at(key)).await.body, "7");
+        assert_eq!(api.delete(&at(key)).await.status, 204);
+        assert_eq!(api.get(&at(key)).await.status, 404);
+    }
 }
 
 /// The keys of all pages of three.

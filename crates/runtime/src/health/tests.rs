@@ -293,3 +293,17 @@ fn times_have_six_digits_or_none() {
     assert_eq!(iso("2026-01-02T03:04:05Z".parse().unwrap()), "2026-01-02T03:04:05+00:00");
     assert_eq!(iso("2026-01-02T03:04:05.0001Z".parse().unwrap()), "2026-01-02T03:04:05.000100+00:00");
 }
+
+#[tokio::test(start_paused = true)]
+async fn time_in_which_the_process_stood_still_is_no_silence() {
+    let health = health();
+    let mail = source(&health, "mail", 10);
+    health.succeeded(&mail);
+    advance(Duration::from_secs(900)).await;
+    health.stood_still(Duration::from_secs(895));
+    health.watch();
+    assert_eq!(short(&health), (Status::Healthy, None, None));
+    advance(Duration::from_secs(61)).await;
+    health.watch();
+    assert_eq!(short(&health), (Status::Unhealthy, Some("stale"), None), "and silent from then on");
+}

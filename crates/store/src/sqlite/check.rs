@@ -25,7 +25,10 @@ fn sized(turn: &Turn) -> Result<usize, LimitError> {
         limits::check_prefix(&sweep.prefix)?;
     }
     for (key, change) in &turn.entries {
-        limits::check_key(key)?;
+        match change {
+            EntryChange::Put { .. } => limits::check_new_key(key)?,
+            _ => limits::check_key(key)?,
+        }
         size += key.len();
         size += match change {
             EntryChange::Put { value, .. } => value.len(),

@@ -7,7 +7,7 @@ use inboxclaw_contract::store::{
     Delivery, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Page, ReadLimit, Truncation,
 };
 use inboxclaw_contract::turn::DeliveryState;
-use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Selection, Seq, StoreError};
+use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Patterns, Selection, Seq, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::append::{state_number, state_of};
@@ -315,14 +315,36 @@ fn find_events(connection: &Connection, find: &Find) -> rusqlite::Result<Found> 
     let (Some(event_type), Some(source)) = (event_type, source) else {
         return Ok(Found { truncation, ..Found::default() });
     };
-    let (seqs, total) = match &find.seqs {
-        Some(seqs) => among(connection, seqs, event_type, source, find)?,
-        None => newest(connection, event_type, source, find)?,
+    let (seqs, total) = match (&find.seqs, &find.patterns) {
+        (Some(seqs), _) => among(connection, seqs, event_type, source, find)?,
+        (None, None) => newest(connection, event_type, source, find)?,
+        (None, Some(patterns)) => matching(connection, patterns, source, find)?,
     };
     let events = events(connection, seqs.iter().copied(), find.bytes)?;
     let is_read = |seq: &&i64| events.last().is_some_and(|last| last.seq.0 <= **seq);
     let rest = seqs.iter().skip_while(is_read).copied().map(Seq).collect();
     Ok(Found { events, rest, total, truncation })
+}
+
+/// The newest of all types that match, each looked at by itself, and how many there are in all.
+fn matching(
+    connection: &Connection,
+    patterns: &Patterns,
+    source: Option<i64>,
+    find: &Find,
+) -> rusqlite::Result<(Vec<i64>, u64)> {
+    let upto = find.offset.saturating_add(find.limit);
+    let of_type = Find { offset: 0, limit: upto, ..find.clone() };
+    let (mut seqs, mut total) = (Vec::new(), 0);
+    let types = scan::types(connection)?;
+    for event_type in types.iter().filter(|event_type| patterns.matches(&event_type.name)) {
+        let (found, count) = newest(connection, Some(event_type.id), source, &of_type)?;
+        seqs.extend(found);
+        total += count;
+        seqs.sort_unstable_by(|one, other| other.cmp(one));
+        seqs.truncate(upto);
+    }
+    Ok((seqs.split_off(find.offset.min(seqs.len())), total))
 }
 
 /// What a reader has missed who stands where the search begins.

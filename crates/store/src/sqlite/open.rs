@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::Access;
 
 use super::clock::LastTime;
 use super::error::OpenError;
@@ -15,7 +16,7 @@ use super::pool::{Pool, Way};
 use super::rest::Rest;
 use super::{Durability, migrate, numbers};
 use crate::lock::{Lock, LockError};
-use crate::note::Notebook;
+use crate::note::{Note, Notebook};
 use crate::path::{FileId, beside, folder, resolved};
 use crate::run_file::RunFile;
 
@@ -116,6 +117,23 @@ pub(super) fn prepare(path: &Path) -> Result<Prepared, OpenError> {
             Err(error)
         }
     }
+}
+
+/// Whether a program could start on this path, as far as looking tells it. Nothing is made or changed.
+pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
+    // A folder that is missing is made at the start, below the first one that is there.
+    let there = folder(path).ancestors().find(|folder| folder.as_os_str().is_empty() || folder.exists());
+    let there = there.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let writable = rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK);
+    writable.map_err(|error| OpenError::io(there, &error.into()))?;
+    let Ok(path) = resolved(path) else { return Ok(()) };
+    refuse_odd(&path)?;
+    let found = refuse_foreign(&path)?;
+    let note = File::open(Lock::path(&path)).ok().and_then(|lock| Note::read(&lock));
+    if found == Found::Blank && note.is_some_and(|note| note.log.is_some() && !note.making) {
+        return Err(OpenError::Remains { path, found: "is empty, and there was a database" });
+    }
+    Ok(())
 }
 
 pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<Opened, OpenError> {

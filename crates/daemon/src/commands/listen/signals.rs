@@ -1,5 +1,6 @@
 //! The signals that ask for the end, and how long it may take. Left out: what ends.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,15 +55,30 @@ pub(super) fn watch(shutdown: CancellationToken) -> std::io::Result<()> {
 /// A message for each signal that asks for the end.
 fn requests() -> std::io::Result<mpsc::Receiver<()>> {
     let (sender, requests) = mpsc::channel(1);
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        if kind == SignalKind::hangup() && hangup_is_ignored() {
-            continue;
-        }
+    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+    // The terminal that it was started in is gone. To a service, the signal says that its configuration changed.
+    if std::io::stderr().is_terminal() && !hangup_is_ignored() {
+        kinds.push(SignalKind::hangup());
+    } else if !hangup_is_ignored() {
+        tell_of_hangups()?;
+    }
+    for kind in kinds {
         let mut signals = signal(kind)?;
         let sender = sender.clone();
         tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(()).await.is_ok() {} });
     }
     Ok(requests)
+}
+
+/// Goes on at SIGHUP, and says so.
+fn tell_of_hangups() -> std::io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::warn!("SIGHUP changes nothing: a changed configuration is read by a restart");
+        }
+    });
+    Ok(())
 }
 
 /// Whether this process was started to outlive its terminal, as `nohup` does it.

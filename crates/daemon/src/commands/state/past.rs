@@ -234,8 +234,11 @@ pub(super) async fn rewind(job: &Job<'_>, args: &Rewind) -> Result<u8, Failed> {
     job.long(&door, &owner, ask, |result| {
         let rewound: Rewound = answer::result(result)?;
         let turns = counted(rewound.turns, "change", "changes");
-        let back = restored(rewound.entries, rewound.cursor, &rewound.left);
-        Ok(format!("{owner} is as version {} was, {turns} taken back: {back} as then", rewound.to))
+        let changed = restored(rewound.entries, rewound.cursor, &rewound.left);
+        Ok(format!(
+            "{owner} is as version {} was, {turns} taken back; changed by that: {changed}",
+            rewound.to
+        ))
     })
     .await
 }
