@@ -198,7 +198,7 @@ fn limits_are_named_before_anything_is_stored() {
 fn a_value_of_another_type_is_an_error_that_names_the_key() {
     Fixed::with(&["a"]).turn(async |draft| {
         let error = draft.get::<u64>("a").await.unwrap_err().to_string();
-        assert!(error.starts_with("the value of \"a\" does not fit: invalid type: string"), "{error}");
+        assert!(error.starts_with("the value of \"a\" does not fit: it cannot be read as "), "{error}");
         Ok(())
     });
 }
@@ -341,10 +341,9 @@ fn a_value_of_an_earlier_shape_is_read_by_its_migration() {
         let without = draft.get::<Page>("then").await.unwrap_err();
         assert!(without.to_string().starts_with("the value of \"then\" does not fit: "), "{without}");
         let failure = draft.get_evolving::<Page>("neither").await.unwrap_err();
-        assert_eq!(
-            failure.to_string(),
-            "the value of \"neither\" does not fit: invalid type: string, expected struct Page at line 1 column 8"
-        );
+        let text = failure.to_string();
+        assert!(text.starts_with("the value of \"neither\" does not fit: it cannot be read as "), "{text}");
+        assert!(text.ends_with("Page at line 1 column 8"), "{text}");
         assert!(failure.action.is_some_and(|action| action.contains("inboxclaw state")));
         let many = draft.get_many::<Page>(&["now".to_owned(), "neither".to_owned()]).await.unwrap_err();
         assert_eq!(many.to_string(), failure.cause.to_string());

@@ -5,6 +5,7 @@ mod google;
 mod owner;
 mod source;
 mod state;
+mod store;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ pub use state::{
     By, Copy, Cursor, Delete, Edit, Export, Forget, Get, History, Import, List, Move, Rewind, Set, State,
     StateCommand, To, Undo, Watch,
 };
+pub use store::{Backup, Restore, Store, StoreCommand};
 
 /// The codes that a process ends with.
 pub mod exit {
@@ -159,6 +161,8 @@ pub enum Command {
     #[command(after_help = "Example:
   inboxclaw forget sink:notes")]
     Forget(ForgetOwner),
+    /// Back up and restore the database.
+    Store(Store),
     /// Test, pause and resume sources.
     Source(Source),
     /// Pause and resume sinks.

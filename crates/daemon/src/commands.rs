@@ -17,6 +17,7 @@ mod schema;
 mod source;
 mod state;
 mod status;
+mod store;
 mod subscribe;
 mod table;
 
@@ -82,6 +83,7 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
             let command = StateCommand::Forget(args.forget);
             state::run(&State { config: args.config.config, command }, json)
         }
+        Command::Store(args) => store::run(&args, json),
         Command::Source(args) => source::source(&args, json),
         Command::Sink(args) => source::sink(&args, json),
         Command::Clock(args) => clock::run(&args, json),

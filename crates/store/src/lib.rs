@@ -12,4 +12,4 @@ pub mod sqlite;
 
 pub use path::resolved;
 pub use run_file::RunFile;
-pub use sqlite::{Durability, HistoryBounds, OpenError, Options, Prepared, SqliteStore};
+pub use sqlite::{Copied, Durability, HistoryBounds, OpenError, Options, Prepared, Restored, SqliteStore};

@@ -31,6 +31,9 @@ pub(crate) struct Note {
     pub(crate) head: i64,
     /// A database is being made, in place of whatever `log` names.
     pub(crate) making: bool,
+    /// A backup was put in place since the database was last opened.
+    #[serde(default)]
+    pub(crate) restored: bool,
     /// Which database file and which write-ahead log belong together; `None` while they change, and when all is in the
     /// one file.
     pair: Option<Pair>,
@@ -100,9 +103,16 @@ impl Notebook {
         self.write();
     }
 
+    /// Notes that a backup takes the place of the database.
+    pub(crate) fn restored(&mut self) {
+        self.note.restored = true;
+        self.write();
+    }
+
     /// Notes the log and where it ends.
     pub(crate) fn is(&mut self, log: i64, head: i64) {
-        (self.note.log, self.note.head, self.note.making) = (Some(log), head, false);
+        let note = Note { log: Some(log), head, making: false, restored: false, ..self.note.clone() };
+        self.note = note;
         self.write();
     }
 

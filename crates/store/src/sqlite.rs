@@ -7,6 +7,7 @@
 //!   beyond a transaction.
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `beside`: what turns and sweeps
 //!   do to those that are being built.
+//! - `backup` and `restore`: the whole database, copied and put back.
 //! - `state`, `log`, `keeper`, `sinks`: the four traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`,
 //!   `watch`, `clock`: what reads need.
 //!
@@ -15,6 +16,7 @@
 
 mod append;
 mod apply;
+mod backup;
 mod beside;
 mod check;
 mod clock;
@@ -37,6 +39,7 @@ mod pool;
 mod prune;
 mod reading;
 mod rest;
+mod restore;
 mod scan;
 mod sinks;
 mod spaces;
@@ -66,8 +69,10 @@ use tx::Tx;
 use watch::Watch;
 use writer::Writer;
 
+pub use backup::{Copied, EachStep};
 pub use error::OpenError;
 pub use open::Prepared;
+pub use restore::Restored;
 
 /// Most scans at a time.
 const SCANS: usize = 16;
@@ -194,6 +199,26 @@ impl SqliteStore {
             place: None,
             _lock: None,
         })
+    }
+
+    /// Copies the database at `from`, as of one instant, to a file that only its owner can read; works beside the program
+    /// that writes it. The file appears under its name `to` when it is whole, checked and on the disk. One that is there
+    /// is only replaced with `replace`. `each` is told how far the copy is, in pages.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing is left under the name then but what was there.
+    pub fn backup(from: &Path, to: &Path, replace: bool, each: EachStep<'_>) -> Result<Copied, OpenError> {
+        backup::copy(from, to, replace, each)
+    }
+
+    /// Puts the backup `from` in the place of the database at `db`, which nobody may have open. It is checked before
+    /// anything is changed. The database that was there stays, under its name continued with `aside`. Numbers of events
+    /// jump.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn restore(db: &Path, from: &Path, aside: &str, each: EachStep<'_>) -> Result<Restored, OpenError> {
+        restore::restore(db, from, aside, each)
     }
 
     /// How many transactions with changes were stored since the store was opened. Turns that wait at the same

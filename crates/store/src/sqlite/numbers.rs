@@ -63,7 +63,10 @@ fn highest(log: Option<i64>, head: i64, note: Option<&Note>, is_copied: bool) ->
         // A database without a name comes from a program that wrote no notes.
         return log.map(|_| head);
     };
-    let jumps = is_copied || note.head > head || log.is_some() && note.log.is_some() && log != note.log;
+    let jumps = is_copied
+        || note.restored
+        || note.head > head
+        || log.is_some() && note.log.is_some() && log != note.log;
     jumps.then_some(head.max(note.head))
 }
 
@@ -111,6 +114,9 @@ mod tests {
         assert_eq!(check(None, 0, Some(note(None, 0))), None);
         assert_eq!(check(None, 7, Some(note(Some(1), 11))), Some(11), "a copy from before");
         assert_eq!(check(None, 0, Some(note(Some(1), 11))), Some(11), "a new one in its place");
+        let mut restored = note(Some(1), 7);
+        restored.restored = true;
+        assert_eq!(check(Some(1), 7, Some(restored)), Some(7), "by command, though no number is missing");
         assert_eq!(highest(Some(1), 7, Some(&note(Some(1), 7)), true), Some(7), "the folder was copied");
     }
 }

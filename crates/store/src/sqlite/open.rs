@@ -136,6 +136,11 @@ pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// A database that was just put in place under its lock.
+pub(super) fn restored(lock: Lock, path: PathBuf) -> Prepared {
+    Prepared { lock, path, found: Found::Ours }
+}
+
 pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<Opened, OpenError> {
     let Prepared { lock, path: file, found } = prepared;
     let path = file.as_path();
@@ -204,8 +209,18 @@ pub(super) fn way(file: &Path) -> Result<Way, OpenError> {
     Ok(Way { file: file.into(), path, flags, rest })
 }
 
-/// Opens a database that is to be read, if it is one of ours.
+/// Opens a database of the newest layout that is to be read.
 fn look(way: &Way) -> Result<(Pool, Option<LastTime>), OpenError> {
+    let path = way.file.as_path();
+    let sqlite = |error| OpenError::sqlite(path, &error);
+    let first = ours(way)?;
+    migrate::check_current(&first, path)?;
+    let clock = last_clock(&first).map_err(sqlite)?;
+    Ok((Pool::open(way.clone()).map_err(sqlite)?, clock))
+}
+
+/// A connection that reads a database, if that is one of ours with something in it.
+pub(super) fn ours(way: &Way) -> Result<Connection, OpenError> {
     let path = way.file.as_path();
     if fs::metadata(path).is_ok_and(|facts| facts.len() == 0) {
         return Err(OpenError::Remains { path: path.into(), found: "is empty" });
@@ -214,16 +229,15 @@ fn look(way: &Way) -> Result<(Pool, Option<LastTime>), OpenError> {
         Some(rusqlite::ErrorCode::NotADatabase) => foreign(path, "is no SQLite database"),
         _ => OpenError::sqlite(path, &error),
     };
-    let first = way.connect().map_err(sqlite)?;
-    if application_id(&first).map_err(sqlite)? != APPLICATION_ID {
-        return Err(foreign(path, what_it_is(&first)));
+    let connection = way.connect().map_err(sqlite)?;
+    if application_id(&connection).map_err(sqlite)? != APPLICATION_ID {
+        return Err(foreign(path, what_it_is(&connection)));
     }
-    if has_no_tables(&first).map_err(sqlite)? {
+    if has_no_tables(&connection).map_err(sqlite)? {
         return Err(OpenError::Remains { path: path.into(), found: NO_TABLES });
     }
-    migrate::check_current(&first, path)?;
-    let clock = last_clock(&first).map_err(sqlite)?;
-    Ok((Pool::open(way.clone()).map_err(sqlite)?, clock))
+    migrate::check(&connection, path)?;
+    Ok(connection)
 }
 
 /// What the clock has shown already; `None` for nothing.
@@ -243,7 +257,7 @@ pub(super) fn read_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result
     Ok(connection)
 }
 
-fn take_lock(path: &Path) -> Result<Lock, OpenError> {
+pub(super) fn take_lock(path: &Path) -> Result<Lock, OpenError> {
     Lock::take(path).map_err(|error| match error {
         LockError::Held => {
             let pid = RunFile::read(path).ok().flatten().map(|run| run.pid);

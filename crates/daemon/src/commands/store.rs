@@ -1,0 +1,93 @@
+//! `store`: the database as a whole.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use inboxclaw_contract::Log as _;
+use inboxclaw_store::{OpenError, Restored, SqliteStore};
+use serde_json::json;
+
+use super::{Failed, client, listen, output, place};
+use crate::cli::{Backup, Restore, Store, StoreCommand, exit};
+use crate::outside::outside;
+
+pub(super) fn run(args: &Store, json: bool) -> Result<u8, Failed> {
+    match &args.command {
+        StoreCommand::Backup(args) => backup(args, json),
+        StoreCommand::Restore(args) => restore(args, json),
+    }
+}
+
+fn backup(args: &Backup, as_json: bool) -> Result<u8, Failed> {
+    let origin = place::of_client(&args.config)?;
+    let database = place::load(&origin)?.database.path;
+    if !database.exists() {
+        return Err(Failed::plain(format!("there is no database at {} yet", database.display())));
+    }
+    let mut progress = Progress { shown: None, terminal: io::stderr().is_terminal() };
+    let copied =
+        SqliteStore::backup(&database, &args.file, args.force, &mut |done, of| progress.show(done, of));
+    progress.clear();
+    let copied = copied.map_err(|error| Failed::plain(error.to_string()))?;
+    if as_json {
+        let file = std::path::absolute(&args.file).unwrap_or_else(|_| args.file.clone());
+        output::pretty(&json!({ "file": file, "bytes": copied.bytes, "last_event": copied.last_event }))?;
+    } else {
+        let (bytes, last) = (copied.bytes, copied.last_event);
+        output::line(&format!("{}: {bytes} bytes, up to event {last}", args.file.display()))?;
+    }
+    Ok(exit::OK)
+}
+
+fn restore(args: &Restore, as_json: bool) -> Result<u8, Failed> {
+    let origin = place::of_client(&args.config)?;
+    let database = place::load(&origin)?.database;
+    let failed = |error: OpenError| {
+        let hint = if matches!(error, OpenError::Locked { .. }) { ": stop it first" } else { "" };
+        Failed::plain(format!("{error}{hint}"))
+    };
+    let outside = outside();
+    let aside = outside.clock.now().strftime(".before-restore-%Y%m%dT%H%M%SZ").to_string();
+    let mut progress = Progress { shown: None, terminal: io::stderr().is_terminal() };
+    let restored =
+        SqliteStore::restore(&database.path, &args.file, &aside, &mut |done, of| progress.show(done, of));
+    progress.clear();
+    let Restored { prepared, aside, last_event } = restored.map_err(failed)?;
+    let store = listen::open(prepared, &database, &outside).map_err(failed)?;
+    let head =
+        client::block_on(async { store.head().await.map_err(|error| Failed::plain(error.to_string())) })?;
+    drop(store);
+    let next = head.0 + 1;
+    if as_json {
+        let told =
+            json!({ "database": database.path, "last_event": last_event, "next_event": next, "kept": aside });
+        output::pretty(&told)?;
+    } else {
+        let path = database.path.display();
+        output::line(&format!("{path} is restored up to event {last_event}; the next event gets {next}"))?;
+        if let Some(aside) = aside {
+            output::line(&format!("the database that was there is {}", aside.display()))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// How far a copy is, on a terminal.
+struct Progress {
+    shown: Option<u64>,
+    terminal: bool,
+}
+
+impl Progress {
+    fn show(&mut self, done: u64, of: u64) {
+        let percent = (done * 100).checked_div(of).unwrap_or(100);
+        if self.terminal && self.shown.replace(percent) != Some(percent) {
+            let _ = write!(io::stderr(), "\rcopied {percent} %");
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown.is_some() && self.terminal {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
