@@ -1,13 +1,23 @@
 //! The feed source and documents that are broken or mean harm. None may be lost without a word, none may take the
 //! source down, and names are whatever a stranger wrote.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests, one of which takes the time"
+)]
 
 mod server;
 mod support;
 
+use std::time::Instant;
+
 use inboxclaw_connectors::SOURCES;
+use inboxclaw_connectors::sources::feed::inspect;
 use inboxclaw_contract::{Class, Failure, NewEvent, Source};
+use reqwest::Url;
 use serde_json::{Value, json};
 use server::{Server, ok};
 use support::{Memory, Polled, outside, poll};
@@ -205,6 +215,91 @@ async fn deep_nesting_breaks_nothing() {
         deep("[", "]", 100_000)
     );
     assert_eq!(read(json, "").await.unwrap().events.len(), 1);
+}
+
+/// Whatever is repeated, reading takes a time that grows with the length and not with its square, for which these
+/// documents are long enough: a second then becomes minutes.
+#[test]
+fn nothing_that_is_repeated_takes_long() {
+    const LENGTH: usize = 256 << 10;
+    let base = Url::parse("http://h/").unwrap();
+    let around = |part: &str| {
+        let many = part.repeat(LENGTH / part.len());
+        let xml = format!(
+            "<rss><channel><item><guid>1</guid><description>{many}</description></item></channel></rss>"
+        );
+        [xml, format!("<rss><channel>{many}"), format!("{{\"items\":[{{\"id\":1}},{many}"), many]
+    };
+    for part in [
+        "<",
+        "<a",
+        "<a ",
+        "<a b=\"",
+        "<a b='",
+        "<a b=\"<a b='",
+        "=\"",
+        "<!--",
+        "<!-- a",
+        "<![CDATA[",
+        "]]>",
+        "<?",
+        "<?a>",
+        "<!DOCTYPE [",
+        "<!DOCTYPE a [ ]",
+        "]",
+        "&",
+        "&#",
+        "&#x41",
+        "&amp",
+        "</",
+        "</a",
+        "</a>",
+        "<a>",
+        "<a/>",
+        "<a></b>",
+        "<item>",
+        "<item",
+        "</item>",
+        "<item/>",
+        "<item><guid>1</guid></item>",
+        "<item><title>",
+        "<![CDATA[</item>",
+        "<item><![CDATA[",
+        "<a xmlns:b=\"c\">",
+        "<category>a</category>",
+        "<media:group>",
+        "<link>",
+        "<title><link>",
+        "<author><name>a</name></author>",
+        "<guid>a</guid>",
+        "a@b.",
+        "@",
+        "{",
+        "}",
+        "},{",
+        "{},",
+        "[",
+        "\"",
+        "\\",
+        "\\u",
+        "} ,",
+        "{\"id\":1},",
+        "{\"id\":x},",
+        "{\"id\":{\"a\":x},",
+        "\"items\"",
+        "\"items\":[",
+        " ",
+        "\n",
+        "\u{e4}",
+        "\0",
+        "<\u{e4}>",
+    ] {
+        for document in around(part) {
+            let started = Instant::now();
+            let _ = inspect(document.as_bytes(), None, &base);
+            assert!(started.elapsed().as_secs() < 10, "{part:?} takes {:?}", started.elapsed());
+        }
+    }
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
 use jiff::Timestamp;
+use reqwest::Url;
 use reqwest::header::HeaderValue;
 
 use crate::http::{self, Http};
@@ -217,4 +218,15 @@ async fn read(fetched: Fetched) -> Result<(Option<Document>, Token), Failure> {
             Err(Failure { action, ..Failure::new(Class::Upstream, cause) })
         }
     }
+}
+
+/// Reads a document as the source does, and answers how many entries and how many problems it has. For fuzzing and for
+/// tests of what reading costs.
+///
+/// # Errors
+/// Why it is no feed.
+#[doc(hidden)]
+pub fn inspect(body: &[u8], content_type: Option<&str>, base: &Url) -> anyhow::Result<(usize, usize)> {
+    let document = Document::read(body, content_type, base)?;
+    Ok((document.items.len(), document.problems.len()))
 }
