@@ -1,4 +1,4 @@
-//! The log: lines on standard error that are [`printable`], whatever is told in them. What may be logged is up to whoever
+//! The log: lines on standard error that are [`printable()`], whatever is told in them. What may be logged is up to whoever
 //! logs: names and causes, never values.
 
 use std::io::{self, IsTerminal, Write, stderr};
