@@ -6,15 +6,18 @@
 //! - Redirects are not followed: the caller sees them and decides what to remember.
 //! - Each request says how far it may reach, see `http/reach.rs`: an address of the configuration into the local
 //!   network, one that was learnt from outside to public addresses only.
-//! - Each request carries the header [`OUTBOUND`], which our own server refuses.
+//! - No request goes to our own server, see `http/own.rs`. Each carries the header [`OUTBOUND`], which our server refuses,
+//!   for the ways there that cannot be seen from here.
 //!
 //! Left out: retries and waiting, which are the runtime's.
 
 mod failures;
+mod own;
 mod reach;
 mod unpack;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -46,6 +49,8 @@ pub struct Http {
     clients: [[OnceLock<Client>; 2]; 2],
     /// Who hears what time servers say that it is.
     clock: Option<Arc<dyn Clock>>,
+    /// Where the program itself listens.
+    own_server: Option<SocketAddr>,
 }
 
 /// A request to be completed and given to [`Http::send`].
@@ -77,7 +82,8 @@ impl Request {
 impl Http {
     /// The one that the connectors of this `outside` share.
     pub fn shared(outside: &Outside) -> Arc<Self> {
-        let made = || Ok::<_, Infallible>(Self { clock: Some(outside.clock.clone()), ..Self::default() });
+        let (clock, own_server) = (Some(outside.clock.clone()), outside.own_server);
+        let made = || Ok::<_, Infallible>(Self { clock, own_server, ..Self::default() });
         let Ok(http) = outside.shared.get_or_make("http", made);
         http
     }
@@ -109,6 +115,9 @@ impl Http {
         let (client, built) = request.builder.build_split();
         let built = built.map_err(|error| Failure::internal(error.without_url()))?;
         let address = shown(built.url());
+        if own::is_asked_by(built.url(), self.own_server).await {
+            return Err(failures::own_server(&address));
+        }
         match client.execute(built).await {
             Ok(response) => {
                 self.tell_clock(&response);

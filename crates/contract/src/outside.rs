@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Outside {
     /// one of these names, continued with `-` or `.`, belongs to it: `data2.db-wal`, `data2.db.lock`. A source that
     /// reported them would cause the next change of them by each report.
     pub own_files: Vec<PathBuf>,
+    /// Where the program itself listens; `None` when nobody knows. No source may be led there.
+    pub own_server: Option<SocketAddr>,
     /// Where a source without any state begins, if the configuration says so.
     pub start: Option<StartAt>,
     /// Time. In a turn, `draft.now()` is the time to use.

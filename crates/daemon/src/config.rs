@@ -257,7 +257,8 @@ fn sections(root: &Node, origin: &Origin, outside: &Outside, report: &mut Report
     let server = server.and_then(|node| read_server(&node, report));
     let database = database.and_then(|node| read_database(&node, &origin.base_dir, report));
     let own_files = database.iter().map(|database| database.path.clone()).collect();
-    let outside = Outside { own_files, ..outside.clone() };
+    let own_server = server.as_ref().and_then(ServerSettings::address);
+    let outside = Outside { own_files, own_server, ..outside.clone() };
     let sources = sources.map(|node| owners::sources(report, &node, &outside));
     let sinks = sink.map(|node| owners::sinks(report, &node, &outside));
     Some(Config {

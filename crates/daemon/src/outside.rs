@@ -31,6 +31,7 @@ pub fn outside() -> Outside {
         name: String::new(),
         base_dir: std::path::PathBuf::new(),
         own_files: Vec::new(),
+        own_server: None,
         start: None,
         clock: Arc::new(HeardClock::default()),
         random: Arc::new(SystemRandom),

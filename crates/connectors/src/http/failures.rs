@@ -26,6 +26,12 @@ pub(super) fn unreached(error: reqwest::Error, address: &str) -> Failure {
     Failure::new(class, anyhow!(error.without_url()).context(format!("{address} {what}")))
 }
 
+/// A request that would have come to our own server.
+pub(super) fn own_server(address: &str) -> Failure {
+    let cause = format!("{address} is not asked: it is the address of inboxclaw's own server");
+    Failure::text(Class::Configuration, cause).action("check `url`, and where it redirects to")
+}
+
 /// An answer that is shorter than it says, or that takes too long.
 pub(super) fn broken_off(error: reqwest::Error, address: &str) -> Failure {
     let (class, what) = match error.is_timeout() {

@@ -295,7 +295,16 @@ pub fn outside(base_dir: impl Into<PathBuf>) -> Outside {
     shared.get_or_make(InTurn::KEY, || Ok::<_, Infallible>(InTurn::NEVER)).unwrap();
     let (clock, random) = (Arc::new(Steady::default()), Arc::new(Steady::default()));
     let (base_dir, own_files) = (base_dir.into(), Vec::new());
-    Outside { name: "test".to_owned(), base_dir, own_files, start: None, clock, random, shared }
+    Outside {
+        name: "test".to_owned(),
+        base_dir,
+        own_files,
+        own_server: None,
+        start: None,
+        clock,
+        random,
+        shared,
+    }
 }
 
 /// What a committed poll did.

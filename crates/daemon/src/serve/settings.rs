@@ -1,6 +1,7 @@
 //! The section `server` of the configuration.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use inboxclaw_contract::coerce;
 use schemars::JsonSchema;
@@ -35,6 +36,14 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
+    /// Where the server listens, as far as the settings tell: a name other than `localhost` may be any address of this
+    /// machine; of port 0 nothing is known.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let named = if self.host == "localhost" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let ip = self.host.trim_matches(['[', ']']).parse().unwrap_or(IpAddr::V4(named));
+        (self.port != 0).then(|| SocketAddr::new(ip, self.port))
+    }
+
     /// Checks the values.
     ///
     /// # Errors
