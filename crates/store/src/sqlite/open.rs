@@ -129,6 +129,11 @@ pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
     let Ok(path) = resolved(path) else { return Ok(()) };
     refuse_odd(&path)?;
     let found = refuse_foreign(&path)?;
+    if found == Found::Ours && fs::metadata(beside(&path, "-wal")).is_ok_and(|log| log.len() > 0) {
+        // The log of writes may say otherwise than the file.
+        let sqlite = |error| OpenError::sqlite(&path, &error);
+        migrate::check(&Connection::open_with_flags(&path, read_flags()).map_err(sqlite)?, &path)?;
+    }
     let note = File::open(Lock::path(&path)).ok().and_then(|lock| Note::read(&lock));
     if found == Found::Blank && note.is_some_and(|note| note.log.is_some() && !note.making) {
         return Err(OpenError::Remains { path, found: "is empty, and there was a database" });

@@ -122,10 +122,10 @@ pub(crate) async fn promise_5_a_position_beyond_the_end_is_told(ground: &Ground)
     assert_eq!(ground.missed(&Selection::all(Seq(1))).await, Some(0));
     ground.commit(ground.turn(source).await.emit("1", "t").emit("2", "t")).await;
     let page = ground.page(&Selection::all(Seq(3))).await;
-    let truncation = Truncation { up_to: Seq(2), cause: TruncationCause::Restore };
+    let truncation = Truncation { up_to: Seq(0), cause: TruncationCause::Restore };
     assert_eq!(page.truncation, Some(truncation));
     let places = [("t".to_owned(), Seq(3))];
-    assert_eq!(ground.missed(&Selection { positions: places.into(), ..Selection::default() }).await, Some(2));
+    assert_eq!(ground.missed(&Selection { positions: places.into(), ..Selection::default() }).await, Some(0));
     assert_eq!(ground.missed(&Selection::all(Seq(2))).await, None);
 }
 

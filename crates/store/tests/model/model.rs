@@ -215,7 +215,8 @@ impl Model {
         assert_eq!(found, expected, "after {after} within {seconds:?} s");
         assert!(page.complete && page.remaining == 0);
         let missed = self.pruned.iter().filter(|(name, (seq, at))| *seq > after && is_young(name, *at));
-        let beyond = (after > self.head).then_some(self.head);
+        let oldest = self.events.iter().map(|event| event.seq).min();
+        let beyond = (after > self.head).then_some(oldest.map_or(self.head, |oldest| oldest - 1));
         let up_to = missed.map(|(_, (seq, _))| *seq).chain(beyond).max();
         assert_eq!((page.head.0, page.truncation.map(|it| it.up_to.0)), (self.head, up_to));
     }
