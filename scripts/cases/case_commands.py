@@ -91,7 +91,7 @@ def json_of_nothing(run):
         program.stop()
 
 
-@case("D-hung", "D", "the program hangs (SIGSTOP): state list, set, source pause, pull, status, healthcheck …", "each ends within 70 s, not with 0, and says why", slow=True)
+@case("D-hung", "D", "the program hangs (SIGSTOP): state list, set, source pause, pull, status, healthcheck …", "each ends within 70 s, not with 0, and says why; what the database alone tells is told", slow=True)
 def hung(run):
     program = run.program()
     program.put("m", "k", "1")
@@ -108,7 +108,8 @@ def hung(run):
         program.process.send_signal(signal.SIGCONT)
     late = [" ".join(line[:2]) for line, done in zip(lines, ended) if done.code is None]
     expect(not late, f"no end after 70 s: {', '.join(late)}")
-    wrong = [" ".join(line[:2]) for line, done in zip(lines, ended) if done.code == 0 and line != ("status",)]
+    reads = ("list", "get", "owners", "export", "history")
+    wrong = [" ".join(line[:2]) for line, done in zip(lines, ended) if done.code == 0 and line[0] != "status" and line[1:2] not in [(read,) for read in reads]]
     expect(not wrong, f"exit 0: {', '.join(wrong)}")
     silent = [" ".join(line[:2]) for line, done in zip(lines, ended) if not (done.err + done.out).strip()]
     expect(not silent, f"no word: {', '.join(silent)}")
@@ -202,18 +203,6 @@ def check_database(run):
         if program.command("check").code == 0:
             valid.append(name)
     expect(not valid, f"check calls it valid: {', '.join(valid)}")
-
-
-@case("D-check-patterns", "D", "match: gmial.*, fs.file_craeted, mock.random_nummer, where no source makes such", "check warns and names the pattern")
-def check_patterns(run):
-    program = run.prepared()
-    silent = []
-    for pattern in ("gmial.*", "mock.random_nummer", "fs.file_created"):
-        program.write(sink={"inbox": {"type": "http_pull", "match": [pattern]}})
-        done = program.command("check")
-        if pattern not in done.out + done.err:
-            silent.append(pattern)
-    expect(not silent, f"not a word of {silent}")
 
 
 @case("D-check-good", "D", "match: *, mock.*, mock.random_number, inboxclaw.*", "valid, no warning")

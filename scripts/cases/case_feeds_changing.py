@@ -200,8 +200,8 @@ def body_breaks_off(run):
 
     for name, route in (("length", answer), ("chunked", chunked)):
         feed = Feed(run.nested(), {"/f": route})
-        said = wait_for(lambda feed=feed: "break" in feed.said() and feed.said(), 5) or feed.said()
-        expect("max_bytes" not in said and "break" in said, f"{name}: {said}")
+        said = wait_for(lambda feed=feed: "broke off" in feed.said() and feed.said(), 5) or feed.said()
+        expect("max_bytes" not in said and "broke off" in said, f"{name}: {said}")
 
 
 @case("D7-max", "B", "a feed larger than max_bytes", "the advice names max_bytes")

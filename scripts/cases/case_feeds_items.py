@@ -38,7 +38,8 @@ document("F07c", "RSS, &eacute; and &nbsp; in a title", rss(item(1, "Caf&eacute;
 document("F07-less", "RSS, a title with 1 &lt; 2 > 0", rss(item(1, "1 &lt; 2 > 0")), 1, title="1 < 2 > 0")
 document("F07-generic", "RSS, a title with Vec&lt;u8&gt;, no markup", rss(item(1, "Vec&lt;u8&gt; is fast")), 1, title="Vec<u8> is fast")
 document("F07-text", "Atom, a title of type text with &amp;amp;", atom('<entry><id>h</id><title type="text">a &amp;amp; b</title></entry>'), 1, title="a &amp; b")
-document("F07-json", "JSON, a title with &amp;", json_feed('[{"id":"1","content_text":"x","title":"a &amp; b"}]'), 1, title="a &amp; b")
+document("F07-json", "JSON, a title with &amp;", json_feed('[{"id":"1","content_text":"x","title":"a &amp; b"}]'), 1, title="a & b")
+document("F07-json-text", "JSON, a title with what is no markup", json_feed('[{"id":"1","content_text":"x","title":"Vec<T> & a < b"}]'), 1, title="Vec<T> & a < b")
 XHTML_TITLE = '<entry><id>h</id><title type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml">Less: <em>&lt;</em> &amp; more</div></title></entry>'
 document("F07-xhtml", "Atom, a title of type xhtml", atom(XHTML_TITLE), 1, title="Less: < & more")
 document("F07-script", "Atom, a title of type html with a script", atom('<entry><id>h</id><title type="html">A &lt;script&gt;bad()&lt;/script&gt;B</title></entry>'), 1, title=lambda title: "<script" not in title)

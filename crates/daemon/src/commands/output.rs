@@ -14,8 +14,13 @@ pub(super) fn line(text: &str) -> io::Result<()> {
     exact(&printable(text))
 }
 
-/// A result for machines, byte for byte and out at once.
-pub(super) fn exact(text: &str) -> io::Result<()> {
+/// A result for machines, out at once: byte for byte in a pipe, and on a terminal with nothing in it that acts, which is the
+/// same value if it is JSON.
+pub(super) fn result(text: &str) -> io::Result<()> {
+    if io::stdout().is_terminal() { line(text) } else { exact(text) }
+}
+
+fn exact(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()

@@ -26,7 +26,7 @@ pub(super) fn pull(args: &Pull, json: bool) -> Result<u8, Failed> {
     // As it came: parsing and writing could change numbers.
     let text = answer.body.trim_end();
     if json {
-        output::exact(text)?;
+        output::result(text)?;
     } else if !batch.events.is_empty() {
         output::line(text)?;
     }
@@ -42,7 +42,7 @@ pub(super) fn mark_processed(args: &PullMarkProcessed, json: bool) -> Result<u8,
     let url = client.url(&client::segments(name, &settings.path.mark_processed), &query);
     let answer = ask(&client, Method::POST, url)?;
     if json {
-        output::exact(answer.body.trim_end())?;
+        output::result(answer.body.trim_end())?;
     } else {
         output::line(&format!("Successfully marked batch {} as processed.", args.batch_id))?;
     }

@@ -56,7 +56,7 @@ fn turn(config: &Config, named: &Named, kind: OwnerKind, how: &str, json: bool) 
         let (door, owner) = Door::change(config, &who).await?;
         let answer = answer::whole(&door, Ask::of(Method::POST, &owner, &[how])).await?;
         if json {
-            output::exact(answer.text()?.trim_end())?;
+            output::result(answer.text()?.trim_end())?;
             return Ok(exit::OK);
         }
         let word = if answer.read::<Paused>()?.paused { "paused" } else { "not paused any more" };

@@ -56,7 +56,7 @@ impl Job<'_> {
     /// The result of a change: the answer for machines, a sentence for people.
     fn done(&self, json: &str, told: impl FnOnce() -> Result<String, Failed>) -> Result<u8, Failed> {
         if self.json {
-            output::exact(json.trim_end())?;
+            output::result(json.trim_end())?;
         } else {
             output::remark(&told()?);
         }

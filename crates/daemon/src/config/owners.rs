@@ -22,7 +22,7 @@ const LATER_SOURCES: [&str; 8] =
 /// Sink kinds of the forerunner that are still to come.
 const LATER_SINKS: [&str; 3] = ["command", "diary", "webhook"];
 /// Accepted so that a file that is shared with a Windows machine works, and without effect.
-const WITHOUT_EFFECT: &str = "win11toast";
+pub(super) const WITHOUT_EFFECT: &str = "win11toast";
 
 /// A source of the file.
 pub struct SourceConfig {

@@ -7,6 +7,7 @@ use inboxclaw_contract::OwnerKind;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
 
+use super::owners::WITHOUT_EFFECT;
 use super::sections::{DatabaseSettings, SinkCommon, SinkStart, SourceCommon};
 use crate::serve::ServerSettings;
 use crate::{pull, sse};
@@ -18,7 +19,8 @@ type Kinds = BTreeMap<&'static str, Json>;
 pub fn schema() -> Json {
     let mut generator = SchemaGenerator::default();
     let sources = kinds(&mut generator, OwnerKind::Source);
-    let sinks = kinds(&mut generator, OwnerKind::Sink);
+    let mut sinks = kinds(&mut generator, OwnerKind::Sink);
+    sinks.insert(WITHOUT_EFFECT, json!({ "type": "object", "description": "Accepted, without effect." }));
     let server = ServerSettings::json_schema(&mut generator).to_value();
     let database = DatabaseSettings::json_schema(&mut generator).to_value();
     let mut definitions = generator.take_definitions(true);

@@ -126,8 +126,9 @@ impl Fetcher {
                     let token = token.ok_or_else(|| reply.refused(now))?.clone();
                     return Ok(Fetched::Unchanged(Token { moved: self.moved(&moved), ..token }));
                 }
-                // A proxy that changed the answer says 203 (RFC 9110, section 15.3.4).
-                200 | 203 => return self.document(reply, at, self.moved(&moved)).await,
+                // A proxy that changed the answer says 203 (RFC 9110, section 15.3.4); 226 is a feed with what is new in
+                // it (RFC 3229), which some servers say of every answer.
+                200 | 203 | 226 => return self.document(reply, at, self.moved(&moved)).await,
                 _ => return Err(refused(&reply, now)),
             }
         }

@@ -69,7 +69,7 @@ pub(super) fn run(config: Config, who: &OwnerArg, json: bool) -> Result<u8, Fail
     })?;
     match polled {
         Ok(would) if json => {
-            output::exact(&as_json(&source.name, &would))?;
+            output::result(&as_json(&source.name, &would))?;
             Ok(code(&would))
         }
         Ok(would) => {
@@ -78,7 +78,7 @@ pub(super) fn run(config: Config, who: &OwnerArg, json: bool) -> Result<u8, Fail
         }
         Err(failure) => {
             if json {
-                output::exact(&json!({ "failure": as_failure(&failure) }).to_string())?;
+                output::result(&json!({ "failure": as_failure(&failure) }).to_string())?;
             }
             Err(Failed::plain(format!("the poll failed: {}", told(&failure))))
         }

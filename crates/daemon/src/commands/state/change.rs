@@ -1,6 +1,6 @@
 //! Changing single things: `set`, `delete`, `cursor` and `forget`.
 
-use std::io::{IsTerminal as _, Read as _, stdout};
+use std::io::Read as _;
 
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{Method, StatusCode};
@@ -122,7 +122,7 @@ async fn delete_keys(job: &Job<'_>, door: &Door, owner: &Owner, keys: &[String])
     }
     let code = if absent.is_empty() { exit::OK } else { exit::FAILED };
     if job.json {
-        output::exact(&json!({ "deleted": deleted, "absent": absent }).to_string())?;
+        output::result(&json!({ "deleted": deleted, "absent": absent }).to_string())?;
     } else if !deleted.is_empty() {
         output::remark(&format!("{owner}: deleted {}", named(&deleted)));
     }
@@ -150,14 +150,14 @@ async fn show_cursor(job: &Job<'_>, args: &Cursor) -> Result<u8, Failed> {
     let seen = Door::look(job.config, &args.owner).await?;
     let cursor = match &seen.door {
         None if job.json => {
-            output::exact("{\"cursor\":null,\"version\":0}")?;
+            output::result("{\"cursor\":null,\"version\":0}")?;
             return Ok(exit::OK);
         }
         None => None,
         Some(door) => {
             let found = answer::whole(door, Ask::of(Method::GET, &seen.owner, &["cursor"])).await?;
             if job.json {
-                output::exact(found.text()?.trim_end())?;
+                output::result(found.text()?.trim_end())?;
                 return Ok(exit::OK);
             }
             found.read::<CursorNow>()?.cursor
@@ -165,8 +165,7 @@ async fn show_cursor(job: &Job<'_>, args: &Cursor) -> Result<u8, Failed> {
     };
     match cursor {
         // It comes from upstream: a script gets every byte, a terminal nothing that it would obey.
-        Some(cursor) if stdout().is_terminal() => output::line(&cursor)?,
-        Some(cursor) => output::exact(&cursor)?,
+        Some(cursor) => output::result(&cursor)?,
         None => output::remark(&format!("{} has no cursor", seen.owner)),
     }
     Ok(exit::OK)

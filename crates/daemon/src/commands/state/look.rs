@@ -48,7 +48,7 @@ pub(super) async fn owners(job: &Job<'_>) -> Result<u8, Failed> {
         Some(door) => {
             let found = answer::whole(&door, Ask::owners()).await?;
             if job.json {
-                output::exact(found.text()?.trim_end())?;
+                output::result(found.text()?.trim_end())?;
                 return Ok(exit::OK);
             }
             found.read::<OwnerList>()?.owners
@@ -61,7 +61,7 @@ pub(super) async fn owners(job: &Job<'_>) -> Result<u8, Failed> {
     };
     if job.json {
         let json = serde_json::to_string(&OwnerList { owners }).map_err(io::Error::from)?;
-        output::exact(&json)?;
+        output::result(&json)?;
         return Ok(exit::OK);
     }
     let rows: Vec<[String; 7]> = owners.iter().map(cells).collect();
@@ -100,7 +100,7 @@ pub(super) async fn list(job: &Job<'_>, args: &List) -> Result<u8, Failed> {
     let Some(door) = seen.door else {
         output::remark(&format!("{} has no state yet", seen.owner));
         if job.json {
-            output::exact("{\"entries\":[],\"next\":null}")?;
+            output::result("{\"entries\":[],\"next\":null}")?;
         }
         return Ok(exit::OK);
     };
@@ -173,7 +173,7 @@ impl Shown {
         if self.json {
             let begin = if self.entries == 0 { "{\"entries\":[" } else { "" };
             let next = serde_json::Value::from(next);
-            output::exact(&format!("{begin}],\"next\":{next}}}"))?;
+            output::result(&format!("{begin}],\"next\":{next}}}"))?;
         } else if let Some(next) = next {
             output::remark(&format!("there are more: --all, or --after {next:?}"));
         } else if self.entries == 0 {
@@ -216,7 +216,7 @@ pub(super) async fn get(job: &Job<'_>, args: &Get) -> Result<u8, Failed> {
         _ => return Err(about(&seen.owner, &found)),
     }
     let text = found.text()?.trim_ascii();
-    if job.json { output::exact(text) } else { output::lines(text) }?;
+    if job.json { output::result(text) } else { output::lines(text) }?;
     Ok(exit::OK)
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn history(job: &Job<'_>, args: &History) -> Result<u8, Failed>
     let Some(door) = seen.door else {
         output::remark(&format!("{} has no state yet", seen.owner));
         if job.json {
-            output::exact("{\"turns\":[],\"next\":null}")?;
+            output::result("{\"turns\":[],\"next\":null}")?;
         }
         return Ok(exit::OK);
     };
@@ -97,7 +97,7 @@ pub(super) async fn history(job: &Job<'_>, args: &History) -> Result<u8, Failed>
         }
     }
     if job.json {
-        output::exact(&format!("{json}],\"next\":{}}}", serde_json::Value::from(before)))?;
+        output::result(&format!("{json}],\"next\":{}}}", serde_json::Value::from(before)))?;
     } else if shown == 0 {
         output::remark("nothing is known of the past");
     } else if let Some(before) = before {

@@ -67,7 +67,7 @@ fn tell(json: bool, message: &Message) -> Result<(), Failed> {
     }
     if json {
         let event = serde_json::Value::from(message.event.as_str());
-        output::exact(&format!("{{\"event\":{event},\"data\":{}}}", message.data))?;
+        output::result(&format!("{{\"event\":{event},\"data\":{}}}", message.data))?;
         return Ok(());
     }
     let change: Change<'_> = answer::read(message.data.as_bytes())?;
