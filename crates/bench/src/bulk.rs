@@ -107,10 +107,10 @@ impl Bulk {
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        memory::forget_peak();
+        memory::forget_peak("self");
         let told = Told::default();
         let (started, ended, count) = tokio::spawn(operation(self.editor.clone(), told.clone())).await??;
-        let peak = memory::peak_mib();
+        let peak = memory::peak_mib("self");
         ensure!(count == self.entries, "{case} concerned {count} entries, not {}", self.entries);
         let waits = self.others.waits(started, ended).await?;
         let took = ended - started;

@@ -8,7 +8,6 @@ mod reader;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -19,10 +18,8 @@ use inboxclaw_fakes::google::{Fake, Options};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::daemon::Daemon;
 use reader::Reader;
-
-/// How often the daemon is asked how far it is.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// What a sync took.
 struct Took {
@@ -51,22 +48,22 @@ pub(crate) fn run(folder: &Path, messages: usize, files: usize, latency: Duratio
 
 fn gmail(folder: &Path, messages: usize, latency: Duration) -> anyhow::Result<()> {
     let fake = account(latency)?;
-    let start = Timestamp::now();
-    let mut daemon = Daemon::start(&folder.join("gmail"), "gmail", &fake)?;
+    let begin = Timestamp::now();
+    let mut daemon = start(&folder.join("gmail"), "gmail", &fake)?;
     // The cursor of an empty mailbox first, so that everything after it is history to catch up with.
-    daemon.until(|daemon| Ok(daemon.cursor()?.is_some()))?;
-    daemon.post("pause")?;
-    *fake.gmail() = Mailbox::bulk(start, messages);
+    daemon.until(|daemon| Ok(cursor(daemon)?.is_some()))?;
+    daemon.post("/api/sources/google/pause")?;
+    *fake.gmail() = Mailbox::bulk(begin, messages);
     fake.faults().off();
     let before: u64 = fake.counts().values().sum();
     let least = one_by_one_gmail(&fake, messages, latency)?;
     fake.faults().rule(Rule::always("", Fault::Slow(latency)));
     let plain: u64 = fake.counts().values().sum::<u64>() - before;
     let begun = Instant::now();
-    daemon.post("resume")?;
-    daemon.until(|daemon| Ok(daemon.total()? >= messages as u64))?;
+    daemon.post("/api/sources/google/resume")?;
+    daemon.until(|daemon| Ok(total(daemon)? >= messages as u64))?;
     let requests = fake.counts().values().sum::<u64>() - before - plain;
-    let took = daemon.took(begun, requests)?;
+    let took = took(&daemon, begun, requests)?;
     // 20 units a message, 2 a page of history, 6,000 a minute.
     let quota = (messages as f64).mul_add(20.0, messages as f64 / 500.0 * 2.0) / 100.0;
     print("gmail", messages, &took, least, quota);
@@ -110,10 +107,10 @@ fn drive(folder: &Path, files: usize, latency: Duration) -> anyhow::Result<()> {
     let least = begun.elapsed().as_secs_f64();
     let before: u64 = fake.counts().values().sum();
     let begun = Instant::now();
-    let mut daemon = Daemon::start(&folder.join("drive"), "google_drive", &fake)?;
-    daemon.until(|daemon| Ok(daemon.cursor()?.is_some()))?;
+    let mut daemon = start(&folder.join("drive"), "google_drive", &fake)?;
+    daemon.until(|daemon| Ok(cursor(daemon)?.is_some()))?;
     let requests = fake.counts().values().sum::<u64>() - before;
-    let took = daemon.took(begun, requests)?;
+    let took = took(&daemon, begun, requests)?;
     // 100 units a page, 325,000 a minute.
     print("google_drive", files, &took, least, requests as f64 * 100.0 * 60.0 / 325_000.0);
     Ok(())
@@ -139,91 +136,41 @@ fn token(fake: &Fake) -> anyhow::Result<String> {
     Ok(file["token"].as_str().context("a token")?.to_owned())
 }
 
-/// The real program with one source.
-struct Daemon {
-    child: Child,
-    port: u16,
-    folder: std::path::PathBuf,
+/// The daemon with that one source.
+fn start(folder: &Path, kind: &str, fake: &Fake) -> anyhow::Result<Daemon> {
+    fs::create_dir_all(folder)?;
+    fake.token_file(&folder.join("token.json"))?;
+    let (base, units) = (fake.base(), u32::MAX);
+    Daemon::start(
+        folder,
+        &format!(
+            "sink: {{}}\nsources:\n  google:\n    type: {kind}\n    token_file: ./token.json\n    api_root: {base}\n    \
+             poll_interval: 1h\n    units_per_minute: {units}\n"
+        ),
+    )
 }
 
-impl Daemon {
-    fn start(folder: &Path, kind: &str, fake: &Fake) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder)?;
-        fake.token_file(&folder.join("token.json"))?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let config = format!(
-            "server: {{ port: {port} }}\ndatabase: {{ db_path: ./inbox.db }}\nsink: {{}}\nsources:\n  google:\n    \
-             type: {kind}\n    token_file: ./token.json\n    api_root: {}\n    poll_interval: 1h\n    \
-             units_per_minute: {}\n",
-            fake.base(),
-            u32::MAX
-        );
-        fs::write(folder.join("config.yaml"), config)?;
-        let program = std::env::current_exe()?.with_file_name("inboxclaw");
-        let child = Command::new(&program)
-            .args(["listen", "--config"])
-            .arg(folder.join("config.yaml"))
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("log"))?)
-            .spawn()
-            .with_context(|| format!("cannot start {}: build it with the same profile", program.display()))?;
-        Ok(Self { child, port, folder: folder.to_owned() })
-    }
-
-    fn until(&mut self, done: impl Fn(&Self) -> anyhow::Result<bool>) -> anyhow::Result<()> {
-        // Until it listens there is no answer.
-        while !done(self).unwrap_or(false) {
-            std::thread::sleep(LOOK);
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the daemon ended, {status}: {}", fs::read_to_string(self.folder.join("log"))?);
-            }
-        }
-        Ok(())
-    }
-
-    fn get(&self, path: &str) -> anyhow::Result<Value> {
-        reader::once(self.port, "GET", path)
-    }
-
-    fn cursor(&self) -> anyhow::Result<Option<String>> {
-        Ok(self.get("/api/sources/google/cursor")?["cursor"].as_str().map(str::to_owned))
-    }
-
-    fn total(&self) -> anyhow::Result<u64> {
-        self.get("/api/events?limit=1&source_name=google")?["total"].as_u64().context("a total")
-    }
-
-    fn post(&self, what: &str) -> anyhow::Result<()> {
-        reader::once(self.port, "POST", &format!("/api/sources/google/{what}")).map(drop)
-    }
-
-    fn took(&self, begun: Instant, requests: u64) -> anyhow::Result<Took> {
-        let seconds = begun.elapsed().as_secs_f64();
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("a peak")?;
-        let peak: f64 = peak.trim().trim_end_matches("kB").trim().parse()?;
-        let disk = ["inbox.db", "inbox.db-wal"].iter();
-        let disk: u64 =
-            disk.map(|name| fs::metadata(self.folder.join(name)).map_or(0, |meta| meta.len())).sum();
-        let owners = self.get("/api/owners")?;
-        let own = owners["owners"].as_array().into_iter().flatten().find(|owner| owner["name"] == "google");
-        let own = own.context("the owner")?;
-        let count = |field: &str| own[field].as_u64().unwrap_or_default();
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        Ok(Took {
-            seconds,
-            requests,
-            peak_mib: peak / 1024.0,
-            disk_mib: mib(disk),
-            entries: count("entries"),
-            state_mib: mib(count("bytes")),
-        })
-    }
+fn cursor(daemon: &Daemon) -> anyhow::Result<Option<String>> {
+    Ok(daemon.get("/api/sources/google/cursor")?["cursor"].as_str().map(str::to_owned))
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn total(daemon: &Daemon) -> anyhow::Result<u64> {
+    daemon.get("/api/events?limit=1&source_name=google")?["total"].as_u64().context("a total")
+}
+
+fn took(daemon: &Daemon, begun: Instant, requests: u64) -> anyhow::Result<Took> {
+    let seconds = begun.elapsed().as_secs_f64();
+    let owners = daemon.get("/api/owners")?;
+    let own = owners["owners"].as_array().into_iter().flatten().find(|owner| owner["name"] == "google");
+    let own = own.context("the owner")?;
+    let count = |field: &str| own[field].as_u64().unwrap_or_default();
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    Ok(Took {
+        seconds,
+        requests,
+        peak_mib: daemon.peak_mib().context("a peak")?,
+        disk_mib: mib(daemon.disk_bytes()),
+        entries: count("entries"),
+        state_mib: mib(count("bytes")),
+    })
 }

@@ -1,5 +1,7 @@
-//! `log`: durable turns of events, alone and 64 at a time, and extracts that must grow neither with history nor with
-//! what is owed.
+//! `log`: durable turns of events, alone and 64 at a time, extracts that must grow neither with history nor with what is
+//! owed, and an event to many streams.
+
+mod streams;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,6 +47,7 @@ pub(crate) fn run(
     let extracts = subfolder(folder, "extracts")?;
     rows.extend(runtime.block_on(extracts_behind(&extracts, rounds, history))?);
     rows.extend(runtime.block_on(extracts_owed(&subfolder(folder, "owed")?, rounds, owed))?);
+    rows.extend(runtime.block_on(streams::run(&subfolder(folder, "streams")?, rounds))?);
     Ok(rows)
 }
 
@@ -58,7 +61,7 @@ async fn extracts_owed(folder: &Path, rounds: usize, owed: &[u64]) -> anyhow::Re
         while u64::try_from(ours.store.head().await?.0)? < owed {
             ours.turn(0, 1_000).await?;
         }
-        memory::forget_peak();
+        memory::forget_peak("self");
         let mut rates = Vec::new();
         for _ in 0..=rounds {
             let started = std::time::Instant::now();
@@ -73,7 +76,7 @@ async fn extracts_owed(folder: &Path, rounds: usize, owed: &[u64]) -> anyhow::Re
         }
         let rate = median(rates.split_off(1));
         let mut row = Row::new("log", format!("extract100_owed_{owed}"), "extracts/s", rate);
-        row.also.extend(memory::peak_mib().map(|mib| ("peak_mib", mib)));
+        row.also.extend(memory::peak_mib("self").map(|mib| ("peak_mib", mib)));
         let slower = rows.first().map_or(1.0, |first| first.ours / rate);
         let goal = "times as slow as with the fewest owed: 1.5 at most".to_owned();
         row.goals.push(Goal { goal, found: slower, met: slower <= 1.5 });
@@ -85,7 +88,7 @@ async fn extracts_owed(folder: &Path, rounds: usize, owed: &[u64]) -> anyhow::Re
 
 /// Reads everything in hundreds, as a consumer that confirms each batch does.
 async fn drain(ours: &Ours) -> anyhow::Result<Row> {
-    memory::forget_peak();
+    memory::forget_peak("self");
     let started = std::time::Instant::now();
     let (mut selection, mut events) = (Selection::all(Seq(0)), 0_u32);
     loop {
@@ -96,7 +99,7 @@ async fn drain(ours: &Ours) -> anyhow::Result<Row> {
     }
     let rate = f64::from(events) / started.elapsed().as_secs_f64();
     let mut row = Row::new("log", format!("drain_{events}_in_100s"), "events/s", rate);
-    row.also.extend(memory::peak_mib().map(|mib| ("peak_mib", mib)));
+    row.also.extend(memory::peak_mib("self").map(|mib| ("peak_mib", mib)));
     Ok(row)
 }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
 mod bulk;
+mod daemon;
 mod data;
 mod google;
 mod log;
