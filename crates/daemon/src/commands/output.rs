@@ -20,6 +20,13 @@ pub(super) fn result(text: &str) -> io::Result<()> {
     if io::stdout().is_terminal() { line(text) } else { exact(text) }
 }
 
+/// A part of such a result; its last part is for [`result`].
+pub(super) fn part(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let text = if out.is_terminal() { printable(text) } else { text.into() };
+    out.write_all(text.as_bytes())
+}
+
 fn exact(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;

@@ -1,6 +1,6 @@
 //! Reading: `owners`, `list` and `get`. Nothing is written, and no file is made.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use axum::http::{Method, StatusCode};
 use inboxclaw_contract::Clock as _;
@@ -146,10 +146,9 @@ impl Shown {
 
     fn page(&mut self, page: &Page<'_>) -> Result<(), Failed> {
         if self.json {
-            let mut out = io::stdout().lock();
             for entry in &page.entries {
-                out.write_all(if self.entries == 0 { b"{\"entries\":[" } else { b"," })?;
-                out.write_all(entry.get().as_bytes())?;
+                output::part(if self.entries == 0 { "{\"entries\":[" } else { "," })?;
+                output::part(entry.get())?;
                 self.entries += 1;
             }
             return Ok(());
