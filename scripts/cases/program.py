@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import datetime
 import http.client
 import itertools
 import json
@@ -40,6 +41,12 @@ def wait_for(condition, seconds=15.0, pause=0.05):
         if answer or time.monotonic() > end:
             return answer
         time.sleep(pause)
+
+
+def moment(text):
+    """A time of the API; without a zone it is in UTC."""
+    found = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)
 
 
 class Program:
