@@ -12,7 +12,7 @@ use anyhow::ensure;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use inboxclaw_contract::{Expiry, Keeper, OwnerId, Random, Version};
-use inboxclaw_edit::{Choice, Editor, Lines, Mode, Progress, To, Which};
+use inboxclaw_edit::{Choice, Editor, Lines, Mode, Progress, Steps, To, Which};
 use inboxclaw_store::{HistoryBounds, SqliteStore};
 use tokio::runtime::Runtime;
 
@@ -57,7 +57,12 @@ pub(crate) fn run(runtime: &Runtime, folder: &Path, entries: u64) -> anyhow::Res
         let alone = others.waits(Instant::now() - ALONE, Instant::now()).await?;
         let housekeeping = tokio::spawn(sweep(store.store.clone()));
         let random = Arc::new(TurnNames);
-        let editor = Editor { store: store.store.clone(), random, author: "bench".to_owned() };
+        let editor = Editor {
+            store: store.store.clone(),
+            random,
+            author: "bench".to_owned(),
+            steps: Steps::default(),
+        };
         let bulk = Bulk { store, others, alone, editor, entries };
         let rows = bulk.rows().await;
         housekeeping.abort();

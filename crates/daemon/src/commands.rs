@@ -27,6 +27,7 @@ use inboxclaw_contract::printable;
 use crate::cli::{Cli, Command, State, StateCommand, exit, of_forerunner};
 use crate::config::ConfigError;
 use crate::logging;
+use crate::outside::SystemRandom;
 
 pub use schema::pages;
 
@@ -43,7 +44,8 @@ pub fn run(mut cli: Cli) -> u8 {
         return exit::USAGE;
     }
     let json = cli.json;
-    match dispatch(cli.command, json) {
+    let no_random = |error| Failed::plain(format!("the operating system gives no randomness: {error}"));
+    match SystemRandom::check().map_err(no_random).and_then(|()| dispatch(cli.command, json)) {
         Ok(code) => code,
         Err(failed) => {
             failed.tell(json);

@@ -3,25 +3,42 @@
 mod clock;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use inboxclaw_contract::{Outside, Random, Shared};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use clock::{HeardClock, SystemClock};
 
-/// Randomness of the operating system.
+/// How long to wait for randomness that is refused.
+const RANDOM_PAUSE: Duration = Duration::from_millis(100);
+
+/// Randomness of the operating system. It is refused where a program may not ask for it at all, which [`check`] finds at
+/// the start; no system that we run on refuses it later.
+///
+/// [`check`]: SystemRandom::check
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
     fn next(&self) -> u128 {
         let mut bytes = [0; 16];
-        if getrandom::fill(&mut bytes).is_err() {
-            // Without randomness tokens and batch ids could be guessed; no operating system we run on refuses it.
-            tracing::error!("the operating system gives no randomness");
-            std::process::abort();
+        while let Err(error) = getrandom::fill(&mut bytes) {
+            // Tokens and batch ids must not be guessable: better late than weak.
+            tracing::error!(%error, "the operating system gives no randomness");
+            std::thread::sleep(RANDOM_PAUSE);
         }
         u128::from_le_bytes(bytes)
+    }
+}
+
+impl SystemRandom {
+    /// Whether the operating system gives randomness to this program.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn check() -> Result<(), getrandom::Error> {
+        getrandom::fill(&mut [0; 16])
     }
 }
 

@@ -29,7 +29,7 @@ use axum::http::{Method, Request, StatusCode};
 use inboxclaw_contract::limits::INTERNAL_SOURCE;
 use inboxclaw_contract::store::{OwnerInfo, Policy};
 use inboxclaw_contract::{Clock, Editable, Owner, OwnerId, OwnerKind, Random, StoreError};
-use inboxclaw_edit::Editor;
+use inboxclaw_edit::{Editor, Steps};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -171,7 +171,7 @@ impl States {
         if op == Op::Owners {
             return keeping::owners(self).await;
         }
-        let whose = self.find(place.kind, place.name).await?;
+        let whose = self.find(place.kind, place.name, op.changes()).await?;
         match op {
             Op::Owners => keeping::owners(self).await,
             Op::List => entries::list(self, &whose, &ask).await,
@@ -196,8 +196,9 @@ impl States {
         }
     }
 
-    /// The owner of that name. One of the configuration that never ran is registered.
-    async fn find(&self, kind: OwnerKind, name: String) -> Result<Whose, Problem> {
+    /// The owner of that name. One of the configuration that never ran is registered where it is about to be changed; who
+    /// only reads is told that there is nothing yet.
+    async fn find(&self, kind: OwnerKind, name: String, changes: bool) -> Result<Whose, Problem> {
         let owner = Owner { kind, name };
         if let Some(info) = self.infos().await?.into_iter().find(|info| is(info, &owner)) {
             return Ok(Whose { id: info.id, owner, connector: info.connector });
@@ -206,6 +207,10 @@ impl States {
             let detail = format!("there is no {kind} {:?}", owner.name);
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         };
+        if !changes {
+            let detail = format!("{owner} has no state yet: it has not run");
+            return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+        }
         let connector = configured.connector.clone();
         Ok(Whose { id: self.store.register(&owner, &connector).await?, owner, connector })
     }
@@ -224,7 +229,12 @@ impl States {
     }
 
     fn editor(&self, who: &str) -> Editor {
-        Editor { store: self.store.clone(), random: self.random.clone(), author: who.to_owned() }
+        Editor {
+            store: self.store.clone(),
+            random: self.random.clone(),
+            author: who.to_owned(),
+            steps: Steps::default(),
+        }
     }
 
     /// Leave to edit, held until the edit is made.
@@ -233,6 +243,12 @@ impl States {
             Some(program) => Some(program.leave(owner).await),
             None => None,
         }
+    }
+
+    /// Waits for leave to edit and does not keep it: what takes minutes must not stop the owner's turns. When one of them
+    /// comes first, the edit is worked out anew.
+    async fn turn_to_edit(&self, owner: &Owner) {
+        drop(self.leave(owner).await);
     }
 
     fn wake(&self, owner: &Owner) {

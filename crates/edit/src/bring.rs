@@ -8,7 +8,7 @@ use inboxclaw_contract::{Entry, OwnerId, Turn, Version};
 
 use crate::bulk::{Build, Meanwhile};
 use crate::restore::change;
-use crate::turns::{STEP_ENTRIES, TRIES, is_small};
+use crate::turns::TRIES;
 use crate::{EditError, Editor, Mode, Progress};
 
 /// Entries on their way to an owner: kept while they are few, then filled into a space.
@@ -38,7 +38,7 @@ impl<'a> Bringing<'a> {
     /// Counts an entry that was read; also one that is not brought.
     pub(crate) fn read(&mut self) {
         self.read += 1;
-        if self.read.is_multiple_of(STEP_ENTRIES as u64) {
+        if self.read.is_multiple_of(self.editor.steps.step_entries as u64) {
             (self.progress)(self.read, None);
         }
     }
@@ -50,7 +50,7 @@ impl<'a> Bringing<'a> {
         }
         self.bytes += entry.key.len() + entry.value.len();
         self.few.push(entry);
-        if is_small(self.few.len(), self.bytes) { Ok(()) } else { self.begin_many().await }
+        if self.editor.steps.is_small(self.few.len(), self.bytes) { Ok(()) } else { self.begin_many().await }
     }
 
     /// Puts an entry over one that came before, or takes it away. Only once there are many.
@@ -84,7 +84,7 @@ impl<'a> Bringing<'a> {
         }
         let space = editor.store.space(owner).await?;
         let (entries, bytes) = (usize::try_from(space.entries), usize::try_from(space.bytes));
-        let room = is_small(
+        let room = editor.steps.is_small(
             entries.unwrap_or(usize::MAX).saturating_add(self.few.len()),
             bytes.unwrap_or(usize::MAX).saturating_add(self.bytes),
         );
@@ -158,7 +158,7 @@ async fn replace(
     entries: &[Entry],
     cursor: Option<Option<String>>,
 ) -> Result<(), EditError> {
-    let mut look = look();
+    let mut look = look(editor);
     let mut secrets = BTreeSet::new();
     loop {
         let page = editor.store.look(turn.owner, &look).await?;
@@ -188,7 +188,7 @@ fn restored(entry: &Entry) -> (String, EntryChange) {
 
 /// The keys of an owner's secrets.
 async fn secrets(editor: &Editor, owner: OwnerId) -> Result<BTreeSet<String>, EditError> {
-    let mut look = look();
+    let mut look = look(editor);
     let mut secrets = BTreeSet::new();
     loop {
         let page = editor.store.look(owner, &look).await?;
@@ -201,6 +201,7 @@ async fn secrets(editor: &Editor, owner: OwnerId) -> Result<BTreeSet<String>, Ed
 }
 
 /// All entries without their values, from the first page on.
-fn look() -> Look {
-    Look { prefix: String::new(), after: None, entries: STEP_ENTRIES, bytes: usize::MAX, values: false }
+fn look(editor: &Editor) -> Look {
+    let entries = editor.steps.step_entries;
+    Look { prefix: String::new(), after: None, entries, bytes: usize::MAX, values: false }
 }

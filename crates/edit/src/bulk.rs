@@ -10,7 +10,7 @@ use inboxclaw_contract::turn::{EntryChange, Swap};
 use inboxclaw_contract::{Entry, OwnerId, SpaceId, Turn, Version};
 
 use crate::past::{Changed, Walk};
-use crate::turns::{READ_KEYS, STEP_BYTES, STEP_ENTRIES, TRIES};
+use crate::turns::{READ_KEYS, STEP_BYTES, TRIES};
 use crate::{EditError, Editor, Progress};
 
 /// What becomes of changes that turns made while the space was built.
@@ -78,7 +78,7 @@ impl<'a> Build<'a> {
     pub(crate) async fn add(&mut self, key: String, entry: Option<Entry>) -> Result<(), EditError> {
         self.batch_bytes += key.len() + entry.as_ref().map_or(0, |entry| entry.value.len());
         self.batch.push((key, entry));
-        if self.batch.len() >= STEP_ENTRIES || self.batch_bytes >= STEP_BYTES {
+        if self.batch.len() >= self.editor.steps.step_entries || self.batch_bytes >= STEP_BYTES {
             self.flush().await
         } else {
             Ok(())
@@ -115,7 +115,8 @@ impl<'a> Build<'a> {
         from: SpaceId,
         after: Option<&str>,
     ) -> Result<Option<String>, EditError> {
-        let copied = self.editor.store.copy(from, &self.space, "", after, STEP_ENTRIES).await?;
+        let copied =
+            self.editor.store.copy(from, &self.space, "", after, self.editor.steps.step_entries).await?;
         self.advance(copied.entries);
         Ok(copied.next)
     }

@@ -9,7 +9,7 @@ use inboxclaw_contract::{OwnerId, Version};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bulk::{Build, Meanwhile};
-use crate::turns::{STEP_ENTRIES, TRIES, is_small};
+use crate::turns::{Steps, TRIES};
 use crate::{Choice, Deleted, EditError, Editor, Progress};
 
 /// A choice at an instant.
@@ -48,7 +48,7 @@ impl Editor {
             let (entries, bytes) = (tally.entries, tally.bytes);
             let version = if dry_run || entries == 0 {
                 Some(base.version)
-            } else if tally.is_small() {
+            } else if tally.is_small(self.steps) {
                 self.delete_few(owner, base.version, tally.keys).await?
             } else {
                 chosen.delete_many(self, owner, base, tally, progress).await?
@@ -73,20 +73,20 @@ impl Editor {
 }
 
 impl Tally {
-    fn is_small(&self) -> bool {
-        is_small(
+    fn is_small(&self, steps: Steps) -> bool {
+        steps.is_small(
             usize::try_from(self.entries).unwrap_or(usize::MAX),
             usize::try_from(self.bytes).unwrap_or(usize::MAX),
         )
     }
 
-    fn add(&mut self, entry: &EntryInfo) {
+    fn add(&mut self, entry: &EntryInfo, steps: Steps) {
         self.entries += 1;
         self.bytes += entry.key.len() as u64 + entry.size;
         if entry.secret {
             self.secrets.push(entry.key.clone());
         }
-        if self.is_small() {
+        if self.is_small(steps) {
             self.keys.push(entry.key.clone());
         } else {
             self.keys.clear();
@@ -126,7 +126,10 @@ impl<'a> Chosen<'a> {
         let mut after = None;
         loop {
             let page = self.page(editor, owner, after).await?;
-            page.entries.iter().filter(|entry| self.takes(entry)).for_each(|entry| tally.add(entry));
+            page.entries
+                .iter()
+                .filter(|entry| self.takes(entry))
+                .for_each(|entry| tally.add(entry, editor.steps));
             done += page.entries.len() as u64;
             progress(done, of.map(|of| of.max(done)));
             after = page.next;
@@ -143,7 +146,8 @@ impl<'a> Chosen<'a> {
         after: Option<String>,
     ) -> Result<Looked, EditError> {
         let prefix = self.prefix.to_owned();
-        let look = Look { prefix, after, entries: STEP_ENTRIES, bytes: usize::MAX, values: false };
+        let look =
+            Look { prefix, after, entries: editor.steps.step_entries, bytes: usize::MAX, values: false };
         Ok(editor.store.look(owner, &look).await?)
     }
 

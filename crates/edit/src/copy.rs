@@ -8,7 +8,7 @@ use inboxclaw_contract::{Entry, OwnerId, Version, limits};
 
 use crate::bring::Bringing;
 use crate::past::Changed;
-use crate::turns::{READ_KEYS, STEP_BYTES, STEP_ENTRIES, TRIES, is_small};
+use crate::turns::{READ_KEYS, STEP_BYTES, Steps, TRIES};
 use crate::{Brought, EditError, Editor, Mode, Progress};
 
 /// What is copied while it is little.
@@ -55,7 +55,9 @@ impl Editor {
     ) -> Result<Option<Brought>, EditError> {
         let little = Arc::new(Mutex::new(Little::default()));
         let into = little.clone();
-        let each = Box::new(move |entry| into.lock().unwrap_or_else(PoisonError::into_inner).take(entry));
+        let steps = self.steps;
+        let each =
+            Box::new(move |entry| into.lock().unwrap_or_else(PoisonError::into_inner).take(entry, steps));
         let snapshot = self.store.scan(from, prefix, each).await?;
         let little = mem::take(&mut *little.lock().unwrap_or_else(PoisonError::into_inner));
         if little.too_much {
@@ -90,7 +92,7 @@ impl Editor {
         let mut look = Look {
             prefix: prefix.to_owned(),
             after: None,
-            entries: STEP_ENTRIES,
+            entries: self.steps.step_entries,
             bytes: STEP_BYTES,
             values: true,
         };
@@ -158,14 +160,14 @@ impl Editor {
 
 impl Little {
     /// Takes an entry; `false` once there is too much.
-    fn take(&mut self, entry: Entry) -> bool {
+    fn take(&mut self, entry: Entry, steps: Steps) -> bool {
         if entry.secret {
             self.secrets += 1;
             return true;
         }
         self.bytes += entry.key.len() + entry.value.len();
         self.entries.push(entry);
-        self.too_much = !is_small(self.entries.len(), self.bytes);
+        self.too_much = !steps.is_small(self.entries.len(), self.bytes);
         !self.too_much
     }
 }

@@ -37,6 +37,7 @@ use inboxclaw_contract::{Editable, Expiry, Json, OwnerId, Random, Version};
 use jiff::Timestamp;
 
 pub use error::EditError;
+pub use turns::Steps;
 
 /// Edits states in somebody's name. Cheap to clone.
 #[derive(Clone)]
@@ -47,6 +48,8 @@ pub struct Editor {
     pub random: Arc<dyn Random>,
     /// Who edits, for history.
     pub author: String,
+    /// How much is done at once.
+    pub steps: Steps,
 }
 
 /// What must be so for a change of a key to happen.

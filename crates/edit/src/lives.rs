@@ -19,7 +19,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::{Choice, EditError, Editor, Mode, To, Which};
+use crate::{Choice, EditError, Editor, Mode, Steps, To, Which};
 
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "p/a", "p/b"];
 
@@ -186,7 +186,12 @@ async fn live(life: Life) {
 
 async fn take(ground: &Ground, step: &Step, meanwhile: &Meanwhile<'_>) {
     let random = Arc::new(Counter(AtomicU64::new(u64::from(u32::MAX) + ground.random.next() as u64 * 1_000)));
-    let editor = Editor { store: ground.store.clone(), random, author: "cli:ada".into() };
+    let editor = Editor {
+        store: ground.store.clone(),
+        random,
+        author: "cli:ada".into(),
+        steps: Steps { turn_changes: 2, step_entries: 2 },
+    };
     let progress = |_, _| meanwhile.progress();
     let (owner, (version, before)) = (ground.owner, ground.note().await);
     match step {

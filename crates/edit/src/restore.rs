@@ -9,7 +9,7 @@ use inboxclaw_contract::turn::{EntryChange, Swap};
 use inboxclaw_contract::{Entry, OwnerId, Snapshot, SpaceId, Turn, Version};
 
 use crate::bulk::{Build, Meanwhile};
-use crate::turns::{READ_KEYS, is_small};
+use crate::turns::READ_KEYS;
 use crate::{EditError, Editor, Progress};
 
 /// What is to be put back.
@@ -78,7 +78,7 @@ pub(crate) async fn restore(
     let size = |(key, before): (&String, &Before)| {
         key.len() + if let Before::Entry(entry) = before { entry.value.len() } else { 0 }
     };
-    let small = is_small(target.changes.len(), target.changes.iter().map(size).sum());
+    let small = editor.steps.is_small(target.changes.len(), target.changes.iter().map(size).sum());
     // In another space something else may be under a key, and in this one something may come while a copy is built:
     // what is absent then and now is written too.
     let absent = swaps || !small;

@@ -7,16 +7,35 @@ use crate::{EditError, Editor};
 
 /// How often a change is worked out anew after a lost race.
 pub(crate) const TRIES: usize = 20;
-/// Most changes of one turn; more are built in steps. Tests in here see both ways with a handful of keys.
-pub(crate) const SMALL_CHANGES: usize = if cfg!(test) { 2 } else { 10_000 };
 /// Most bytes of keys and values of one turn; more are built in steps.
 pub(crate) const SMALL_BYTES: usize = 8 << 20;
-/// Most entries in a step.
-pub(crate) const STEP_ENTRIES: usize = if cfg!(test) { 2 } else { 2_000 };
 /// Most bytes in a step, about.
 pub(crate) const STEP_BYTES: usize = 1 << 20;
 /// Keys whose entries are read at once: few, since a value may have 16 MiB.
 pub(crate) const READ_KEYS: usize = 256;
+
+/// Where one turn ends and work in steps begins. The defaults suit everything but tests, which see both ways with a handful
+/// of keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps {
+    /// Most changes of one turn; more are built in steps.
+    pub turn_changes: usize,
+    /// Most entries in a step.
+    pub step_entries: usize,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { turn_changes: 10_000, step_entries: 2_000 }
+    }
+}
+
+impl Steps {
+    /// Whether so much fits into one turn.
+    pub(crate) fn is_small(self, entries: usize, bytes: usize) -> bool {
+        entries <= self.turn_changes && bytes <= SMALL_BYTES
+    }
+}
 
 impl Editor {
     /// An empty turn of this editor's person.
@@ -33,9 +52,4 @@ impl Editor {
             Outcome::Conflict(_) => Ok(None),
         }
     }
-}
-
-/// Whether so much fits into one turn.
-pub(crate) fn is_small(entries: usize, bytes: usize) -> bool {
-    entries <= SMALL_CHANGES && bytes <= SMALL_BYTES
 }

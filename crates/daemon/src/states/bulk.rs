@@ -124,11 +124,11 @@ async fn named(states: &States, text: &str) -> Result<Whose, Problem> {
     for kind in [OwnerKind::Source, OwnerKind::Sink] {
         let name = text.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix(':'));
         if let Some(name) = name {
-            return states.find(kind, name.to_owned()).await;
+            return states.find(kind, name.to_owned(), true).await;
         }
     }
-    let source = states.find(OwnerKind::Source, text.to_owned()).await;
-    match (source, states.find(OwnerKind::Sink, text.to_owned()).await) {
+    let source = states.find(OwnerKind::Source, text.to_owned(), true).await;
+    match (source, states.find(OwnerKind::Sink, text.to_owned(), true).await) {
         (Ok(_), Ok(_)) => Err(wrong(format!("{text:?} is both: say source:{text} or sink:{text}"))),
         (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
         (Err(_), Err(_)) => {

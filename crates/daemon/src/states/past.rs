@@ -46,7 +46,7 @@ pub(super) async fn undo(states: &States, whose: Whose, ask: Ask, who: &str) -> 
     let (states, editor) = (states.clone(), states.editor(who));
     long::answer(lines, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
-        let _leave = states.leave(&whose.owner).await;
+        states.turn_to_edit(&whose.owner).await;
         let undone = editor.undo(whose.id, which, what.force, &tell).await?;
         states.wake(&whose.owner);
         Ok(UndoneChange::from(undone))
@@ -64,7 +64,7 @@ pub(super) async fn rewind(states: &States, whose: Whose, ask: Ask, who: &str) -
     let (states, editor) = (states.clone(), states.editor(who));
     long::answer(lines, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
-        let _leave = states.leave(&whose.owner).await;
+        states.turn_to_edit(&whose.owner).await;
         let rewound = editor.rewind(whose.id, to, &tell).await?;
         states.wake(&whose.owner);
         Ok(RewoundState::from(rewound))

@@ -35,6 +35,12 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// Whether it changes something: all but what is asked by GET.
+    pub(super) fn changes(self) -> bool {
+        use Op::{Export, Get, GetCursor, History, List, Owners, Watch};
+        !matches!(self, Owners | List | Get | GetCursor | History | Export | Watch)
+    }
+
     /// Whether it may take as long as there are entries.
     pub(super) fn is_long(self) -> bool {
         use Op::{Copy, DeleteChosen, Export, Forget, Import, Rewind, Undo};

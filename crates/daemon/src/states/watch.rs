@@ -32,8 +32,9 @@ pub(crate) use news::{WatchChange, WatchCursor, WatchExpiry, WatchReset};
 const MANY: usize = 1_000;
 /// How much history is read at once.
 const PAGE: (usize, usize) = (100, 1 << 20);
-/// The longest time between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest time between two looks: a change is told of at once, and an expiry has its time; this is for a clock that
+/// steps.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) async fn answer(states: &States, whose: &Whose, ask: &Ask) -> Result<Reply, Problem> {
     let prefix = ask.text("prefix").unwrap_or_default();

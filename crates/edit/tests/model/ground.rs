@@ -12,7 +12,7 @@ use inboxclaw_contract::turn::{Swap, TurnId};
 use inboxclaw_contract::{
     Clock, Entry, Json, Keeper, Outcome, Owner, OwnerId, Random, Spaces, State, Turn, Version, Witness,
 };
-use inboxclaw_edit::{Editor, Lines};
+use inboxclaw_edit::{Editor, Lines, Steps};
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -96,7 +96,12 @@ impl Ground {
     }
 
     pub(crate) fn editor(&self) -> Editor {
-        Editor { store: self.store.clone(), random: Arc::new(Counter), author: "cli:ada".into() }
+        Editor {
+            store: self.store.clone(),
+            random: Arc::new(Counter),
+            author: "cli:ada".into(),
+            steps: Steps::default(),
+        }
     }
 
     /// Sweeps until there is nothing left to do.

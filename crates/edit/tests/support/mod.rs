@@ -15,7 +15,7 @@ use inboxclaw_contract::{
     Clock, Editable, Entry, Expiry, Json, Keeper, Outcome, Owner, OwnerId, Random, Spaces, State, Turn,
     Version,
 };
-use inboxclaw_edit::{Condition, Editor, Lines};
+use inboxclaw_edit::{Condition, Editor, Lines, Steps};
 use inboxclaw_store::{Durability, HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;
 
@@ -76,7 +76,7 @@ impl Ground {
     }
 
     pub(crate) fn editor_over(&self, store: Arc<dyn Editable>) -> Editor {
-        Editor { store, random: Arc::new(Counter), author: "cli:ada".into() }
+        Editor { store, random: Arc::new(Counter), author: "cli:ada".into(), steps: Steps::default() }
     }
 
     /// A person puts a value.
