@@ -97,8 +97,10 @@ def main(wanted, folder):
     stopped.set()
     program.stop()
     late = sorted(1000 * (told[name] - at) for name, at in saved.items() if name in told)
-    p50, p99 = (late[min(len(late) - 1, int(len(late) * part))] for part in (0.5, 0.99))
-    print(f"{len(told)} of {len(saved)} notes; ms until the event: p50 {p50:.0f}, p99 {p99:.0f}, most {late[-1]:.0f}")
+    print(f"{len(told)} of {len(saved)} notes came within 20 s of the last one")
+    if late:
+        p50, p99 = (late[min(len(late) - 1, int(len(late) * part))] for part in (0.5, 0.99))
+        print(f"ms until the event: p50 {p50:.0f}, p99 {p99:.0f}, most {late[-1]:.0f}")
     print(f"CPU: {100 * share:.1f} % of a core; health: {said}")
     return len(told) < len(saved)
 

@@ -1,5 +1,8 @@
 """A5, A6: what people give to `state import`."""
 
+import json
+import subprocess
+
 from registry import case, expect
 
 LINE = b'{"key":"a","value":1}'
@@ -97,3 +100,23 @@ def replace_by_nothing(run):
 def replace_by_other_nothing(run):
     empty_gzip = bytes.fromhex("1f8b08000000000000030300000000000000000000")
     refuses(run, (b"\xff\xfe\r\x00\n\x00", "\u00a0\n".encode(), "\u200b".encode(), b"\0\0\n", b"\v\f\n", empty_gzip, b"null\n", b"[]", b"{}\n"))
+
+
+@case("A-torn-export", "A", "state export into a pipe that nobody reads on; the program starts and changes every entry; then the rest is read", "every entry is of one instant")
+def torn_export(run):
+    program = run.prepared({"sources": {"m": {"type": "mock", "stopped": True}}})
+    rows = lambda word: "".join(json.dumps({"key": f"k{number:05}", "value": word * 200}) + "\n" for number in range(40_000))
+    expect(program.command("state", "import", "m", stdin=rows("old")).code == 0, "the import failed")
+    line = [program.binary, "state", "export", "m", "--config", str(program.file)]
+    export = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=program.folder, env=program.environment())
+    first = export.stdout.readline()
+    program.start()
+    expect(program.command("state", "import", "m", stdin=rows("new"), timeout=60).code == 0, "the second import failed")
+    program.stop()
+    text, said = export.stdout.read(), export.stderr.read()
+    export.wait(60)
+    values = [json.loads(row).get("value", "old") for row in (first + text).decode().splitlines()]
+    counts = {word: sum(value.startswith(word) for value in values) for word in ("old", "new")}
+    refused = export.returncode != 0
+    expect(refused or min(counts.values()) == 0, f"exit 0 with {counts['old']} old and {counts['new']} new entries; {said.decode()[:80]}")
+    expect(refused or len(values) >= 40_000, f"{len(values)} of 40000 entries")

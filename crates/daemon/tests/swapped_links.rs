@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -77,13 +78,23 @@ fn nothing_outside_is_seen_and_nothing_inside_is_missed() {
     let (_, state) = place.get("/api/sources/files/state?limit=1000").unwrap();
     assert!(!state.contains(WORD) && !state.contains("only-outside"), "{state}");
     assert!(!watched_inodes(&place).contains(&fs::metadata(&outside).unwrap().ino()), "no watch outside");
+    back_up(&place, "copy.db");
     place.stop();
-    for file in ["log", "inbox.db", "inbox.db-wal"] {
+    for file in ["log", "inbox.db", "inbox.db-wal", "copy.db"] {
         let bytes = fs::read(place.file(file)).unwrap_or_default();
+        assert!(file.ends_with("-wal") || !bytes.is_empty(), "{file} is there");
         for word in [WORD, "only-outside"] {
             assert!(!bytes.windows(word.len()).any(|part| part == word.as_bytes()), "{word} is in {file}");
         }
     }
+}
+
+/// Has the program that runs copy its database.
+fn back_up(place: &Place, name: &str) {
+    let line = ["store", "backup", name, "--config"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inboxclaw"));
+    let command = command.args(line).arg(place.file("config.yaml")).current_dir(place.file(""));
+    assert!(command.status().unwrap().success());
 }
 
 /// A file becomes a link out of the folder, and a file again.

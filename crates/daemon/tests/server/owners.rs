@@ -43,6 +43,15 @@ async fn owners_are_told_with_their_state() {
 async fn an_owner_of_the_configuration_is_known_before_it_ran() {
     let inbox = Inbox::new().await;
     let api = inbox.api_with(configured).await;
+    let before = inbox.store.owners().await.unwrap().len();
+    for place in ["state", "state/k", "cursor", "history", "export"] {
+        assert_eq!(
+            api.get(&format!("/api/sources/fresh/{place}")).await.status,
+            404,
+            "{place}: there is nothing yet"
+        );
+    }
+    assert_eq!(inbox.store.owners().await.unwrap().len(), before, "who only reads makes nothing");
     assert_eq!(api.put("/api/sources/fresh/state/k", "1").await.status, 201);
     assert_eq!(api.get("/api/sources/fresh/state/k").await.body, "1");
 }
