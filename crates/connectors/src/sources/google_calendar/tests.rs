@@ -475,3 +475,11 @@ fn a_version_is_named_by_the_best_there_is() {
         assert_eq!(event.occurred_at, None);
     }
 }
+
+#[test]
+fn zones_are_known_where_the_system_knows_none() {
+    let built_in = jiff::tz::TimeZoneDatabase::bundled();
+    for name in ["America/Los_Angeles", "Asia/Kolkata", "Pacific/Apia"] {
+        assert_eq!(built_in.get(name).unwrap().iana_name(), Some(name));
+    }
+}

@@ -54,7 +54,8 @@ pub(super) fn whole(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-/// The zone of this name of the IANA database. One that the database of this machine does not hold counts as UTC.
+/// The zone of this name of the IANA database. The system's database counts; where it has none, the one
+/// that is built in. A name that neither knows counts as UTC.
 pub(super) fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).unwrap_or(TimeZone::UTC)
 }
