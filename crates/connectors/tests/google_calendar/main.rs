@@ -15,3 +15,4 @@ mod support;
 mod trouble;
 mod windows;
 mod world;
+mod zones;

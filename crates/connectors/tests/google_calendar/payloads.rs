@@ -9,6 +9,7 @@ use crate::world::{CAL, World, at, data};
 #[tokio::test]
 async fn the_life_of_an_event() {
     let world = World::new().await;
+    world.fake.calendar().set_zone(CAL, "Europe/Berlin");
     let source = world.source(json!({ "calendar_ids": "primary" }));
     assert_eq!(world.round(&*source).await, []);
     let slot = Slot::timed(at("2026-12-01T09:00:00Z"), 30, "Europe/Berlin");

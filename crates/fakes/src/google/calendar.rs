@@ -23,6 +23,7 @@ mod token;
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 pub use plan::{Cancelled, Change, Edit, Plan, Slot, Switches, What};
@@ -51,6 +52,8 @@ pub struct Calendars {
 struct Calendar {
     id: String,
     summary: String,
+    /// The name of its zone, such as `Europe/Berlin`.
+    zone: String,
     hidden: bool,
     denied: Option<u16>,
     /// How often its tokens expired.
@@ -90,11 +93,20 @@ impl Calendars {
         self.calendars.push(Calendar {
             id: id.to_owned(),
             summary: summary.to_owned(),
+            zone: "UTC".to_owned(),
             hidden: false,
             denied: None,
             epoch: 0,
             items: BTreeMap::new(),
         });
+    }
+
+    /// Sets the zone of a calendar by its name (`Europe/Berlin`); before that it is UTC. Listings tell it as `timeZone`
+    /// and write the times of events in its offset, which changes no event
+    /// (<https://developers.google.com/workspace/calendar/api/v3/reference/events/list>, parameter `timeZone`). Whole
+    /// days begin and end at its midnights.
+    pub fn set_zone(&mut self, calendar: &str, zone: &str) {
+        self.with(calendar, |calendar| zone.clone_into(&mut calendar.zone));
     }
 
     /// Hides a calendar from the list; it can be read all the same.
@@ -146,5 +158,12 @@ impl Calendars {
 
     fn find(&self, calendar: &str) -> Option<&Calendar> {
         self.position(calendar).map(|at| &self.calendars[at])
+    }
+}
+
+impl Calendar {
+    /// Its zone; one of an unknown name counts as UTC.
+    fn time_zone(&self) -> TimeZone {
+        TimeZone::get(&self.zone).unwrap_or(TimeZone::UTC)
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::plan::{Plan, Slot};
@@ -66,9 +67,11 @@ impl Face {
         }
     }
 
-    /// Whether it ends after one moment and starts before another.
-    pub(super) fn within(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
-        from.is_none_or(|from| self.slot.end() > from) && to.is_none_or(|to| self.slot.start() < to)
+    /// Whether it ends after one moment and starts before another, on a calendar of this zone.
+    pub(super) fn within(&self, from: Option<Timestamp>, to: Option<Timestamp>, zone: &TimeZone) -> bool {
+        let scaled = |at| self.slot.scaled(at, zone);
+        from.is_none_or(|from| self.slot.end() > scaled(from))
+            && to.is_none_or(|to| self.slot.start() < scaled(to))
     }
 }
 
@@ -83,10 +86,12 @@ impl Item {
         self.exceptions.keys().map(|origin| self.instance(*origin))
     }
 
-    /// The event itself; of a series, every exception and the other instances between two moments.
-    pub(super) fn expanded(&self, from: Timestamp, to: Timestamp) -> Vec<Shown<'_>> {
+    /// The event itself; of a series, every exception and the other instances between two moments, on a calendar of
+    /// this zone.
+    pub(super) fn expanded(&self, from: Timestamp, to: Timestamp, zone: &TimeZone) -> Vec<Shown<'_>> {
         let Some(rule) = &self.rule else { return vec![self.whole()] };
-        let origins = rule.origins(&self.face.slot, from, to);
+        let slot = &self.face.slot;
+        let origins = rule.origins(slot, slot.scaled(from, zone), slot.scaled(to, zone));
         let regular = origins.into_iter().filter(|origin| !self.exceptions.contains_key(origin));
         regular.map(|origin| self.instance(origin)).chain(self.exceptions()).collect()
     }
@@ -111,10 +116,18 @@ impl Item {
     }
 
     /// Repeats otherwise from now on: instances that no longer stand where the series puts them are cancelled.
-    pub(super) fn repeat(&mut self, rule: Rule, slot: Slot, now: Timestamp, days: (u32, u32)) {
+    pub(super) fn repeat(
+        &mut self,
+        rule: Rule,
+        slot: Slot,
+        now: Timestamp,
+        days: (u32, u32),
+        zone: &TimeZone,
+    ) {
         let hours = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
         let (from, to) = (now - hours(days.0), now + hours(days.1));
-        let before: Vec<Origin> = self.expanded(from, to).iter().filter_map(|shown| shown.origin).collect();
+        let before = self.expanded(from, to, zone);
+        let before: Vec<Origin> = before.iter().filter_map(|shown| shown.origin).collect();
         let lost: Vec<Origin> = before.into_iter().filter(|origin| !rule.holds(&slot, *origin)).collect();
         for origin in lost {
             let face = self.instance(origin).face.into_owned();

@@ -4,6 +4,7 @@
 //! token of the last page names the last change before the first page: what changes in between may be shown twice, by
 //! this listing and by the next, and is never missed.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -93,7 +94,7 @@ impl Calendars {
             "etag": resource::etag(self.stamp),
             "id": calendar.id,
             "summary": calendar.summary,
-            "timeZone": "UTC",
+            "timeZone": calendar.zone,
             "colorId": "14",
             "selected": true,
             "accessRole": "owner",
@@ -130,7 +131,7 @@ impl Calendars {
         let more = last < shown.len();
         let after = if first < last { shown[last - 1].id.clone() } else { after };
         let items: Vec<Value> = items
-            .map(|shown| resource::event(shown, &calendar.id, self.switches.cancelled, query.most_attendees))
+            .map(|shown| resource::event(shown, calendar, self.switches.cancelled, query.most_attendees))
             .collect();
         let mut events = self.head(calendar, now);
         let (id, epoch, stamp) = (calendar.id.clone(), query.epoch, query.stamp);
@@ -154,16 +155,17 @@ impl Calendars {
             None => query.from.unwrap_or(Timestamp::UNIX_EPOCH),
         };
         let ahead = query.to.unwrap_or(now + hours(self.switches.ahead_days));
+        let zone = calendar.time_zone();
         let wanted = |shown: &Shown<'_>| {
             // Exceptions that are cancelled are part of a series shown as one, whatever `showDeleted` says.
             let part = !query.single && shown.origin.is_some() && !shown.item.face.cancelled;
             let visible = !shown.face.cancelled || query.deleted || query.since.is_some() || part;
             visible
                 && query.since.is_none_or(|since| shown.face.stamp > since)
-                && (shown.face.within(query.from, query.to) || endless(shown, query))
+                && (shown.face.within(query.from, query.to, &zone) || endless(shown, query, &zone))
         };
         let all = calendar.items.values().flat_map(|item| match query.single {
-            true => item.expanded(back, ahead),
+            true => item.expanded(back, ahead, &zone),
             false => std::iter::once(item.whole()).chain(item.exceptions()).collect(),
         });
         all.filter(wanted).collect()
@@ -260,7 +262,7 @@ impl Calendars {
             "summary": calendar.summary,
             "description": "",
             "updated": resource::time(now),
-            "timeZone": "UTC",
+            "timeZone": calendar.zone,
             "accessRole": "owner",
             "defaultReminders": [{ "method": "popup", "minutes": 10 }],
         })
@@ -275,11 +277,12 @@ impl Calendars {
 }
 
 /// A series shown as one is there as long as its rule goes on. No rule here takes two years from one instance to the next.
-fn endless(shown: &Shown<'_>, query: &Query) -> bool {
+fn endless(shown: &Shown<'_>, query: &Query, zone: &TimeZone) -> bool {
     let (Some(rule), None) = (&shown.item.rule, shown.origin) else { return false };
     let from = query.from.unwrap_or(Timestamp::UNIX_EPOCH);
     let to = query.to.unwrap_or(from + SignedDuration::from_hours(24 * 366 * 2));
-    !rule.origins(&shown.face.slot, from, to).is_empty()
+    let slot = &shown.face.slot;
+    !rule.origins(slot, slot.scaled(from, zone), slot.scaled(to, zone)).is_empty()
 }
 
 fn bound(ask: &Ask, name: &str) -> Result<Option<Timestamp>, Answer> {

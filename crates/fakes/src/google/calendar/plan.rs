@@ -57,6 +57,18 @@ impl Slot {
         }
     }
 
+    /// A moment on the scale of [`start`](Self::start) and [`end`](Self::end): for whole days, what the clocks of the
+    /// calendar's zone show then, as if they showed UTC.
+    pub(super) fn scaled(&self, at: Timestamp, zone: &TimeZone) -> Timestamp {
+        match self {
+            Self::Timed { .. } => at,
+            Self::Days { .. } => {
+                let shown = zone.to_datetime(at).to_zoned(TimeZone::UTC);
+                shown.map_or(at, |shown| shown.timestamp())
+            }
+        }
+    }
+
     /// As long, from another moment on; whole days stay whole days.
     #[must_use]
     pub fn later(&self, by: SignedDuration) -> Self {

@@ -3,21 +3,23 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use super::OWNER;
 use super::item::{Face, Shown};
 use super::plan::{Cancelled, Slot};
 use super::rule::Origin;
+use super::{Calendar, OWNER};
 
-/// The resource of an event, a series or an instance.
+/// The resource of an event, a series or an instance. Times are written in the offset of the calendar's zone, beside
+/// the name of their own.
 pub(super) fn event(
     shown: &Shown<'_>,
-    calendar: &str,
+    calendar: &Calendar,
     cancelled: Cancelled,
     most_attendees: Option<usize>,
 ) -> Value {
-    let face = &shown.face;
+    let (face, offset) = (&shown.face, calendar.time_zone());
     let mut event = Map::new();
     let mut set = |key: &str, value: Value| {
         if !value.is_null() {
@@ -30,7 +32,7 @@ pub(super) fn event(
     set("status", json!(if face.cancelled { "cancelled" } else { "confirmed" }));
     if let Some(origin) = shown.origin {
         set("recurringEventId", json!(shown.item.id));
-        set("originalStartTime", original_start(origin, &shown.item.face.slot));
+        set("originalStartTime", original_start(origin, &shown.item.face.slot, &offset));
     }
     match cancelled {
         Cancelled::Bare if face.cancelled => return Value::Object(event),
@@ -41,7 +43,7 @@ pub(super) fn event(
         }
         _ => {}
     }
-    set("htmlLink", json!(link(&shown.id, calendar)));
+    set("htmlLink", json!(link(&shown.id, &calendar.id)));
     set("created", json!(time(shown.item.created)));
     set("updated", json!(time(face.updated)));
     set("summary", json!(face.summary));
@@ -49,7 +51,7 @@ pub(super) fn event(
     set("location", json!(face.location));
     set("creator", person(&shown.item.organizer));
     set("organizer", person(&shown.item.organizer));
-    let (start, end) = ends(&face.slot);
+    let (start, end) = ends(&face.slot, &offset);
     set("start", start);
     set("end", end);
     if let (None, Some(rule)) = (shown.origin, &shown.item.rule) {
@@ -101,25 +103,26 @@ fn reminders(minutes: Option<u32>) -> Value {
     }
 }
 
-fn ends(slot: &Slot) -> (Value, Value) {
+fn ends(slot: &Slot, offset: &TimeZone) -> (Value, Value) {
     match slot {
-        Slot::Timed { start, end, zone } => (moment(*start, slot, zone), moment(*end, slot, zone)),
+        Slot::Timed { start, end, zone } => (moment(*start, zone, offset), moment(*end, zone, offset)),
         Slot::Days { first, after } => {
             (json!({ "date": first.to_string() }), json!({ "date": after.to_string() }))
         }
     }
 }
 
-fn original_start(origin: Origin, slot: &Slot) -> Value {
+fn original_start(origin: Origin, slot: &Slot, offset: &TimeZone) -> Value {
     match (origin, slot) {
         (Origin::On(day), _) => json!({ "date": day.to_string() }),
-        (Origin::At(at), Slot::Timed { zone, .. }) => moment(at, slot, zone),
-        (Origin::At(at), Slot::Days { .. }) => moment(at, slot, "UTC"),
+        (Origin::At(at), Slot::Timed { zone, .. }) => moment(at, zone, offset),
+        (Origin::At(at), Slot::Days { .. }) => moment(at, "UTC", offset),
     }
 }
 
-fn moment(at: Timestamp, slot: &Slot, zone: &str) -> Value {
-    let local = at.to_zoned(slot.local().time_zone().clone());
+/// A moment with the name of its zone, written in the offset of another one.
+fn moment(at: Timestamp, zone: &str, offset: &TimeZone) -> Value {
+    let local = at.to_zoned(offset.clone());
     let text = match local.offset().seconds() {
         0 => local.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         _ => local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),

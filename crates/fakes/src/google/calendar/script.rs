@@ -42,6 +42,20 @@ impl Calendars {
         }
     }
 
+    /// Ends an event, or an instance, that runs now: its start stays, its end is this moment.
+    pub fn finish(&mut self, now: Timestamp, calendar: &str, id: &str) -> bool {
+        if self.is_series(calendar, id) {
+            return false;
+        }
+        self.edit(now, calendar, id, What::Moved, |face| match &mut face.slot {
+            Slot::Timed { start, end, .. } if *start < now && now < *end => {
+                *end = now;
+                true
+            }
+            _ => false,
+        })
+    }
+
     /// Lets a series repeat otherwise.
     pub fn set_rule(&mut self, now: Timestamp, calendar: &str, id: &str, rule: Rule) -> bool {
         self.rule(calendar, id).is_some() && self.repeat(now, calendar, id, What::Changed, rule, None)
@@ -118,10 +132,11 @@ impl Calendars {
     /// The ids of the instances of a series that are between two moments, the cancelled ones too.
     #[must_use]
     pub fn instances(&self, calendar: &str, series: &str, from: Timestamp, to: Timestamp) -> Vec<String> {
-        let item = self.find(calendar).and_then(|calendar| calendar.items.get(series));
+        let Some(calendar) = self.find(calendar) else { return Vec::new() };
+        let (item, zone) = (calendar.items.get(series), calendar.time_zone());
         let Some(item) = item.filter(|item| item.rule.is_some()) else { return Vec::new() };
-        let mut shown = item.expanded(from, to);
-        shown.retain(|shown| shown.face.within(Some(from), Some(to)));
+        let mut shown = item.expanded(from, to, &zone);
+        shown.retain(|shown| shown.face.within(Some(from), Some(to), &zone));
         shown.sort_by_key(|shown| shown.origin);
         shown.into_iter().map(|shown| shown.id).collect()
     }
@@ -157,9 +172,9 @@ impl Calendars {
         cancelled: Cancelled,
         most_attendees: Option<usize>,
     ) -> Option<Value> {
-        let id_of_calendar = &self.find(calendar)?.id;
+        let of = self.find(calendar)?;
         let shown = self.look_up(calendar, id)?;
-        Some(resource::event(&shown, id_of_calendar, cancelled, most_attendees))
+        Some(resource::event(&shown, of, cancelled, most_attendees))
     }
 
     fn look_up(&self, calendar: &str, id: &str) -> Option<Shown<'_>> {
@@ -205,9 +220,10 @@ impl Calendars {
             return false;
         }
         self.with(calendar, |calendar| {
+            let zone = calendar.time_zone();
             if let Some(item) = calendar.items.get_mut(id) {
                 let slot = slot.unwrap_or_else(|| item.face.slot.clone());
-                item.repeat(rule, slot, now, days);
+                item.repeat(rule, slot, now, days, &zone);
             }
         });
         true

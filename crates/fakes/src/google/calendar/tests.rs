@@ -4,6 +4,7 @@
 
 mod series;
 mod walking;
+mod zones;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;

@@ -37,6 +37,7 @@ fn a_series_is_shown_as_its_instances_or_as_one() {
 #[test]
 fn instances_keep_the_time_of_the_day_in_their_zone() {
     let mut calendars = Calendars::default();
+    calendars.set_zone("primary", "Europe/Berlin");
     let slot = Slot::timed("2026-03-19T09:00:00Z".parse().unwrap(), 30, "Europe/Berlin");
     calendars.create_series(now(), "primary", Plan::new("Choir", slot), Rule::weekly().count(3));
     let (items, _) = all(&mut calendars, &[("singleEvents", "true")]);
