@@ -1,6 +1,6 @@
 //! Exact events: ids, times, payloads.
 
-use inboxclaw_fakes::google::calendar::{Cancelled, Edit, Plan, Rule, Slot};
+use inboxclaw_fakes::google::calendar::{Cancelled, Edit, EventType, ExtendedProperties, Plan, Rule, Slot};
 use jiff::civil::date;
 use serde_json::json;
 
@@ -157,4 +157,44 @@ async fn filters_drop_what_matches_and_what_did() {
     world.happen(|calendars, now| calendars.change(now, CAL, &lunch, &edit("Dinner")));
     assert_eq!(world.told(&*source).await, ["created Dinner"]);
     assert_eq!(world.snapshots(), 1);
+}
+
+/// Their keys are words of other programs, also where they are those of the API's times.
+#[tokio::test]
+async fn what_programs_note_is_reported_as_they_named_it() {
+    let world = World::new().await;
+    let source = world.source(json!({}));
+    world.round(&*source).await;
+    let texts = |names: [&str; 3]| names.map(|name| (name.to_owned(), format!("of {name}"))).into();
+    let extended = ExtendedProperties {
+        private: texts(["timeZone", "tz", "dateTime"]),
+        shared: texts(["dt", "date", "timeZone"]),
+    };
+    let plan = Plan { extended, ..world.plan("Noted", 5) };
+    let id = world.happen(|calendars, now| calendars.create(now, CAL, plan));
+    let events = world.round(&*source).await;
+    let [created] = events.as_slice() else { panic!("{events:?}") };
+    let noted = world.fake.calendar().event(CAL, &id).unwrap()["extendedProperties"].clone();
+    assert_eq!(noted["private"]["timeZone"], "of timeZone");
+    assert_eq!(data(created)["event"]["extendedProperties"], noted);
+    world.check();
+}
+
+#[tokio::test]
+async fn a_filter_leaves_out_types_of_events() {
+    let world = World::new().await;
+    let filters = json!([{ "kinds": { "in": "eventType", "regex": "^(birthday|workingLocation)$" } }]);
+    let source = world.source(json!({ "filters": filters }));
+    world.round(&*source).await;
+    for event_type in EventType::ALL {
+        let plan = Plan { event_type, ..world.plan(event_type.name(), 5) };
+        world.happen(|calendars, now| calendars.create(now, CAL, plan));
+    }
+    let mut told = world.told(&*source).await;
+    told.sort();
+    assert_eq!(
+        told,
+        ["default", "focusTime", "fromGmail", "outOfOffice"].map(|name| format!("created {name}"))
+    );
+    world.check();
 }

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-pub use plan::{Cancelled, Change, Edit, Plan, Slot, Switches, What};
+pub use plan::{Cancelled, Change, Edit, EventType, ExtendedProperties, Plan, Slot, Switches, What};
 pub use rule::Rule;
 
 use self::item::Item;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::plan::{Plan, Slot};
+use super::plan::{EventType, ExtendedProperties, Plan, Slot};
 use super::rule::{Origin, Rule};
 
 /// An event, or a series with its exceptions.
@@ -14,6 +14,7 @@ use super::rule::{Origin, Rule};
 pub(super) struct Item {
     pub(super) id: String,
     pub(super) organizer: String,
+    pub(super) event_type: EventType,
     pub(super) created: Timestamp,
     pub(super) face: Face,
     pub(super) rule: Option<Rule>,
@@ -31,6 +32,7 @@ pub(super) struct Face {
     pub(super) attendees: Vec<(String, String)>,
     /// Minutes ahead of a reminder of its own.
     pub(super) reminder: Option<u32>,
+    pub(super) extended: ExtendedProperties,
     pub(super) cancelled: bool,
     /// An instance that is cancelled only because its series repeats otherwise now.
     pub(super) gone: bool,
@@ -59,6 +61,7 @@ impl Face {
             slot: plan.slot,
             attendees: plan.attendees.into_iter().map(waiting).collect(),
             reminder: None,
+            extended: plan.extended,
             cancelled: false,
             gone: false,
             updated: now,

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::item::Shown;
+use super::plan::EventType;
 use super::token::Token;
 use super::{Calendar, Calendars, resource};
 use crate::google::wire::{Answer, Ask};
@@ -34,6 +35,8 @@ const FORM: [&str; 8] =
 /// A request for events, understood.
 struct Query {
     single: bool,
+    /// The types wanted; all of them without any.
+    types: Vec<String>,
     deleted: bool,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
@@ -49,6 +52,12 @@ struct Query {
     stamp: u64,
     /// Page after the first: the last id shown, and the number of pages before.
     page: Option<(String, u32)>,
+}
+
+impl Query {
+    fn holds(&self, event_type: EventType) -> bool {
+        self.types.is_empty() || self.types.iter().any(|wanted| wanted == event_type.name())
+    }
 }
 
 impl Calendars {
@@ -160,7 +169,8 @@ impl Calendars {
             // Exceptions that are cancelled are part of a series shown as one, whatever `showDeleted` says.
             let part = !query.single && shown.origin.is_some() && !shown.item.face.cancelled;
             let visible = !shown.face.cancelled || query.deleted || query.since.is_some() || part;
-            visible
+            query.holds(shown.item.event_type)
+                && visible
                 && query.since.is_none_or(|since| shown.face.stamp > since)
                 && (shown.face.within(query.from, query.to, &zone) || endless(shown, query, &zone))
         };
@@ -192,6 +202,7 @@ impl Calendars {
         let whole = parameters(ask, |name| FORM.contains(&name));
         let mut query = Query {
             single: ask.is("singleEvents"),
+            types: types(ask)?,
             deleted: ask.is("showDeleted"),
             from,
             to,
@@ -288,6 +299,15 @@ fn endless(shown: &Shown<'_>, query: &Query, zone: &TimeZone) -> bool {
 fn bound(ask: &Ask, name: &str) -> Result<Option<Timestamp>, Answer> {
     let moment = ask.param(name).map(str::parse).transpose();
     moment.map_err(|_| Answer::error(400, "badRequest", "Bad Request"))
+}
+
+/// The values of `eventTypes`, which may be given several times.
+fn types(ask: &Ask) -> Result<Vec<String>, Answer> {
+    let types: Vec<String> = ask.all("eventTypes").map(str::to_owned).collect();
+    match types.iter().find(|name| !EventType::ALL.iter().any(|known| known.name() == *name)) {
+        Some(name) => Err(bad(&format!("Invalid value for eventTypes: {name}"))),
+        None => Ok(types),
+    }
 }
 
 fn parameters(ask: &Ask, leave_out: impl Fn(&str) -> bool) -> String {

@@ -1,5 +1,7 @@
 //! The words of scripts: what an event is to be, how it is to change, and what was done.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -103,6 +105,64 @@ pub struct Plan {
     pub attendees: Vec<String>,
     /// The address of who organizes it; the owner of the account without it.
     pub organizer: Option<String>,
+    /// What it is, for good.
+    pub event_type: EventType,
+    /// What programs noted on it.
+    pub extended: ExtendedProperties,
+}
+
+/// What an event is, as its `eventType` says
+/// (<https://developers.google.com/workspace/calendar/api/guides/event-types>).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EventType {
+    /// `default`: a regular one.
+    #[default]
+    Default,
+    /// `birthday`: a whole day of a contact, or of the owner.
+    Birthday,
+    /// `workingLocation`: where the owner works.
+    WorkingLocation,
+    /// `focusTime`: the owner is not to be disturbed.
+    FocusTime,
+    /// `outOfOffice`: the owner is away.
+    OutOfOffice,
+    /// `fromGmail`: made from a message, such as a booking.
+    FromGmail,
+}
+
+impl EventType {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Default,
+        Self::Birthday,
+        Self::WorkingLocation,
+        Self::FocusTime,
+        Self::OutOfOffice,
+        Self::FromGmail,
+    ];
+
+    /// Its name in the API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Birthday => "birthday",
+            Self::WorkingLocation => "workingLocation",
+            Self::FocusTime => "focusTime",
+            Self::OutOfOffice => "outOfOffice",
+            Self::FromGmail => "fromGmail",
+        }
+    }
+}
+
+/// Texts by names of programs' own choice, whatever the names
+/// (<https://developers.google.com/workspace/calendar/api/guides/extended-properties>).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExtendedProperties {
+    /// Of this copy of the event.
+    pub private: BTreeMap<String, String>,
+    /// Of the copies of all attendees.
+    pub shared: BTreeMap<String, String>,
 }
 
 impl Plan {
@@ -116,6 +176,8 @@ impl Plan {
             slot,
             attendees: Vec::new(),
             organizer: None,
+            event_type: EventType::default(),
+            extended: ExtendedProperties::default(),
         }
     }
 }
@@ -129,6 +191,8 @@ pub struct Edit {
     pub description: Option<String>,
     /// Where.
     pub location: Option<String>,
+    /// What programs noted on it, all of it anew.
+    pub extended: Option<ExtendedProperties>,
 }
 
 /// Something a script did.

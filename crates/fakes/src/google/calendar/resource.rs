@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::item::{Face, Shown};
-use super::plan::{Cancelled, Slot};
+use super::plan::{Cancelled, EventType, ExtendedProperties, Slot};
 use super::rule::Origin;
 use super::{Calendar, OWNER};
 
@@ -61,7 +61,12 @@ pub(super) fn event(
     set("sequence", json!(face.sequence));
     attendees(face, &shown.item.organizer, most_attendees, &mut set);
     set("reminders", reminders(face.reminder));
-    set("eventType", json!("default"));
+    set("extendedProperties", extended(&face.extended));
+    let event_type = shown.item.event_type;
+    set("eventType", json!(event_type.name()));
+    if let Some((name, properties)) = properties(event_type) {
+        set(name, properties);
+    }
     Value::Object(event)
 }
 
@@ -99,6 +104,32 @@ fn reminders(minutes: Option<u32>) -> Value {
         None => json!({ "useDefault": true }),
         Some(minutes) => {
             json!({ "useDefault": false, "overrides": [{ "method": "popup", "minutes": minutes }] })
+        }
+    }
+}
+
+/// Null where there is none; a part without entries is left out.
+fn extended(extended: &ExtendedProperties) -> Value {
+    let parts = [("private", &extended.private), ("shared", &extended.shared)];
+    let parts = parts.into_iter().filter(|(_, texts)| !texts.is_empty());
+    let parts: Map<String, Value> = parts.map(|(name, texts)| (name.to_owned(), json!(texts))).collect();
+    if parts.is_empty() { Value::Null } else { Value::Object(parts) }
+}
+
+/// What the resource says more of events of a type.
+fn properties(event_type: EventType) -> Option<(&'static str, Value)> {
+    match event_type {
+        EventType::Default | EventType::FromGmail => None,
+        EventType::Birthday => Some(("birthdayProperties", json!({ "type": "birthday" }))),
+        EventType::WorkingLocation => {
+            Some(("workingLocationProperties", json!({ "type": "homeOffice", "homeOffice": {} })))
+        }
+        EventType::FocusTime => {
+            let texts = json!({ "autoDeclineMode": "declineNone", "chatStatus": "doNotDisturb" });
+            Some(("focusTimeProperties", texts))
+        }
+        EventType::OutOfOffice => {
+            Some(("outOfOfficeProperties", json!({ "autoDeclineMode": "declineNone" })))
         }
     }
 }

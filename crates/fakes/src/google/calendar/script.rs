@@ -27,6 +27,7 @@ impl Calendars {
             face.summary = edit.summary.clone().unwrap_or_else(|| face.summary.clone());
             face.description = edit.description.clone().or_else(|| face.description.clone());
             face.location = edit.location.clone().or_else(|| face.location.clone());
+            face.extended = edit.extended.clone().unwrap_or_else(|| face.extended.clone());
             true
         })
     }
@@ -197,9 +198,16 @@ impl Calendars {
         let Some(at) = self.position(calendar) else { return id };
         let stamp = self.stamp(now);
         let organizer = plan.organizer.clone().unwrap_or_else(|| OWNER.to_owned());
-        let face = Face::new(plan, now, stamp);
-        let item =
-            Item { id: id.clone(), organizer, created: now, face, rule, exceptions: Default::default() };
+        let (event_type, face) = (plan.event_type, Face::new(plan, now, stamp));
+        let item = Item {
+            id: id.clone(),
+            organizer,
+            event_type,
+            created: now,
+            face,
+            rule,
+            exceptions: Default::default(),
+        };
         self.calendars[at].items.insert(id.clone(), item);
         self.record(now, at, &id, What::Created);
         id

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail this way")]
 
+mod kinds;
 mod series;
 mod walking;
 mod zones;

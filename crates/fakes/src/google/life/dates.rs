@@ -176,9 +176,8 @@ impl Life {
             summary: self.word(titles).to_owned(),
             description: self.random.bool().then(|| self.word(&TEXTS).to_owned()),
             location: self.random.bool().then(|| self.word(&PLACES).to_owned()),
-            slot,
-            organizer: None,
             attendees: attendees.into_iter().chain([OWNER]).map(str::to_owned).collect(),
+            ..Plan::new("", slot)
         }
     }
 
