@@ -216,3 +216,24 @@ async fn mail_that_a_former_version_waits_for_is_waited_for() {
     assert_eq!(world.poll().await, [""; 0]);
     assert_eq!(world.poll().await, [format!("received {id}")]);
 }
+
+#[tokio::test]
+async fn mail_that_can_be_read_only_later_holds_up_nothing_and_survives_a_restart() {
+    let mut world = World::begun(json!({})).await;
+    let late = world.mailbox(|mailbox, now| {
+        let id = mailbox.arrive(now, Mail::default());
+        mailbox.find_from(&id, now + Duration::from_secs(25));
+        id
+    });
+    assert_eq!(world.poll().await, [""; 0]);
+    world.advance(Duration::from_secs(3));
+    let other = world.mailbox(|mailbox, now| mailbox.arrive(now, Mail::default()));
+    assert_eq!(world.poll().await, [format!("received {other}")]);
+    world.restart();
+    for _ in 0..21 {
+        world.advance(Duration::from_secs(1));
+        assert_eq!(world.poll().await, [""; 0]);
+    }
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.poll().await, [format!("received {late}")]);
+}

@@ -1,15 +1,17 @@
 //! The model of Gmail: a mailbox that scripts change and that answers like the API, written from its public reference,
 //! <https://developers.google.com/workspace/gmail/api/reference/rest>. `mail` holds the words, `script` what happens to
-//! a mailbox, `read` the answers, `pages` how listings are cut. Left out: everything that writes through the API,
+//! a mailbox, `read` the answers, `quota` how many it gives in a minute, `pages` how listings are cut. Left out: everything that writes through the API,
 //! attachments, searches other than by time.
 
 mod mail;
+mod quota;
 mod read;
 mod script;
 #[cfg(test)]
 mod tests;
 
 pub use mail::{Change, Mail, Message, What};
+pub use quota::UNITS_PER_MINUTE;
 
 use super::pages::Manners;
 use super::wire::{Answer, Ask};
@@ -32,6 +34,8 @@ pub struct Mailbox {
     pub labels_in_history: bool,
     /// Whether the references of deleted messages name the labels these had.
     pub labels_of_deleted: bool,
+    /// How many units requests may spend in a minute of the clock; no limit without it. See [`UNITS_PER_MINUTE`].
+    pub units_per_minute: Option<u64>,
     messages: HashMap<String, Message>,
     order: BTreeSet<Key>,
     by_label: HashMap<String, BTreeSet<Key>>,
@@ -41,6 +45,9 @@ pub struct Mailbox {
     drafts: BTreeMap<String, String>,
     user_labels: Vec<String>,
     held_back: HashMap<String, u32>,
+    /// When messages begin to be found.
+    late: HashMap<String, Timestamp>,
+    quota: quota::Quota,
     /// Messages and drafts made so far.
     made: u64,
     history_id: u64,
@@ -61,6 +68,7 @@ impl Default for Mailbox {
             manners: Manners::default(),
             labels_in_history: true,
             labels_of_deleted: false,
+            units_per_minute: None,
             messages: HashMap::new(),
             order: BTreeSet::new(),
             by_label: HashMap::new(),
@@ -68,6 +76,8 @@ impl Default for Mailbox {
             drafts: BTreeMap::new(),
             user_labels: Vec::new(),
             held_back: HashMap::new(),
+            late: HashMap::new(),
+            quota: quota::Quota::default(),
             made: 0,
             history_id,
             floor: history_id,
@@ -79,7 +89,7 @@ impl Default for Mailbox {
 
 impl Mailbox {
     /// Answers a request. Paths begin with `users/me`, or with the address in place of `me`.
-    pub fn answer(&mut self, ask: &Ask, _now: Timestamp) -> Answer {
+    pub fn answer(&mut self, ask: &Ask, now: Timestamp) -> Answer {
         let path = ask.segments();
         let ["users", user, rest @ ..] = path.as_slice() else {
             return read::refusal(404, "notFound", "Not Found");
@@ -87,11 +97,14 @@ impl Mailbox {
         if *user != "me" && *user != self.address {
             return read::refusal(403, "forbidden", &format!("Delegation denied for {}", self.address));
         }
+        if let Some(refused) = self.quota.spend(self.units_per_minute, rest, now) {
+            return refused;
+        }
         match rest {
             ["profile"] => self.profile(),
             ["history"] => self.list_history(ask),
             ["messages"] => self.list_messages(ask),
-            ["messages", id] => self.get_message(id, ask),
+            ["messages", id] => self.get_message(id, ask, now),
             ["labels"] => self.list_labels(),
             _ => read::refusal(404, "notFound", "Not Found"),
         }

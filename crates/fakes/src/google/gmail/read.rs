@@ -6,6 +6,7 @@ use super::{Change, Key, Mailbox, Message, What};
 use crate::google::pages::{Seal, Token};
 use crate::google::wire::{Answer, Ask, Body};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -210,7 +211,10 @@ impl Mailbox {
         Answer::json(body.into())
     }
 
-    pub(super) fn get_message(&mut self, id: &str, ask: &Ask) -> Answer {
+    pub(super) fn get_message(&mut self, id: &str, ask: &Ask, now: Timestamp) -> Answer {
+        if self.late.get(id).is_some_and(|from| now < *from) {
+            return not_found();
+        }
         if let Some(left) = self.held_back.get_mut(id)
             && *left > 0
         {

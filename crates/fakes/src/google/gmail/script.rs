@@ -152,6 +152,11 @@ impl Mailbox {
         self.held_back.insert(id.to_owned(), times);
     }
 
+    /// Makes `messages.get` answer 404 before a time, though history and listings show the message already.
+    pub fn find_from(&mut self, id: &str, from: Timestamp) {
+        self.late.insert(id.to_owned(), from);
+    }
+
     /// Makes a label of the user's own. Its id.
     pub fn add_label(&mut self, name: &str) -> String {
         self.user_labels.push(name.to_owned());

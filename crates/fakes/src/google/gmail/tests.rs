@@ -9,13 +9,17 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn try_get(mailbox: &mut Mailbox, path: &str, query: &[(&str, &str)]) -> (u16, Value) {
+    try_get_at(at(0), mailbox, path, query)
+}
+
+fn try_get_at(now: Timestamp, mailbox: &mut Mailbox, path: &str, query: &[(&str, &str)]) -> (u16, Value) {
     let path = format!("users/me/{path}");
     let answer = mailbox.answer(
         &Ask {
             path: path.split('/').map(str::to_owned).collect(),
             query: query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         },
-        at(0),
+        now,
     );
     let Body::Json(body) = answer.body else { panic!("no JSON") };
     (answer.status, body)
@@ -252,4 +256,47 @@ fn an_expired_history_begins_now() {
         assert_eq!(try_get(&mut mailbox, "history", wrong).0, 400);
     }
     assert_eq!(try_get(&mut mailbox, "history", &[("startHistoryId", "99999999")]).0, 404);
+}
+
+#[test]
+fn a_message_may_be_in_the_history_before_it_can_be_read() {
+    let mut mailbox = Mailbox::default();
+    let start = mailbox.history_id();
+    let id = mailbox.arrive(at(0), Mail::default());
+    mailbox.find_from(&id, at(25));
+    assert_eq!(story(&mut mailbox, start, &[]), told(&[("messagesAdded", &id)]));
+    let path = format!("messages/{id}");
+    let statuses = [0, 24, 25, 60].map(|second| try_get_at(at(second), &mut mailbox, &path, &[]).0);
+    assert_eq!(statuses, [404, 404, 200, 200]);
+}
+
+#[test]
+fn mail_to_oneself_is_one_message_both_sent_and_in_the_inbox() {
+    let mut mailbox = Mailbox::default();
+    let start = mailbox.history_id();
+    let id = mailbox.arrive(at(0), Mail::to_oneself("note"));
+    assert_eq!(story(&mut mailbox, start, &[("labelId", "INBOX")]), told(&[("messagesAdded", &id)]));
+    assert_eq!(story(&mut mailbox, start, &[("labelId", "SENT")]), told(&[("messagesAdded", &id)]));
+    let message = get(&mut mailbox, &format!("messages/{id}"), &[("metadataHeaders", "To")]);
+    assert_eq!(message["labelIds"], serde_json::json!(["UNREAD", "SENT", "INBOX"]));
+}
+
+#[test]
+fn a_minute_holds_so_many_units_and_refusals_cost_none() {
+    let mut mailbox = Mailbox::default();
+    let id = mailbox.arrive(at(0), Mail::default());
+    let (path, start) = (format!("messages/{id}"), mailbox.history_id().to_string());
+    let message = |mailbox: &mut Mailbox, second| try_get_at(at(second), mailbox, &path, &[]).0;
+    mailbox.units_per_minute = Some(48);
+    // The clock of these tests begins 20 seconds into a minute.
+    assert_eq!([0, 1, 2, 39].map(|second| message(&mut mailbox, second)), [200, 200, 429, 403]);
+    assert_eq!(try_get(&mut mailbox, "messages", &[]).0, 200, "5 of the 8 that are left");
+    assert_eq!(try_get(&mut mailbox, "history", &[("startHistoryId", &start)]).0, 200, "2");
+    assert_eq!(try_get(&mut mailbox, "profile", &[]).0, 200, "1");
+    let (status, body) = try_get(&mut mailbox, "profile", &[]);
+    assert_eq!((status, &body["error"]["errors"][0]["domain"]), (403, &"usageLimits".into()));
+    assert_eq!(body["error"]["errors"][0]["reason"], "rateLimitExceeded");
+    assert_eq!([40, 41, 42].map(|second| message(&mut mailbox, second)), [200, 200, 429]);
+    mailbox.units_per_minute = None;
+    assert_eq!(message(&mut mailbox, 43), 200);
 }
