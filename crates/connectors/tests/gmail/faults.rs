@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::Next;
 use inboxclaw_fakes::google::faults::{Fault, Rule};
-use inboxclaw_fakes::google::gmail::Mail;
+use inboxclaw_fakes::google::gmail::{Mail, UNITS_PER_MINUTE};
 use serde_json::json;
 
 use crate::world::World;
@@ -112,4 +112,38 @@ async fn random_faults_of_all_kinds_delay_and_lose_nothing() {
         assert_eq!(world.all().len(), 2 * ids.len(), "seed {seed}");
         assert_eq!(world.fake.violations(), [""; 0]);
     }
+}
+
+/// It is no lost history: no gap, and no event of a label less.
+#[tokio::test]
+async fn a_passing_precondition_costs_nothing() {
+    for part in ["/history", "/messages/"] {
+        let mut world = World::begun(json!({ "emit_label_events": true })).await;
+        let id = world.mailbox(|mailbox, now| mailbox.arrive(now, Mail::default()));
+        world.poll().await;
+        world.mailbox(|mailbox, now| mailbox.relabel(now, &id, &["STARRED"], &[]));
+        world.mailbox(|mailbox, now| mailbox.arrive(now, Mail::default()));
+        world.fake.faults().rule(Rule::next(part, 1, Fault::FailedPrecondition));
+        world.endure().await;
+        assert_eq!(world.fake.faults().thrown()["400 failedPrecondition"], 1, "{part}");
+        let all = world.all();
+        let kinds: Vec<&str> = all.iter().filter_map(|told| told.split(' ').next()).collect();
+        assert_eq!(kinds, ["label_added", "received", "received"], "{part}");
+        assert_eq!(world.fake.violations(), [""; 0]);
+    }
+}
+
+/// 400 messages are 8,000 units, and the source does not pace itself here.
+#[tokio::test]
+async fn a_quota_delays_mail_and_loses_none() {
+    let mut world = World::begun(json!({})).await;
+    world.mailbox(|mailbox, now| {
+        (0..400).for_each(|_| drop(mailbox.arrive(now, Mail::default())));
+        mailbox.units_per_minute = Some(UNITS_PER_MINUTE);
+    });
+    let begun = world.now();
+    world.endure().await;
+    assert_eq!((world.all().len(), world.fetched().len()), (400, 400));
+    assert!(world.now() >= begun + Duration::from_secs(60), "the minute after");
+    assert_eq!(world.fake.violations(), [""; 0]);
 }

@@ -34,6 +34,9 @@ pub enum Fault {
     Gone,
     /// 400, with a reason such as `invalid` or `invalidPageToken`.
     Invalid(String),
+    /// 400 `failedPrecondition`, as Gmail answers one or two of a hundred good requests, and not when they are sent again
+    /// (<https://github.com/googleapis/google-api-php-client/issues/2558>). The token endpoint has no such answer.
+    FailedPrecondition,
     /// 500 `backendError`.
     Internal,
     /// 503 `backendError`.
@@ -57,6 +60,7 @@ impl Fault {
             Self::TooMany(Some(1)),
             Self::TooMany(None),
             Self::TooManyUntil(1),
+            Self::FailedPrecondition,
             Self::Internal,
             Self::Unavailable,
             Self::CutBefore,
@@ -79,6 +83,7 @@ impl Fault {
             Self::NotFound => "404",
             Self::Gone => "410",
             Self::Invalid(_) => "400",
+            Self::FailedPrecondition => "400 failedPrecondition",
             Self::Internal => "500",
             Self::Unavailable => "503",
             Self::CutBefore => "cut before",
@@ -115,6 +120,7 @@ impl Fault {
                 "Sync token is no longer valid, a full sync is required.",
             ),
             Self::Invalid(reason) => Answer::error(400, reason, "Invalid Value"),
+            Self::FailedPrecondition => failed_precondition(),
             Self::Internal => Answer::error(500, "backendError", "Internal Error"),
             Self::Unavailable => Answer::error(503, "backendError", "Service Unavailable"),
             Self::CutBefore | Self::CutInside | Self::Slow(_) => return None,
@@ -137,7 +143,7 @@ impl Fault {
             Self::Gone => (410, "gone"),
             Self::Internal => (500, "internal_failure"),
             Self::Unavailable => (503, "temporarily_unavailable"),
-            Self::CutBefore | Self::CutInside | Self::Slow(_) => return None,
+            Self::FailedPrecondition | Self::CutBefore | Self::CutInside | Self::Slow(_) => return None,
         };
         let body = json!({ "error": error, "error_description": "Try again." });
         Some(Answer { status, body: Body::Json(body), headers: Vec::new() })
@@ -252,6 +258,14 @@ fn quota(status: u16, reason: &str, message: &str) -> Answer {
     let errors = json!([{ "domain": domain, "reason": reason, "message": message }]);
     let body = json!({ "error": { "code": status, "message": message, "errors": errors } });
     Answer { status, body: Body::Json(body), headers: Vec::new() }
+}
+
+fn failed_precondition() -> Answer {
+    let mut answer = Answer::error(400, "failedPrecondition", "Precondition check failed.");
+    if let Body::Json(body) = &mut answer.body {
+        body["error"]["status"] = "FAILED_PRECONDITION".into();
+    }
+    answer
 }
 
 fn denial(reason: &str) -> String {

@@ -37,6 +37,7 @@ fn each_refusal_looks_as_documented() {
         (Fault::Denied("cannotDownloadFile".to_owned()), 403, "cannotDownloadFile"),
         (Fault::Gone, 410, "fullSyncRequired"),
         (Fault::Invalid("invalid".to_owned()), 400, "invalid"),
+        (Fault::FailedPrecondition, 400, "failedPrecondition"),
     ] {
         let reply = meet(fault);
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason));
