@@ -334,3 +334,38 @@ fn content_comes_by_download_or_export_or_not_at_all() {
     assert_eq!(get(&mut drive, &path(&doc), &[FIELDS])["capabilities"]["canDownload"], false);
     assert_eq!(get(&mut drive, "files/root", &[])["name"], "My Drive");
 }
+
+#[test]
+fn a_new_file_may_say_that_it_is_old() {
+    let mut drive = Drive::default();
+    let token = start(&mut drive, &[]);
+    let old: Timestamp = "2018-01-01T00:00:00Z".parse().unwrap();
+    drive.create(at(0), NewFile::text("uploaded", "a").created(old));
+    drive.share_with_me(at(1), NewFile::text("given", "b").created(old), jane());
+    let entries = changes(&mut drive, &token, &[]).0.concat();
+    let told = entries.iter().map(|entry| {
+        let file = &entry["file"];
+        ["name", "createdTime", "modifiedTime", "sharedWithMeTime"]
+            .map(|key| file[key].as_str().unwrap_or_default())
+    });
+    let (then, shared) = ("2018-01-01T00:00:00.000Z", "2023-11-14T22:13:21.000Z");
+    let expected = [["uploaded", then, then, ""], ["given", then, then, shared]];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    let times: Vec<&Value> = entries.iter().map(|entry| &entry["time"]).collect();
+    assert_eq!(times, ["2023-11-14T22:13:20.000Z", shared], "the log tells when it came");
+}
+
+#[test]
+fn a_folder_that_is_renamed_is_one_change_and_what_is_in_it_is_none() {
+    let mut drive = Drive::default();
+    let folder = drive.create(at(0), NewFile::folder("Projects"));
+    let inner = drive.create(at(0), NewFile::folder("2026").inside(&folder));
+    let file = drive.create(at(0), NewFile::text("plan", "").inside(&inner));
+    let token = start(&mut drive, &[]);
+    let before = [&inner, &file].map(|id| drive.file(id).cloned().unwrap());
+    assert!(drive.rename(at(1), &folder, "Work"));
+    assert_eq!(names(&mut drive, &token, &[]), ["Work"]);
+    assert_eq!([&inner, &file].map(|id| drive.file(id).cloned().unwrap()), before);
+    let change = drive.history.last().unwrap();
+    assert_eq!((&change.id, change.what, change.inherited), (&folder, What::Renamed, false));
+}
