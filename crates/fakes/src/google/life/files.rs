@@ -1,6 +1,6 @@
 //! What happens to files.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::words::{ADDRESSES, DRIVES, FILES, FOLDERS, TEXTS};
 use super::{Kind, Life, Service};
@@ -36,6 +36,7 @@ fn create(life: &mut Life, drive: &mut Drive, now: Timestamp) -> Option<String> 
     };
     let name = format!("{name}.{kind}");
     let file = NewFile::text(&name, &life.text()).mime(mime);
+    let file = life.dated(now, file);
     life.put(drive, now, file);
     Some(format!("drive: new file: {name}"))
 }
@@ -106,6 +107,7 @@ fn restore(life: &mut Life, drive: &mut Drive, now: Timestamp) -> Option<String>
 fn share_with_me(life: &mut Life, drive: &mut Drive, now: Timestamp) -> Option<String> {
     let name = format!("{}.txt", life.name());
     let file = NewFile::text(&name, &life.text());
+    let file = life.dated(now, file);
     let by = life.person();
     let text = format!("drive: {} shares with me: {name}", by.email);
     drive.share_with_me(now, file, by);
@@ -171,6 +173,14 @@ impl Life {
         let count = self.random.usize(1..6);
         let paragraphs: Vec<&str> = (0..count).map(|_| self.word(&TEXTS)).collect();
         paragraphs.join("\n\n")
+    }
+
+    /// A file that, one time in four, was made long before it comes: an upload that keeps its date, or somebody's old one.
+    fn dated(&mut self, now: Timestamp, file: NewFile) -> NewFile {
+        if self.random.u8(0..4) > 0 {
+            return file;
+        }
+        file.created(now - SignedDuration::from_hours(24 * self.random.i64(1..3000)))
     }
 
     /// A text with one paragraph written anew, and never the same text.

@@ -101,6 +101,23 @@ fn all_that_can_happen_does() {
     assert!(lived.texts.iter().all(|text| !text.is_empty()));
 }
 
+#[test]
+fn old_files_come_folders_are_renamed_and_i_write_to_myself() {
+    let lived = live(8, 100, 5, |_| {});
+    let old = |change: &drive::Change| {
+        let days = change.at.duration_since(change.after.as_ref().unwrap().created).as_hours() / 24;
+        matches!(change.what, drive::What::Created | drive::What::SharedWithMe) && days > 0
+    };
+    let files = &lived.drive.history;
+    let made = |what| files.iter().filter(|change| change.what == what && old(change)).count();
+    assert!(made(drive::What::Created) > 0 && made(drive::What::SharedWithMe) > 0);
+    let is_folder = |change: &drive::Change| change.after.as_ref().is_some_and(drive::File::is_folder);
+    assert!(files.iter().any(|change| change.what == drive::What::Renamed && is_folder(change)));
+    for start in ["calendar: new, whole days: ", "mail: I write to myself: "] {
+        assert!(lived.texts.iter().any(|text| text.starts_with(start)), "{start}");
+    }
+}
+
 fn kind(what: &gmail::What) -> &'static str {
     match what {
         gmail::What::Arrived => "arrived",
