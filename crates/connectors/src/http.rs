@@ -134,19 +134,23 @@ impl Http {
     fn tell_clock(&self, response: &Response) {
         let is_other = response.remote_addr().is_some_and(|it| !it.ip().to_canonical().is_loopback());
         let (Some(clock), Some(server)) = (&self.clock, response.url().host_str()) else { return };
-        if let Some(date) = date(response).filter(|_| is_other) {
-            clock.heard(server, date);
+        if let Some(present) = present(response).filter(|_| is_other) {
+            clock.heard(server, present);
         }
     }
 }
 
-/// When an answer was made, by the clock of who made it, or what time it is now, when it comes from a cache (RFC 9110,
-/// section 6.6.1, and RFC 9111, section 5.1).
+/// What time it is by the clock of who made an answer: one that comes from a cache was made before (RFC 9111, section
+/// 5.1).
+fn present(response: &Response) -> Option<Timestamp> {
+    let age = response.headers().get(AGE).and_then(|age| age.to_str().ok()?.trim().parse().ok()).unwrap_or(0);
+    date(response)?.checked_add(Duration::from_secs(age)).ok()
+}
+
+/// When an answer was made, by the clock of who made it (RFC 9110, section 6.6.1).
 fn date(response: &Response) -> Option<Timestamp> {
-    let header = |name| response.headers().get(name)?.to_str().ok();
-    let date = Timestamp::try_from(httpdate::parse_http_date(header(DATE)?).ok()?).ok()?;
-    let age = header(AGE).and_then(|age| age.trim().parse().ok()).unwrap_or(0);
-    date.checked_add(Duration::from_secs(age)).ok()
+    let date = response.headers().get(DATE)?.to_str().ok()?;
+    Timestamp::try_from(httpdate::parse_http_date(date).ok()?).ok()
 }
 
 /// An answer whose body is still to come.
@@ -194,8 +198,7 @@ impl Reply {
 
     /// When the answer was made, by the clock of who made it (RFC 9110, section 6.6.1).
     pub fn date(&self) -> Option<Timestamp> {
-        let date = httpdate::parse_http_date(self.header(DATE)?).ok()?;
-        Timestamp::try_from(date).ok()
+        date(&self.response)
     }
 
     /// The body, unpacked.

@@ -53,28 +53,23 @@ pub(super) fn describe(target: &Target) -> Operation {
     }
 }
 
+/// What takes a batch, on either way.
+fn batch_of(operation: Operation) -> Operation {
+    let about = "A batch; empty, with a null batch_id, when there is none.";
+    operation
+        .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
+        .query("batch_size", integer(), "Most events.")
+        .answer(200, about, &[("application/json", batch)])
+}
+
 fn pull(target: &Target) -> Operation {
     match target {
-        Target::Extract(_) => new("pull", "extract", "Takes the next batch of events.")
-            .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
-            .query("batch_size", integer(), "Most events.")
-            .answer(
-                200,
-                "A batch; empty, with a null batch_id, when there is none.",
-                &[("application/json", batch)],
-            )
+        Target::Extract(_) => batch_of(new("pull", "extract", "Takes the next batch of events."))
             .refuses(405, "It asks for a lease: that is a POST.")
             .refuses(422, "A parameter cannot work."),
         Target::Lease(_) => {
-            new("pull", "lease", "Takes the next batch of events and keeps them from others for a while.")
-                .required("lease", text(), "For how long: `5m`.")
-                .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
-                .query("batch_size", integer(), "Most events.")
-                .answer(
-                    200,
-                    "A batch; empty, with a null batch_id, when there is none.",
-                    &[("application/json", batch)],
-                )
+            let lease = "Takes the next batch of events and keeps them from others for a while.";
+            batch_of(new("pull", "lease", lease).required("lease", text(), "For how long: `5m`."))
                 .refuses(422, "A parameter cannot work.")
         }
         _ => new("pull", "markProcessed", "Confirms a batch, so that its events never come again.")
