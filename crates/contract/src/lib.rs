@@ -3,18 +3,15 @@
 //! Architecture invariant: no I/O and no async runtime in here. Whoever reads this crate knows what the
 //! program promises; who keeps the promises is the business of the other crates.
 
-pub mod coerce;
 pub mod draft;
 pub mod envelope;
 pub mod event;
 pub mod failure;
-pub mod interval;
 pub mod json;
 pub mod limits;
 pub mod outside;
 pub mod owner;
 pub mod page;
-pub mod pattern;
 pub mod printable;
 pub mod selection;
 pub mod settings;
@@ -30,11 +27,10 @@ pub use draft::Draft;
 pub use envelope::{Style, write_envelope};
 pub use event::{Event, NewEvent, Seq};
 pub use failure::{Class, Failure};
-pub use interval::Interval;
+pub use inboxclaw_settings::{Interval, Patterns, Ttl, coerce, interval, pattern};
 pub use json::Json;
 pub use outside::{Clock, Outside, Random, Shared, Witness};
 pub use owner::{Owner, OwnerId, OwnerKind, StartAt};
-pub use pattern::{Patterns, Ttl};
 pub use printable::printable;
 pub use selection::{Lane, Selection};
 pub use settings::{Doubt, SettingsError, SinkKind, SinkSettings, SourceKind, SourceSettings};

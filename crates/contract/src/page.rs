@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::event::{Event, Seq};
 use crate::owner::OwnerId;
-use crate::pattern::Patterns;
 use crate::turn::DeliveryState;
+use inboxclaw_settings::Patterns;
 
 /// How much a read may return. At least one event is returned if there is one, however large.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Seq;
-use crate::pattern::{Patterns, Ttl};
+use inboxclaw_settings::{Patterns, Ttl};
 
 /// What a reader wants of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use crate::event::Seq;
 use crate::owner::{OwnerId, StartAt};
-use crate::pattern::{Patterns, Ttl};
 use crate::selection::Selection;
+use inboxclaw_settings::{Patterns, Ttl};
 
 /// The type of the events that tell of events which retention removed although a sink still owed them. That one of
 /// these was itself removed is not told: for a sink that nobody reads it would never end.

@@ -10,7 +10,6 @@ pub mod config;
 pub(crate) mod guard;
 pub mod logging;
 pub(crate) mod metrics;
-pub(crate) mod moment;
 pub(crate) mod openapi;
 pub mod outside;
 pub(crate) mod proof;

@@ -6,20 +6,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crates of this workspace each crate may use. Development dependencies are free: a test may name anyone.
-const MAY_USE: [(&str, &[&str]); 8] = [
-    ("contract", &[]),
+const MAY_USE: [(&str, &[&str]); 9] = [
+    ("settings", &[]),
+    ("contract", &["settings"]),
     ("store", &["contract"]),
     ("edit", &["contract"]),
     ("connectors", &["contract"]),
     ("runtime", &["contract"]),
-    ("daemon", &["contract", "store", "edit", "connectors", "runtime"]),
+    ("daemon", &["settings", "contract", "store", "edit", "connectors", "runtime"]),
     ("fakes", &[]),
     ("bench", &["contract", "store", "edit", "fakes"]),
 ];
 
 /// Everything that the contract may use: no I/O, no async runtime.
-const CONTRACT_USES: [&str; 8] =
-    ["anyhow", "async-trait", "jiff", "schemars", "serde", "serde_json", "serde_path_to_error", "thiserror"];
+const CONTRACT_USES: [&str; 9] = [
+    "anyhow",
+    "async-trait",
+    "inboxclaw-settings",
+    "jiff",
+    "schemars",
+    "serde",
+    "serde_json",
+    "serde_path_to_error",
+    "thiserror",
+];
 
 const LONGEST_FILE: usize = 500;
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use inboxclaw_contract::Interval;
 
 use super::OwnerArg;
-use crate::moment;
+use inboxclaw_settings::moment;
 
 const AFTER: &str =
     "OWNER is the name of a source or sink, or source:NAME and sink:NAME where a name is both.

@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::sections::Size;
-use crate::moment;
+use inboxclaw_settings::moment;
 
 /// Rules for the state of one source or sink.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

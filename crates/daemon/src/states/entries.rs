@@ -13,8 +13,8 @@ use super::long::json;
 use super::problem::Problem;
 use super::shapes::{PutEntry, SetCursor, StateCursor, StateEntry, StatePage};
 use super::{States, Whose};
-use crate::moment;
 use crate::serve::reply::{self, Reply};
+use inboxclaw_settings::moment;
 
 /// Most bytes of values in a page.
 const PAGE_BYTES: usize = 8 << 20;

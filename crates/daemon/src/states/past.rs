@@ -12,8 +12,8 @@ use super::shapes::{
     HistoryPage, HistoryTurn, RewindTo, RewoundState, UndoWhat, UndoneChange, VersionOrTime,
 };
 use super::{States, Whose};
-use crate::moment;
 use crate::serve::reply::Reply;
+use inboxclaw_settings::moment;
 
 /// About how many bytes of replaced values a page of history reads.
 const PAGE_BYTES: usize = 8 << 20;

@@ -5,7 +5,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// Reads a time or a date; `None` when it is neither.
-pub(crate) fn parse(text: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn parse(text: &str) -> Option<Timestamp> {
     // A date alone would also be found in a time without its offset, which could be any.
     let is_date = text.len() == "2026-01-31".len();
     let date = || text.parse::<Date>().ok().filter(|_| is_date);
