@@ -22,15 +22,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use inboxclaw_contract::outside::OUTBOUND;
 use inboxclaw_contract::{Class, Clock, Failure, Interval, Outside};
 use jiff::Timestamp;
+use reach::{NotPublic, PublicOnly};
+pub use reach::{Reach, is_same_host};
 use reqwest::header::{
     ACCEPT_ENCODING, AGE, CONTENT_ENCODING, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
-
-use reach::{NotPublic, PublicOnly};
-pub use reach::{OUTBOUND, Reach, is_same_host};
 use unpack::Packing;
 
 /// What the program calls itself.

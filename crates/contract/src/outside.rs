@@ -11,6 +11,10 @@ use jiff::Timestamp;
 
 use crate::owner::StartAt;
 
+/// The header that all our requests carry. Our server refuses requests that have it, so that no redirect and no
+/// mistake makes the program talk to itself.
+pub const OUTBOUND: &str = "x-inboxclaw-request";
+
 /// What a connector is built with besides its settings.
 #[derive(Clone)]
 pub struct Outside {

@@ -7,7 +7,7 @@
 //! IPv4 address. Other notations of IPv4 (decimal, octal, hexadecimal, fewer parts) are one number by the time that
 //! they get here: that is how addresses are parsed (<https://url.spec.whatwg.org/#concept-ipv4-parser>).
 //!
-//! Our own server may have any address: `http/own.rs`. It knows our requests by [`OUTBOUND`] and refuses them.
+//! Our own server may have any address: `http/own.rs`. It knows our requests by [`OUTBOUND`](inboxclaw_contract::outside::OUTBOUND) and refuses them.
 //!
 //! Left out: prefixes for NAT64 that a network chose itself, which nothing tells from other addresses; and proxies,
 //! which would have to judge for us (none is used).
@@ -20,10 +20,6 @@ use futures_util::future::BoxFuture;
 use inboxclaw_contract::{Class, Failure};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-
-/// The header that all our requests carry. Our server refuses requests that have it, so that no redirect and no
-/// mistake makes the program talk to itself.
-pub const OUTBOUND: &str = "x-inboxclaw-request";
 
 /// Endings of names that are never public: RFC 6762, section 3 and appendix G; RFC 6761, section 6.3; RFC 8375; and
 /// `internal`, which ICANN reserved for private use in 2024.

@@ -1,0 +1,64 @@
+//! How the store's clock stands, over HTTP: `GET /api/clock`, and `POST /api/clock/accept` for a person's word.
+
+use inboxclaw_contract::Store;
+use inboxclaw_contract::store::ClockState;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::serve::reply::{self, Refusal, Reply};
+
+/// How the clock stands.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ClockAnswer {
+    /// The wall clock, by which events are stamped.
+    #[schemars(with = "String")]
+    pub wall: Timestamp,
+    /// The time by which ages are judged.
+    #[schemars(with = "String")]
+    pub now: Timestamp,
+    /// Whether the wall clock is in doubt, so that nothing is removed because of it.
+    pub doubted: bool,
+    /// After how many seconds it is followed all the same.
+    pub followed_in: Option<u64>,
+}
+
+impl From<ClockState> for ClockAnswer {
+    fn from(ClockState { now, wall, doubted }: ClockState) -> Self {
+        Self { wall, now, doubted: doubted.is_some(), followed_in: doubted.map(|left| left.as_secs()) }
+    }
+}
+
+impl ClockAnswer {
+    /// For people.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let Self { wall, now, .. } = self;
+        if !self.doubted {
+            return format!("the clock shows {wall}");
+        }
+        let days = wall.duration_since(*now).as_hours() / 24;
+        let minutes = self.followed_in.unwrap_or_default().div_ceil(60);
+        format!(
+            "the clock shows {wall}, {days} d ahead of the last time that is known, and is in doubt: nothing is removed \
+             because of it for {minutes} more minutes at most. If it is right, run `inboxclaw clock accept`"
+        )
+    }
+}
+
+/// `GET /api/clock`.
+pub(crate) async fn show(store: &dyn Store) -> Result<Reply, Refusal> {
+    answer(store.clock().await?)
+}
+
+/// `POST /api/clock/accept`.
+pub(crate) async fn accept(store: &dyn Store) -> Result<Reply, Refusal> {
+    answer(store.accept_clock().await?)
+}
+
+fn answer(state: ClockState) -> Result<Reply, Refusal> {
+    serde_json::to_string(&ClockAnswer::from(state)).map(reply::ok).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written");
+        reply::internal().into()
+    })
+}

@@ -1,0 +1,138 @@
+//! The SSE sink: every event as it comes, to whoever is connected. A consumer that names the last event it has gets
+//! what came after it.
+//!
+//! `feed` decides what a stream sends when, `pages` reads the log for all of them, `frames` says how it looks. Left out: confirmations and times to live; who
+//! needs them takes the pull sink.
+
+mod feed;
+pub(crate) mod frames;
+mod pages;
+
+use std::time::Duration;
+
+use axum::http::request::Parts;
+pub use feed::{Feed, Pulse};
+use futures_util::stream::unfold;
+use inboxclaw_contract::coerce::lax;
+use inboxclaw_contract::settings::SettingsError;
+use inboxclaw_contract::{Interval, Patterns, Selection, Seq};
+pub(crate) use pages::SharedPages;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, de};
+
+use crate::serve::Server;
+use crate::serve::clients::Client;
+use crate::serve::params::Params;
+use crate::serve::reply::{self, Refusal, Reply};
+
+/// The word behind `type:`.
+pub const KIND: &str = "sse";
+
+/// The schema of the settings.
+pub fn schema(generator: &mut SchemaGenerator) -> Schema {
+    Settings::json_schema(generator)
+}
+
+/// Parses the settings, without `type` and `match`.
+///
+/// # Errors
+/// [`SettingsError`] with the path to what is wrong.
+pub fn parse(value: serde_json::Value) -> Result<Settings, SettingsError> {
+    inboxclaw_contract::settings::parse(value)
+}
+
+/// Sends events as they come to whoever is connected (server-sent events).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The last part of the address, behind the sink's name; by default the address is the name and a slash.
+    pub path: String,
+    /// After how long without a message on a stream a heartbeat is sent; at least a second.
+    #[serde(deserialize_with = "at_least_a_second")]
+    pub heartbeat_timeout: Interval,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { path: String::new(), heartbeat_timeout: Interval::from_secs(30) }
+    }
+}
+
+/// An SSE sink, ready to serve.
+#[derive(Debug, Clone)]
+pub struct SseSink {
+    name: String,
+    patterns: Patterns,
+    path: String,
+    heartbeat: Duration,
+}
+
+impl SseSink {
+    /// The sink of that name.
+    #[must_use]
+    pub fn new(name: &str, patterns: Patterns, settings: Settings) -> Self {
+        let heartbeat = settings.heartbeat_timeout.as_duration();
+        Self { name: name.to_owned(), patterns, path: settings.path, heartbeat }
+    }
+
+    /// Its configured name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a stream of this sink selects, from the event after `after` on.
+    #[must_use]
+    pub fn selection(&self, selector: Option<Patterns>, after: Seq) -> Selection {
+        Selection { patterns: self.patterns.clone(), selector, after, ..Selection::default() }
+    }
+
+    /// After how long without a message a heartbeat is sent.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        self.heartbeat
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("/{}/{}", self.name, self.path.trim_start_matches('/'))
+    }
+}
+
+/// `GET` on the sink's path.
+pub(crate) async fn stream(sink: &SseSink, server: &Server, request: &Parts) -> Result<Reply, Refusal> {
+    let mut params = Params::of(&request.uri);
+    let selector = params.text("event_type").and_then(Patterns::selector);
+    let last = last_event_id(&mut params, request);
+    let ignored = params.done()?;
+    let place = server.streams.open(Client::of(&request.extensions));
+    let place = place.ok_or_else(|| Refusal::from(reply::busy("too many streams are open")))?;
+    let store = server.app.store.clone();
+    let head = store.head().await?;
+    let selection = sink.selection(selector, last.unwrap_or(head));
+    let pulse = Pulse::new(server.app.clock.clone(), sink.heartbeat);
+    let feed = Feed::new(store, selection, pulse, place.ended()).sharing(&server.pages);
+    let reply = reply::events(unfold((feed, place), |(mut feed, place)| async {
+        let text = feed.next().await?;
+        Some((Ok(text), (feed, place)))
+    }));
+    Ok(ignored.told(server, &request.uri, reply))
+}
+
+/// The last event that the consumer has. The header counts more: it is what a browser sends when it connects again
+/// to the address that it was given at first.
+fn last_event_id(params: &mut Params, request: &Parts) -> Option<Seq> {
+    let header = request.headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let last = match header.filter(|text| !text.is_empty()) {
+        Some(text) => params.read_integer(["header", "last-event-id"], text, 0..=i64::MAX),
+        None => params.integer("last_event_id", 0..=i64::MAX),
+    };
+    last.map(Seq)
+}
+
+fn at_least_a_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
+    let interval: Interval = lax(deserializer)?;
+    if interval < Interval::from_secs(1) {
+        return Err(de::Error::custom("it must be at least 1 second"));
+    }
+    Ok(interval)
+}
