@@ -12,13 +12,12 @@ use std::time::Duration;
 use inboxclaw_contract::store::Condition;
 use inboxclaw_contract::{Clock, Owner, OwnerKind};
 use jiff::Timestamp;
+pub(crate) use report::iso;
+pub use report::{OwnerReport, PendingFailure, Report, Status, StoreReport};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::schedule::FULL;
-
-pub(crate) use report::iso;
-pub use report::{OwnerReport, PendingFailure, Report, Status, StoreReport};
 
 /// Codes that count at once; any other needs [`REQUIRED_FAILURES`] in a row. `conflict` stands here because it is
 /// reported only after three in a row.

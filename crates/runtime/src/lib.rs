@@ -4,6 +4,7 @@
 //! Architecture invariant: uses the contract only; stores and connectors come in through the daemon.
 
 mod announce;
+mod bodies;
 mod claims;
 mod debts;
 mod delivery;
@@ -11,6 +12,7 @@ mod handle;
 mod health;
 mod housekeeping;
 mod outstanding;
+pub mod pull;
 mod rules;
 mod runner;
 mod runtime;
@@ -22,11 +24,11 @@ mod turn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::{Clock, Random};
-
+pub use bodies::{AT_ONCE, Bodies};
 pub use claims::Claims;
 pub use handle::{Handle, Leave};
 pub use health::{OwnerReport, PendingFailure, Report, Status, StoreReport};
+use inboxclaw_contract::{Clock, Random};
 pub use runtime::{Runtime, RuntimeError};
 pub use stats::OwnerStats;
 

@@ -4,7 +4,6 @@ use std::future::pending;
 use std::time::Duration;
 
 use inboxclaw_contract::{Failure, Next, Source, StoreError, Version};
-
 use tokio::time::Instant;
 
 use crate::health::Trouble;

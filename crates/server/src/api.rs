@@ -6,12 +6,13 @@ use axum::http::{StatusCode, Uri};
 use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::store::Find;
 use inboxclaw_contract::{Event, Json, OwnerKind, Seq, Store};
+use inboxclaw_runtime::{AT_ONCE, Bodies};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::serve::Server;
-use crate::serve::bodies::{self, AT_ONCE, Bodies, Document};
+use crate::serve::bodies::{self, Document};
 use crate::serve::params::Params;
 use crate::serve::reply::{self, Refusal, Reply};
 

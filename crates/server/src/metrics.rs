@@ -117,8 +117,8 @@ fn lapses(registry: &mut Registry, owners: &[OwnerInfo], lapses: &[Lapse]) {
 }
 
 fn pulls(registry: &mut Registry, server: &Server) {
-    let mut register = |name, help, count: fn(&crate::pull::Counts) -> &AtomicU64| {
-        let rows = server.app.pulls.iter().map(|sink| {
+    let mut register = |name, help, count: fn(&inboxclaw_runtime::pull::Counts) -> &AtomicU64| {
+        let rows = server.app.pulls.iter().map(|(sink, _)| {
             let labels = vec![("sink", sink.name().to_owned())];
             (labels, count(sink.counts()).load(Ordering::Relaxed))
         });

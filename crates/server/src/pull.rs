@@ -1,234 +1,122 @@
-//! The pull sink: consumers extract batches of events and confirm them over HTTP.
+//! The pull sink over HTTP: its settings, what consumers ask, and what they get.
 //!
-//! The sink's cursor holds a position per event type, where it differs from where the sink began; a batch is an entry that remembers how far it came. Confirming
-//! a batch moves the positions. A leased extract moves them at once and writes a delivery for each event, due when the
-//! lease ends; every extract is what is due of those, and the log beyond the positions.
-//!
-//! `take` picks the events of a batch, `turns` writes, `records` remembers batches, `routes` answers consumers.
+//! Asking for a lease hides events from others, so it is a POST: no page, link or prefetch makes one. Left out: the turns
+//! (the runtime's).
 
-mod records;
-pub(crate) mod routes;
 mod settings;
-mod take;
-mod turns;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use inboxclaw_contract::settings::SettingsError;
-use inboxclaw_contract::store::Truncation;
-use inboxclaw_contract::{
-    Event, Intake, Owner, OwnerId, Patterns, Random, Selection, StartAt, Store, StoreError,
-};
-pub use records::PLAIN_BATCHES;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-pub use settings::{Paths, Settings};
-
-use crate::serve::bodies::Bodies;
-
+use axum::http::{StatusCode, Uri};
+use inboxclaw_contract::envelope::{Style, write_envelope};
+use inboxclaw_contract::{Event, Patterns};
 /// The word behind `type:`.
-pub const KIND: &str = "http_pull";
+pub use inboxclaw_runtime::pull::KIND;
+use inboxclaw_runtime::pull::{LONGEST_LEASE, Parcel, PullError, PullSink, SHORTEST_LEASE, Wanted};
 
-/// Most events of one batch, however many were asked for.
-pub const BATCH_EVENTS: usize = 100_000;
-/// Most bytes of event data and meta in one batch; a single larger event still comes alone.
-pub const BATCH_BYTES: usize = 64 << 20;
-/// Most events of one sink that are leased or were leased and are not confirmed yet.
-pub const LEASED_EVENTS: usize = 10_000;
-/// How long a batch can be confirmed at least, counted from when it was last handed out.
-pub const BATCH_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
-/// The shortest lease.
-pub const SHORTEST_LEASE: Duration = Duration::from_secs(1);
-/// The longest lease: as long as its batch can be confirmed.
-pub const LONGEST_LEASE: Duration = BATCH_LASTS;
+pub use self::settings::{Paths, Settings};
+use crate::serve::Server;
+use crate::serve::bodies::{self, Document};
+use crate::serve::params::Params;
+use crate::serve::reply::{self, Refusal, Reply};
 
-/// The schema of the settings.
-pub fn schema(generator: &mut SchemaGenerator) -> Schema {
-    Settings::json_schema(generator)
+/// Up to so many events, a batch does not wait for large ones.
+const SMALL_BATCH: usize = 1_000;
+
+/// `GET /{name}/extract`.
+pub(crate) async fn extract(sink: &PullSink, server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
+    let mut params = Params::of(uri);
+    if params.text("lease").is_some() {
+        let detail = "a lease changes what others get: ask for it with POST";
+        return Err(reply::not_this_method("POST", detail).into());
+    }
+    let (size, selector) = size_and_selector(&mut params);
+    let ignored = params.done()?;
+    let wanted = Wanted { selector, size, lease: None };
+    Ok(ignored.told(server, uri, answer(sink, server, &wanted).await?))
 }
 
-/// Parses the settings, without `type` and `match`.
-///
-/// # Errors
-/// [`SettingsError`] with the path to what is wrong.
-pub fn parse(value: serde_json::Value) -> Result<Settings, SettingsError> {
-    inboxclaw_contract::settings::parse(value)
+/// `POST /{name}/extract`: with a lease.
+pub(crate) async fn lease(sink: &PullSink, server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
+    let mut params = Params::of(uri);
+    let (size, selector) = size_and_selector(&mut params);
+    let lease = params.required_interval("lease", SHORTEST_LEASE..=LONGEST_LEASE);
+    let ignored = params.done()?;
+    let wanted = Wanted { selector, size, lease };
+    Ok(ignored.told(server, uri, answer(sink, server, &wanted).await?))
 }
 
-/// A pull sink, ready to serve.
-pub struct PullSink {
-    owner: OwnerId,
-    name: String,
-    /// What it takes, from where it began.
-    intake: Selection,
-    paths: Paths,
-    /// One writing request at a time; another process may still be faster, then the turn conflicts.
-    turn: tokio::sync::Mutex<()>,
-    records: records::Records,
-    counts: Counts,
+/// `POST /{name}/mark-processed`.
+pub(crate) async fn confirm(
+    (sink, paths): (&PullSink, &Paths),
+    server: &Server,
+    uri: &Uri,
+) -> Result<Reply, Refusal> {
+    let mut params = Params::of(uri);
+    // Both routes of a sink may have the same path.
+    if params.text("batch_id").is_none() && paths.is_one() {
+        return lease(sink, server, uri).await;
+    }
+    let batch = params.required_integer("batch_id");
+    let ignored = params.done()?;
+    let (store, random) = (server.app.store.as_ref(), server.app.random.as_ref());
+    let marked = sink.confirm(store, random, batch.unwrap_or_default()).await;
+    let marked = reported(sink, server, marked)?;
+    let reply = reply::ok(format!(r#"{{"status":"success","marked_count":{marked}}}"#));
+    Ok(ignored.told(server, uri, reply))
 }
 
-/// What an extract asks for.
-#[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// Narrows the event types.
-    pub selector: Option<Patterns>,
-    /// Most events; [`BATCH_EVENTS`] bounds it in any case.
-    pub size: Option<usize>,
-    /// Hides the events from other extracts for that long, from [`SHORTEST_LEASE`] to [`LONGEST_LEASE`].
-    pub lease: Option<Duration>,
+fn size_and_selector(params: &mut Params) -> (Option<usize>, Option<Patterns>) {
+    let size = params.integer("batch_size", 1..=i64::MAX);
+    let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+    (size, params.text("event_type").and_then(Patterns::selector))
 }
 
-/// A batch, as handed to a consumer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// Its number, with which it is confirmed; `None` when there is nothing.
-    pub id: Option<i64>,
-    /// The events, in the order of seq.
-    pub events: Vec<Event>,
-    /// How many more there are: above 0 only if the next extract of the same kind gives something.
-    pub remaining: u64,
-    /// What the consumer has missed, if anything.
-    pub truncation: Option<Truncation>,
+async fn answer(sink: &PullSink, server: &Server, wanted: &Wanted) -> Result<Reply, Refusal> {
+    let small = wanted.size.is_some_and(|size| size <= SMALL_BATCH);
+    let permits = if small { &server.small_batches } else { &server.batches };
+    let permit = permits.clone().acquire_owned().await;
+    let permit = permit.map_err(|_| Refusal::from(reply::busy("the server is stopping")))?;
+    let app = &server.app;
+    let parcel = sink.parcel(app.store.as_ref(), app.random.as_ref(), wanted).await;
+    let Parcel { id, bodies, remaining, truncation } = reported(sink, server, parcel)?;
+    let id = id.map_or_else(|| "null".to_owned(), |id| id.to_string());
+    let truncated = truncation.map(|it| format!(r#","truncated":{{"oldest":{}}}"#, it.up_to.0 + 1));
+    let truncated = truncated.unwrap_or_default();
+    let document = Document {
+        head: format!(r#"{{"batch_id":{id},"events":["#),
+        write: envelope,
+        tail: format!(r#"],"remaining_events":{remaining}{truncated}}}"#),
+        most: usize::MAX,
+    };
+    Ok(reply::ok(bodies::body(document, bodies, app.store.clone(), Some(permit)).await?))
 }
 
-/// A batch whose events are read when they are sent.
-#[derive(Debug, Default)]
-struct Parcel {
-    id: Option<i64>,
-    bodies: Bodies,
-    remaining: u64,
-    truncation: Option<Truncation>,
+/// Tells health how the sink did. A store that fails has a health of its own.
+fn reported<T>(sink: &PullSink, server: &Server, result: Result<T, PullError>) -> Result<T, PullError> {
+    match &result {
+        Ok(_) => server.app.vitals.asked(sink.name(), None),
+        Err(error @ PullError::State(_)) => server.app.vitals.asked(sink.name(), Some(&error.to_string())),
+        Err(_) => {}
+    }
+    result
 }
 
-/// What happened at a sink since the program started.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) batches: AtomicU64,
-    pub(crate) events: AtomicU64,
-    pub(crate) confirmed: AtomicU64,
-    pub(crate) conflicts: AtomicU64,
+fn envelope(event: &Event, text: &mut String) {
+    write_envelope(event, Style::Compact, text);
 }
 
-/// Why a request to a pull sink failed. Nothing was stored.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PullError {
-    /// The sink has no such batch, or it is older than [`BATCH_LASTS`].
-    #[error("batch {0} not found")]
-    NotFound(i64),
-    /// Others were faster each time.
-    #[error("too many requests changed the sink at the same time")]
-    Busy,
-    /// The store could not do it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The state of the sink has another form than this program writes.
-    #[error("the state of the sink cannot be used: {0}")]
-    State(String),
-}
-
-impl PullSink {
-    /// The sink of that name, registered in the store with what it takes. One that is new begins at `start`.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn register(
-        store: &dyn Store,
-        name: &str,
-        patterns: Patterns,
-        start: StartAt,
-        settings: Settings,
-    ) -> Result<Self, StoreError> {
-        let owner = store.register(&Owner::sink(name), KIND).await?;
-        let intake = store.set_intake(owner, &Intake { patterns, ttl: settings.ttl(), start }).await?;
-        Ok(Self {
-            owner,
-            name: name.to_owned(),
-            intake,
-            paths: settings.path,
-            turn: <_>::default(),
-            records: <_>::default(),
-            counts: Counts::default(),
-        })
-    }
-
-    /// Its number in the store.
-    #[must_use]
-    pub fn owner(&self) -> OwnerId {
-        self.owner
-    }
-
-    /// Its configured name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Takes the next batch.
-    ///
-    /// # Errors
-    /// [`PullError`], and then nothing was taken.
-    pub async fn extract(
-        &self,
-        store: &dyn Store,
-        random: &dyn Random,
-        wanted: &Wanted,
-    ) -> Result<Batch, PullError> {
-        let Parcel { id, mut bodies, remaining, truncation } = self.parcel(store, random, wanted).await?;
-        let mut events = Vec::with_capacity(bodies.len());
-        while let Some(event) = bodies.next(store).await? {
-            events.push(event);
-        }
-        Ok(Batch { id, events, remaining, truncation })
-    }
-
-    async fn parcel(
-        &self,
-        store: &dyn Store,
-        random: &dyn Random,
-        wanted: &Wanted,
-    ) -> Result<Parcel, PullError> {
-        let parcel = turns::extract(self, store, random, wanted).await?;
-        if parcel.id.is_some() {
-            self.counts.batches.fetch_add(1, Ordering::Relaxed);
-            self.counts.events.fetch_add(parcel.bodies.len() as u64, Ordering::Relaxed);
-        }
-        Ok(parcel)
-    }
-
-    /// Confirms a batch: its events never come again. Returns how many that were; 0 when the batch was confirmed
-    /// before.
-    ///
-    /// # Errors
-    /// [`PullError`], and then nothing is confirmed.
-    pub async fn confirm(
-        &self,
-        store: &dyn Store,
-        random: &dyn Random,
-        batch: i64,
-    ) -> Result<u64, PullError> {
-        let marked = turns::confirm(self, store, random, batch).await?;
-        self.counts.confirmed.fetch_add(marked, Ordering::Relaxed);
-        Ok(marked)
-    }
-
-    pub(crate) fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    pub(crate) fn extract_path(&self) -> String {
-        format!("/{}/{}", self.name, self.paths.extract.trim_start_matches('/'))
-    }
-
-    pub(crate) fn confirm_path(&self) -> String {
-        format!("/{}/{}", self.name, self.paths.mark_processed.trim_start_matches('/'))
-    }
-
-    /// What the sink wants of the log beyond its positions.
-    fn wanted(&self, positions: turns::Positions, selector: Option<Patterns>) -> Selection {
-        let mut wanted = Selection { selector, ..self.intake.clone() };
-        wanted.positions.extend(positions);
-        wanted
+impl From<PullError> for Refusal {
+    fn from(error: PullError) -> Self {
+        let reply = match error {
+            PullError::Store(error) => return error.into(),
+            PullError::NotFound(batch) => {
+                reply::detail(StatusCode::NOT_FOUND, &format!("Batch {batch} not found"))
+            }
+            PullError::Busy => reply::busy("too many requests changed the sink at the same time"),
+            PullError::State(_) => {
+                tracing::error!(%error, "a pull sink cannot go on");
+                reply::internal()
+            }
+        };
+        reply.into()
     }
 }

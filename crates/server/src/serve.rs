@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::{Clock, Editable, Random, Store};
 use inboxclaw_runtime::OwnerStats;
+use inboxclaw_runtime::pull::PullSink;
 use room::Room;
 pub use settings::ServerSettings;
 use streams::Streams;
@@ -30,7 +31,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::guard::Guard;
-use crate::pull::PullSink;
+use crate::pull::Paths;
 use crate::sse::{SharedPages, SseSink};
 use crate::states::{Configured, States, Waker};
 
@@ -47,7 +48,7 @@ pub struct App {
     /// How to serve.
     pub settings: ServerSettings,
     /// The sinks of kind [`pull::KIND`](crate::pull::KIND), in the order of the configuration.
-    pub pulls: Vec<Arc<PullSink>>,
+    pub pulls: Vec<(Arc<PullSink>, Paths)>,
     /// The sinks of kind [`sse::KIND`](crate::sse::KIND), in the order of the configuration.
     pub streams: Vec<Arc<SseSink>>,
     /// How the rest of the program is doing.

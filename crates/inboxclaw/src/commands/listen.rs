@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use inboxclaw_config::{self as config, Config, Database, Environment, Origin, Problem, SinkConfig, Target};
 use inboxclaw_contract::{Intake, Outside, Owner, Store};
+use inboxclaw_runtime::pull::PullSink;
 use inboxclaw_runtime::{Doors, Runtime, RuntimeError};
-use inboxclaw_server::pull::PullSink;
 use inboxclaw_server::serve::{self, App, Bounds, Listener, ServeError};
 use inboxclaw_server::sse::SseSink;
 use inboxclaw_store::{Durability, HistoryBounds, OpenError, Prepared, RunFile, SqliteStore};
@@ -262,8 +262,9 @@ async fn build(
         match target {
             Target::Pull(settings) => {
                 // Before any source runs: what they report is for this sink as well.
-                let sink = PullSink::register(shared.as_ref(), &name, patterns, start, settings).await;
-                pulls.push(Arc::new(sink.map_err(|error| Failed::plain(error.to_string()))?));
+                let sink = PullSink::register(shared.as_ref(), &name, patterns, start, settings.ttl()).await;
+                let sink = sink.map_err(|error| Failed::plain(error.to_string()))?;
+                pulls.push((Arc::new(sink), settings.path));
                 runtime.add_asked_sink(&name, kind);
             }
             Target::Sse(settings) => {

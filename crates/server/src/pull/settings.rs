@@ -40,9 +40,29 @@ impl Settings {
     }
 
     /// The time to live; `None` when events do not become too old.
-    pub(super) fn ttl(&self) -> Option<Ttl> {
+    #[must_use]
+    pub fn ttl(&self) -> Option<Ttl> {
         let ttl = Ttl { default: self.default_ttl, by_type: self.event_ttl.clone() };
         (self.ttl_enabled && ttl != Ttl::default()).then_some(ttl)
+    }
+}
+
+impl Paths {
+    /// Where a consumer of the sink of that name gets the next batch.
+    #[must_use]
+    pub fn extract_of(&self, name: &str) -> String {
+        format!("/{name}/{}", self.extract.trim_start_matches('/'))
+    }
+
+    /// Where it confirms a batch.
+    #[must_use]
+    pub fn confirm_of(&self, name: &str) -> String {
+        format!("/{name}/{}", self.mark_processed.trim_start_matches('/'))
+    }
+
+    /// Whether both are one path.
+    pub(crate) fn is_one(&self) -> bool {
+        self.extract_of("") == self.confirm_of("")
     }
 }
 

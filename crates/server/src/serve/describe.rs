@@ -43,7 +43,7 @@ pub(super) fn describe(target: &Target) -> Operation {
             new("health", "acceptClock", "Says that a clock in doubt is right: what is old by it may go.")
                 .gives::<ClockAnswer>(200, "How it stands now.")
         }
-        Target::Extract(_) | Target::Lease(_) | Target::Confirm(_) => pull(target),
+        Target::Extract(_) | Target::Lease(_) | Target::Confirm(..) => pull(target),
         Target::Stream(_) => new("stream", "subscribe", "Sends events as they come (server-sent events).")
             .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
             .query("last_event_id", integer(), "As the header, for those who cannot set it.")

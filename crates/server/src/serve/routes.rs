@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method, Request, StatusCode, header};
+use inboxclaw_runtime::pull::PullSink;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use super::describe::describe;
 use super::reply::{self, Refusal, Reply};
 use super::{App, Server};
 use crate::guard::{HEALTH_PATHS, Verdict};
-use crate::pull::PullSink;
+use crate::pull::Paths;
 use crate::sse::SseSink;
 use crate::states::{States, operations};
 use crate::{api, clock, metrics, openapi, proof, pull, sse};
@@ -46,7 +47,7 @@ pub(super) enum Target {
     AcceptClock,
     Extract(Arc<PullSink>),
     Lease(Arc<PullSink>),
-    Confirm(Arc<PullSink>),
+    Confirm(Arc<PullSink>, Paths),
     Stream(Arc<SseSink>),
 }
 
@@ -70,12 +71,17 @@ impl Routes {
             routes.add(path.to_owned(), Method::GET, target);
         }
         routes.add("/api/clock/accept".to_owned(), Method::POST, Target::AcceptClock);
-        for sink in &app.pulls {
-            routes.add(sink.extract_path(), Method::GET, Target::Extract(sink.clone()));
-            routes.add(sink.confirm_path(), Method::POST, Target::Confirm(sink.clone()));
+        for (sink, paths) in &app.pulls {
+            let extract = paths.extract_of(sink.name());
+            routes.add(extract.clone(), Method::GET, Target::Extract(sink.clone()));
+            routes.add(
+                paths.confirm_of(sink.name()),
+                Method::POST,
+                Target::Confirm(sink.clone(), paths.clone()),
+            );
             // Where both are one path, the route that confirms hands leases on.
-            if sink.extract_path() != sink.confirm_path() {
-                routes.add(sink.extract_path(), Method::POST, Target::Lease(sink.clone()));
+            if !paths.is_one() {
+                routes.add(extract, Method::POST, Target::Lease(sink.clone()));
             }
         }
         for sink in &app.streams {
@@ -200,9 +206,9 @@ async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
         Target::Sinks => api::owners(store, inboxclaw_contract::OwnerKind::Sink).await,
         Target::Clock => clock::show(store).await,
         Target::AcceptClock => clock::accept(store).await,
-        Target::Extract(sink) => pull::routes::extract(&sink, server, &request.uri).await,
-        Target::Lease(sink) => pull::routes::lease(&sink, server, &request.uri).await,
-        Target::Confirm(sink) => pull::routes::confirm(&sink, server, &request.uri).await,
+        Target::Extract(sink) => pull::extract(&sink, server, &request.uri).await,
+        Target::Lease(sink) => pull::lease(&sink, server, &request.uri).await,
+        Target::Confirm(sink, paths) => pull::confirm((&sink, &paths), server, &request.uri).await,
         Target::Stream(sink) => sse::stream(&sink, server, request).await,
     };
     answer.unwrap_or_else(Refusal::into_reply)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use inboxclaw_contract::{Patterns, StartAt};
-use inboxclaw_server::pull::{PullError, Wanted};
+use inboxclaw_runtime::pull::{PullError, Wanted};
 use serde_json::json;
 
 use super::support::Inbox;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_contract::{OwnerId, Patterns};
-use inboxclaw_server::pull::{self, Batch, PullError, PullSink, Wanted};
+use inboxclaw_runtime::pull::{self, Batch, PullError, PullSink, Wanted};
 use serde_json::json;
 
 use super::support::Inbox;

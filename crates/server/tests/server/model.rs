@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::Patterns;
 use inboxclaw_contract::store::DeliveryQuery;
-use inboxclaw_server::pull::{Batch, PullSink, Wanted};
+use inboxclaw_runtime::pull::{Batch, PullSink, Wanted};
 use proptest::prelude::*;
 use serde_json::json;
 

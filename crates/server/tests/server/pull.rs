@@ -5,7 +5,8 @@ use std::time::Duration;
 use inboxclaw_contract::sinks::Debt;
 use inboxclaw_contract::store::Prune;
 use inboxclaw_contract::{Patterns, StartAt};
-use inboxclaw_server::pull;
+use inboxclaw_runtime::pull;
+use inboxclaw_server::pull::Paths;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
@@ -89,7 +90,7 @@ async fn the_same_events_for_the_same_request_are_the_same_batch() {
 async fn a_batch_that_is_handed_out_again_lasts_anew() {
     let inbox = Inbox::new().await;
     let sink = inbox.pull_sink("inbox", json!({ "ttl_enabled": false })).await;
-    let server = inbox.serve_with(|app| app.pulls = vec![sink.clone()]).await;
+    let server = inbox.serve_with(|app| app.pulls = vec![(sink.clone(), Paths::default())]).await;
     inbox.emit(&["a"]).await;
     let first = extract(&server, "").await.0;
     for _ in 0..5 {
@@ -152,7 +153,7 @@ async fn a_selector_narrows_and_leaves_the_rest() {
 async fn each_sink_has_its_own_events_and_batches() {
     let inbox = Inbox::new().await;
     let only = inbox.pull_sink_from("narrow", Patterns::new(["a"]), StartAt::All, json!({})).await;
-    let server = inbox.serve_with(|app| app.pulls.push(only)).await;
+    let server = inbox.serve_with(|app| app.pulls.push((only, Paths::default()))).await;
     inbox.emit(&["a", "b"]).await;
     let batch = |answer: Answer| answer.json()["batch_id"].as_i64().unwrap();
     let other = batch(server.get("/narrow/extract").await);
@@ -191,9 +192,9 @@ async fn a_sink_begins_where_it_is_told_and_a_later_type_at_the_end() {
 async fn events_that_outlive_their_time_are_not_handed_out() {
     let inbox = Inbox::new().await;
     let settings = json!({ "default_ttl": "1m", "event_ttl": { "long.*": "1h", "never": 0 } });
-    let sink = inbox.pull_sink("timed", settings).await;
-    let free = inbox.pull_sink("free", json!({ "default_ttl": "1m", "ttl_enabled": "no" })).await;
-    let plain = inbox.pull_sink("plain", json!({})).await;
+    let sink = inbox.pull_route("timed", settings).await;
+    let free = inbox.pull_route("free", json!({ "default_ttl": "1m", "ttl_enabled": "no" })).await;
+    let plain = inbox.pull_route("plain", json!({})).await;
     let server = inbox.serve_with(|app| app.pulls = vec![sink, free, plain]).await;
     inbox.emit(&["short", "long.x", "never"]).await;
     let ids = async |name: &str| ids(&server.get(&format!("/{name}/extract")).await.json());
@@ -211,7 +212,7 @@ async fn events_that_outlive_their_time_are_not_handed_out() {
 async fn a_batch_can_be_confirmed_for_a_day() {
     let inbox = Inbox::new().await;
     let sink = inbox.pull_sink("inbox", json!({})).await;
-    let server = inbox.serve_with(|app| app.pulls = vec![sink]).await;
+    let server = inbox.serve_with(|app| app.pulls = vec![(sink, Paths::default())]).await;
     inbox.emit(&["a"]).await;
     let old = extract(&server, "").await.0.unwrap();
     inbox.clock.advance(pull::BATCH_LASTS + Duration::from_secs(60 * 60));
@@ -302,9 +303,9 @@ async fn what_the_sink_owes_is_what_extracts_would_give() {
 #[tokio::test]
 async fn paths_come_from_the_settings_and_names_are_literal() {
     let inbox = Inbox::new().await;
-    let plain = inbox.pull_sink("{x} é?", json!({})).await;
-    let moved = inbox.pull_sink("m", json!({ "path": { "extract": "//take/it" } })).await;
-    let bare = inbox.pull_sink("b", json!({ "path": { "extract": "", "mark_processed": "" } })).await;
+    let plain = inbox.pull_route("{x} é?", json!({})).await;
+    let moved = inbox.pull_route("m", json!({ "path": { "extract": "//take/it" } })).await;
+    let bare = inbox.pull_route("b", json!({ "path": { "extract": "", "mark_processed": "" } })).await;
     let server = inbox.serve_with(|app| app.pulls = vec![plain, moved, bare]).await;
     inbox.emit(&["a"]).await;
     for (path, status) in [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::{Outcome, Store};
-use inboxclaw_server::pull::{Batch, PullSink, Wanted};
+use inboxclaw_runtime::pull::{Batch, PullSink, Wanted};
 use serde_json::json;
 
 use super::meddler::{Meddler, When};

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
     Clock, Draft, Editable, Json, NewEvent, Owner, OwnerId, Patterns, Random, Seq, StartAt, Store,
 };
 use inboxclaw_runtime::OwnerStats;
-use inboxclaw_server::pull::{self, PullSink};
+use inboxclaw_runtime::pull::PullSink;
+use inboxclaw_server::pull::{self, Paths};
 use inboxclaw_server::serve::{self, App, Bounds, ServeError, ServerSettings, Vitals};
 use inboxclaw_server::sse::{self, SseSink};
 use inboxclaw_server::states::Waker;
@@ -143,6 +145,12 @@ impl Inbox {
         self.pull_sink_from(name, Patterns::default(), StartAt::All, settings).await
     }
 
+    /// A pull sink with the addresses that its settings say.
+    pub(crate) async fn pull_route(&self, name: &str, settings: Value) -> (Arc<PullSink>, Paths) {
+        let paths = parse::<pull::Settings>(settings.clone()).unwrap().path;
+        (self.pull_sink(name, settings).await, paths)
+    }
+
     /// A pull sink that takes these types and begins there.
     pub(crate) async fn pull_sink_from(
         &self,
@@ -151,8 +159,9 @@ impl Inbox {
         start: StartAt,
         settings: Value,
     ) -> Arc<PullSink> {
-        let settings = pull::parse(settings).unwrap();
-        Arc::new(PullSink::register(self.store.as_ref(), name, patterns, start, settings).await.unwrap())
+        let settings: pull::Settings = parse(settings).unwrap();
+        let sink = PullSink::register(self.store.as_ref(), name, patterns, start, settings.ttl()).await;
+        Arc::new(sink.unwrap())
     }
 
     /// A server with the pull sink `inbox` and the SSE sink `live`.
@@ -168,7 +177,7 @@ impl Inbox {
             configured: Vec::new(),
             waker: self.woken.clone(),
             settings: ServerSettings { port: 0, ..ServerSettings::default() },
-            pulls: vec![self.pull_sink("inbox", json!({})).await],
+            pulls: vec![(self.pull_sink("inbox", json!({})).await, Paths::default())],
             streams: vec![Arc::new(live)],
             vitals: Arc::new(Well(200)),
             clock: self.clock.clone(),

@@ -12,10 +12,10 @@ use inboxclaw_contract::{Draft, Event, Expiry, Failure, Outcome, Random, Selecti
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::batch::{self, Room, Taken};
 use super::records::{self, Record, Stop};
-use super::take::{self, Room, Taken};
 use super::{BATCH_BYTES, BATCH_EVENTS, LEASED_EVENTS, Parcel, PullError, PullSink, Wanted};
-use crate::serve::bodies::{AT_ONCE, Bodies};
+use crate::bodies::{AT_ONCE, Bodies};
 
 /// How far the sink has come, by event type.
 pub(super) type Positions = BTreeMap<String, Seq>;
@@ -84,7 +84,7 @@ async fn try_extract(
     let (page, events) = read(store, &selection, limit).await?;
     let truncation = page.truncation;
     let outlived = outlived(sink, &rows, draft.now());
-    let taken = take::take(rows, page, &selection, draft.now(), room);
+    let taken = batch::take(rows, page, &selection, draft.now(), room);
     if taken.items.is_empty() {
         return Ok(Some(Parcel { remaining: taken.remaining, truncation, ..Parcel::default() }));
     }
@@ -223,7 +223,7 @@ fn room(wanted: &Wanted, rows: &[Delivery]) -> Room {
 /// How much of the log to read. Events that have a delivery are not taken from there, so they come on top: else a
 /// page full of them would look like the end.
 fn limit(rows: &[Delivery], wanted: &Selection, now: Timestamp, room: Room) -> ReadLimit {
-    let overlap = take::overlap(rows, wanted, now);
+    let overlap = batch::overlap(rows, wanted, now);
     let bytes: usize = overlap.clone().map(|row| row.bytes).sum();
     ReadLimit { events: room.events + overlap.count(), bytes: room.bytes + bytes, count: true }
 }
@@ -231,7 +231,7 @@ fn limit(rows: &[Delivery], wanted: &Selection, now: Timestamp, room: Room) -> R
 /// Deliveries that nobody is to get any more.
 fn outlived(sink: &PullSink, rows: &[Delivery], now: Timestamp) -> Vec<DeliveryChange> {
     let wanted = sink.wanted(Positions::new(), None);
-    rows.iter().filter(|row| take::is_outlived(row, &wanted, now)).map(done).collect()
+    rows.iter().filter(|row| batch::is_outlived(row, &wanted, now)).map(done).collect()
 }
 
 fn is_confirmed(row: &Delivery, record: &Record) -> bool {

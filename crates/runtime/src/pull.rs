@@ -1,0 +1,219 @@
+//! The pull sink: consumers extract batches of events and confirm them.
+//!
+//! The sink's cursor holds a position per event type, where it differs from where the sink began; a batch is an entry that
+//! remembers how far it came. Confirming a batch moves the positions. A leased extract moves them at once and writes a
+//! delivery for each event, due when the lease ends; every extract is what is due of those, and the log beyond the
+//! positions.
+//!
+//! `batch` picks the events of a batch, `turns` writes, `records` remembers batches. Left out: how consumers ask (the
+//! server's).
+
+mod batch;
+mod records;
+mod turns;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use inboxclaw_contract::store::Truncation;
+use inboxclaw_contract::{Event, Intake, Owner, OwnerId, Random, Selection, StartAt, Store, StoreError};
+use inboxclaw_settings::{Patterns, Ttl};
+
+pub use self::records::PLAIN_BATCHES;
+use crate::bodies::Bodies;
+
+/// The word behind `type:`.
+pub const KIND: &str = "http_pull";
+
+/// Most events of one batch, however many were asked for.
+pub const BATCH_EVENTS: usize = 100_000;
+/// Most bytes of event data and meta in one batch; a single larger event still comes alone.
+pub const BATCH_BYTES: usize = 64 << 20;
+/// Most events of one sink that are leased or were leased and are not confirmed yet.
+pub const LEASED_EVENTS: usize = 10_000;
+/// How long a batch can be confirmed at least, counted from when it was last handed out.
+pub const BATCH_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest lease.
+pub const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+/// The longest lease: as long as its batch can be confirmed.
+pub const LONGEST_LEASE: Duration = BATCH_LASTS;
+
+/// A pull sink, ready to serve.
+pub struct PullSink {
+    owner: OwnerId,
+    name: String,
+    /// What it takes, from where it began.
+    intake: Selection,
+    /// One writing request at a time; another process may still be faster, then the turn conflicts.
+    turn: tokio::sync::Mutex<()>,
+    records: records::Records,
+    counts: Counts,
+}
+
+/// What an extract asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Narrows the event types.
+    pub selector: Option<Patterns>,
+    /// Most events; [`BATCH_EVENTS`] bounds it in any case.
+    pub size: Option<usize>,
+    /// Hides the events from other extracts for that long, from [`SHORTEST_LEASE`] to [`LONGEST_LEASE`].
+    pub lease: Option<Duration>,
+}
+
+/// A batch, as handed to a consumer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Its number, with which it is confirmed; `None` when there is nothing.
+    pub id: Option<i64>,
+    /// The events, in the order of seq.
+    pub events: Vec<Event>,
+    /// How many more there are: above 0 only if the next extract of the same kind gives something.
+    pub remaining: u64,
+    /// What the consumer has missed, if anything.
+    pub truncation: Option<Truncation>,
+}
+
+/// A batch whose events are read when they are sent.
+#[derive(Debug, Default)]
+pub struct Parcel {
+    /// Its number, with which it is confirmed; `None` when there is nothing.
+    pub id: Option<i64>,
+    /// The events, in the order of seq.
+    pub bodies: Bodies,
+    /// As [`Batch::remaining`].
+    pub remaining: u64,
+    /// As [`Batch::truncation`].
+    pub truncation: Option<Truncation>,
+}
+
+/// What happened at a sink since the program started.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Batches handed out.
+    pub batches: AtomicU64,
+    /// Events handed out.
+    pub events: AtomicU64,
+    /// Events in confirmed batches.
+    pub confirmed: AtomicU64,
+    /// Requests that had to start over.
+    pub conflicts: AtomicU64,
+}
+
+/// Why a request to a pull sink failed. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The sink has no such batch, or it is older than [`BATCH_LASTS`].
+    #[error("batch {0} not found")]
+    NotFound(i64),
+    /// Others were faster each time.
+    #[error("too many requests changed the sink at the same time")]
+    Busy,
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state of the sink has another form than this program writes.
+    #[error("the state of the sink cannot be used: {0}")]
+    State(String),
+}
+
+impl PullSink {
+    /// The sink of that name, registered in the store with what it takes. One that is new begins at `start`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn register(
+        store: &dyn Store,
+        name: &str,
+        patterns: Patterns,
+        start: StartAt,
+        ttl: Option<Ttl>,
+    ) -> Result<Self, StoreError> {
+        let owner = store.register(&Owner::sink(name), KIND).await?;
+        let intake = store.set_intake(owner, &Intake { patterns, ttl, start }).await?;
+        Ok(Self {
+            owner,
+            name: name.to_owned(),
+            intake,
+            turn: <_>::default(),
+            records: <_>::default(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// Its number in the store.
+    #[must_use]
+    pub fn owner(&self) -> OwnerId {
+        self.owner
+    }
+
+    /// Its configured name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Takes the next batch.
+    ///
+    /// # Errors
+    /// [`PullError`], and then nothing was taken.
+    pub async fn extract(
+        &self,
+        store: &dyn Store,
+        random: &dyn Random,
+        wanted: &Wanted,
+    ) -> Result<Batch, PullError> {
+        let Parcel { id, mut bodies, remaining, truncation } = self.parcel(store, random, wanted).await?;
+        let mut events = Vec::with_capacity(bodies.left());
+        while let Some(event) = bodies.next(store).await? {
+            events.push(event);
+        }
+        Ok(Batch { id, events, remaining, truncation })
+    }
+
+    /// Takes the next batch, whose bodies are read later.
+    ///
+    /// # Errors
+    /// [`PullError`], and then nothing was taken.
+    pub async fn parcel(
+        &self,
+        store: &dyn Store,
+        random: &dyn Random,
+        wanted: &Wanted,
+    ) -> Result<Parcel, PullError> {
+        let parcel = turns::extract(self, store, random, wanted).await?;
+        if parcel.id.is_some() {
+            self.counts.batches.fetch_add(1, Ordering::Relaxed);
+            self.counts.events.fetch_add(parcel.bodies.left() as u64, Ordering::Relaxed);
+        }
+        Ok(parcel)
+    }
+
+    /// Confirms a batch: its events never come again. Returns how many that were; 0 when the batch was confirmed
+    /// before.
+    ///
+    /// # Errors
+    /// [`PullError`], and then nothing is confirmed.
+    pub async fn confirm(
+        &self,
+        store: &dyn Store,
+        random: &dyn Random,
+        batch: i64,
+    ) -> Result<u64, PullError> {
+        let marked = turns::confirm(self, store, random, batch).await?;
+        self.counts.confirmed.fetch_add(marked, Ordering::Relaxed);
+        Ok(marked)
+    }
+
+    /// What happened at it since the program started.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What the sink wants of the log beyond its positions.
+    fn wanted(&self, positions: turns::Positions, selector: Option<Patterns>) -> Selection {
+        let mut wanted = Selection { selector, ..self.intake.clone() };
+        wanted.positions.extend(positions);
+        wanted
+    }
+}
