@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use env::Environment;
 use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::{Outside, Owner};
-use inboxclaw_server::serve::ServerSettings;
+use inboxclaw_server::ServerSettings;
 use inboxclaw_server::states::Configured;
 pub use owners::{SinkConfig, SourceConfig, Target};
 pub use reference::pages;
@@ -318,7 +318,7 @@ fn read_server(node: &Node, report: &mut Report) -> Option<ServerSettings> {
     let literal = server.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let exposed = literal.is_ok_and(|address| !address.to_canonical().is_loopback());
     if exposed && server.token.is_none() && !server.allow_anonymous {
-        let error = inboxclaw_server::serve::ServeError::Exposed { host: server.host.clone() };
+        let error = inboxclaw_server::ServeError::Exposed { host: server.host.clone() };
         report.problem(place("host"), "server.host", error.to_string().trim_start_matches("server.host "));
     }
     Some(server)

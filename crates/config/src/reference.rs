@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use inboxclaw_contract::{Interval, OwnerKind};
-use inboxclaw_server::serve::ServerSettings;
+use inboxclaw_server::ServerSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use inboxclaw_connectors::{SINKS, SOURCES};
 use inboxclaw_contract::OwnerKind;
-use inboxclaw_server::serve::ServerSettings;
+use inboxclaw_server::ServerSettings;
 use inboxclaw_server::{pull, sse};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};

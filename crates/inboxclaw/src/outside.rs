@@ -74,7 +74,7 @@ pub fn token() -> String {
 
 #[cfg(test)]
 mod tests {
-    use inboxclaw_server::serve::Bounds;
+    use inboxclaw_server::Bounds;
 
     use super::*;
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::serve::reply::{self, Refusal, Reply};
+use crate::reply::{self, Refusal, Reply};
 
 /// How the clock stands.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

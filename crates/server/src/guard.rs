@@ -15,8 +15,8 @@ use axum::http::{HeaderMap, Method, StatusCode, Version};
 use inboxclaw_contract::outside::OUTBOUND;
 use subtle::ConstantTimeEq;
 
-use crate::serve::ServerSettings;
-use crate::serve::reply::{self, Reply};
+use crate::ServerSettings;
+use crate::reply::{self, Reply};
 
 /// The one path that needs no token, because what watches a process mostly has none; it says nothing but "ok".
 const OPEN_PATH: &str = crate::proof::PATH;

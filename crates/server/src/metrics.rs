@@ -13,8 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::serve::Server;
-use crate::serve::reply::{self, Refusal, Reply};
+use crate::Server;
+use crate::reply::{self, Refusal, Reply};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -13,10 +13,10 @@ pub use inboxclaw_runtime::pull::KIND;
 use inboxclaw_runtime::pull::{LONGEST_LEASE, Parcel, PullError, PullSink, SHORTEST_LEASE, Wanted};
 
 pub use self::settings::{Paths, Settings};
-use crate::serve::Server;
-use crate::serve::bodies::{self, Document};
-use crate::serve::params::Params;
-use crate::serve::reply::{self, Refusal, Reply};
+use crate::Server;
+use crate::document::{self, Document};
+use crate::params::Params;
+use crate::reply::{self, Refusal, Reply};
 
 /// Up to so many events, a batch does not wait for large ones.
 const SMALL_BATCH: usize = 1_000;
@@ -87,7 +87,7 @@ async fn answer(sink: &PullSink, server: &Server, wanted: &Wanted) -> Result<Rep
         tail: format!(r#"],"remaining_events":{remaining}{truncated}}}"#),
         most: usize::MAX,
     };
-    Ok(reply::ok(bodies::body(document, bodies, app.store.clone(), Some(permit)).await?))
+    Ok(reply::ok(document::body(document, bodies, app.store.clone(), Some(permit)).await?))
 }
 
 /// Tells health how the sink did. A store that fails has a health of its own.

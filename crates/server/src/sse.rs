@@ -20,10 +20,10 @@ pub(crate) use pages::SharedPages;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::serve::Server;
-use crate::serve::clients::Client;
-use crate::serve::params::Params;
-use crate::serve::reply::{self, Refusal, Reply};
+use crate::Server;
+use crate::clients::Client;
+use crate::params::Params;
+use crate::reply::{self, Refusal, Reply};
 
 /// The word behind `type:`.
 pub const KIND: &str = "sse";

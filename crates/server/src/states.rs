@@ -6,17 +6,17 @@
 //! streams how far a long change has come, `pieces` an export, `watch` what changes. Left out: who may ask (`guard`), and the edits
 //! themselves.
 
-mod ask;
 mod bulk;
+mod channel;
 mod describe;
 mod entries;
-mod keeping;
-mod long;
-mod past;
-mod pieces;
+mod history;
+mod owners;
 mod problem;
-mod shapes;
+mod progress;
+mod request;
 mod table;
+mod types;
 mod watch;
 
 use std::any::Any;
@@ -31,17 +31,17 @@ use inboxclaw_contract::limits::INTERNAL_SOURCE;
 use inboxclaw_contract::store::{OwnerInfo, Policy};
 use inboxclaw_contract::{Clock, Editable, Owner, OwnerId, OwnerKind, Random, StoreError};
 use inboxclaw_edit::{Editor, Steps};
-pub use keeping::{OwnerList, OwnerRow};
+pub use owners::{OwnerList, OwnerRow};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 pub use watch::Watch;
 
-use self::ask::Ask;
 use self::problem::Problem;
+use self::request::Ask;
 use self::table::{Found, Op, Place};
-use crate::serve::Bounds;
-use crate::serve::reply::{self, Reply};
-use crate::serve::streams::Streams;
+use crate::Bounds;
+use crate::reply::{self, Reply};
+use crate::streams::Streams;
 
 /// Most exports at a time: each takes threads from those that read the store.
 const EXPORTS: usize = 4;
@@ -151,11 +151,11 @@ impl States {
     async fn route(&self, op: Op, place: Place, request: Request<Body>, who: &str) -> Result<Reply, Problem> {
         let ask = Ask::of(request, place.key)?;
         if op == Op::Owners {
-            return keeping::owners(self).await;
+            return owners::owners(self).await;
         }
         let whose = self.find(place.kind, place.name, op.changes()).await?;
         match op {
-            Op::Owners => keeping::owners(self).await,
+            Op::Owners => owners::owners(self).await,
             Op::List => entries::list(self, &whose, &ask).await,
             Op::Get => entries::get(self, &whose, &ask).await,
             Op::Put => entries::put(self, &whose, ask, who).await,
@@ -164,17 +164,17 @@ impl States {
             Op::GetCursor => entries::cursor(self, &whose).await,
             Op::PutCursor => entries::set_cursor(self, &whose, ask, who).await,
             Op::DeleteCursor => entries::clear_cursor(self, &whose, who).await,
-            Op::History => past::history(self, &whose, &ask).await,
-            Op::Undo => past::undo(self, whose, ask, who).await,
-            Op::Rewind => past::rewind(self, whose, ask, who).await,
+            Op::History => history::history(self, &whose, &ask).await,
+            Op::Undo => history::undo(self, whose, ask, who).await,
+            Op::Rewind => history::rewind(self, whose, ask, who).await,
             Op::Import => bulk::import(self, whose, ask, who).await,
             Op::Export => bulk::export(self, whose, &ask, who).await,
             Op::Copy => bulk::copy(self, whose, ask, who).await,
-            Op::Rename => keeping::rename(self, &whose, ask).await,
-            Op::Forget => keeping::forget(self, &whose).await,
+            Op::Rename => owners::rename(self, &whose, ask).await,
+            Op::Forget => owners::forget(self, &whose).await,
             Op::Watch => watch::answer(self, &whose, &ask).await,
-            Op::Pause => keeping::pause(self, &whose, true).await,
-            Op::Resume => keeping::pause(self, &whose, false).await,
+            Op::Pause => owners::pause(self, &whose, true).await,
+            Op::Resume => owners::pause(self, &whose, false).await,
         }
     }
 

@@ -12,8 +12,8 @@ use inboxclaw_config::{self as config, Config, Database, Environment, Origin, Pr
 use inboxclaw_contract::{Intake, Outside, Owner, Store};
 use inboxclaw_runtime::pull::PullSink;
 use inboxclaw_runtime::{Doors, Runtime, RuntimeError};
-use inboxclaw_server::serve::{self, App, Bounds, Listener, ServeError};
 use inboxclaw_server::sse::SseSink;
+use inboxclaw_server::{self as serve, App, Bounds, Listener, ServeError};
 use inboxclaw_store::{Durability, HistoryBounds, OpenError, Prepared, RunFile, SqliteStore};
 use tokio_util::sync::CancellationToken;
 

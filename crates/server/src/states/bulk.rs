@@ -15,14 +15,14 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::ask::{Ask, LINES, wrong};
-use super::long;
-use super::past::order;
-use super::pieces::{self, Pieces};
+use super::channel::{self, Pieces};
+use super::history::order;
 use super::problem::Problem;
-use super::shapes::{BroughtEntries, DeletedEntries};
+use super::progress;
+use super::request::{Ask, LINES, wrong};
+use super::types::{BroughtEntries, DeletedEntries};
 use super::{States, Whose};
-use crate::serve::reply::{self, Reply};
+use crate::reply::{self, Reply};
 
 const MODES: [(&str, Mode); 2] = [("merge", Mode::Merge), ("replace", Mode::Replace)];
 const AGES: [(&str, Age); 2] = [("created", Age::Created), ("updated", Age::Updated)];
@@ -66,7 +66,7 @@ pub(super) async fn delete(states: &States, whose: Whose, ask: &Ask, who: &str) 
     let choice = Choice { prefix: prefix.to_owned(), older_than };
     let dry_run = ask.flag("dry_run")?;
     let (states, editor) = (states.clone(), states.editor(who));
-    long::answer(ask.accepts_lines(), move |meter| async move {
+    progress::answer(ask.accepts_lines(), move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         let deleted = editor.delete_chosen(whose.id, &choice, dry_run, &tell).await?;
         if !dry_run {
@@ -82,7 +82,7 @@ pub(super) async fn import(states: &States, whose: Whose, ask: Ask, who: &str) -
     let streamed = ask.accepts_lines();
     let (lines, rest) = ask.into_lines(states.bounds.patience);
     let (states, editor) = (states.clone(), states.editor(who));
-    long::answer(streamed, move |meter| async move {
+    progress::answer(streamed, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         let brought = match editor.import(whose.id, lines, mode, &tell).await {
             Ok(brought) => brought,
@@ -110,7 +110,7 @@ pub(super) async fn copy(states: &States, whose: Whose, ask: Ask, who: &str) -> 
         CopyMode::Replace => Mode::Replace,
     };
     let (states, editor) = (states.clone(), states.editor(who));
-    long::answer(streamed, move |meter| async move {
+    progress::answer(streamed, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         let brought = editor.copy(from.id, whose.id, &prefix, mode, &tell).await?;
         states.wake(&whose.owner);
@@ -142,7 +142,7 @@ pub(super) async fn export(states: &States, whose: Whose, ask: &Ask, who: &str) 
     let permit = states.bounds.exports.clone().try_acquire_owned();
     let busy = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many exports are under way");
     let permit = permit.map_err(busy)?;
-    let (mut give, pieces) = pieces::channel();
+    let (mut give, pieces) = channel::channel();
     let (editor, here) = (states.editor(who), Handle::current());
     // On a thread of its own: it waits for a client that takes the pieces slowly.
     let work = tokio::task::spawn_blocking(move || {

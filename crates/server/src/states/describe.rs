@@ -3,14 +3,14 @@
 use axum::http::Method;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::ask::LINES;
 use super::bulk::CopyFrom;
-use super::keeping::{OwnerList, Paused, RenameTo, Renamed};
-use super::shapes::{
+use super::owners::{OwnerList, Paused, RenameTo, Renamed};
+use super::request::LINES;
+use super::table::{Op, ROUTES};
+use super::types::{
     BroughtEntries, DeletedEntries, HistoryPage, PutEntry, RewindTo, RewoundState, SetCursor, StateCursor,
     StateEntry, StatePage, UndoWhat, UndoneChange,
 };
-use super::table::{Op, ROUTES};
 use super::watch::{WatchChange, WatchCursor, WatchExpiry, WatchReset};
 use crate::openapi::{Operation, SchemaOf, anything, flag, integer, of, one_of, stream, text, up_to};
 

@@ -9,12 +9,12 @@ use inboxclaw_contract::space::{EntryInfo, Look};
 use inboxclaw_contract::{Entry, Expiry, Interval, Version};
 use inboxclaw_settings::moment;
 
-use super::ask::{Ask, Reading, wrong};
-use super::long::json;
 use super::problem::Problem;
-use super::shapes::{PutEntry, SetCursor, StateCursor, StateEntry, StatePage};
+use super::progress::json;
+use super::request::{Ask, Reading, wrong};
+use super::types::{PutEntry, SetCursor, StateCursor, StateEntry, StatePage};
 use super::{States, Whose};
-use crate::serve::reply::{self, Reply};
+use crate::reply::{self, Reply};
 
 /// Most bytes of values in a page.
 const PAGE_BYTES: usize = 8 << 20;

@@ -7,7 +7,7 @@ use inboxclaw_contract::limits::LimitError;
 use inboxclaw_edit::EditError;
 use serde_json::{Map, Value, json};
 
-use crate::serve::reply::{self, Reply};
+use crate::reply::{self, Reply};
 
 /// An answer that says no.
 #[derive(Debug)]

@@ -21,10 +21,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::news::News;
-use super::ask::{Ask, wrong};
 use super::problem::Problem;
+use super::request::{Ask, wrong};
 use super::{States, Whose};
-use crate::serve::reply::{self, Reply};
+use crate::reply::{self, Reply};
 use crate::sse::frames;
 
 /// Most keys, turns or expiries that are told one by one; beyond that the client is to list again.

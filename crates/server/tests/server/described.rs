@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use inboxclaw_contract::Json;
-use inboxclaw_server::serve::App;
+use inboxclaw_server::App;
 use serde_json::{Value, json};
 
 use super::support::{Answer, Inbox, Running};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use inboxclaw_contract::store::Policy;
 use inboxclaw_contract::turn::{EntryChange, Turn, TurnId};
 use inboxclaw_contract::{Entry, Json, Owner, Random as _, Version};
-use inboxclaw_server::serve::Bounds;
+use inboxclaw_server::Bounds;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Who may not ask: pages of other sites, other names of this machine, and who has no token.
 
-use inboxclaw_server::serve::{self, ServeError, ServerSettings};
+use inboxclaw_server::{self as serve, ServeError, ServerSettings};
 use serde_json::json;
 
 use super::support::{Answer, Inbox, Running};

@@ -2,7 +2,7 @@
 
 use inboxclaw_contract::store::Policy;
 use inboxclaw_contract::{Owner, OwnerId, Version};
-use inboxclaw_server::serve::App;
+use inboxclaw_server::App;
 use inboxclaw_server::states::Configured;
 use serde_json::{Value, json};
 

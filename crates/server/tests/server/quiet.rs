@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use inboxclaw_server::serve::Bounds;
+use inboxclaw_server::Bounds;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 

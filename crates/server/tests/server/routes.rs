@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use inboxclaw_server::serve::{Bounds, ServerSettings};
+use inboxclaw_server::{Bounds, ServerSettings};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -294,5 +294,5 @@ async fn shutdown_ends_within_its_grace() {
     server.task.await.unwrap().unwrap();
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     let settings = ServerSettings { port: server.address.port(), ..ServerSettings::default() };
-    assert!(inboxclaw_server::serve::bind(&settings).is_ok(), "the port is free again");
+    assert!(inboxclaw_server::bind(&settings).is_ok(), "the port is free again");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::Prune;
 use inboxclaw_contract::{Patterns, Seq, StartAt};
-use inboxclaw_server::serve::Bounds;
+use inboxclaw_server::Bounds;
 use inboxclaw_server::sse::{self, Feed, Pulse, SseSink};
 use serde_json::json;
 use tokio::io::AsyncReadExt;

@@ -16,9 +16,9 @@ use inboxclaw_contract::{
 use inboxclaw_runtime::OwnerStats;
 use inboxclaw_runtime::pull::PullSink;
 use inboxclaw_server::pull::{self, Paths};
-use inboxclaw_server::serve::{self, App, Bounds, ServeError, ServerSettings, Vitals};
 use inboxclaw_server::sse::{self, SseSink};
 use inboxclaw_server::states::Waker;
+use inboxclaw_server::{self as serve, App, Bounds, ServeError, ServerSettings, Vitals};
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use jiff::Timestamp;
 use serde_json::{Value, json};

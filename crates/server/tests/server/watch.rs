@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::turn::{EntryChange, Turn, TurnId};
 use inboxclaw_contract::{Expiry, Json, Outcome, Random as _, Version};
-use inboxclaw_server::serve::Bounds;
+use inboxclaw_server::Bounds;
 use inboxclaw_server::states::Watch;
 use serde_json::{Value, json};
 use tokio::time::Instant;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use inboxclaw_contract::Owner;
 use inboxclaw_runtime::{Handle, OwnerStats, Status};
-use inboxclaw_server::serve::Vitals;
+use inboxclaw_server::Vitals;
 use inboxclaw_server::states::Waker;
 use inboxclaw_store::SqliteStore;
 

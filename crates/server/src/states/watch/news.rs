@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::sse::frames;
-use crate::states::shapes::{StateEntry, Time};
+use crate::states::types::{StateEntry, Time};
 
 /// A key was put or deleted (`event: change`).
 #[derive(Debug, Serialize, JsonSchema)]

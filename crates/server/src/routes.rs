@@ -13,15 +13,15 @@ use inboxclaw_runtime::pull::PullSink;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::clients::Peer;
-use super::describe::describe;
-use super::reply::{self, Refusal, Reply};
-use super::{App, Server};
+use crate::clients::Peer;
+use crate::describe::describe;
 use crate::guard::{HEALTH_PATHS, Verdict};
 use crate::pull::Paths;
+use crate::reply::{self, Refusal, Reply};
 use crate::sse::SseSink;
 use crate::states::{States, operations};
-use crate::{api, clock, metrics, openapi, proof, pull, sse};
+use crate::{App, Server};
+use crate::{clock, log, metrics, openapi, proof, pull, sse};
 
 /// The path of one event, without its id.
 const EVENT: &str = "/api/events/";
@@ -198,12 +198,12 @@ async fn dispatch(server: &Arc<Server>, request: &Parts) -> Reply {
         }
         Target::Metrics => metrics::answer(server).await,
         Target::Description => Ok(reply::value(StatusCode::OK, &server.routes.description())),
-        Target::Event(id) => api::event(store, &id).await,
-        Target::Events => api::events(server, &request.uri).await,
-        Target::RecentEvents => api::recent(server, &request.uri).await,
-        Target::PendingEvents => api::pending(server, &request.uri),
-        Target::Sources => api::owners(store, inboxclaw_contract::OwnerKind::Source).await,
-        Target::Sinks => api::owners(store, inboxclaw_contract::OwnerKind::Sink).await,
+        Target::Event(id) => log::event(store, &id).await,
+        Target::Events => log::events(server, &request.uri).await,
+        Target::RecentEvents => log::recent(server, &request.uri).await,
+        Target::PendingEvents => log::pending(server, &request.uri),
+        Target::Sources => log::owners(store, inboxclaw_contract::OwnerKind::Source).await,
+        Target::Sinks => log::owners(store, inboxclaw_contract::OwnerKind::Sink).await,
         Target::Clock => clock::show(store).await,
         Target::AcceptClock => clock::accept(store).await,
         Target::Extract(sink) => pull::extract(&sink, server, &request.uri).await,

@@ -6,14 +6,12 @@ use inboxclaw_edit::{To, Which};
 use inboxclaw_settings::moment;
 use jiff::{SignedDuration, Timestamp};
 
-use super::ask::{Ask, Reading, wrong};
-use super::long::{self, json};
 use super::problem::Problem;
-use super::shapes::{
-    HistoryPage, HistoryTurn, RewindTo, RewoundState, UndoWhat, UndoneChange, VersionOrTime,
-};
+use super::progress::{self, json};
+use super::request::{Ask, Reading, wrong};
+use super::types::{HistoryPage, HistoryTurn, RewindTo, RewoundState, UndoWhat, UndoneChange, VersionOrTime};
 use super::{States, Whose};
-use crate::serve::reply::Reply;
+use crate::reply::Reply;
 
 /// About how many bytes of replaced values a page of history reads.
 const PAGE_BYTES: usize = 8 << 20;
@@ -44,7 +42,7 @@ pub(super) async fn undo(states: &States, whose: Whose, ask: Ask, who: &str) -> 
         (false, None) => Which::Person,
     };
     let (states, editor) = (states.clone(), states.editor(who));
-    long::answer(lines, move |meter| async move {
+    progress::answer(lines, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         states.turn_to_edit(&whose.owner).await;
         let undone = editor.undo(whose.id, which, what.force, &tell).await?;
@@ -62,7 +60,7 @@ pub(super) async fn rewind(states: &States, whose: Whose, ask: Ask, who: &str) -
         VersionOrTime::Time(text) => aim(&text, states.store.snapshot(whose.id).await?.now)?,
     };
     let (states, editor) = (states.clone(), states.editor(who));
-    long::answer(lines, move |meter| async move {
+    progress::answer(lines, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         states.turn_to_edit(&whose.owner).await;
         let rewound = editor.rewind(whose.id, to, &tell).await?;

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::clients::{Client, Seldom, shares};
+use crate::clients::{Client, Seldom, shares};
 
 /// A connection that is idle for less may still be about to send the end of its last answer.
 const IDLE_LEAST: Duration = Duration::from_secs(1);

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use super::table::decoded;
-use crate::serve::clients::Client;
+use crate::clients::Client;
 
 /// The media type of JSON Lines.
 pub(super) const LINES: &str = "application/x-ndjson";

@@ -16,11 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::clients::{Client, Peer};
-use super::room::{Place, Sending};
-use super::stall::Stalling;
-use super::{Server, reply};
+use crate::clients::{Client, Peer};
+use crate::room::{Place, Sending};
+use crate::stall::Stalling;
 use crate::states::States;
+use crate::{Server, reply};
 
 /// The pause after a failed accept, which mostly means that this process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::serve::Server;
-use crate::serve::bodies::{self, Document};
-use crate::serve::params::Params;
-use crate::serve::reply::{self, Refusal, Reply};
+use crate::Server;
+use crate::document::{self, Document};
+use crate::params::Params;
+use crate::reply::{self, Refusal, Reply};
 
 /// Most ids that one request may name; further ones are not looked up.
 const IDS: usize = 1_000;
@@ -97,7 +97,7 @@ async fn found(server: &Server, find: Find) -> Result<Reply, Refusal> {
     };
     let seqs: Vec<Seq> = found.events.iter().map(|event| event.seq).chain(found.rest).collect();
     let bodies = Bodies::new(seqs, found.events);
-    Ok(reply::ok(bodies::body(document, bodies, app.store.clone(), None).await?))
+    Ok(reply::ok(document::body(document, bodies, app.store.clone(), None).await?))
 }
 
 fn logged(event: &Event, text: &mut String) {

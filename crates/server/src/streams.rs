@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::clients::{Client, Seldom, shares};
+use crate::clients::{Client, Seldom, shares};
 
 /// See the module.
 pub(crate) struct Streams {

@@ -15,9 +15,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use super::ask::LINES;
 use super::problem::Problem;
-use crate::serve::reply::{self, Reply};
+use super::request::LINES;
+use crate::reply::{self, Reply};
 
 /// The time between two lines about progress.
 const EVERY: Duration = Duration::from_millis(250);

@@ -8,13 +8,13 @@ use inboxclaw_contract::{Owner, OwnerKind, StoreError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ask::Ask;
 use super::entries::nothing;
-use super::long::json;
-use super::past::order;
+use super::history::order;
 use super::problem::Problem;
+use super::progress::json;
+use super::request::Ask;
 use super::{Configured, States, Whose, is, is_own};
-use crate::serve::reply::Reply;
+use crate::reply::Reply;
 
 /// Every owner that is configured or has a state, sources first, by name.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]

@@ -2,10 +2,10 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::routes::Target;
-use crate::api::{EventPage, LoggedEvent, NamedOwner};
 use crate::clock::ClockAnswer;
+use crate::log::{EventPage, LoggedEvent, NamedOwner};
 use crate::openapi::{Operation, anything, integer, of, stream, text, up_to};
+use crate::routes::Target;
 
 pub(super) fn describe(target: &Target) -> Operation {
     match target {

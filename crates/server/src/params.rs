@@ -13,8 +13,8 @@ use axum::http::{HeaderName, StatusCode, Uri};
 use inboxclaw_contract::Interval;
 use serde_json::{Value, json};
 
-use super::Server;
-use super::reply::{self, Refusal, Reply};
+use crate::Server;
+use crate::reply::{self, Refusal, Reply};
 
 /// Names the parameters of a request that mean nothing.
 const IGNORED: HeaderName = HeaderName::from_static("inboxclaw-ignored");
