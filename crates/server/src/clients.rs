@@ -23,6 +23,10 @@ pub(crate) struct Peer {
     pub(crate) client: Client,
 }
 
+/// Who asks, for history: `cli:NAME`, `token`, or `http` for somebody without a token.
+#[derive(Debug, Clone)]
+pub(crate) struct Author(pub(crate) String);
+
 impl Client {
     pub(crate) fn new(address: IpAddr) -> Self {
         match address.to_canonical() {

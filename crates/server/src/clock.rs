@@ -1,12 +1,18 @@
 //! How the store's clock stands, over HTTP: `GET /api/clock`, and `POST /api/clock/accept` for a person's word.
 
+use std::sync::Arc;
+
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
 use inboxclaw_contract::Store;
 use inboxclaw_contract::store::ClockState;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::openapi::Operation;
 use crate::reply::{self, Refusal, Reply};
+use crate::route::{Route, get, post};
 
 /// How the clock stands.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -46,19 +52,33 @@ impl ClockAnswer {
     }
 }
 
-/// `GET /api/clock`.
-pub(crate) async fn show(store: &dyn Store) -> Result<Reply, Refusal> {
-    answer(store.clock().await?)
+/// The routes.
+pub(crate) fn routes<S>() -> Vec<Route<S>>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<dyn Store>: FromRef<S>,
+{
+    let new = |id, summary| Operation::new("health", id, summary);
+    vec![
+        get(
+            "/api/clock",
+            show,
+            new("getClock", "Says how the clock stands.")
+                .gives::<ClockAnswer>(200, "The wall clock, and the time by which ages are judged."),
+        ),
+        post(
+            "/api/clock/accept",
+            accept,
+            new("acceptClock", "Says that a clock in doubt is right: what is old by it may go.")
+                .gives::<ClockAnswer>(200, "How it stands now."),
+        ),
+    ]
 }
 
-/// `POST /api/clock/accept`.
-pub(crate) async fn accept(store: &dyn Store) -> Result<Reply, Refusal> {
-    answer(store.accept_clock().await?)
+async fn show(State(store): State<Arc<dyn Store>>) -> Result<Reply, Refusal> {
+    Ok(reply::json(StatusCode::OK, &ClockAnswer::from(store.clock().await?)))
 }
 
-fn answer(state: ClockState) -> Result<Reply, Refusal> {
-    serde_json::to_string(&ClockAnswer::from(state)).map(reply::ok).map_err(|error| {
-        tracing::error!(%error, "an answer cannot be written");
-        reply::internal().into()
-    })
+async fn accept(State(store): State<Arc<dyn Store>>) -> Result<Reply, Refusal> {
+    Ok(reply::json(StatusCode::OK, &ClockAnswer::from(store.accept_clock().await?)))
 }

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use futures_util::FutureExt;
@@ -15,18 +16,35 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use crate::clients::{Client, Peer};
-use crate::room::{Place, Sending};
+use crate::limits::shown;
+use crate::reply;
+use crate::room::{Place, Room, Sending};
 use crate::stall::Stalling;
-use crate::states::States;
-use crate::{Server, reply};
+
+/// What connections need.
+pub(crate) struct Server {
+    pub(crate) router: Router,
+    pub(crate) room: Arc<Room>,
+    /// How long a request's head may take.
+    pub(crate) head_timeout: Duration,
+    /// Most bytes of it.
+    pub(crate) head_bytes: usize,
+    /// How long a client may take nothing of what is sent to it.
+    pub(crate) stall_timeout: Duration,
+    /// How long answers under way may still take at shutdown.
+    pub(crate) grace: Duration,
+    pub(crate) shutdown: CancellationToken,
+}
 
 /// The pause after a failed accept, which mostly means that this process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Accepts until shutdown, then waits for the answers under way as long as the grace allows.
-pub(super) async fn run(listener: TcpListener, server: Arc<Server>) {
+pub(crate) async fn run(listener: TcpListener, server: Arc<Server>) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
@@ -55,7 +73,7 @@ pub(super) async fn run(listener: TcpListener, server: Arc<Server>) {
         }
     }
     drop(listener);
-    if timeout(server.app.bounds.grace, async { while open.join_next().await.is_some() {} }).await.is_err() {
+    if timeout(server.grace, async { while open.join_next().await.is_some() {} }).await.is_err() {
         tracing::debug!(connections = open.len(), "cut off at shutdown");
     }
     open.shutdown().await;
@@ -71,13 +89,12 @@ fn is_of_client(error: &io::Error) -> bool {
 async fn drive(stream: TcpStream, client: Client, place: Arc<Place>, server: Arc<Server>) {
     let Ok(local) = stream.local_addr() else { return };
     let peer = Peer { local: local.ip().to_canonical(), client };
-    let bounds = &server.app.bounds;
     let service = service_fn(|request| answer(&server, peer, &place, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head_timeout)
-        .max_header_size(bounds.head_bytes)
-        .serve_connection(TokioIo::new(Stalling::new(stream, bounds.stall_timeout)), service);
+        .header_read_timeout(server.head_timeout)
+        .max_header_size(server.head_bytes)
+        .serve_connection(TokioIo::new(Stalling::new(stream, server.stall_timeout)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -92,37 +109,26 @@ async fn drive(stream: TcpStream, client: Client, place: Arc<Place>, server: Arc
     }
 }
 
-/// One answer. Neither a hanging nor a panicking route takes the connection with it.
+/// One answer. A panicking route does not take the connection with it.
 async fn answer(
-    server: &Arc<Server>,
+    server: &Server,
     peer: Peer,
     place: &Arc<Place>,
     request: hyper::Request<hyper::body::Incoming>,
 ) -> Result<reply::Reply, Infallible> {
     let busy = place.busy();
     let (method, path) = (request.method().clone(), shown(request.uri().path()));
-    let is_long = States::is_long(&method, request.uri().path());
-    let answer = super::routes::answer(server, peer, request.map(Body::new));
-    let answer = AssertUnwindSafe(answer).catch_unwind();
-    let answer =
-        if is_long { Ok(answer.await) } else { timeout(server.app.bounds.answer_timeout, answer).await };
-    let reply = match answer {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(_)) => {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    let answer = AssertUnwindSafe(server.router.clone().oneshot(request)).catch_unwind().await;
+    let reply = answer.map_or_else(
+        |_| {
             tracing::error!(%method, path, "a route panicked");
             reply::internal()
-        }
-        Err(_) => {
-            tracing::warn!(%method, path, "no answer in time");
-            reply::busy("no answer in time")
-        }
-    };
+        },
+        |Ok(reply)| reply,
+    );
     // Nothing here is what a browser may take it for.
     let reply = reply::with(reply, X_CONTENT_TYPE_OPTIONS, "nosniff");
     Ok(reply.map(|body| Body::new(Sending { body, _busy: busy })))
-}
-
-/// A path as it may stand in a log: as far as the name and what is asked of it, without any key.
-fn shown(path: &str) -> String {
-    path.split('/').take(5).collect::<Vec<_>>().join("/")
 }

@@ -4,7 +4,9 @@
 //! Left out: what may be asked. Whoever passes may use every route.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION,
@@ -12,18 +14,20 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Version};
+use axum::middleware::Next;
 use inboxclaw_contract::outside::OUTBOUND;
 use subtle::ConstantTimeEq;
 
-use crate::ServerSettings;
+use crate::clients::{Author, Peer};
 use crate::reply::{self, Reply};
+use crate::settings::ServerSettings;
 
 /// The one path that needs no token, because what watches a process mostly has none; it says nothing but "ok".
 const OPEN_PATH: &str = crate::proof::PATH;
 
 /// The paths that say how the program is. Whoever asks them in HTTP/1.0 need not name a host: balancers do so, and no
 /// browser does.
-pub(crate) const HEALTH_PATHS: [&str; 3] = ["/", "/healthcheck", OPEN_PATH];
+const HEALTH_PATHS: [&str; 3] = ["/", "/healthcheck", OPEN_PATH];
 
 /// Names of this machine for itself. A browser resolves them locally, so no page can make its own name one of them.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -47,7 +51,7 @@ pub(crate) struct Guard {
 }
 
 /// What becomes of a request.
-pub(crate) enum Verdict {
+enum Verdict {
     /// It goes on; the answer may be read by a page of that origin.
     Pass {
         /// The listed origin of the page that asks, if one does.
@@ -57,6 +61,23 @@ pub(crate) enum Verdict {
     },
     /// It ends here.
     Answer(Reply),
+}
+
+/// The layer in front of every route: passes a request on, with who asks ([`Author`], [`Client`]), or refuses it.
+pub(crate) async fn judge(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Reply {
+    let (mut parts, body) = request.into_parts();
+    let Some(peer) = parts.extensions.remove::<Peer>() else { return reply::internal() };
+    let (origin, who) = match guard.check(&parts, peer.local) {
+        Verdict::Pass { origin, who } => (origin, who),
+        Verdict::Answer(reply) => return reply,
+    };
+    // Balancers ask so whether somebody is there.
+    if parts.method == Method::OPTIONS && HEALTH_PATHS.contains(&parts.uri.path()) {
+        return guard.share(reply::methods("GET, HEAD, OPTIONS"), origin);
+    }
+    parts.extensions.insert(peer.client.behind(&parts.headers));
+    parts.extensions.insert(Author(who));
+    guard.share(next.run(Request::from_parts(parts, body)).await, origin)
 }
 
 impl Guard {
@@ -76,7 +97,7 @@ impl Guard {
     }
 
     /// Judges a request that arrived at the address `local`.
-    pub(crate) fn check(&self, request: &Parts, local: IpAddr) -> Verdict {
+    fn check(&self, request: &Parts, local: IpAddr) -> Verdict {
         let headers = &request.headers;
         if headers.contains_key(OUTBOUND) {
             return refuse(
@@ -104,7 +125,7 @@ impl Guard {
     }
 
     /// Lets a page of that origin read the answer.
-    pub(crate) fn share(&self, reply: Reply, origin: Option<String>) -> Reply {
+    fn share(&self, reply: Reply, origin: Option<String>) -> Reply {
         // Caches must keep answers for different pages apart, also the answer to nobody in particular.
         let reply = if self.origins.is_empty() { reply } else { reply::with(reply, VARY, "origin") };
         match origin {

@@ -1,16 +1,17 @@
 //! Everything over HTTP: the router and its guard, pull and SSE, the log, states, health and metrics.
 //!
 //! `connections` accepts and ends connections, `room` and `streams` say how many there may be and whose (`clients`),
-//! `routes` says who answers which path, `guard` who may ask, `params` reads query parameters, `reply` and `document`
+//! `route` is what the router and the description of the API are made of, `sinks` the table of what sinks answer, `guard` who may ask, `params` reads query parameters, `reply` and `document`
 //! shape answers. What is answered: `log`, `pull`, `sse`, `states`, `clock`, `metrics`. Left out: what a turn or an edit
 //! is (`runtime`, `edit`), and which sources and sinks there are (`config`).
 
 mod clients;
 pub mod clock;
 mod connections;
-mod describe;
 mod document;
 pub mod guard;
+pub mod health;
+mod limits;
 mod log;
 mod metrics;
 mod openapi;
@@ -19,8 +20,9 @@ pub mod proof;
 pub mod pull;
 mod reply;
 mod room;
-mod routes;
+mod route;
 mod settings;
+mod sinks;
 pub mod sse;
 mod stall;
 pub mod states;
@@ -31,19 +33,30 @@ use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::FromRef;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+pub use health::Vitals;
 use inboxclaw_contract::{Clock, Editable, Random, Store};
-use inboxclaw_runtime::OwnerStats;
 use inboxclaw_runtime::pull::PullSink;
-use room::Room;
-use streams::Streams;
+pub use settings::ServerSettings;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use self::settings::ServerSettings;
+use crate::connections::Server;
 use crate::guard::Guard;
-use crate::pull::Paths;
-use crate::sse::{SharedPages, SseSink};
+use crate::health::{Description, RunToken};
+use crate::limits::{Limits, RouteLimits};
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::pull::{Paths, Pull};
+use crate::room::Room;
+use crate::route::Route;
+use crate::sinks::SinkTable;
+use crate::sse::{SseSink, Subscriptions};
 use crate::states::{Configured, States, Waker};
+use crate::streams::Streams;
 
 /// What the server serves.
 pub struct App {
@@ -71,23 +84,6 @@ pub struct App {
     pub run_token: Option<String>,
     /// How much the server takes on.
     pub bounds: Bounds,
-}
-
-/// How the rest of the program is doing.
-pub trait Vitals: Send + Sync {
-    /// Status code and body of `/healthcheck`: 503 when something is unhealthy, else 200.
-    fn health(&self) -> (u16, serde_json::Value);
-
-    /// A consumer asked the pull sink of that name: it got an answer, or the sink's state has this problem.
-    fn asked(&self, sink: &str, problem: Option<&str>) {
-        let _ = (sink, problem);
-    }
-
-    /// What each owner has done since the program started.
-    fn owners(&self) -> Vec<OwnerStats>;
-
-    /// Transactions that the store has committed since the program started.
-    fn store_commits(&self) -> u64;
 }
 
 /// How much the server takes on, and how long it waits. The defaults suit everything but tests.
@@ -236,44 +232,97 @@ pub fn bind(settings: &ServerSettings) -> Result<Listener, ServeError> {
 /// [`ServeError::Accept`] when the listener breaks for good.
 pub async fn serve(listener: Listener, app: App, shutdown: CancellationToken) -> Result<(), ServeError> {
     let inner = tokio::net::TcpListener::from_std(listener.inner).map_err(ServeError::Accept)?;
-    let streams = Arc::new(Streams::new(app.bounds.streams, shutdown.clone()));
-    let states =
-        States::new(app.states.clone(), app.random.clone(), app.clock.clone(), app.configured.clone());
-    let states = states.running(app.waker.clone(), &app.bounds, streams.clone());
+    let room = Arc::new(Room::new(app.bounds.connections));
+    let bounds = app.bounds.clone();
     let server = Server {
-        states,
-        guard: Guard::new(&app.settings, app.run_token.as_deref()),
-        routes: routes::Routes::of(&app),
-        room: Arc::new(Room::new(app.bounds.connections)),
-        streams,
-        pages: SharedPages::default(),
-        ignored: params::Logged::default(),
-        batches: Arc::new(Semaphore::new(app.bounds.batches)),
-        small_batches: Arc::new(Semaphore::new(app.bounds.batches)),
+        router: router(app, room.clone(), shutdown.clone()),
+        room,
+        head_timeout: bounds.head_timeout,
+        head_bytes: bounds.head_bytes,
+        stall_timeout: bounds.stall_timeout,
+        grace: bounds.grace,
         shutdown,
-        app,
     };
     connections::run(inner, Arc::new(server)).await;
     Ok(())
 }
 
-/// Everything that answers share.
-pub(crate) struct Server {
-    pub(crate) app: App,
-    pub(crate) guard: Guard,
-    routes: routes::Routes,
-    pub(crate) states: States,
-    pub(crate) room: Arc<Room>,
-    pub(crate) streams: Arc<Streams>,
-    /// What streams at the end of the log have just been sent.
-    pub(crate) pages: SharedPages,
-    /// Which ignored query parameters were logged.
-    pub(crate) ignored: params::Logged,
-    /// A permit per batch that is read or being sent.
-    pub(crate) batches: Arc<Semaphore>,
-    /// The same for small ones, so that they never wait for somebody who takes a large one slowly.
-    pub(crate) small_batches: Arc<Semaphore>,
-    pub(crate) shutdown: CancellationToken,
+/// What answers take from: each handler names the parts that it uses.
+#[derive(Clone, FromRef)]
+struct Context {
+    store: Arc<dyn Store>,
+    vitals: Arc<dyn Vitals>,
+    run_token: RunToken,
+    description: Description,
+    log: Log,
+    metrics: Metrics,
+    ignored: Arc<params::Logged>,
+    pull: Pull,
+    subscriptions: Subscriptions,
+    sinks: Arc<SinkTable>,
+}
+
+/// The one router: the guard in front of the fixed routes, the routes of states, and the table of sinks behind them.
+fn router(app: App, room: Arc<Room>, shutdown: CancellationToken) -> Router {
+    let limits = Limits { body_bytes: app.bounds.body_bytes, answer_timeout: app.bounds.answer_timeout };
+    let guard = Arc::new(Guard::new(&app.settings, app.run_token.as_deref()));
+    let streams = Arc::new(Streams::new(app.bounds.streams, shutdown));
+    let states =
+        States::new(app.states.clone(), app.random.clone(), app.clock.clone(), app.configured.clone())
+            .running(app.waker.clone(), &app.bounds, streams.clone());
+    let fixed: Vec<Route<Context>> =
+        [health::routes(), metrics::routes(), log::routes(), clock::routes()].into_iter().flatten().collect();
+    let of_states = states::routes();
+    let sinks = SinkTable::of(&app.pulls, &app.streams);
+    let described = fixed.iter().map(Route::described).chain(of_states.iter().map(Route::described));
+    let description = openapi::document(described.chain(sinks.described()).collect());
+    let context = context(app, room, streams, sinks, &description);
+    route::router(fixed, Some(limits))
+        .fallback(sinks::answer.layer(from_fn_with_state(RouteLimits::from(limits), limits::keep)))
+        .with_state(context)
+        .merge(route::router(of_states, Some(limits)).with_state(states))
+        .layer(from_fn_with_state(guard, guard::judge))
+}
+
+fn context(
+    app: App,
+    room: Arc<Room>,
+    streams: Arc<Streams>,
+    sinks: SinkTable,
+    description: &serde_json::Value,
+) -> Context {
+    let permits = || Arc::new(Semaphore::new(app.bounds.batches));
+    let pulls = app.pulls.iter().map(|(sink, _)| sink.clone()).collect();
+    let (store, vitals) = (app.store, app.vitals);
+    Context {
+        run_token: RunToken(app.run_token.map(Arc::from)),
+        description: Description(description.to_string().into()),
+        log: Log { store: store.clone(), page_bytes: app.bounds.page_bytes },
+        metrics: Metrics {
+            store: store.clone(),
+            vitals: vitals.clone(),
+            room,
+            streams: streams.clone(),
+            pulls,
+        },
+        ignored: Arc::default(),
+        pull: Pull {
+            store: store.clone(),
+            random: app.random,
+            vitals: vitals.clone(),
+            batches: permits(),
+            small_batches: permits(),
+        },
+        subscriptions: Subscriptions {
+            store: store.clone(),
+            clock: app.clock,
+            streams,
+            pages: Arc::default(),
+        },
+        sinks: Arc::new(sinks),
+        store,
+        vitals,
+    }
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

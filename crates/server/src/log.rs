@@ -2,38 +2,126 @@
 //!
 //! Left out: anything that changes something.
 
-use axum::http::{StatusCode, Uri};
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRef, Path, State};
+use axum::http::StatusCode;
 use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::store::Find;
 use inboxclaw_contract::{Event, Json, OwnerKind, Seq, Store};
 use inboxclaw_runtime::{AT_ONCE, Bodies};
 use jiff::Timestamp;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Serialize, Serializer};
 
-use crate::Server;
 use crate::document::{self, Document};
-use crate::params::Params;
+use crate::openapi::{Operation, of, text, up_to};
+use crate::params::{Logged, Params};
 use crate::reply::{self, Refusal, Reply};
+use crate::route::{Route, get};
 
 /// Most ids that one request may name; further ones are not looked up.
 const IDS: usize = 1_000;
 
-/// `GET /api/events/{id}`.
-pub(crate) async fn event(store: &dyn Store, id: &str) -> Result<Reply, Refusal> {
-    let mut params = Params::of(&Uri::default());
-    let seq = params.read_integer(["path", "id"], id, i64::MIN..=i64::MAX);
+/// What the routes read.
+#[derive(Clone)]
+pub(crate) struct Log {
+    pub(crate) store: Arc<dyn Store>,
+    /// Most bytes of data and meta in a page; one event is given even when it is larger.
+    pub(crate) page_bytes: usize,
+}
+
+/// The routes.
+pub(crate) fn routes<S>() -> Vec<Route<S>>
+where
+    S: Clone + Send + Sync + 'static,
+    Log: FromRef<S>,
+    Arc<Logged>: FromRef<S>,
+{
+    vec![
+        get(
+            "/api/events/{id}",
+            event,
+            operation("getEvent", "Gives one event.")
+                .gives::<LoggedEvent<'_>>(200, "The event.")
+                .refuses(404, "There is none of that number, or no more."),
+        ),
+        get("/api/events", events, list_operation()),
+        get(
+            "/api/events/recent",
+            recent,
+            operation("listRecentEvents", "Lists the last events, newest first.")
+                .query("limit", up_to(200, 20), "Most events.")
+                .gives::<EventPage<'_>>(200, "The events."),
+        ),
+        get(
+            "/api/pending-events",
+            pending,
+            operation("listPendingEvents", "Lists events that wait to be merged: none ever does.")
+                .query("limit", up_to(500, 50), "Most events.")
+                .query("offset", offset(), "How many to skip.")
+                .answer(200, "No events.", &[("application/json", of::<EventPage<'_>>)]),
+        ),
+        get(
+            "/api/sources",
+            sources,
+            Operation::new("events", "listSources", "Lists the sources that the store knows.").gives::<Vec<
+                NamedOwner<'_>,
+            >>(
+                200,
+                "Their numbers, names and types.",
+            ),
+        ),
+        get(
+            "/api/sinks",
+            sinks,
+            Operation::new("events", "listSinks", "Lists the sinks that the store knows.")
+                .gives::<Vec<NamedOwner<'_>>>(200, "Their numbers, names and types."),
+        ),
+    ]
+}
+
+fn list_operation() -> Operation {
+    operation("listEvents", "Lists events, newest first.")
+        .query("limit", up_to(500, 50), "Most events; a page also ends at 64 MiB.")
+        .query("offset", offset(), "How many to skip.")
+        .query("event_type", text(), "Only this type.")
+        .query("source_name", text(), "Only of this source.")
+        .query("ids", text(), "Only these numbers, with commas between.")
+        .query(
+            "after",
+            json_schema!({ "type": "integer", "minimum": 0 }),
+            "Only later ones; the answer says `truncated` when some of them are gone.",
+        )
+        .gives::<EventPage<'_>>(200, "A page of events.")
+}
+
+fn operation(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("events", id, summary).refuses(422, "A parameter cannot work.")
+}
+
+fn offset() -> Schema {
+    json_schema!({ "type": "integer", "minimum": 0, "default": 0 })
+}
+
+async fn event(
+    State(log): State<Log>,
+    id: Result<Path<String>, PathRejection>,
+    mut params: Params,
+) -> Result<Reply, Refusal> {
+    let Ok(Path(id)) = id else { return Err(reply::not_found().into()) };
+    let seq = params.read_integer(["path", "id"], &id, i64::MIN..=i64::MAX);
     params.done()?;
-    let event = store.event(Seq(seq.unwrap_or(0))).await?;
+    let event = log.store.event(Seq(seq.unwrap_or(0))).await?;
     match event {
-        Some(event) => json(&LoggedEvent::of(&event)),
+        Some(event) => Ok(reply::json(StatusCode::OK, &LoggedEvent::of(&event))),
         None => Err(reply::detail(StatusCode::NOT_FOUND, "Event not found").into()),
     }
 }
 
-/// `GET /api/events`: a page that ends after so many bytes.
-pub(crate) async fn events(server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
-    let mut params = Params::of(uri);
+/// A page that ends after so many bytes.
+async fn events(State(log): State<Log>, mut params: Params) -> Result<Reply, Refusal> {
     let (limit, offset) = page(&mut params);
     let mut text = |name| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let ids = text("ids")
@@ -43,36 +131,29 @@ pub(crate) async fn events(server: &Server, uri: &Uri) -> Result<Reply, Refusal>
     let find =
         Find { seqs: ids, event_type, patterns: None, source, after, limit, offset, bytes: usize::MAX };
     let ignored = params.done()?;
-    Ok(ignored.told(server, uri, found(server, find).await?))
+    Ok(ignored.told(log.found(find).await?))
 }
 
-/// `GET /api/events/recent`, as far as so many bytes.
-pub(crate) async fn recent(server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
-    let mut params = Params::of(uri);
+/// The last events, as far as so many bytes.
+async fn recent(State(log): State<Log>, mut params: Params) -> Result<Reply, Refusal> {
     let limit = params.integer("limit", 1..=200).unwrap_or(20);
     let ignored = params.done()?;
     let limit = usize::try_from(limit).unwrap_or(0);
-    Ok(ignored.told(server, uri, found(server, Find { limit, ..Find::default() }).await?))
+    Ok(ignored.told(log.found(Find { limit, ..Find::default() }).await?))
 }
 
-/// `GET /api/pending-events`. Nothing is ever pending while events are not coalesced.
-pub(crate) fn pending(server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
-    let mut params = Params::of(uri);
+/// Nothing is ever pending while events are not coalesced.
+async fn pending(mut params: Params) -> Result<Reply, Refusal> {
     page(&mut params);
-    let ignored = params.done()?;
-    Ok(ignored.told(server, uri, reply::ok(r#"{"events":[],"total":0}"#)))
+    Ok(params.done()?.told(reply::ok(r#"{"events":[],"total":0}"#)))
 }
 
-/// `GET /api/sources` and `GET /api/sinks`: also those no longer configured.
-pub(crate) async fn owners(store: &dyn Store, kind: OwnerKind) -> Result<Reply, Refusal> {
-    let owners = store.owners().await?;
-    let mut rows: Vec<NamedOwner<'_>> = owners
-        .iter()
-        .filter(|owner| owner.kind == kind)
-        .map(|owner| NamedOwner { id: owner.id.0, name: &owner.name, kind: &owner.connector })
-        .collect();
-    rows.sort_by_key(|row| row.name);
-    json(&rows)
+async fn sources(State(log): State<Log>) -> Result<Reply, Refusal> {
+    log.owners(OwnerKind::Source).await
+}
+
+async fn sinks(State(log): State<Log>) -> Result<Reply, Refusal> {
+    log.owners(OwnerKind::Sink).await
 }
 
 /// Limit and offset of a page.
@@ -82,22 +163,35 @@ fn page(params: &mut Params) -> (usize, usize) {
     (usize::try_from(limit).unwrap_or(0), usize::try_from(offset).unwrap_or(usize::MAX))
 }
 
-/// The page as an [`EventPage`], whose events are read as they are sent.
-async fn found(server: &Server, find: Find) -> Result<Reply, Refusal> {
-    let app = &server.app;
-    let most = app.bounds.page_bytes;
-    let found = app.store.find(&Find { bytes: most.min(AT_ONCE), ..find }).await?;
-    let truncated = found.truncation.map(|it| format!(r#","truncated":{{"oldest":{}}}"#, it.up_to.0 + 1));
-    let truncated = truncated.unwrap_or_default();
-    let document = Document {
-        head: r#"{"events":["#.to_owned(),
-        write: logged,
-        tail: format!(r#"],"total":{}{truncated}}}"#, found.total),
-        most,
-    };
-    let seqs: Vec<Seq> = found.events.iter().map(|event| event.seq).chain(found.rest).collect();
-    let bodies = Bodies::new(seqs, found.events);
-    Ok(reply::ok(document::body(document, bodies, app.store.clone(), None).await?))
+impl Log {
+    /// The owners of that kind, also those no longer configured.
+    async fn owners(&self, kind: OwnerKind) -> Result<Reply, Refusal> {
+        let owners = self.store.owners().await?;
+        let mut rows: Vec<NamedOwner<'_>> = owners
+            .iter()
+            .filter(|owner| owner.kind == kind)
+            .map(|owner| NamedOwner { id: owner.id.0, name: &owner.name, kind: &owner.connector })
+            .collect();
+        rows.sort_by_key(|row| row.name);
+        Ok(reply::json(StatusCode::OK, &rows))
+    }
+
+    /// The page as an [`EventPage`], whose events are read as they are sent.
+    async fn found(&self, find: Find) -> Result<Reply, Refusal> {
+        let most = self.page_bytes;
+        let found = self.store.find(&Find { bytes: most.min(AT_ONCE), ..find }).await?;
+        let truncated = found.truncation.map(|it| format!(r#","truncated":{{"oldest":{}}}"#, it.up_to.0 + 1));
+        let truncated = truncated.unwrap_or_default();
+        let document = Document {
+            head: r#"{"events":["#.to_owned(),
+            write: logged,
+            tail: format!(r#"],"total":{}{truncated}}}"#, found.total),
+            most,
+        };
+        let seqs: Vec<Seq> = found.events.iter().map(|event| event.seq).chain(found.rest).collect();
+        let bodies = Bodies::new(seqs, found.events);
+        Ok(reply::ok(document::body(document, bodies, self.store.clone(), None).await?))
+    }
 }
 
 fn logged(event: &Event, text: &mut String) {
@@ -108,13 +202,6 @@ fn logged(event: &Event, text: &mut String) {
             text.push_str("null");
         }
     }
-}
-
-fn json(value: &impl Serialize) -> Result<Reply, Refusal> {
-    serde_json::to_string(value).map(reply::ok).map_err(|error| {
-        tracing::error!(%error, "an answer cannot be written");
-        reply::internal().into()
-    })
 }
 
 /// Events, newest first.

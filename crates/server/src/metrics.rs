@@ -1,11 +1,15 @@
 //! `/metrics`: what the program did since it started, in the OpenMetrics text format. Collected when asked for.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
+use inboxclaw_contract::Store;
 use inboxclaw_contract::sinks::Lapse;
 use inboxclaw_contract::store::OwnerInfo;
 use inboxclaw_runtime::OwnerStats;
+use inboxclaw_runtime::pull::{Counts, PullSink};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,16 +17,43 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::Server;
+use crate::health::Vitals;
+use crate::openapi::{Operation, stream};
 use crate::reply::{self, Refusal, Reply};
+use crate::room::Room;
+use crate::route::{Route, get};
+use crate::streams::Streams;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Labels = Vec<(&'static str, String)>;
 
-/// `GET /metrics`.
-pub(crate) async fn answer(server: &Server) -> Result<Reply, Refusal> {
-    let head = server.app.store.head().await?;
+/// What is counted.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) vitals: Arc<dyn Vitals>,
+    pub(crate) room: Arc<Room>,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) pulls: Arc<[Arc<PullSink>]>,
+}
+
+/// The routes.
+pub(crate) fn routes<S>() -> Vec<Route<S>>
+where
+    S: Clone + Send + Sync + 'static,
+    Metrics: FromRef<S>,
+{
+    let counts = Operation::new("health", "metrics", "Counts what the program did since it started.");
+    vec![get(
+        "/metrics",
+        answer,
+        counts.answer(200, "OpenMetrics text.", &[("application/openmetrics-text", stream)]),
+    )]
+}
+
+async fn answer(State(server): State<Metrics>) -> Result<Reply, Refusal> {
+    let head = server.store.head().await?;
     let mut registry = Registry::with_prefix("inboxclaw");
     registry.register(
         "build",
@@ -30,25 +61,25 @@ pub(crate) async fn answer(server: &Server) -> Result<Reply, Refusal> {
         Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
     );
     gauge(&mut registry, "log_head_seq", "The last seq of the log", head.0);
-    clients(&mut registry, server);
-    let doubted = i64::from(server.app.store.clock().await?.doubted.is_some());
+    clients(&mut registry, &server);
+    let doubted = i64::from(server.store.clock().await?.doubted.is_some());
     gauge(&mut registry, "clock_doubted", "Whether the clock is in doubt", doubted);
     let commits = Counter::<u64>::default();
-    commits.inc_by(server.app.vitals.store_commits());
+    commits.inc_by(server.vitals.store_commits());
     registry.register("store_commits", "Transactions that the store committed", commits);
-    let log = i64::try_from(server.app.store.condition().log_bytes).unwrap_or(i64::MAX);
+    let log = i64::try_from(server.store.condition().log_bytes).unwrap_or(i64::MAX);
     gauge(&mut registry, "store_log_bytes", "Bytes of the write-ahead log", log);
-    owners(&mut registry, &server.app.vitals.owners());
-    let all = server.app.store.owners().await?;
+    owners(&mut registry, &server.vitals.owners());
+    let all = server.store.owners().await?;
     states(&mut registry, &all);
-    lapses(&mut registry, &all, &server.app.store.lapses().await?);
-    pulls(&mut registry, server);
+    lapses(&mut registry, &all, &server.store.lapses().await?);
+    pulls(&mut registry, &server);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Refusal::from(reply::internal()))?;
     Ok(reply::of(StatusCode::OK, CONTENT_TYPE, text))
 }
 
-fn clients(registry: &mut Registry, server: &Server) {
+fn clients(registry: &mut Registry, server: &Metrics) {
     let (room, streams) = (&server.room, &server.streams);
     let open = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     gauge(registry, "connections", "Open connections", open(room.count()));
@@ -116,9 +147,9 @@ fn lapses(registry: &mut Registry, owners: &[OwnerInfo], lapses: &[Lapse]) {
     });
 }
 
-fn pulls(registry: &mut Registry, server: &Server) {
-    let mut register = |name, help, count: fn(&inboxclaw_runtime::pull::Counts) -> &AtomicU64| {
-        let rows = server.app.pulls.iter().map(|(sink, _)| {
+fn pulls(registry: &mut Registry, server: &Metrics) {
+    let mut register = |name, help, count: fn(&Counts) -> &AtomicU64| {
+        let rows = server.pulls.iter().map(|sink| {
             let labels = vec![("sink", sink.name().to_owned())];
             (labels, count(sink.counts()).load(Ordering::Relaxed))
         });

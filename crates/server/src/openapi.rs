@@ -1,8 +1,7 @@
-//! The description of the HTTP API (OpenAPI 3.1), made from the tables of routes and from the types of what they take
+//! The description of the HTTP API (OpenAPI 3.1), made from the lists of routes and from the types of what they take
 //! and answer.
 //!
-//! Here is how a route is described and what becomes of it; what each one says stands beside its table
-//! (`states::describe`, `serve::describe`).
+//! Here is how a route is described and what becomes of it; what each one says stands where the route is declared.
 
 use std::collections::HashSet;
 
@@ -18,6 +17,7 @@ const SCHEMAS: &str = "/components/schemas";
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// What one method of one path does.
+#[derive(Clone)]
 pub(crate) struct Operation {
     id: &'static str,
     tag: &'static str,
@@ -27,6 +27,7 @@ pub(crate) struct Operation {
     answers: Vec<Answer>,
 }
 
+#[derive(Clone)]
 struct Parameter {
     place: &'static str,
     name: &'static str,
@@ -35,12 +36,14 @@ struct Parameter {
     schema: Schema,
 }
 
+#[derive(Clone)]
 struct Content {
     media: &'static str,
     about: &'static str,
     schema: SchemaOf,
 }
 
+#[derive(Clone)]
 struct Answer {
     status: u16,
     about: &'static str,

@@ -4,16 +4,17 @@
 //! answer names them in a header, and the log once. Left out: request bodies, which no route reads.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::ops::RangeInclusive;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::Query;
+use axum::extract::{FromRef, FromRequestParts, Query};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode, Uri};
 use inboxclaw_contract::Interval;
 use serde_json::{Value, json};
 
-use crate::Server;
 use crate::reply::{self, Refusal, Reply};
 
 /// Names the parameters of a request that mean nothing.
@@ -28,25 +29,39 @@ pub(crate) struct Params {
     /// The names that were asked for.
     known: BTreeSet<&'static str>,
     problems: Vec<Value>,
+    path: String,
+    logged: Arc<Logged>,
 }
 
 /// The parameters of a request that nobody asked for.
-#[derive(Debug)]
 pub(crate) struct Ignored {
     names: BTreeSet<String>,
     known: BTreeSet<&'static str>,
+    path: String,
+    logged: Arc<Logged>,
 }
 
 /// Which ignored parameters were logged, as `PATH NAME`.
 #[derive(Default)]
 pub(crate) struct Logged(Mutex<BTreeSet<String>>);
 
+impl<S> FromRequestParts<S> for Params
+where
+    S: Send + Sync,
+    Arc<Logged>: FromRef<S>,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.uri, Arc::from_ref(state)))
+    }
+}
+
 impl Params {
-    /// The query parameters of an address.
-    pub(crate) fn of(uri: &Uri) -> Self {
+    fn of(uri: &Uri, logged: Arc<Logged>) -> Self {
         let pairs =
             Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
-        Self { pairs, known: BTreeSet::new(), problems: Vec::new() }
+        Self { pairs, known: BTreeSet::new(), problems: Vec::new(), path: uri.path().to_owned(), logged }
     }
 
     /// A text, also an empty one.
@@ -139,11 +154,11 @@ impl Params {
     /// # Errors
     /// The 422 answer with everything that was wrong.
     pub(crate) fn done(self) -> Result<Ignored, Refusal> {
-        let Self { pairs, known, problems } = self;
+        let Self { pairs, known, problems, path, logged } = self;
         if problems.is_empty() {
             let names = pairs.into_iter().map(|(name, _)| name);
             let names = names.filter(|name| !known.contains(name.as_str())).collect();
-            return Ok(Ignored { names, known });
+            return Ok(Ignored { names, known, path, logged });
         }
         Err(reply::value(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "detail": problems })).into())
     }
@@ -151,11 +166,11 @@ impl Params {
 
 impl Ignored {
     /// The answer with their names, if there are any.
-    pub(crate) fn told(self, server: &Server, uri: &Uri, reply: Reply) -> Reply {
+    pub(crate) fn told(self, reply: Reply) -> Reply {
         if self.names.is_empty() {
             return reply;
         }
-        server.ignored.log(uri.path(), &self);
+        self.logged.log(&self);
         reply::with(reply, IGNORED, &self.header())
     }
 
@@ -180,7 +195,8 @@ const NAME: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 
 impl Logged {
-    fn log(&self, path: &str, ignored: &Ignored) {
+    fn log(&self, ignored: &Ignored) {
+        let path = &ignored.path;
         for name in &ignored.names {
             let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if logged.len() < LOGGED && logged.insert(format!("{path} {name}")) {
@@ -218,7 +234,7 @@ mod tests {
     use super::*;
 
     fn params(query: &str) -> Params {
-        Params::of(&format!("/x?{query}").parse().unwrap())
+        Params::of(&format!("/x?{query}").parse().unwrap(), Arc::default())
     }
 
     fn size(query: &str) -> Option<i64> {
@@ -260,10 +276,10 @@ mod tests {
 
     #[test]
     fn parameters_that_nobody_asked_for_are_named() {
-        let mut params = params("size=1&batchsize=2&_=3&a,%0D%0Ab=4");
-        assert_eq!((params.integer("size", 1..=500), params.text("lease")), (Some(1), None));
-        assert_eq!(params.done().ok().unwrap().header(), "_, a%2C%0D%0Ab, batchsize");
-        let mut long = Params::of(&format!("/x?{}=1&a=2", "z".repeat(300)).parse().unwrap());
+        let mut named = params("size=1&batchsize=2&_=3&a,%0D%0Ab=4");
+        assert_eq!((named.integer("size", 1..=500), named.text("lease")), (Some(1), None));
+        assert_eq!(named.done().ok().unwrap().header(), "_, a%2C%0D%0Ab, batchsize");
+        let mut long = params(&format!("{}=1&a=2", "z".repeat(300)));
         assert_eq!(long.text("b"), None);
         assert_eq!(long.done().ok().unwrap().header(), "a, ...");
     }

@@ -5,99 +5,115 @@
 
 mod settings;
 
-use axum::http::{StatusCode, Uri};
+use std::sync::Arc;
+
+use axum::http::StatusCode;
 use inboxclaw_contract::envelope::{Style, write_envelope};
-use inboxclaw_contract::{Event, Patterns};
+use inboxclaw_contract::{Event, Patterns, Random, Store};
 /// The word behind `type:`.
 pub use inboxclaw_runtime::pull::KIND;
 use inboxclaw_runtime::pull::{LONGEST_LEASE, Parcel, PullError, PullSink, SHORTEST_LEASE, Wanted};
+use schemars::{Schema, SchemaGenerator, json_schema};
+use tokio::sync::Semaphore;
 
 pub use self::settings::{Paths, Settings};
-use crate::Server;
 use crate::document::{self, Document};
+use crate::health::Vitals;
+use crate::openapi::{Operation, integer, text};
 use crate::params::Params;
 use crate::reply::{self, Refusal, Reply};
 
 /// Up to so many events, a batch does not wait for large ones.
 const SMALL_BATCH: usize = 1_000;
 
-/// `GET /{name}/extract`.
-pub(crate) async fn extract(sink: &PullSink, server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
-    let mut params = Params::of(uri);
-    if params.text("lease").is_some() {
-        let detail = "a lease changes what others get: ask for it with POST";
-        return Err(reply::not_this_method("POST", detail).into());
-    }
-    let (size, selector) = size_and_selector(&mut params);
-    let ignored = params.done()?;
-    let wanted = Wanted { selector, size, lease: None };
-    Ok(ignored.told(server, uri, answer(sink, server, &wanted).await?))
+/// What the requests of consumers need.
+#[derive(Clone)]
+pub(crate) struct Pull {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) vitals: Arc<dyn Vitals>,
+    /// A permit per batch that is read or being sent.
+    pub(crate) batches: Arc<Semaphore>,
+    /// The same for small ones, so that they never wait for somebody who takes a large one slowly.
+    pub(crate) small_batches: Arc<Semaphore>,
 }
 
-/// `POST /{name}/extract`: with a lease.
-pub(crate) async fn lease(sink: &PullSink, server: &Server, uri: &Uri) -> Result<Reply, Refusal> {
-    let mut params = Params::of(uri);
-    let (size, selector) = size_and_selector(&mut params);
-    let lease = params.required_interval("lease", SHORTEST_LEASE..=LONGEST_LEASE);
-    let ignored = params.done()?;
-    let wanted = Wanted { selector, size, lease };
-    Ok(ignored.told(server, uri, answer(sink, server, &wanted).await?))
-}
-
-/// `POST /{name}/mark-processed`.
-pub(crate) async fn confirm(
-    (sink, paths): (&PullSink, &Paths),
-    server: &Server,
-    uri: &Uri,
-) -> Result<Reply, Refusal> {
-    let mut params = Params::of(uri);
-    // Both routes of a sink may have the same path.
-    if params.text("batch_id").is_none() && paths.is_one() {
-        return lease(sink, server, uri).await;
+impl Pull {
+    /// `GET /{name}/extract`.
+    pub(crate) async fn extract(&self, sink: &PullSink, mut params: Params) -> Result<Reply, Refusal> {
+        if params.text("lease").is_some() {
+            let detail = "a lease changes what others get: ask for it with POST";
+            return Err(reply::not_this_method("POST", detail).into());
+        }
+        let (size, selector) = size_and_selector(&mut params);
+        let ignored = params.done()?;
+        Ok(ignored.told(self.answer(sink, &Wanted { selector, size, lease: None }).await?))
     }
-    let batch = params.required_integer("batch_id");
-    let ignored = params.done()?;
-    let (store, random) = (server.app.store.as_ref(), server.app.random.as_ref());
-    let marked = sink.confirm(store, random, batch.unwrap_or_default()).await;
-    let marked = reported(sink, server, marked)?;
-    let reply = reply::ok(format!(r#"{{"status":"success","marked_count":{marked}}}"#));
-    Ok(ignored.told(server, uri, reply))
+
+    /// `POST /{name}/extract`: with a lease.
+    pub(crate) async fn lease(&self, sink: &PullSink, mut params: Params) -> Result<Reply, Refusal> {
+        let (size, selector) = size_and_selector(&mut params);
+        let lease = params.required_interval("lease", SHORTEST_LEASE..=LONGEST_LEASE);
+        let ignored = params.done()?;
+        Ok(ignored.told(self.answer(sink, &Wanted { selector, size, lease }).await?))
+    }
+
+    /// `POST /{name}/mark-processed`.
+    pub(crate) async fn confirm(&self, sink: &PullSink, mut params: Params) -> Result<Reply, Refusal> {
+        let batch = params.required_integer("batch_id");
+        let ignored = params.done()?;
+        let marked = sink.confirm(self.store.as_ref(), self.random.as_ref(), batch.unwrap_or_default()).await;
+        let marked = self.reported(sink, marked)?;
+        Ok(ignored.told(reply::ok(format!(r#"{{"status":"success","marked_count":{marked}}}"#))))
+    }
+
+    /// Where both have one path.
+    pub(crate) async fn confirm_or_lease(
+        &self,
+        sink: &PullSink,
+        mut params: Params,
+    ) -> Result<Reply, Refusal> {
+        if params.text("batch_id").is_some() {
+            self.confirm(sink, params).await
+        } else {
+            self.lease(sink, params).await
+        }
+    }
+
+    async fn answer(&self, sink: &PullSink, wanted: &Wanted) -> Result<Reply, Refusal> {
+        let small = wanted.size.is_some_and(|size| size <= SMALL_BATCH);
+        let permits = if small { &self.small_batches } else { &self.batches };
+        let permit = permits.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| Refusal::from(reply::busy("the server is stopping")))?;
+        let parcel = sink.parcel(self.store.as_ref(), self.random.as_ref(), wanted).await;
+        let Parcel { id, bodies, remaining, truncation } = self.reported(sink, parcel)?;
+        let id = id.map_or_else(|| "null".to_owned(), |id| id.to_string());
+        let truncated = truncation.map(|it| format!(r#","truncated":{{"oldest":{}}}"#, it.up_to.0 + 1));
+        let truncated = truncated.unwrap_or_default();
+        let document = Document {
+            head: format!(r#"{{"batch_id":{id},"events":["#),
+            write: envelope,
+            tail: format!(r#"],"remaining_events":{remaining}{truncated}}}"#),
+            most: usize::MAX,
+        };
+        Ok(reply::ok(document::body(document, bodies, self.store.clone(), Some(permit)).await?))
+    }
+
+    /// Tells health how the sink did. A store that fails has a health of its own.
+    fn reported<T>(&self, sink: &PullSink, result: Result<T, PullError>) -> Result<T, PullError> {
+        match &result {
+            Ok(_) => self.vitals.asked(sink.name(), None),
+            Err(error @ PullError::State(_)) => self.vitals.asked(sink.name(), Some(&error.to_string())),
+            Err(_) => {}
+        }
+        result
+    }
 }
 
 fn size_and_selector(params: &mut Params) -> (Option<usize>, Option<Patterns>) {
     let size = params.integer("batch_size", 1..=i64::MAX);
     let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
     (size, params.text("event_type").and_then(Patterns::selector))
-}
-
-async fn answer(sink: &PullSink, server: &Server, wanted: &Wanted) -> Result<Reply, Refusal> {
-    let small = wanted.size.is_some_and(|size| size <= SMALL_BATCH);
-    let permits = if small { &server.small_batches } else { &server.batches };
-    let permit = permits.clone().acquire_owned().await;
-    let permit = permit.map_err(|_| Refusal::from(reply::busy("the server is stopping")))?;
-    let app = &server.app;
-    let parcel = sink.parcel(app.store.as_ref(), app.random.as_ref(), wanted).await;
-    let Parcel { id, bodies, remaining, truncation } = reported(sink, server, parcel)?;
-    let id = id.map_or_else(|| "null".to_owned(), |id| id.to_string());
-    let truncated = truncation.map(|it| format!(r#","truncated":{{"oldest":{}}}"#, it.up_to.0 + 1));
-    let truncated = truncated.unwrap_or_default();
-    let document = Document {
-        head: format!(r#"{{"batch_id":{id},"events":["#),
-        write: envelope,
-        tail: format!(r#"],"remaining_events":{remaining}{truncated}}}"#),
-        most: usize::MAX,
-    };
-    Ok(reply::ok(document::body(document, bodies, app.store.clone(), Some(permit)).await?))
-}
-
-/// Tells health how the sink did. A store that fails has a health of its own.
-fn reported<T>(sink: &PullSink, server: &Server, result: Result<T, PullError>) -> Result<T, PullError> {
-    match &result {
-        Ok(_) => server.app.vitals.asked(sink.name(), None),
-        Err(error @ PullError::State(_)) => server.app.vitals.asked(sink.name(), Some(&error.to_string())),
-        Err(_) => {}
-    }
-    result
 }
 
 fn envelope(event: &Event, text: &mut String) {
@@ -119,4 +135,83 @@ impl From<PullError> for Refusal {
         };
         reply.into()
     }
+}
+
+pub(crate) fn extract_operation() -> Operation {
+    batch_operation("extract", "Takes the next batch of events.")
+        .refuses(405, "It asks for a lease: that is a POST.")
+        .refuses(422, "A parameter cannot work.")
+}
+
+pub(crate) fn lease_operation() -> Operation {
+    batch_operation("lease", "Takes the next batch of events and keeps them from others for a while.")
+        .required("lease", text(), "For how long: `5m`.")
+        .refuses(422, "A parameter cannot work.")
+}
+
+pub(crate) fn confirm_operation() -> Operation {
+    Operation::new("pull", "markProcessed", "Confirms a batch, so that its events never come again.")
+        .required("batch_id", integer(), "Which.")
+        .answer(200, "It is confirmed.", &[("application/json", confirmed)])
+        .refuses(404, "There is no such batch, or it is too old.")
+        .refuses(422, "A parameter cannot work.")
+}
+
+/// What takes a batch, on either way.
+fn batch_operation(id: &'static str, summary: &'static str) -> Operation {
+    let about = "A batch; empty, with a null batch_id, when there is none.";
+    Operation::new("pull", id, summary)
+        .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
+        .query("batch_size", integer(), "Most events.")
+        .answer(200, about, &[("application/json", batch)])
+}
+
+fn confirmed(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": { "status": { "const": "success" }, "marked_count": { "type": "integer" } },
+        "required": ["status", "marked_count"],
+    })
+}
+
+fn batch(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "batch_id": { "type": ["integer", "null"], "description": "What to confirm." },
+            "events": { "type": "array", "items": event_schema() },
+            "remaining_events": {
+                "type": "integer",
+                "description": "How many more there are; above 0 only if the next request gives something.",
+            },
+            "truncated": {
+                "type": "object",
+                "description": "Only when events are gone that this sink should have given.",
+                "properties": {
+                    "oldest": { "type": "integer", "description": "From this number on, nothing is missing." },
+                },
+                "required": ["oldest"],
+            },
+        },
+        "required": ["batch_id", "events", "remaining_events"],
+    })
+}
+
+/// An event as it leaves the program; see the contract's `envelope`.
+fn event_schema() -> Schema {
+    let text_or_null = ["string", "null"];
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "id": { "type": "integer", "description": "Its place in the log." },
+            "event_id": { "type": "string", "description": "Unique in its source." },
+            "event_type": { "type": "string" },
+            "entity_id": { "type": text_or_null, "description": "What it is about." },
+            "created_at": { "type": "string", "description": "When it was stored, in UTC without saying so." },
+            "data": { "description": "What the source says of it." },
+            "source": { "type": "object", "required": ["id", "name"] },
+            "meta": { "type": "object" },
+        },
+        "required": ["id", "event_id", "event_type", "entity_id", "created_at", "data", "source", "meta"],
+    })
 }

@@ -5,8 +5,10 @@ use std::convert::Infallible;
 use axum::body::{Body, Bytes};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
 use futures_util::Stream;
 use inboxclaw_contract::StoreError;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// An answer.
@@ -15,9 +17,8 @@ pub(crate) type Reply = Response<Body>;
 /// An answer that cuts a route short.
 pub(crate) struct Refusal(Box<Reply>);
 
-impl Refusal {
-    /// The answer.
-    pub(crate) fn into_reply(self) -> Reply {
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Reply {
         *self.0
     }
 }
@@ -74,6 +75,17 @@ pub(crate) fn with(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
 /// 200 with a JSON text.
 pub(crate) fn ok(json: impl Into<Body>) -> Reply {
     of(StatusCode::OK, "application/json", json)
+}
+
+/// What serializes, as JSON under that status.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Reply {
+    match serde_json::to_string(value) {
+        Ok(text) => of(status, "application/json", text),
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written");
+            internal()
+        }
+    }
 }
 
 /// A JSON value under that status.

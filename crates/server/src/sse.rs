@@ -8,38 +8,26 @@ mod feed;
 pub(crate) mod frames;
 mod pages;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::request::Parts;
 pub use feed::{Feed, Pulse};
 use futures_util::stream::unfold;
 use inboxclaw_contract::coerce::lax;
-use inboxclaw_contract::settings::SettingsError;
-use inboxclaw_contract::{Interval, Patterns, Selection, Seq};
+use inboxclaw_contract::{Clock, Interval, Patterns, Selection, Seq, Store};
 pub(crate) use pages::SharedPages;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::Server;
 use crate::clients::Client;
+use crate::openapi::{Operation, integer, stream, text};
 use crate::params::Params;
 use crate::reply::{self, Refusal, Reply};
+use crate::streams::Streams;
 
 /// The word behind `type:`.
 pub const KIND: &str = "sse";
-
-/// The schema of the settings.
-pub fn schema(generator: &mut SchemaGenerator) -> Schema {
-    Settings::json_schema(generator)
-}
-
-/// Parses the settings, without `type` and `match`.
-///
-/// # Errors
-/// [`SettingsError`] with the path to what is wrong.
-pub fn parse(value: serde_json::Value) -> Result<Settings, SettingsError> {
-    inboxclaw_contract::settings::parse(value)
-}
 
 /// Sends events as they come to whoever is connected (server-sent events).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -98,24 +86,49 @@ impl SseSink {
     }
 }
 
-/// `GET` on the sink's path.
-pub(crate) async fn stream(sink: &SseSink, server: &Server, request: &Parts) -> Result<Reply, Refusal> {
-    let mut params = Params::of(&request.uri);
-    let selector = params.text("event_type").and_then(Patterns::selector);
-    let last = last_event_id(&mut params, request);
-    let ignored = params.done()?;
-    let place = server.streams.open(Client::of(&request.extensions));
-    let place = place.ok_or_else(|| Refusal::from(reply::busy("too many streams are open")))?;
-    let store = server.app.store.clone();
-    let head = store.head().await?;
-    let selection = sink.selection(selector, last.unwrap_or(head));
-    let pulse = Pulse::new(server.app.clock.clone(), sink.heartbeat);
-    let feed = Feed::new(store, selection, pulse, place.ended()).sharing(&server.pages);
-    let reply = reply::events(unfold((feed, place), |(mut feed, place)| async {
-        let text = feed.next().await?;
-        Some((Ok(text), (feed, place)))
-    }));
-    Ok(ignored.told(server, &request.uri, reply))
+/// What streams of events need.
+#[derive(Clone)]
+pub(crate) struct Subscriptions {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) streams: Arc<Streams>,
+    /// What streams at the end of the log have just been sent.
+    pub(crate) pages: Arc<SharedPages>,
+}
+
+impl Subscriptions {
+    /// `GET` on the sink's path.
+    pub(crate) async fn open(
+        &self,
+        sink: &SseSink,
+        mut params: Params,
+        request: &Parts,
+    ) -> Result<Reply, Refusal> {
+        let selector = params.text("event_type").and_then(Patterns::selector);
+        let last = last_event_id(&mut params, request);
+        let ignored = params.done()?;
+        let place = self.streams.open(Client::of(&request.extensions));
+        let place = place.ok_or_else(|| Refusal::from(reply::busy("too many streams are open")))?;
+        let head = self.store.head().await?;
+        let selection = sink.selection(selector, last.unwrap_or(head));
+        let pulse = Pulse::new(self.clock.clone(), sink.heartbeat);
+        let feed = Feed::new(self.store.clone(), selection, pulse, place.ended()).sharing(&self.pages);
+        let reply = reply::events(unfold((feed, place), |(mut feed, place)| async {
+            let text = feed.next().await?;
+            Some((Ok(text), (feed, place)))
+        }));
+        Ok(ignored.told(reply))
+    }
+}
+
+/// What a stream is, for the description of the API.
+pub(crate) fn operation() -> Operation {
+    Operation::new("stream", "subscribe", "Sends events as they come (server-sent events).")
+        .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
+        .query("last_event_id", integer(), "As the header, for those who cannot set it.")
+        .header("Last-Event-ID", "The last event that the client has.")
+        .answer(200, "Messages until the client or the program ends.", &[("text/event-stream", stream)])
+        .refuses(422, "A parameter cannot work.")
 }
 
 /// The last event that the consumer has. The header counts more: it is what a browser sends when it connects again

@@ -1,46 +1,47 @@
 //! The state API: looking into states, editing, undoing, rewinding, moving and watching them, over HTTP requests.
 //!
 //! Answered by the server while the program runs, and by the command line in its own process while it does not: so
-//! both say the same. `table` says which path asks for what and `describe` what that means, `ask` reads requests,
-//! `shapes` and `problem` are what answers look like; `entries`, `past`, `bulk` and `keeping` do the work, `long`
-//! streams how far a long change has come, `pieces` an export, `watch` what changes. Left out: who may ask (`guard`), and the edits
+//! both say the same. `routes` says which path asks for what and what that means, `request` reads requests, `types` and
+//! `problem` are what answers look like; `entries`, `history`, `bulk` and `owners` do the work, `progress` streams how far
+//! a long change has come, `channel` an export, `watch` what changes. Left out: who may ask (`guard`), and the edits
 //! themselves.
 
 mod bulk;
 mod channel;
-mod describe;
 mod entries;
 mod history;
 mod owners;
 mod problem;
 mod progress;
 mod request;
-mod table;
+mod routes;
 mod types;
 mod watch;
 
 use std::any::Any;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use axum::http::{Method, Request, StatusCode};
-pub(crate) use describe::operations;
+use axum::http::{Request, StatusCode};
 use inboxclaw_contract::limits::INTERNAL_SOURCE;
 use inboxclaw_contract::store::{OwnerInfo, Policy};
 use inboxclaw_contract::{Clock, Editable, Owner, OwnerId, OwnerKind, Random, StoreError};
 use inboxclaw_edit::{Editor, Steps};
 pub use owners::{OwnerList, OwnerRow};
+pub(crate) use routes::routes;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 pub use watch::Watch;
 
 use self::problem::Problem;
-use self::request::Ask;
-use self::table::{Found, Op, Place};
 use crate::Bounds;
+use crate::clients::Author;
 use crate::reply::{self, Reply};
+use crate::route;
 use crate::streams::Streams;
 
 /// Most exports at a time: each takes threads from those that read the store.
@@ -122,60 +123,13 @@ impl States {
         self
     }
 
-    /// Most bytes of the body of such a request; `None` where the path says nothing of it.
-    pub(crate) fn most_bytes(method: &Method, path: &str) -> Option<u64> {
-        match table::find(method, path) {
-            Found::Route(op, _) => op.most_bytes(),
-            _ => None,
-        }
-    }
-
-    /// Whether the answer to such a request may rightly take longer than others to begin.
-    #[must_use]
-    pub fn is_long(method: &Method, path: &str) -> bool {
-        matches!(table::find(method, path), Found::Route(op, _) if op.is_long())
-    }
-
-    /// Answers a request of `who` (for history: `cli:NAME`, `token`, `http`). `None` when its path is none of the
-    /// state API's.
-    pub async fn answer(&self, request: Request<Body>, who: &str) -> Option<Reply> {
-        let (op, place) = match table::find(request.method(), request.uri().path()) {
-            Found::Route(op, place) => (op, place),
-            Found::Nothing => return None,
-            Found::Malformed(reason) => return Some(reply::detail(StatusCode::BAD_REQUEST, reason)),
-            Found::WrongMethod(allowed) => return Some(reply::wrong_method(&allowed)),
-        };
-        Some(self.route(op, place, request, who).await.unwrap_or_else(Problem::into_reply))
-    }
-
-    async fn route(&self, op: Op, place: Place, request: Request<Body>, who: &str) -> Result<Reply, Problem> {
-        let ask = Ask::of(request, place.key)?;
-        if op == Op::Owners {
-            return owners::owners(self).await;
-        }
-        let whose = self.find(place.kind, place.name, op.changes()).await?;
-        match op {
-            Op::Owners => owners::owners(self).await,
-            Op::List => entries::list(self, &whose, &ask).await,
-            Op::Get => entries::get(self, &whose, &ask).await,
-            Op::Put => entries::put(self, &whose, ask, who).await,
-            Op::Delete => entries::delete(self, &whose, &ask, who).await,
-            Op::DeleteChosen => bulk::delete(self, whose, &ask, who).await,
-            Op::GetCursor => entries::cursor(self, &whose).await,
-            Op::PutCursor => entries::set_cursor(self, &whose, ask, who).await,
-            Op::DeleteCursor => entries::clear_cursor(self, &whose, who).await,
-            Op::History => history::history(self, &whose, &ask).await,
-            Op::Undo => history::undo(self, whose, ask, who).await,
-            Op::Rewind => history::rewind(self, whose, ask, who).await,
-            Op::Import => bulk::import(self, whose, ask, who).await,
-            Op::Export => bulk::export(self, whose, &ask, who).await,
-            Op::Copy => bulk::copy(self, whose, ask, who).await,
-            Op::Rename => owners::rename(self, &whose, ask).await,
-            Op::Forget => owners::forget(self, &whose).await,
-            Op::Watch => watch::answer(self, &whose, &ask).await,
-            Op::Pause => owners::pause(self, &whose, true).await,
-            Op::Resume => owners::pause(self, &whose, false).await,
-        }
+    /// Answers a request of `author` (for history: `cli:NAME`, `token`, `http`) in this process, without the limits of the
+    /// server.
+    pub async fn answer(&self, mut request: Request<Body>, author: String) -> Reply {
+        request.extensions_mut().insert(Author(author));
+        let router = route::router(routes(), None).fallback(|| ready(reply::not_found()));
+        let Ok(reply) = router.with_state(self.clone()).oneshot(request).await;
+        reply
     }
 
     /// The owner of that name. One of the configuration that never ran is registered where it is about to be changed; who

@@ -16,7 +16,6 @@ use axum::body::Body;
 use axum::http::{HeaderName, Method, Request, Response};
 use inboxclaw_config::Config;
 use inboxclaw_contract::{Keeper as _, Owner, OwnerKind};
-use inboxclaw_server::states::States;
 use inboxclaw_store::{OpenError, SqliteStore};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::{Instant, sleep};
@@ -51,6 +50,8 @@ pub(super) struct Ask {
     query: String,
     headers: Vec<(HeaderName, String)>,
     body: Body,
+    /// How long the running program may take to begin its answer.
+    limit: Duration,
 }
 
 /// An owner that is looked at.
@@ -91,7 +92,7 @@ impl Ask {
     }
 
     fn new(method: Method, path: String) -> Self {
-        Self { method, path, query: String::new(), headers: Vec::new(), body: Body::empty() }
+        Self { method, path, query: String::new(), headers: Vec::new(), body: Body::empty(), limit: BEGIN }
     }
 
     /// Adds a query parameter.
@@ -108,6 +109,13 @@ impl Ask {
     #[must_use]
     pub(super) fn flag(self, name: &str, wanted: bool) -> Self {
         if wanted { self.with(name, "1") } else { self }
+    }
+
+    /// Marks what may take as long as there are entries.
+    #[must_use]
+    pub(super) fn long(mut self) -> Self {
+        self.limit = LONG;
+        self
     }
 
     /// Adds a header.
@@ -186,13 +194,11 @@ impl Door {
 
     /// Asks, and returns with the head of the answer.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Response<Body>, Failed> {
+        let limit = ask.limit;
         let request = ask.into_request()?;
         match self {
-            Self::Here(here) => here.answer(request).await,
+            Self::Here(here) => Ok(here.answer(request).await),
             Self::There(program) => {
-                // The program begins a long answer at once, but for those that come whole.
-                let limit =
-                    if States::is_long(request.method(), request.uri().path()) { LONG } else { BEGIN };
                 let lost = |error: super::client::Unreachable| {
                     Failed::plain(format!("the running program does not answer: {}", error.0))
                 };

@@ -59,11 +59,6 @@ impl Paths {
     pub fn confirm_of(&self, name: &str) -> String {
         format!("/{name}/{}", self.mark_processed.trim_start_matches('/'))
     }
-
-    /// Whether both are one path.
-    pub(crate) fn is_one(&self) -> bool {
-        self.extract_of("") == self.confirm_of("")
-    }
 }
 
 impl Default for Settings {

@@ -19,7 +19,7 @@ use super::channel::{self, Pieces};
 use super::history::order;
 use super::problem::Problem;
 use super::progress;
-use super::request::{Ask, LINES, wrong};
+use super::request::{Call, LINES, wrong};
 use super::types::{BroughtEntries, DeletedEntries};
 use super::{States, Whose};
 use crate::reply::{self, Reply};
@@ -52,7 +52,7 @@ pub(crate) enum CopyMode {
     Replace,
 }
 
-pub(super) async fn delete(states: &States, whose: Whose, ask: &Ask, who: &str) -> Result<Reply, Problem> {
+pub(super) async fn delete(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     let Some(prefix) = ask.text("prefix") else {
         return Err(wrong("prefix is missing; prefix= without a value means all entries"));
     };
@@ -65,7 +65,7 @@ pub(super) async fn delete(states: &States, whose: Whose, ask: &Ask, who: &str) 
     let older_than = older_than.map(|age| (age, by.unwrap_or_default()));
     let choice = Choice { prefix: prefix.to_owned(), older_than };
     let dry_run = ask.flag("dry_run")?;
-    let (states, editor) = (states.clone(), states.editor(who));
+    let editor = states.editor(&author);
     progress::answer(ask.accepts_lines(), move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         let deleted = editor.delete_chosen(whose.id, &choice, dry_run, &tell).await?;
@@ -77,11 +77,11 @@ pub(super) async fn delete(states: &States, whose: Whose, ask: &Ask, who: &str) 
     .await
 }
 
-pub(super) async fn import(states: &States, whose: Whose, ask: Ask, who: &str) -> Result<Reply, Problem> {
+pub(super) async fn import(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     let mode = ask.word("mode", MODES)?.unwrap_or_default();
     let streamed = ask.accepts_lines();
     let (lines, rest) = ask.into_lines(states.bounds.patience);
-    let (states, editor) = (states.clone(), states.editor(who));
+    let editor = states.editor(&author);
     progress::answer(streamed, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         let brought = match editor.import(whose.id, lines, mode, &tell).await {
@@ -97,11 +97,11 @@ pub(super) async fn import(states: &States, whose: Whose, ask: Ask, who: &str) -
     .await
 }
 
-pub(super) async fn copy(states: &States, whose: Whose, ask: Ask, who: &str) -> Result<Reply, Problem> {
+pub(super) async fn copy(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     let streamed = ask.accepts_lines();
-    let CopyFrom { from, prefix, mode } = ask.into_body(order(states)).await?;
+    let CopyFrom { from, prefix, mode } = ask.into_body(order(&states)).await?;
     limits::check_prefix(&prefix)?;
-    let from = named(states, &from).await?;
+    let from = named(&states, &from).await?;
     if from.id == whose.id {
         return Err(wrong(format!("{} cannot be copied to itself", whose.owner)));
     }
@@ -109,7 +109,7 @@ pub(super) async fn copy(states: &States, whose: Whose, ask: Ask, who: &str) -> 
         CopyMode::Merge => Mode::Merge,
         CopyMode::Replace => Mode::Replace,
     };
-    let (states, editor) = (states.clone(), states.editor(who));
+    let editor = states.editor(&author);
     progress::answer(streamed, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         let brought = editor.copy(from.id, whose.id, &prefix, mode, &tell).await?;
@@ -137,13 +137,13 @@ async fn named(states: &States, text: &str) -> Result<Whose, Problem> {
     }
 }
 
-pub(super) async fn export(states: &States, whose: Whose, ask: &Ask, who: &str) -> Result<Reply, Problem> {
+pub(super) async fn export(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     let secrets = ask.flag("secrets")?;
     let permit = states.bounds.exports.clone().try_acquire_owned();
     let busy = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many exports are under way");
     let permit = permit.map_err(busy)?;
     let (mut give, pieces) = channel::channel();
-    let (editor, here) = (states.editor(who), Handle::current());
+    let (editor, here) = (states.editor(&author), Handle::current());
     // On a thread of its own: it waits for a client that takes the pieces slowly.
     let work = tokio::task::spawn_blocking(move || {
         let write = Box::new(move |piece: &[u8]| give.give(piece));

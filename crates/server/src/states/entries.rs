@@ -10,8 +10,7 @@ use inboxclaw_contract::{Entry, Expiry, Interval, Version};
 use inboxclaw_settings::moment;
 
 use super::problem::Problem;
-use super::progress::json;
-use super::request::{Ask, Reading, wrong};
+use super::request::{Call, Reading, StateRequest, wrong};
 use super::types::{PutEntry, SetCursor, StateCursor, StateEntry, StatePage};
 use super::{States, Whose};
 use crate::reply::{self, Reply};
@@ -25,7 +24,7 @@ pub(super) const CURSOR_BODY: u64 = (6 * CURSOR_BYTES + (64 << 10)) as u64;
 /// The length from which a body waits for others of its kind.
 const LARGE: u64 = 1 << 20;
 
-pub(super) async fn list(states: &States, whose: &Whose, ask: &Ask) -> Result<Reply, Problem> {
+pub(super) async fn list(Call { states, whose, ask, .. }: Call) -> Result<Reply, Problem> {
     let prefix = ask.text("prefix").unwrap_or_default();
     limits::check_prefix(prefix)?;
     let look = Look {
@@ -38,18 +37,18 @@ pub(super) async fn list(states: &States, whose: &Whose, ask: &Ask) -> Result<Re
     let secrets = ask.flag("secrets")?;
     let page = states.store.look(whose.id, &look).await?;
     let entries = page.entries.into_iter().map(|entry| StateEntry::of(entry, secrets)).collect();
-    Ok(json(StatusCode::OK, &StatePage { entries, next: page.next }))
+    Ok(reply::json(StatusCode::OK, &StatePage { entries, next: page.next }))
 }
 
-pub(super) async fn get(states: &States, whose: &Whose, ask: &Ask) -> Result<Reply, Problem> {
+pub(super) async fn get(Call { states, whose, ask, .. }: Call) -> Result<Reply, Problem> {
     limits::check_key(&ask.key)?;
     let (secrets, whole) = (ask.flag("secrets")?, ask.flag("entry")?);
-    let Some(entry) = read(states, whose, &ask.key).await? else { return Err(absent(ask)) };
+    let Some(entry) = read(&states, &whose, &ask.key).await? else { return Err(absent(&ask.key)) };
     let (revision, updated_at) = (entry.revision, entry.updated_at);
     let reply = if ask.has(revision) {
         reply::of(StatusCode::NOT_MODIFIED, "application/json", "")
     } else if whole {
-        json(StatusCode::OK, &StateEntry::of(EntryInfo::from(entry), secrets))
+        reply::json(StatusCode::OK, &StateEntry::of(EntryInfo::from(entry), secrets))
     } else if entry.secret && !secrets {
         let detail = format!("the value of {:?} is a secret: ask with secrets=1", ask.key);
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
@@ -64,7 +63,7 @@ pub(super) async fn get(states: &States, whose: &Whose, ask: &Ask) -> Result<Rep
     Ok(headers.into_iter().fold(reply, |reply, (name, value)| reply::with(reply, name, &value)))
 }
 
-pub(super) async fn put(states: &States, whose: &Whose, ask: Ask, who: &str) -> Result<Reply, Problem> {
+pub(super) async fn put(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     limits::check_new_key(&ask.key)?;
     let (expiry, secret, condition) = (expiry(&ask)?, ask.switch("secret")?, ask.condition()?);
     let key = ask.key.clone();
@@ -76,43 +75,38 @@ pub(super) async fn put(states: &States, whose: &Whose, ask: Ask, who: &str) -> 
         ask.into_value(how).await?
     };
     let _leave = states.leave(&whose.owner).await;
-    let put = states.editor(who).put(whose.id, &key, value, expiry, secret, condition).await?;
+    let put = states.editor(&author).put(whose.id, &key, value, expiry, secret, condition).await?;
     states.wake(&whose.owner);
     let version = states.store.snapshot(whose.id).await?.version.0;
     let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
-    let reply = json(status, &PutEntry { key, revision: put.revision.0, version });
+    let reply = reply::json(status, &PutEntry { key, revision: put.revision.0, version });
     Ok(reply::with(reply, ETAG, &etag(put.revision)))
 }
 
-pub(super) async fn delete(states: &States, whose: &Whose, ask: &Ask, who: &str) -> Result<Reply, Problem> {
+pub(super) async fn delete(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     limits::check_key(&ask.key)?;
     let _leave = states.leave(&whose.owner).await;
-    if !states.editor(who).delete(whose.id, &ask.key, ask.condition()?).await? {
-        return Err(absent(ask));
+    if !states.editor(&author).delete(whose.id, &ask.key, ask.condition()?).await? {
+        return Err(absent(&ask.key));
     }
     states.wake(&whose.owner);
     Ok(nothing())
 }
 
-pub(super) async fn cursor(states: &States, whose: &Whose) -> Result<Reply, Problem> {
+pub(super) async fn cursor(Call { states, whose, .. }: Call) -> Result<Reply, Problem> {
     let snapshot = states.store.snapshot(whose.id).await?;
     let row = StateCursor { cursor: snapshot.cursor, version: snapshot.version.0 };
-    Ok(json(StatusCode::OK, &row))
+    Ok(reply::json(StatusCode::OK, &row))
 }
 
-pub(super) async fn set_cursor(
-    states: &States,
-    whose: &Whose,
-    ask: Ask,
-    who: &str,
-) -> Result<Reply, Problem> {
+pub(super) async fn set_cursor(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     let how = Reading { bytes: CURSOR_BODY, patience: states.bounds.patience };
     let SetCursor { cursor } = ask.into_body(how).await?;
-    change_cursor(states, whose, cursor, who).await
+    change_cursor(&states, &whose, cursor, &author).await
 }
 
-pub(super) async fn clear_cursor(states: &States, whose: &Whose, who: &str) -> Result<Reply, Problem> {
-    change_cursor(states, whose, None, who).await
+pub(super) async fn clear_cursor(Call { states, whose, author, .. }: Call) -> Result<Reply, Problem> {
+    change_cursor(&states, &whose, None, &author).await
 }
 
 async fn change_cursor(
@@ -124,7 +118,7 @@ async fn change_cursor(
     let _leave = states.leave(&whose.owner).await;
     let version = states.editor(who).set_cursor(whose.id, cursor.clone()).await?.0;
     states.wake(&whose.owner);
-    Ok(json(StatusCode::OK, &StateCursor { cursor, version }))
+    Ok(reply::json(StatusCode::OK, &StateCursor { cursor, version }))
 }
 
 /// An answer that says nothing more.
@@ -139,8 +133,8 @@ pub(super) async fn read(states: &States, whose: &Whose, key: &str) -> Result<Op
     Ok(states.store.entries(whose.id, &[key.to_owned()]).await?.pop().flatten())
 }
 
-fn absent(ask: &Ask) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("there is no entry {:?}", ask.key))
+fn absent(key: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is no entry {key:?}"))
 }
 
 fn etag(revision: Version) -> String {
@@ -148,7 +142,7 @@ fn etag(revision: Version) -> String {
 }
 
 /// When a value that is put is to expire, as `ttl` says.
-fn expiry(ask: &Ask) -> Result<Expiry, Problem> {
+fn expiry(ask: &StateRequest) -> Result<Expiry, Problem> {
     match ask.text("ttl") {
         None | Some("keep") => Ok(Expiry::Keep),
         Some("none") => Ok(Expiry::Never),

@@ -6,19 +6,19 @@ use inboxclaw_edit::{To, Which};
 use inboxclaw_settings::moment;
 use jiff::{SignedDuration, Timestamp};
 
+use super::States;
 use super::problem::Problem;
-use super::progress::{self, json};
-use super::request::{Ask, Reading, wrong};
+use super::progress;
+use super::request::{Call, Reading, wrong};
 use super::types::{HistoryPage, HistoryTurn, RewindTo, RewoundState, UndoWhat, UndoneChange, VersionOrTime};
-use super::{States, Whose};
-use crate::reply::Reply;
+use crate::reply::{self, Reply};
 
 /// About how many bytes of replaced values a page of history reads.
 const PAGE_BYTES: usize = 8 << 20;
 /// Most bytes of a body that says what to do.
 pub(super) const ORDER_BODY: u64 = 64 << 10;
 
-pub(super) async fn history(states: &States, whose: &Whose, ask: &Ask) -> Result<Reply, Problem> {
+pub(super) async fn history(Call { states, whose, ask, .. }: Call) -> Result<Reply, Problem> {
     let before = ask.integer("before", 0..=i64::MAX)?.map(Version);
     let (limit, values) = (ask.limit(50)?, ask.flag("values")?);
     let turns = states.store.history(whose.id, before, limit, PAGE_BYTES).await?;
@@ -29,19 +29,19 @@ pub(super) async fn history(states: &States, whose: &Whose, ask: &Ask) -> Result
     };
     let next = last.filter(|_| !older.is_empty()).map(|last| last.0);
     let turns = turns.into_iter().map(|turn| HistoryTurn::of(turn, values)).collect();
-    Ok(json(StatusCode::OK, &HistoryPage { turns, next }))
+    Ok(reply::json(StatusCode::OK, &HistoryPage { turns, next }))
 }
 
-pub(super) async fn undo(states: &States, whose: Whose, ask: Ask, who: &str) -> Result<Reply, Problem> {
+pub(super) async fn undo(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     let lines = ask.accepts_lines();
-    let what: UndoWhat = ask.into_body(order(states)).await?;
+    let what: UndoWhat = ask.into_body(order(&states)).await?;
     let which = match (what.turn, what.version) {
         (true, Some(_)) => return Err(wrong("give turn or version, not both")),
         (true, None) => Which::Any,
         (false, Some(version)) => Which::Version(Version(version)),
         (false, None) => Which::Person,
     };
-    let (states, editor) = (states.clone(), states.editor(who));
+    let editor = states.editor(&author);
     progress::answer(lines, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         states.turn_to_edit(&whose.owner).await;
@@ -52,14 +52,14 @@ pub(super) async fn undo(states: &States, whose: Whose, ask: Ask, who: &str) -> 
     .await
 }
 
-pub(super) async fn rewind(states: &States, whose: Whose, ask: Ask, who: &str) -> Result<Reply, Problem> {
+pub(super) async fn rewind(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     let lines = ask.accepts_lines();
-    let RewindTo { to } = ask.into_body(order(states)).await?;
+    let RewindTo { to } = ask.into_body(order(&states)).await?;
     let to = match to {
         VersionOrTime::Version(version) => To::Version(Version(version)),
         VersionOrTime::Time(text) => aim(&text, states.store.snapshot(whose.id).await?.now)?,
     };
-    let (states, editor) = (states.clone(), states.editor(who));
+    let editor = states.editor(&author);
     progress::answer(lines, move |meter| async move {
         let tell = |done, of| meter.set(done, of);
         states.turn_to_edit(&whose.owner).await;

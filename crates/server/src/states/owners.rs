@@ -1,5 +1,6 @@
 //! Owners as a whole: which there are, pause and resume, another name, and the end.
 
+use axum::extract::State;
 use axum::http::StatusCode;
 use inboxclaw_contract::limits;
 use inboxclaw_contract::store::{OwnerInfo, Policy};
@@ -11,10 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::entries::nothing;
 use super::history::order;
 use super::problem::Problem;
-use super::progress::json;
-use super::request::Ask;
-use super::{Configured, States, Whose, is, is_own};
-use crate::reply::Reply;
+use super::request::Call;
+use super::{Configured, States, is, is_own};
+use crate::reply::{self, Reply};
 
 /// Every owner that is configured or has a state, sources first, by name.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -75,18 +75,18 @@ pub(crate) struct Paused {
     paused: bool,
 }
 
-pub(super) async fn owners(states: &States) -> Result<Reply, Problem> {
+pub(super) async fn owners(State(states): State<States>) -> Result<Reply, Problem> {
     let infos = states.infos().await?;
     let mut rows = Vec::with_capacity(infos.len());
     for info in &infos {
         let paused = states.store.facts(info.id).await?.paused;
-        rows.push(row(states, info, paused));
+        rows.push(row(&states, info, paused));
     }
     let fresh = |configured: &Configured| OwnerRow::fresh(configured, states.is_running(&configured.owner));
     let unknown = |configured: &&Configured| !infos.iter().any(|info| is(info, &configured.owner));
     rows.extend(states.configured.iter().filter(unknown).map(fresh));
     rows.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-    Ok(json(StatusCode::OK, &OwnerList { owners: rows }))
+    Ok(reply::json(StatusCode::OK, &OwnerList { owners: rows }))
 }
 
 fn row(states: &States, info: &OwnerInfo, paused: bool) -> OwnerRow {
@@ -130,28 +130,36 @@ impl OwnerRow {
     }
 }
 
-pub(super) async fn pause(states: &States, whose: &Whose, paused: bool) -> Result<Reply, Problem> {
+pub(super) async fn pause(call: Call) -> Result<Reply, Problem> {
+    set_paused(call, true).await
+}
+
+pub(super) async fn resume(call: Call) -> Result<Reply, Problem> {
+    set_paused(call, false).await
+}
+
+async fn set_paused(Call { states, whose, .. }: Call, paused: bool) -> Result<Reply, Problem> {
     let patch = FactsPatch { paused: Some(paused), ..FactsPatch::default() };
     states.store.set_facts(whose.id, patch).await?;
     states.wake(&whose.owner);
-    Ok(json(StatusCode::OK, &Paused { paused }))
+    Ok(reply::json(StatusCode::OK, &Paused { paused }))
 }
 
-pub(super) async fn rename(states: &States, whose: &Whose, ask: Ask) -> Result<Reply, Problem> {
-    let RenameTo { to } = ask.into_body(order(states)).await?;
+pub(super) async fn rename(Call { states, whose, ask, .. }: Call) -> Result<Reply, Problem> {
+    let RenameTo { to } = ask.into_body(order(&states)).await?;
     let to = Owner { kind: whose.owner.kind, name: to };
     limits::check_name(to.kind, &to.name)?;
-    free(states, &whose.owner)?;
-    free(states, &to)?;
+    free(&states, &whose.owner)?;
+    free(&states, &to)?;
     states.store.rename(whose.id, &to).await.map_err(|error| match error {
         StoreError::Refused(reason) => Problem::new(StatusCode::CONFLICT, reason),
         other => other.into(),
     })?;
-    Ok(json(StatusCode::OK, &Renamed { name: to.name }))
+    Ok(reply::json(StatusCode::OK, &Renamed { name: to.name }))
 }
 
-pub(super) async fn forget(states: &States, whose: &Whose) -> Result<Reply, Problem> {
-    free(states, &whose.owner)?;
+pub(super) async fn forget(Call { states, whose, .. }: Call) -> Result<Reply, Problem> {
+    free(&states, &whose.owner)?;
     while !states.store.forget(whose.id).await? {}
     Ok(nothing())
 }

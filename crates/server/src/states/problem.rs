@@ -2,6 +2,7 @@
 //! to know of it.
 
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use inboxclaw_contract::StoreError;
 use inboxclaw_contract::limits::LimitError;
 use inboxclaw_edit::EditError;
@@ -27,18 +28,19 @@ impl Problem {
         self
     }
 
-    /// As a whole answer.
-    pub(super) fn into_reply(self) -> Reply {
-        let is_busy = self.status == StatusCode::SERVICE_UNAVAILABLE;
-        let reply = reply::value(self.status, &Value::Object(self.body));
-        if is_busy { reply::with(reply, axum::http::header::RETRY_AFTER, "1") } else { reply }
-    }
-
     /// As the last line of a streamed answer.
     pub(super) fn into_line(self) -> Value {
         let mut error = Map::from_iter([("status".to_owned(), Value::from(self.status.as_u16()))]);
         error.extend(self.body);
         json!({ "error": error })
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Reply {
+        let is_busy = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let reply = reply::value(self.status, &Value::Object(self.body));
+        if is_busy { reply::with(reply, axum::http::header::RETRY_AFTER, "1") } else { reply }
     }
 }
 

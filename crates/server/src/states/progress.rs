@@ -54,7 +54,7 @@ where
     let meter = Arc::new(Meter::default());
     let work = work(meter.clone());
     if !lines {
-        return Ok(json(StatusCode::OK, &work.await?));
+        return Ok(reply::json(StatusCode::OK, &work.await?));
     }
     let work = work.map(|done| match done {
         Ok(result) => line(&json!({ "result": result })),
@@ -69,17 +69,6 @@ where
         Some((Ok::<_, Infallible>(line), report))
     }));
     Ok(reply::of(StatusCode::OK, LINES, body))
-}
-
-/// A JSON answer.
-pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
-    match serde_json::to_string(value) {
-        Ok(text) => reply::of(status, "application/json", text),
-        Err(error) => {
-            tracing::error!(%error, "an answer cannot be written");
-            reply::internal()
-        }
-    }
 }
 
 /// The lines of one change.
@@ -125,6 +114,7 @@ fn line(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
+    use axum::response::IntoResponse;
     use tokio::time::sleep;
 
     use super::*;
@@ -171,7 +161,7 @@ mod tests {
             |lines| answer(lines, |_| async { Err::<(), _>(Problem::new(StatusCode::CONFLICT, "no")) });
         let told = said(failing(true).await.unwrap()).await;
         assert_eq!(told, "{\"error\":{\"status\":409,\"detail\":\"no\"}}\n");
-        let reply = failing(false).await.unwrap_err().into_reply();
+        let reply = failing(false).await.unwrap_err().into_response();
         assert_eq!(reply.status(), StatusCode::CONFLICT);
         assert_eq!(said(reply).await, r#"{"detail":"no"}"#);
     }

@@ -1,24 +1,27 @@
 //! Reading a request: query parameters, conditions in headers, and bodies, each within its bound. Every error is one
 //! sentence for the person who asked.
 
+use std::borrow::Cow;
 use std::io;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path};
 use axum::http::header::{ACCEPT, CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use inboxclaw_contract::json::JsonError;
-use inboxclaw_contract::{Interval, Json, Version};
+use inboxclaw_contract::{Interval, Json, OwnerKind, Version};
 use inboxclaw_edit::{Condition, Lines};
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use super::table::decoded;
-use crate::clients::Client;
+use super::{States, Whose};
+use crate::clients::{Author, Client};
 
 /// The media type of JSON Lines.
 pub(super) const LINES: &str = "application/x-ndjson";
@@ -26,8 +29,36 @@ pub(super) const LINES: &str = "application/x-ndjson";
 /// How long the rest of a body is taken after it turned out to be wrong.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// A request, without its path.
-pub(super) struct Ask {
+/// A request about the state of one owner.
+pub(super) struct Call {
+    pub(super) states: States,
+    pub(super) whose: Whose,
+    pub(super) ask: StateRequest,
+    /// Who asks, for history.
+    pub(super) author: String,
+}
+
+impl FromRequest<States> for Call {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, states: &States) -> Result<Self, Problem> {
+        let (mut head, body) = request.into_parts();
+        decoded(head.uri.path()).map_err(|reason| Problem::new(StatusCode::BAD_REQUEST, reason))?;
+        let path = Path::<Vec<(String, String)>>::from_request_parts(&mut head, states).await;
+        let mut path = path.map(|Path(path)| path.into_iter().map(|(_, value)| value)).into_iter().flatten();
+        let (name, key) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
+        let Author(author) = head.extensions.get().cloned().unwrap_or_else(|| Author(String::new()));
+        let kind =
+            if head.uri.path().starts_with("/api/sinks/") { OwnerKind::Sink } else { OwnerKind::Source };
+        let changes = !matches!(head.method, Method::GET | Method::HEAD);
+        let ask = StateRequest::of(Request::from_parts(head, body), key)?;
+        let whose = states.find(kind, name, changes).await?;
+        Ok(Self { states: states.clone(), whose, ask, author })
+    }
+}
+
+/// What a request says, without its path.
+pub(super) struct StateRequest {
     /// The last part of the path where that is a key.
     pub(super) key: String,
     pairs: Vec<(String, String)>,
@@ -46,7 +77,7 @@ pub(super) struct Reading {
     pub(super) patience: Option<Duration>,
 }
 
-impl Ask {
+impl StateRequest {
     pub(super) fn of(request: Request<Body>, key: String) -> Result<Self, Problem> {
         let (head, body) = request.into_parts();
         let pairs = pairs(head.uri.query().unwrap_or_default())
@@ -250,6 +281,16 @@ fn pairs(query: &str) -> Result<Vec<(String, String)>, &'static str> {
         .collect()
 }
 
+/// Undoes percent-encoding; unlike in a query, a plus is a plus.
+fn decoded(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    let bytes = text.as_bytes();
+    let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    if (0..bytes.len()).any(|at| bytes[at] == b'%' && !(is_hex(at + 1) && is_hex(at + 2))) {
+        return Err("a percent sign is not followed by two hexadecimal digits: write it as %25");
+    }
+    percent_decode_str(text).decode_utf8().map_err(|_| "what is percent-encoded is not UTF-8")
+}
+
 fn unfit(name: &str, wanted: &str, given: &str) -> Problem {
     wrong(format!("{name} must be {wanted}, not {given:?}"))
 }
@@ -277,12 +318,12 @@ fn unreadable(text: &str, error: &JsonError) -> Problem {
 mod tests {
     use super::*;
 
-    fn ask(query: &str, headers: &[(&'static str, &str)]) -> Ask {
+    fn ask(query: &str, headers: &[(&'static str, &str)]) -> StateRequest {
         let mut request = Request::builder().uri(format!("/x?{query}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Ask::of(request.body(Body::empty()).unwrap(), String::new()).ok().unwrap()
+        StateRequest::of(request.body(Body::empty()).unwrap(), String::new()).ok().unwrap()
     }
 
     #[test]

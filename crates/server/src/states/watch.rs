@@ -22,8 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::news::News;
 use super::problem::Problem;
-use super::request::{Ask, wrong};
-use super::{States, Whose};
+use super::request::{Call, StateRequest, wrong};
 use crate::reply::{self, Reply};
 use crate::sse::frames;
 
@@ -35,11 +34,11 @@ const PAGE: (usize, usize) = (100, 1 << 20);
 /// steps.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-pub(super) async fn answer(states: &States, whose: &Whose, ask: &Ask) -> Result<Reply, Problem> {
+pub(super) async fn answer(Call { states, whose, ask, .. }: Call) -> Result<Reply, Problem> {
     let prefix = ask.text("prefix").unwrap_or_default();
     limits::check_prefix(prefix)?;
     let secrets = ask.flag("secrets")?;
-    let last = last_event_id(ask)?;
+    let last = last_event_id(&ask)?;
     let full = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open");
     let place = states.bounds.streams.open(ask.client).ok_or_else(full)?;
     let watch = Watch::new(states.store.clone(), whose.id, prefix, states.clock.clone());
@@ -51,7 +50,7 @@ pub(super) async fn answer(states: &States, whose: &Whose, ask: &Ask) -> Result<
 }
 
 /// The last version that the client was told of.
-fn last_event_id(ask: &Ask) -> Result<Option<Version>, Problem> {
+fn last_event_id(ask: &StateRequest) -> Result<Option<Version>, Problem> {
     let header = ask.header(HeaderName::from_static("last-event-id")).filter(|text| !text.is_empty());
     let Some(text) = header.or_else(|| ask.text("last_event_id")) else { return Ok(None) };
     let id = text.parse().ok().filter(|id| *id >= 0);

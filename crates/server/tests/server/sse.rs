@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::store::Prune;
 use inboxclaw_contract::{Patterns, Seq, StartAt};
 use inboxclaw_server::Bounds;
-use inboxclaw_server::sse::{self, Feed, Pulse, SseSink};
+use inboxclaw_server::sse::{Feed, Pulse, Settings, SseSink};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -52,7 +53,8 @@ async fn a_stream_is_framed_as_ever() {
 #[tokio::test]
 async fn only_what_matches_and_comes_later_is_sent() {
     let inbox = Inbox::new().await;
-    let sink = SseSink::new("live", Patterns::new(["a.*", "!a.no"]), sse::Settings::default());
+    let sink =
+        SseSink::new("live", Patterns::new(["a.*", "!a.no"]), inboxclaw_server::sse::Settings::default());
     let server = inbox.serve_with(|app| app.streams = vec![Arc::new(sink)]).await;
     inbox.emit(&["a.x"]).await;
     let mut all = server.stream("/live/", "").await;
@@ -147,7 +149,7 @@ async fn a_gap_is_told_once() {
 async fn a_client_that_had_no_event_misses_none() {
     let inbox = Inbox::new().await;
     let brief = json!({ "heartbeat_timeout": 1 });
-    let sink = SseSink::new("live", Patterns::new(["a"]), sse::parse(brief).unwrap());
+    let sink = SseSink::new("live", Patterns::new(["a"]), parse(brief).unwrap());
     let server = inbox.serve_with(|app| app.streams = vec![Arc::new(sink)]).await;
     let last_id =
         |message: String| message.split("\r\n").next().unwrap().strip_prefix("id: ").unwrap().to_owned();
@@ -203,8 +205,7 @@ async fn streams_at_the_end_share_what_they_read() {
 
 /// A feed of the events of type `a` with a heartbeat every 20 s, on paused time.
 fn feed(inbox: &Inbox, shutdown: &CancellationToken) -> Feed {
-    let sink =
-        SseSink::new("live", Patterns::new(["a"]), sse::parse(json!({ "heartbeat_timeout": 20 })).unwrap());
+    let sink = SseSink::new("live", Patterns::new(["a"]), parse(json!({ "heartbeat_timeout": 20 })).unwrap());
     let pulse = Pulse::new(inbox.clock.clone(), sink.heartbeat());
     Feed::new(inbox.store.clone(), sink.selection(None, Seq(0)), pulse, shutdown.clone())
 }
@@ -349,9 +350,9 @@ async fn streams_end_at_shutdown() {
 }
 
 #[tokio::test]
-async fn paths_come_from_the_settings() {
+async fn paths_come_from_the_parse() {
     let inbox = Inbox::new().await;
-    let sink = SseSink::new("alerts", Patterns::default(), sse::parse(json!({ "path": "/live" })).unwrap());
+    let sink = SseSink::new("alerts", Patterns::default(), parse(json!({ "path": "/live" })).unwrap());
     let server = inbox.serve_with(|app| app.streams = vec![Arc::new(sink)]).await;
     server.stream("/alerts/live", "").await;
     assert_eq!(server.get("/alerts/").await.status, 404);
@@ -363,8 +364,8 @@ async fn paths_come_from_the_settings() {
 #[test]
 fn a_heartbeat_that_would_flood_is_refused() {
     for (value, good) in [(json!(1), true), (json!("1m"), true), (json!(0), false), (json!("0.5s"), false)] {
-        let read = sse::parse(json!({ "heartbeat_timeout": value }));
+        let read = parse::<Settings>(json!({ "heartbeat_timeout": value }));
         assert_eq!(read.is_ok(), good, "{value}");
     }
-    assert_eq!(sse::parse(json!({ "heartbeat_timeout": 0 })).unwrap_err().path, "heartbeat_timeout");
+    assert_eq!(parse::<Settings>(json!({ "heartbeat_timeout": 0 })).unwrap_err().path, "heartbeat_timeout");
 }

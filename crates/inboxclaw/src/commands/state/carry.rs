@@ -56,7 +56,7 @@ pub(super) async fn export(job: &Job<'_>, args: &Export) -> Result<u8, Failed> {
     let Some(door) = seen.door else {
         return Err(Failed::plain(format!("{} has no state yet", seen.owner)));
     };
-    let ask = Ask::of(Method::GET, &seen.owner, &["export"]).flag("secrets", args.secrets);
+    let ask = Ask::of(Method::GET, &seen.owner, &["export"]).long().flag("secrets", args.secrets);
     let mut pieces = answer::stream(&door, ask).await?.into_data_stream();
     let mut out = output::Lines::new();
     while let Some(piece) = pieces.next().await {
@@ -73,6 +73,7 @@ pub(super) async fn import(job: &Job<'_>, args: &Import) -> Result<u8, Failed> {
     }
     let (door, owner) = Door::change(job.config, &args.owner).await?;
     let ask = Ask::of(Method::POST, &owner, &["import"])
+        .long()
         .with("mode", mode(args.replace))
         .header(CONTENT_TYPE, "application/x-ndjson")
         .body(standard_input());
@@ -96,7 +97,7 @@ pub(super) async fn copy(job: &Job<'_>, args: &Copy) -> Result<u8, Failed> {
         "prefix": args.prefix,
         "mode": mode(args.replace),
     });
-    let ask = Ask::of(Method::POST, &to, &["copy"]).body(body.to_string());
+    let ask = Ask::of(Method::POST, &to, &["copy"]).long().body(body.to_string());
     job.long(&door, &to, ask, |result| Ok(format!("{to}: {}", answer::result::<Brought>(result)?.copied())))
         .await
 }

@@ -91,6 +91,7 @@ pub(super) async fn delete(job: &Job<'_>, args: &Delete) -> Result<u8, Failed> {
         return delete_keys(job, &door, &owner, &args.keys).await;
     }
     let mut ask = Ask::of(Method::DELETE, &owner, &["state"])
+        .long()
         .with("prefix", args.prefix.as_deref().unwrap_or_default())
         .flag("dry_run", args.dry_run);
     if let Some(age) = args.older_than {
@@ -178,7 +179,7 @@ pub(super) async fn forget(job: &Job<'_>, args: &Forget) -> Result<u8, Failed> {
         return Err(Failed::plain(format!("the {owner} is in {file}: take it out of there first")));
     }
     let (door, owner) = Door::change(job.config, &args.owner).await?;
-    let answer = answer::any(&door, Ask::of(Method::DELETE, &owner, &[])).await?;
+    let answer = answer::any(&door, Ask::of(Method::DELETE, &owner, &[]).long()).await?;
     if !answer.status.is_success() {
         return Err(about(&owner, &answer));
     }

@@ -197,7 +197,7 @@ pub(super) async fn undo(job: &Job<'_>, args: &Undo) -> Result<u8, Failed> {
     } else if args.turn {
         body["turn"] = true.into();
     }
-    let ask = Ask::of(Method::POST, &owner, &["undo"]).body(body.to_string());
+    let ask = Ask::of(Method::POST, &owner, &["undo"]).long().body(body.to_string());
     let result = match answer::long(&door, ask).await? {
         Ended::Well(result) => result,
         Ended::Refused(said) => {
@@ -230,7 +230,7 @@ pub(super) async fn rewind(job: &Job<'_>, args: &Rewind) -> Result<u8, Failed> {
         To::Version(version) => json!({ "to": version }),
         To::Time(time) => json!({ "to": time }),
     };
-    let ask = Ask::of(Method::POST, &owner, &["rewind"]).body(body.to_string());
+    let ask = Ask::of(Method::POST, &owner, &["rewind"]).long().body(body.to_string());
     job.long(&door, &owner, ask, |result| {
         let rewound: Rewound = answer::result(result)?;
         let turns = counted(rewound.turns, "change", "changes");
