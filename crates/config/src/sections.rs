@@ -1,11 +1,8 @@
 //! The settings that belong to the program itself: `database`, and what every source and every sink has.
 //! Left out: `server`, which stands beside the server, and what each kind has of its own.
 
-use std::borrow::Cow;
-
-use inboxclaw_contract::coerce::{self, Found, Lax};
-use inboxclaw_contract::{Interval, Patterns};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use inboxclaw_settings::{Interval, Patterns, Size, coerce};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -105,10 +102,6 @@ pub(super) struct SinkStart {
     pub(super) start: Option<Start>,
 }
 
-/// A number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct Size(pub(super) u64);
-
 impl Default for DatabaseSettings {
     fn default() -> Self {
         Self {
@@ -127,41 +120,5 @@ impl Default for DatabaseSettings {
 impl Default for History {
     fn default() -> Self {
         Self { age: Interval::from_secs(7 * DAY), size: Size(64 << 20) }
-    }
-}
-
-impl Lax for Size {
-    fn lax(found: Found<'_>) -> Result<Self, String> {
-        let expected = "a number of bytes or a text such as \"64 MiB\"";
-        let Found::Text(text) = found else {
-            return u64::lax(found.clone()).map(Self).map_err(|_| found.instead_of(expected));
-        };
-        let text = text.trim();
-        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-        let shift = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 0,
-            "k" | "kb" | "kib" => 10,
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
-            _ => return Err(found.instead_of(expected)),
-        };
-        let number: u64 = number.parse().map_err(|_| found.instead_of(expected))?;
-        number.checked_mul(1 << shift).map(Self).ok_or_else(|| found.instead_of("a size below 2^64 bytes"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        coerce::lax(deserializer)
-    }
-}
-
-impl JsonSchema for Size {
-    fn schema_name() -> Cow<'static, str> {
-        "Size".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "integer"], "minimum": 0, "examples": ["64 MiB", 67_108_864] })
     }
 }

@@ -9,12 +9,10 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::store::{Expire, Policy};
 use inboxclaw_contract::turn::Age;
 use inboxclaw_contract::{Interval, SettingsError};
-use inboxclaw_settings::moment;
+use inboxclaw_settings::{Size, moment};
 use jiff::{SignedDuration, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-
-use super::sections::Size;
 
 /// Rules for the state of one source or sink.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and the help that teaches it. Left out: doing it (`commands`).
 
 mod clock;
+mod config_file;
 mod google;
 mod owner;
 mod source;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 pub use clock::{ClockArgs, ClockCommand};
+pub use config_file::ConfigFile;
 pub use google::{Auth, Google, GoogleCommand, ListCalendars};
 pub use owner::OwnerArg;
 pub use source::{Named, Sink, SinkCommand, Source, SourceCommand};
@@ -170,14 +172,6 @@ pub enum Command {
     Clock(ClockArgs),
     /// Get access to an account of Google for the sources that read it, and look what is in there.
     Google(Google),
-}
-
-/// Where the configuration is.
-#[derive(Debug, Clone, Default, Args)]
-pub struct ConfigFile {
-    /// The configuration file. Default: config.yaml in the current folder.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }
 
 /// `listen`.

@@ -1,31 +1,32 @@
-//! What the commands do, one file each. Here: who does what, and how a command ends without success.
+//! What the commands do, one file each. Here: who does what.
 
-mod answer;
 mod check;
 mod client;
 mod clock;
-mod door;
+mod configuration;
+mod database;
 mod events;
+mod failed;
 mod google;
 mod healthcheck;
 mod init;
 mod listen;
 mod output;
-mod place;
 mod pull;
+mod response;
 mod schema;
 mod source;
 mod state;
+mod state_client;
 mod status;
 mod store;
 mod subscribe;
 mod table;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use inboxclaw_config::ConfigError;
-use inboxclaw_contract::printable;
 pub use schema::pages;
 
+use self::failed::Failed;
 use crate::cli::{Cli, Command, State, StateCommand, exit, of_forerunner};
 use crate::logging;
 use crate::outside::SystemRandom;
@@ -47,7 +48,7 @@ pub fn run(mut cli: Cli) -> u8 {
     match SystemRandom::check().map_err(no_random).and_then(|()| dispatch(cli.command, json)) {
         Ok(code) => code,
         Err(failed) => {
-            failed.tell(json);
+            tell(&failed, json);
             failed.code
         }
     }
@@ -92,55 +93,11 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
     }
 }
 
-/// A command that ends without success.
-#[derive(Debug)]
-struct Failed {
-    code: u8,
-    /// Printable lines.
-    message: String,
-}
-
-impl Failed {
-    /// A failure told on one line, whatever is quoted in it.
-    fn new(code: u8, message: impl AsRef<str>) -> Self {
-        Self { code, message: printable(message.as_ref()).into_owned() }
-    }
-
-    /// The same failure with another exit code.
-    fn with_code(self, code: u8) -> Self {
-        Self { code, ..self }
-    }
-
-    /// Tells it on standard error; to who reads JSON, in JSON. Nothing for an empty message.
-    fn tell(&self, json: bool) {
-        if json && !self.message.is_empty() {
-            output::complain(
-                &serde_json::json!({ "error": self.message, "exit_code": self.code }).to_string(),
-            );
-        } else {
-            output::complain(&self.message);
-        }
-    }
-
-    /// The usual failure.
-    fn plain(message: impl AsRef<str>) -> Self {
-        Self::new(exit::FAILED, message)
-    }
-}
-
-impl From<ConfigError> for Failed {
-    fn from(error: ConfigError) -> Self {
-        // A line for each finding.
-        Self { code: exit::FAILED, message: error.to_string() }
-    }
-}
-
-/// Standard output is gone, as when its reader has seen enough: nothing more to do, and nothing to complain about.
-impl From<std::io::Error> for Failed {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::new(exit::OK, ""),
-            _ => Self::plain(format!("cannot write to standard output: {error}")),
-        }
+/// Tells of a failure on standard error; to who reads JSON, in JSON. Nothing for an empty message.
+fn tell(Failed { code, message }: &Failed, json: bool) {
+    if json && !message.is_empty() {
+        output::complain(&serde_json::json!({ "error": message, "exit_code": code }).to_string());
+    } else {
+        output::complain(message);
     }
 }

@@ -72,6 +72,14 @@ pub fn token() -> String {
     format!("{:032x}{:032x}", SystemRandom.next(), SystemRandom.next())
 }
 
+/// The name of the user of this process, for history.
+#[must_use]
+pub fn user() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let named = named.filter(|name| !name.is_empty() && !name.contains(char::is_control));
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
 #[cfg(test)]
 mod tests {
     use inboxclaw_server::Bounds;

@@ -8,31 +8,19 @@ use std::time::Duration;
 use inboxclaw_contract::{Owner, OwnerId, StoreError};
 use tokio::sync::watch;
 
+use crate::options::Claims;
 use crate::runner::Env;
 use crate::schedule::tick;
 
-/// Whether owners are claimed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claims {
-    /// Nobody else can use the store, so that nothing is claimed and nothing is written for it.
-    Alone,
-    /// Others may. Each owner is claimed for this long (at least 2 s), renewed every half of it, and given back at the
-    /// end; after a crash another machine takes over when it has run out.
-    Shared {
-        /// How long a claim lasts.
-        lasts: Duration,
-    },
-}
-
 /// The claims of this process.
-pub(crate) struct Keeping {
+pub(crate) struct OwnerClaims {
     env: Arc<Env>,
     lasts: Option<Duration>,
     holder: String,
     held: Vec<(Owner, OwnerId, watch::Sender<bool>)>,
 }
 
-impl Keeping {
+impl OwnerClaims {
     pub(crate) fn new(env: Arc<Env>) -> Self {
         let lasts = match env.options.claims {
             Claims::Alone => None,

@@ -1,16 +1,12 @@
 //! The handle: what the rest of the program may ask and tell the loops while they run.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use futures_util::FutureExt;
 use inboxclaw_contract::Owner;
-use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
-use tokio::time::timeout;
 
 use crate::health::{Health, Report, Trouble};
+use crate::signal::{EditPermit, Signal};
 use crate::stats::{OwnerStats, Stats};
 
 /// Asks and tells a [`Runtime`](crate::Runtime). Cheap to clone; works before, during and after `run`.
@@ -24,23 +20,6 @@ pub(crate) struct Shared {
     pub(crate) health: Health,
     pub(crate) stats: Stats,
     signals: Mutex<BTreeMap<Owner, Arc<Signal>>>,
-}
-
-/// How one loop is called, what it last knew about being paused, and who may edit.
-#[derive(Default)]
-pub(crate) struct Signal {
-    calls: Notify,
-    paused: AtomicBool,
-    /// Edits share it; a loop takes it alone for a turn that must not lose once more.
-    edits: Arc<RwLock<()>>,
-}
-
-/// How long an edit lets a turn go first.
-const EDIT_WAITS: Duration = Duration::from_secs(30);
-
-/// Leave to edit the state of an owner, for as long as it lives.
-pub struct Leave {
-    _shared: Option<OwnedRwLockReadGuard<()>>,
 }
 
 impl Handle {
@@ -71,23 +50,24 @@ impl Handle {
     pub fn wake(&self, owner: &Owner) -> bool {
         let signal = self.signal(owner);
         if let Some(signal) = &signal {
-            signal.calls.notify_one();
+            signal.call();
         }
         signal.is_some()
     }
 
-    /// Leave to edit an owner's state now. Given at once, but for one case: when edits have refused several turns of
+    /// A permit to edit an owner's state now. Given at once, but for one case: when edits have refused several turns of
     /// the owner in a row, they wait for the end of the next one, so that no rate of edits starves it. For 30 s at
     /// most: an edit wins in the end. Not for what takes long.
-    pub async fn leave(&self, owner: &Owner) -> Leave {
-        let edits = self.signal(owner).map(|signal| signal.edits.clone());
-        let Some(edits) = edits else { return Leave { _shared: None } };
-        Leave { _shared: timeout(EDIT_WAITS, edits.read_owned()).await.ok() }
+    pub async fn edit_permit(&self, owner: &Owner) -> EditPermit {
+        match self.signal(owner) {
+            Some(signal) => signal.edit_permit().await,
+            None => EditPermit::default(),
+        }
     }
 
     /// Whether the owner's loop stands still because its run facts say that it is paused.
     pub fn is_paused(&self, owner: &Owner) -> bool {
-        self.signal(owner).is_some_and(|signal| signal.paused.load(Relaxed))
+        self.signal(owner).is_some_and(|signal| signal.is_paused())
     }
 
     fn signal(&self, owner: &Owner) -> Option<Arc<Signal>> {
@@ -104,26 +84,5 @@ impl Shared {
     pub(crate) fn signal(&self, owner: &Owner) -> Arc<Signal> {
         let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
         signals.entry(owner.clone()).or_default().clone()
-    }
-}
-
-impl Signal {
-    /// Returns when somebody called since the last look.
-    pub(crate) async fn called(&self) {
-        self.calls.notified().await;
-    }
-
-    /// Whether somebody called since the last look.
-    pub(crate) fn take(&self) -> bool {
-        self.calls.notified().now_or_never().is_some()
-    }
-
-    /// Has edits wait until the answer is dropped.
-    pub(crate) async fn hold_edits(&self) -> OwnedRwLockWriteGuard<()> {
-        self.edits.clone().write_owned().await
-    }
-
-    pub(crate) fn set_paused(&self, paused: bool) {
-        self.paused.store(paused, Relaxed);
     }
 }

@@ -2,6 +2,7 @@
 //! `report` holds what people see of it, `announce.rs` the events about it.
 
 mod report;
+mod row;
 #[cfg(test)]
 mod tests;
 
@@ -13,35 +14,17 @@ use inboxclaw_contract::store::Condition;
 use inboxclaw_contract::{Clock, Owner, OwnerKind};
 use jiff::Timestamp;
 pub(crate) use report::iso;
-pub use report::{OwnerReport, PendingFailure, Report, Status, StoreReport};
+pub use report::{OwnerReport, PendingFailure, Report, StoreReport};
+pub use row::Status;
+use row::{Row, Rows, large_log};
+pub(crate) use row::{Transition, Trouble};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::schedule::FULL;
 
-/// Codes that count at once; any other needs [`REQUIRED_FAILURES`] in a row. `conflict` stands here because it is
-/// reported only after three in a row.
-const AT_ONCE: [&str; 10] = [
-    "authentication",
-    "authorization",
-    "backoff",
-    "configuration",
-    "conflict",
-    "expired",
-    "initialization",
-    "not_reporting",
-    "runner_stopped",
-    "stale",
-];
-/// How many failures in a row make unhealthy: a pending one, and the next.
-const REQUIRED_FAILURES: u32 = 2;
 /// The least silence that is worth a word.
 const LEAST_SILENCE: Duration = Duration::from_secs(60);
-/// From this size on a log that has not come to its place is worth a word: some hundred times what it usually has.
-const LARGE_LOG: u64 = 512 << 20;
-/// Most characters of a message.
-const MESSAGE_CHARS: usize = 1_000;
-
 /// The health of everything that runs.
 pub(crate) struct Health {
     clock: Arc<dyn Clock>,
@@ -50,63 +33,6 @@ pub(crate) struct Health {
     rows: Mutex<Rows>,
     /// Notified when the status of a source changed.
     pub(crate) changed: Notify,
-}
-
-struct Rows {
-    owners: BTreeMap<Owner, Row>,
-    store: Row,
-}
-
-/// Something that goes wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) action: Option<String>,
-}
-
-impl Trouble {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), action: None }
-    }
-}
-
-#[derive(Debug)]
-struct Row {
-    connector: String,
-    status: Status,
-    trouble: Option<Trouble>,
-    pending: Option<(Trouble, Timestamp)>,
-    checked_at: Option<Timestamp>,
-    last_healthy_at: Option<Timestamp>,
-    /// Why it rests on purpose: paused, or run by somebody else.
-    resting: Option<&'static str>,
-    /// Something to know that is no failure.
-    notice: Option<String>,
-    /// Which limits of its state are near.
-    filling: Option<String>,
-    /// What it owes for so long that retention will not keep it for much longer.
-    owing: Option<String>,
-    /// What left its debts without its consumer's yes.
-    lapsed: Option<String>,
-    /// How long a loop may report nothing; `None` for what has no interval.
-    silence: Option<Duration>,
-    /// Silence counts from here.
-    quiet_since: Instant,
-    /// Whether it ever reported.
-    reported: bool,
-    /// The status that needs no announcement any more.
-    announced: Option<Status>,
-}
-
-/// A transition of a source that is to be announced.
-#[derive(Debug, Clone)]
-pub(crate) struct Transition {
-    pub(crate) owner: Owner,
-    pub(crate) connector: String,
-    pub(crate) status: Status,
-    pub(crate) trouble: Option<Trouble>,
-    pub(crate) checked_at: Timestamp,
 }
 
 impl Health {
@@ -119,6 +45,12 @@ impl Health {
     /// Asks the store how it is, whenever anybody asks here.
     pub(crate) fn asking(self, condition: impl Fn() -> Condition + Send + Sync + 'static) -> Self {
         Self { condition: Box::new(condition), ..self }
+    }
+
+    /// How everything is, as of now.
+    pub(crate) fn report(&self) -> Report {
+        let condition = (self.condition)();
+        report::of(&self.rows(), self.clock.now(), &condition)
     }
 
     /// Looks after what the store noticed by itself, and tells of a log that grows.
@@ -296,94 +228,6 @@ impl Health {
                 tracing::warn!(%owner, code = trouble.code, message = trouble.message, "unhealthy");
             }
             _ => tracing::info!(%owner, from = before.as_str(), to = row.status.as_str(), "health changed"),
-        }
-    }
-}
-
-/// What to know of a log of that many bytes.
-fn large_log(bytes: u64) -> Option<String> {
-    (bytes > LARGE_LOG).then(|| {
-        format!(
-            "the write-ahead log has {} MiB and grows while somebody reads the database for long: end what does so, such as \
-             a shell or a backup program that has the file open; `inboxclaw store backup FILE` holds it only for a moment",
-            bytes >> 20
-        )
-    })
-}
-
-impl Row {
-    fn new(connector: &str, status: Status, silence: Option<Duration>) -> Self {
-        Self {
-            connector: connector.to_owned(),
-            status,
-            trouble: None,
-            pending: None,
-            checked_at: None,
-            last_healthy_at: None,
-            resting: None,
-            notice: None,
-            filling: None,
-            owing: None,
-            lapsed: None,
-            silence,
-            quiet_since: Instant::now(),
-            reported: false,
-            announced: None,
-        }
-    }
-
-    fn reported(&mut self, now: Timestamp) {
-        self.checked_at = Some(now);
-        self.quiet_since = Instant::now();
-        self.reported = true;
-    }
-
-    fn succeed(&mut self, now: Timestamp) {
-        self.reported(now);
-        self.status = Status::Healthy;
-        self.last_healthy_at = Some(now);
-        self.trouble = None;
-        self.pending = None;
-    }
-
-    fn fail(&mut self, mut trouble: Trouble, now: Timestamp) {
-        self.reported(now);
-        if let Some((cut, _)) = trouble.message.char_indices().nth(MESSAGE_CHARS) {
-            trouble.message.truncate(cut);
-        }
-        let counts =
-            AT_ONCE.contains(&trouble.code) || self.status == Status::Unhealthy || self.pending.is_some();
-        if counts {
-            self.status = Status::Unhealthy;
-            self.trouble = Some(trouble);
-            self.pending = None;
-        } else {
-            self.pending = Some((trouble, now));
-        }
-    }
-
-    fn watch(&mut self, now: Timestamp) {
-        let Some(silence) = self.silence.filter(|_| self.resting.is_none()) else { return };
-        let quiet = self.quiet_since.elapsed();
-        let known =
-            self.trouble.as_ref().is_some_and(|trouble| matches!(trouble.code, "stale" | "not_reporting"));
-        if quiet <= silence || known && self.status == Status::Unhealthy {
-            return;
-        }
-        let code = if self.reported { "stale" } else { "not_reporting" };
-        self.status = Status::Unhealthy;
-        self.trouble = Some(Trouble::new(code, format!("nothing was reported for {} s", quiet.as_secs())));
-        self.pending = None;
-        self.checked_at = Some(now);
-    }
-
-    fn transition(&self, owner: &Owner, now: Timestamp) -> Transition {
-        Transition {
-            owner: owner.clone(),
-            connector: self.connector.clone(),
-            status: self.status,
-            trouble: self.trouble.clone(),
-            checked_at: self.checked_at.unwrap_or(now),
         }
     }
 }

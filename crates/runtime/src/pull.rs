@@ -9,34 +9,26 @@
 //! server's).
 
 mod batch;
+mod limits;
 mod records;
 mod turns;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use inboxclaw_contract::store::Truncation;
-use inboxclaw_contract::{Event, Intake, Owner, OwnerId, Random, Selection, StartAt, Store, StoreError};
+use inboxclaw_contract::{Event, Intake, Owner, OwnerId, Selection, Seq, StartAt, Store, StoreError};
 use inboxclaw_settings::{Patterns, Ttl};
 
+pub use self::limits::{
+    BATCH_BYTES, BATCH_EVENTS, BATCH_LASTS, LEASED_EVENTS, LONGEST_LEASE, SHORTEST_LEASE,
+};
 pub use self::records::PLAIN_BATCHES;
 use crate::bodies::Bodies;
 
 /// The word behind `type:`.
 pub const KIND: &str = "http_pull";
-
-/// Most events of one batch, however many were asked for.
-pub const BATCH_EVENTS: usize = 100_000;
-/// Most bytes of event data and meta in one batch; a single larger event still comes alone.
-pub const BATCH_BYTES: usize = 64 << 20;
-/// Most events of one sink that are leased or were leased and are not confirmed yet.
-pub const LEASED_EVENTS: usize = 10_000;
-/// How long a batch can be confirmed at least, counted from when it was last handed out.
-pub const BATCH_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
-/// The shortest lease.
-pub const SHORTEST_LEASE: Duration = Duration::from_secs(1);
-/// The longest lease: as long as its batch can be confirmed.
-pub const LONGEST_LEASE: Duration = BATCH_LASTS;
 
 /// A pull sink, ready to serve.
 pub struct PullSink {
@@ -153,65 +145,13 @@ impl PullSink {
         &self.name
     }
 
-    /// Takes the next batch.
-    ///
-    /// # Errors
-    /// [`PullError`], and then nothing was taken.
-    pub async fn extract(
-        &self,
-        store: &dyn Store,
-        random: &dyn Random,
-        wanted: &Wanted,
-    ) -> Result<Batch, PullError> {
-        let Parcel { id, mut bodies, remaining, truncation } = self.parcel(store, random, wanted).await?;
-        let mut events = Vec::with_capacity(bodies.left());
-        while let Some(event) = bodies.next(store).await? {
-            events.push(event);
-        }
-        Ok(Batch { id, events, remaining, truncation })
-    }
-
-    /// Takes the next batch, whose bodies are read later.
-    ///
-    /// # Errors
-    /// [`PullError`], and then nothing was taken.
-    pub async fn parcel(
-        &self,
-        store: &dyn Store,
-        random: &dyn Random,
-        wanted: &Wanted,
-    ) -> Result<Parcel, PullError> {
-        let parcel = turns::extract(self, store, random, wanted).await?;
-        if parcel.id.is_some() {
-            self.counts.batches.fetch_add(1, Ordering::Relaxed);
-            self.counts.events.fetch_add(parcel.bodies.left() as u64, Ordering::Relaxed);
-        }
-        Ok(parcel)
-    }
-
-    /// Confirms a batch: its events never come again. Returns how many that were; 0 when the batch was confirmed
-    /// before.
-    ///
-    /// # Errors
-    /// [`PullError`], and then nothing is confirmed.
-    pub async fn confirm(
-        &self,
-        store: &dyn Store,
-        random: &dyn Random,
-        batch: i64,
-    ) -> Result<u64, PullError> {
-        let marked = turns::confirm(self, store, random, batch).await?;
-        self.counts.confirmed.fetch_add(marked, Ordering::Relaxed);
-        Ok(marked)
-    }
-
     /// What happened at it since the program started.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
     /// What the sink wants of the log beyond its positions.
-    fn wanted(&self, positions: turns::Positions, selector: Option<Patterns>) -> Selection {
+    fn wanted(&self, positions: BTreeMap<String, Seq>, selector: Option<Patterns>) -> Selection {
         let mut wanted = Selection { selector, ..self.intake.clone() };
         wanted.positions.extend(positions);
         wanted

@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedRwLockWriteGuard, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::handle::{Shared, Signal};
+use crate::handle::Shared;
 use crate::health::{Health, Trouble, iso};
+use crate::options::{Doors, Options};
 use crate::schedule::{self, Bounds, CONFLICT, DAMAGED, FULL, Policy, UNREADABLE, Woken, jittered};
+use crate::signal::Signal;
 use crate::stats::{Counters, count};
-use crate::{Doors, Options};
 
 /// How often a paused owner looks by itself whether it still is: another machine may have resumed it.
 const PAUSED_LOOK: Duration = Duration::from_secs(30);

@@ -15,17 +15,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::Announcer;
-use crate::claims::Keeping;
+use crate::claims::OwnerClaims;
 use crate::debts::Debts;
 use crate::delivery::DeliveryLoop;
 use crate::handle::{Handle, Shared};
 use crate::health::{Health, Status, Trouble};
 use crate::housekeeping::Housekeeping;
+use crate::options::{Doors, Options};
 use crate::rules::{Registry, Rules};
 use crate::runner::{Env, Runner};
 use crate::schedule::by;
 use crate::sources::SourceLoop;
-use crate::{Doors, Options};
 
 /// How long all loops together may take to end.
 const END: Duration = Duration::from_secs(5);
@@ -174,11 +174,11 @@ impl Runtime {
     }
 
     /// Registers everything, then starts the loops.
-    async fn start(self, env: &Arc<Env>, tasks: &mut Tasks) -> Result<Keeping, RuntimeError> {
+    async fn start(self, env: &Arc<Env>, tasks: &mut Tasks) -> Result<OwnerClaims, RuntimeError> {
         let known = env.store.owners().await?;
         let internal = register_internal(env, &known).await?;
         let mut registry = Registry::new(self.rules, known);
-        let mut claims = Keeping::new(env.clone());
+        let mut claims = OwnerClaims::new(env.clone());
         let mut ids = Vec::new();
         for (owner, connector) in &self.broken {
             ids.push((owner.clone(), registry.register(env, owner, connector).await?));

@@ -11,7 +11,7 @@ use inboxclaw_contract::{Class, Random};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::handle::Signal;
+use crate::signal::Signal;
 
 /// The least that lies between two polls by interval, so that an interval of zero cannot spin.
 pub(crate) const LEAST_INTERVAL: Duration = Duration::from_millis(100);

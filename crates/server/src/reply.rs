@@ -72,6 +72,13 @@ pub(crate) fn with(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
     reply
 }
 
+/// 204.
+pub(crate) fn nothing() -> Reply {
+    let mut reply = Reply::default();
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    reply
+}
+
 /// 200 with a JSON text.
 pub(crate) fn ok(json: impl Into<Body>) -> Reply {
     of(StatusCode::OK, "application/json", json)

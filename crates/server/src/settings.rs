@@ -7,7 +7,7 @@ use inboxclaw_contract::coerce;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::ServeError;
+use crate::error::ServeError;
 
 /// How the program is reached over HTTP.
 #[derive(Clone, Deserialize, JsonSchema)]

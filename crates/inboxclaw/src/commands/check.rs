@@ -5,12 +5,13 @@ use inboxclaw_contract::printable;
 use inboxclaw_store::SqliteStore;
 use serde_json::json;
 
-use super::{Failed, listen, output, place};
+use super::failed::Failed;
+use super::{configuration, database, output};
 use crate::cli::{ConfigFile, exit};
 use crate::outside::outside;
 
 pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
-    let origin = match place::of_listen(args) {
+    let origin = match configuration::of_listen(args) {
         Err(failed) if json => return unread(args, failed.message),
         origin => origin?,
     };
@@ -36,7 +37,7 @@ pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
 /// Why `listen` would refuse the database, as far as looking tells.
 fn database(config: &Config) -> Option<Problem> {
     let refused = SqliteStore::examine(&config.database.path).err()?;
-    let message = listen::refused(&refused, false).message;
+    let message = database::refused(&refused, false).message;
     Some(Problem { place: None, path: "database.db_path".to_owned(), message })
 }
 
@@ -60,10 +61,10 @@ fn unread(args: &ConfigFile, message: String) -> Result<u8, Failed> {
 
 fn tell(origin: &Origin, problems: &[Problem], warnings: &[Problem]) -> Result<(), Failed> {
     for warning in warnings {
-        output::remark(&format!("warning: {}", place::told(origin, warning)));
+        output::remark(&format!("warning: {}", configuration::told(origin, warning)));
     }
     for problem in problems {
-        output::line(&place::told(origin, problem))?;
+        output::line(&configuration::told(origin, problem))?;
     }
     if problems.is_empty() {
         output::line(&format!("{} is valid", origin.file.display()))?;

@@ -25,7 +25,7 @@ use reqwest::Url;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Failed;
+use super::failed::Failed;
 use crate::outside;
 
 /// How long a whole answer may take that is short by nature.
@@ -105,7 +105,7 @@ impl Client {
     }
 
     /// Asks, and waits for the whole answer.
-    pub(super) async fn ask(
+    pub(super) async fn fetch(
         &self,
         method: Method,
         url: &Url,
@@ -140,7 +140,7 @@ impl Client {
             headers.insert(AUTHORIZATION, header(&format!("Bearer {token}"))?);
         }
         if matches!(self.whom, Whom::Program(_))
-            && let Ok(user) = HeaderValue::from_bytes(super::door::user().as_bytes())
+            && let Ok(user) = HeaderValue::from_bytes(outside::user().as_bytes())
         {
             headers.insert(HeaderName::from_static(USER), user);
         }
@@ -313,8 +313,8 @@ mod tests {
 
     #[test]
     fn only_what_holds_the_database_is_asked_here_and_only_another_machine_by_its_address() {
-        let origin = crate::commands::place::watching(Path::new("/tmp")).ok().unwrap();
-        let mut config = crate::commands::place::load(&origin).ok().unwrap();
+        let origin = crate::commands::configuration::watching(Path::new("/tmp")).ok().unwrap();
+        let mut config = crate::commands::configuration::load(&origin).ok().unwrap();
         let folder = tempfile::tempdir().unwrap();
         config.database.path = folder.path().join("a.db");
         config.server.token = Some("configured".to_owned());

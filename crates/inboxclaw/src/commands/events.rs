@@ -10,7 +10,8 @@ use inboxclaw_store::SqliteStore;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Failed, client, door, output, place};
+use super::failed::Failed;
+use super::{client, configuration, output, state_client};
 use crate::cli::{Events, OwnerArg, exit};
 use crate::outside::SystemClock;
 
@@ -32,8 +33,8 @@ struct Row<'a> {
 }
 
 pub(super) fn run(args: &Events, json: bool) -> Result<u8, Failed> {
-    let origin = place::of_client(&args.config)?;
-    let config = place::load(&origin)?;
+    let origin = configuration::of_client(&args.config)?;
+    let config = configuration::load(&origin)?;
     let path = &config.database.path;
     let mut events = Vec::new();
     if path.exists() {
@@ -81,9 +82,9 @@ pub(super) fn run(args: &Events, json: bool) -> Result<u8, Failed> {
 async fn known(config: &Config, store: &SqliteStore, source: &str) -> Result<(), Failed> {
     let owners = store.owners().await.map_err(|error| Failed::plain(error.to_string()))?;
     let stored = owners.into_iter().map(|owner| Owner { kind: owner.kind, name: owner.name });
-    let known: Vec<Owner> = door::configured(config).into_iter().chain(stored).collect();
+    let known: Vec<Owner> = state_client::configured(config).into_iter().chain(stored).collect();
     let who = OwnerArg { kind: Some(OwnerKind::Source), name: source.to_owned() };
-    if let Err(unknown) = door::find(&dedup(known), &who) {
+    if let Err(unknown) = state_client::find(&dedup(known), &who) {
         output::remark(&unknown.message);
     }
     Ok(())

@@ -6,11 +6,10 @@
 mod auth;
 mod calendars;
 mod listener;
+mod message;
 mod page;
 
-use inboxclaw_contract::{Failure, printable};
-
-use super::Failed;
+use super::failed::Failed;
 use crate::cli::{Google, GoogleCommand};
 
 pub(super) fn run(args: &Google, json: bool) -> Result<u8, Failed> {
@@ -18,10 +17,4 @@ pub(super) fn run(args: &Google, json: bool) -> Result<u8, Failed> {
         GoogleCommand::Auth(args) => auth::run(args, json),
         GoogleCommand::ListCalendars(args) => calendars::run(args, json),
     }
-}
-
-/// A failure with what can be done about it, in one line. Parts of it may be a stranger's words.
-fn told(failure: &Failure) -> String {
-    let action = failure.action.as_ref().map(|action| format!("; {action}")).unwrap_or_default();
-    printable(&format!("{failure}{action}")).into_owned()
 }

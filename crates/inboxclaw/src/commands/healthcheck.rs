@@ -7,19 +7,20 @@ use inboxclaw_contract::printable;
 use serde_json::Value as Json;
 
 use super::client::{self, Client};
-use super::{Failed, output, place};
+use super::failed::Failed;
+use super::{configuration, output};
 use crate::cli::{Healthcheck, exit};
 
 pub(super) fn run(args: &Healthcheck, json: bool) -> Result<u8, Failed> {
     let unknown = |failed: Failed| failed.with_code(exit::USAGE);
-    let origin = place::of_client(&args.config).map_err(unknown)?;
-    let config = place::load(&origin).map_err(unknown)?;
+    let origin = configuration::of_client(&args.config).map_err(unknown)?;
+    let config = configuration::load(&origin).map_err(unknown)?;
     let timeout = Duration::try_from_secs_f64(args.timeout)
         .map_err(|_| Failed::new(exit::USAGE, format!("--timeout {} is no length of time", args.timeout)))?;
     let client = Client::new(&config).map_err(unknown)?;
     let url = client.url(&["healthcheck"], &[]);
     let shown = url.to_string();
-    let answer = client::block_on(async { Ok(client.ask(Method::GET, &url, timeout).await) })?;
+    let answer = client::block_on(async { Ok(client.fetch(Method::GET, &url, timeout).await) })?;
     let answer =
         answer.map_err(|error| Failed::new(exit::USAGE, format!("{shown} does not answer: {}", error.0)))?;
     let Ok(health) = serde_json::from_str::<Json>(&answer.body) else {

@@ -7,7 +7,8 @@ use std::path::Path;
 use inboxclaw_config as config;
 use serde_json::json;
 
-use super::{Failed, output};
+use super::failed::Failed;
+use super::output;
 use crate::cli::{Init, exit};
 
 /// The file; its comments are there to be read once.

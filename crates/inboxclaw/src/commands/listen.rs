@@ -1,23 +1,24 @@
 //! `listen`: the program itself. First everything that can refuse (configuration, database, port), then the loops
 //! and the server, and all of it together until somebody says stop.
 
-mod joints;
+mod adapters;
 mod signals;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use inboxclaw_config::{self as config, Config, Database, Environment, Origin, Problem, SinkConfig, Target};
+use inboxclaw_config::{self as config, Config, Environment, Origin, Problem, SinkConfig, Target};
 use inboxclaw_contract::{Intake, Outside, Owner, Store};
 use inboxclaw_runtime::pull::PullSink;
 use inboxclaw_runtime::{Doors, Runtime, RuntimeError};
 use inboxclaw_server::sse::SseSink;
 use inboxclaw_server::{self as serve, App, Bounds, Listener, ServeError};
-use inboxclaw_store::{Durability, HistoryBounds, OpenError, Prepared, RunFile, SqliteStore};
+use inboxclaw_store::{OpenError, Prepared, RunFile, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failed, client, output, place};
+use super::failed::Failed;
+use super::{client, configuration, database, output};
 use crate::cli::{Listen, exit};
 use crate::outside::{file_limit, outside, token};
 
@@ -46,11 +47,11 @@ pub(super) fn run(args: &Listen) -> Result<u8, Failed> {
     config.warnings.iter().for_each(|warning| warn(&origin, warning));
     let tokio = threads().map_err(|error| Failed::plain(format!("cannot start threads: {error}")))?;
     let is_new = !config.database.path.exists();
-    let refused = |error| refused(&error, origin.built_in);
+    let refused = |error| database::refused(&error, origin.built_in);
     let prepared = take(&config.database.path).map_err(refused)?;
     let listener = serve::bind(&config.server).map_err(|error| unserved(error, origin.built_in))?;
     // Nothing is made or migrated before nothing else can refuse.
-    let store = Arc::new(open(prepared, &config.database, &outside).map_err(refused)?);
+    let store = Arc::new(database::open(prepared, &config.database, &outside).map_err(refused)?);
     if let Some(folder) = &args.watch {
         welcome(folder, &config.database.path, is_new)?;
     }
@@ -89,9 +90,9 @@ fn threads() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// The configuration: a file, or the built-in one for `--watch`.
 fn origin(args: &Listen) -> Result<Origin, Failed> {
-    let Some(folder) = &args.watch else { return place::of_listen(&args.config) };
+    let Some(folder) = &args.watch else { return configuration::of_listen(&args.config) };
     // The other commands find that file first, and would ask another program.
-    if args.config.config.is_some() || place::of_environment().is_some() {
+    if args.config.config.is_some() || configuration::of_environment().is_some() {
         let message = "--watch is for those without a configuration: leave out --config and INBOXCLAW_CONFIG";
         return Err(Failed::new(exit::USAGE, message));
     }
@@ -101,7 +102,7 @@ fn origin(args: &Listen) -> Result<Origin, Failed> {
             config::FILE
         )));
     }
-    place::watching(folder)
+    configuration::watching(folder)
 }
 
 /// Makes the folder of `--watch` and says what happens. Only once database and port are ours: a start that is
@@ -124,45 +125,7 @@ fn welcome(folder: &Path, database: &Path, is_new: bool) -> Result<(), Failed> {
 }
 
 fn warn(origin: &Origin, warning: &Problem) {
-    tracing::warn!("{}", place::told(origin, warning));
-}
-
-/// Opens the database as the configuration wants it.
-pub(super) fn open(
-    prepared: Prepared,
-    database: &Database,
-    outside: &Outside,
-) -> Result<SqliteStore, OpenError> {
-    let options = inboxclaw_store::Options {
-        durability: if database.durable { Durability::Full } else { Durability::Normal },
-        history: HistoryBounds { age: database.history_age, bytes: database.history_bytes },
-        ..inboxclaw_store::Options::new(outside.clock.clone())
-    };
-    prepared.open(options)
-}
-
-/// What a person can do about a database that cannot be opened, where the error does not say it.
-pub(super) fn refused(error: &OpenError, built_in: bool) -> Failed {
-    let hint = match error {
-        OpenError::Foreign { path, found } if built_in => {
-            let path = path.display();
-            return Failed::plain(format!("{path} {found}; it was not touched: run this in another folder"));
-        }
-        OpenError::Locked { .. } if built_in => "; stop it first, or run this one in another folder",
-        OpenError::Sqlite { reason, .. } if reason.contains("locked") => {
-            "; another program has it open: close that one first"
-        }
-        OpenError::Full { .. } => "; make room and start again",
-        OpenError::Io { .. } | OpenError::Sqlite { .. } if built_in => {
-            "; run it in a folder that can be written"
-        }
-        OpenError::Locked { .. } => "; stop it first, or set database.db_path to another file",
-        OpenError::Io { .. } | OpenError::Sqlite { .. } => {
-            "; set database.db_path to a file in a folder that can be written"
-        }
-        _ => "",
-    };
-    Failed::plain(format!("{error}{hint}"))
+    tracing::warn!("{}", configuration::told(origin, warning));
 }
 
 fn unserved(error: ServeError, built_in: bool) -> Failed {
@@ -278,45 +241,15 @@ async fn build(
         store: shared,
         states: store.clone(),
         configured,
-        waker: Arc::new(joints::Loops(runtime.handle())),
+        waker: Arc::new(adapters::Loops(runtime.handle())),
         settings: config.server,
         pulls,
         streams,
-        vitals: Arc::new(joints::Whole { handle: runtime.handle(), store: store.clone() }),
+        vitals: Arc::new(adapters::Whole { handle: runtime.handle(), store: store.clone() }),
         clock: outside.clock.clone(),
         random: outside.random.clone(),
         run_token: Some(run_token),
         bounds: Bounds::default().within(file_limit()),
     };
     Ok((runtime, app))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    #[test]
-    fn advice_about_the_database_fits_the_cause_and_how_it_was_started() {
-        let path = PathBuf::from("d.db");
-        let sqlite = |reason: &str| OpenError::Sqlite { path: path.clone(), reason: reason.to_owned() };
-        let foreign = OpenError::Foreign { path: path.clone(), found: "is a diary" };
-        for (error, built_in, advice) in [
-            (sqlite("database is locked"), false, "; another program has it open: close that one first"),
-            (sqlite("database is locked"), true, "; another program has it open: close that one first"),
-            (
-                sqlite("disk I/O error"),
-                false,
-                "; set database.db_path to a file in a folder that can be written",
-            ),
-            (sqlite("disk I/O error"), true, "; run it in a folder that can be written"),
-            (OpenError::Locked { path: path.clone(), pid: None }, true, "or run this one in another folder"),
-            (foreign, true, "d.db is a diary; it was not touched: run this in another folder"),
-        ] {
-            let message = refused(&error, built_in).message;
-            assert!(message.ends_with(advice), "{message}");
-            assert!(!built_in || !message.contains("db_path"), "{message}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use inboxclaw_contract::printable;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::Failed;
+use super::failed::Failed;
 
 /// One line of a result for people, out at once. A line break in it shows as one and makes no other line.
 pub(super) fn line(text: &str) -> io::Result<()> {

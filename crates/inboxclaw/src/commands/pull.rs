@@ -9,19 +9,20 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::client::{self, Answer, Client, TIMEOUT};
-use super::{Failed, output, place};
+use super::failed::Failed;
+use super::{configuration, output};
 use crate::cli::{Pull, PullMarkProcessed, exit};
 
 pub(super) fn pull(args: &Pull, json: bool) -> Result<u8, Failed> {
-    let origin = place::of_client(&args.config)?;
-    let config = place::load(&origin)?;
+    let origin = configuration::of_client(&args.config)?;
+    let config = configuration::load(&origin)?;
     let (name, settings) = sink(&config, args.name.as_deref())?;
     let mut query = Vec::new();
     query.extend(args.event_type.clone().map(|event_type| ("event_type", event_type)));
     query.extend(args.batch_size.map(|size| ("batch_size", size.to_string())));
     let client = Client::new(&config)?;
     let url = client.url(&client::segments(name, &settings.path.extract), &query);
-    let answer = ask(&client, Method::GET, url)?;
+    let answer = request(&client, Method::GET, url)?;
     let batch = read(&answer.body)?;
     // As it came: parsing and writing could change numbers.
     let text = answer.body.trim_end();
@@ -34,13 +35,13 @@ pub(super) fn pull(args: &Pull, json: bool) -> Result<u8, Failed> {
 }
 
 pub(super) fn mark_processed(args: &PullMarkProcessed, json: bool) -> Result<u8, Failed> {
-    let origin = place::of_client(&args.config)?;
-    let config = place::load(&origin)?;
+    let origin = configuration::of_client(&args.config)?;
+    let config = configuration::load(&origin)?;
     let (name, settings) = sink(&config, args.name.as_deref())?;
     let client = Client::new(&config)?;
     let query = [("batch_id", args.batch_id.to_string())];
     let url = client.url(&client::segments(name, &settings.path.mark_processed), &query);
-    let answer = ask(&client, Method::POST, url)?;
+    let answer = request(&client, Method::POST, url)?;
     if json {
         output::result(answer.body.trim_end())?;
     } else {
@@ -87,9 +88,9 @@ fn sink<'a>(config: &'a Config, wanted: Option<&str>) -> Result<(&'a str, &'a pu
     }
 }
 
-fn ask(client: &Client, method: Method, url: Url) -> Result<Answer, Failed> {
+fn request(client: &Client, method: Method, url: Url) -> Result<Answer, Failed> {
     let shown = url.to_string();
-    let answer = client::block_on(async { Ok(client.ask(method, &url, TIMEOUT).await) })?;
+    let answer = client::block_on(async { Ok(client.fetch(method, &url, TIMEOUT).await) })?;
     let hint = "; is `inboxclaw listen` running?";
     let answer = answer.map_err(|error| Failed::plain(format!("{shown}: {}{hint}", error.0)))?;
     if answer.status != 200 {

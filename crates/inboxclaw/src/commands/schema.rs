@@ -6,7 +6,8 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use inboxclaw_config as config;
 
-use super::{Failed, output};
+use super::failed::Failed;
+use super::output;
 use crate::cli::{Cli, Schema, exit};
 
 /// Every reference page, by file name: those of the configuration, and one of the commands.

@@ -1,6 +1,6 @@
 //! `source` and `sink`: testing a source, pausing and resuming.
 
-mod trial;
+mod test_run;
 
 use std::path::Path;
 
@@ -9,8 +9,9 @@ use inboxclaw_config::Config;
 use inboxclaw_contract::OwnerKind;
 use serde::Deserialize;
 
-use super::door::{Ask, Door};
-use super::{Failed, answer, client, output, place};
+use super::failed::Failed;
+use super::state_client::{ApiRequest, StateClient};
+use super::{client, configuration, output, response};
 use crate::cli::{ConfigFile, Named, OwnerArg, Sink, SinkCommand, Source, SourceCommand, exit};
 
 #[derive(Debug, Deserialize)]
@@ -21,7 +22,7 @@ struct Paused {
 pub(super) fn source(args: &Source, json: bool) -> Result<u8, Failed> {
     let config = load(args.config.as_deref())?;
     match &args.command {
-        SourceCommand::Test(named) => trial::run(config, &of_kind(named, OwnerKind::Source)?, json),
+        SourceCommand::Test(named) => test_run::run(config, &of_kind(named, OwnerKind::Source)?, json),
         SourceCommand::Pause(named) => turn(&config, named, OwnerKind::Source, "pause", json),
         SourceCommand::Resume(named) => turn(&config, named, OwnerKind::Source, "resume", json),
     }
@@ -36,7 +37,7 @@ pub(super) fn sink(args: &Sink, json: bool) -> Result<u8, Failed> {
 }
 
 fn load(config: Option<&Path>) -> Result<Config, Failed> {
-    place::load(&place::of_client(&ConfigFile { config: config.map(Path::to_owned) })?)
+    configuration::load(&configuration::of_client(&ConfigFile { config: config.map(Path::to_owned) })?)
 }
 
 /// The name as one of this kind.
@@ -53,8 +54,8 @@ fn of_kind(named: &Named, kind: OwnerKind) -> Result<OwnerArg, Failed> {
 fn turn(config: &Config, named: &Named, kind: OwnerKind, how: &str, json: bool) -> Result<u8, Failed> {
     let who = of_kind(named, kind)?;
     client::block_on(async {
-        let (door, owner) = Door::change(config, &who).await?;
-        let answer = answer::whole(&door, Ask::of(Method::POST, &owner, &[how])).await?;
+        let (states, owner) = StateClient::change(config, &who).await?;
+        let answer = response::whole(&states, ApiRequest::of(Method::POST, &owner, &[how])).await?;
         if json {
             output::result(answer.text()?.trim_end())?;
             return Ok(exit::OK);

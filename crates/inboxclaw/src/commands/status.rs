@@ -16,8 +16,9 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::client::{self, Client};
+use super::failed::Failed;
 use super::healthcheck::{text, unwell};
-use super::{Failed, output, place, table};
+use super::{configuration, output, table};
 use crate::cli::{ConfigFile, exit};
 use crate::outside::SystemClock;
 
@@ -42,12 +43,12 @@ struct Stats {
 }
 
 pub(super) fn run(args: &ConfigFile, json: bool) -> Result<u8, Failed> {
-    let origin = place::of_client(args)?;
-    let config = place::load(&origin)?;
+    let origin = configuration::of_client(args)?;
+    let config = configuration::load(&origin)?;
     let client = Client::new(&config)?;
     let url = client.url(&["healthcheck"], &[]);
     let shown = url.to_string();
-    let health = client::block_on(async { Ok(client.ask(Method::GET, &url, TIMEOUT).await) })?;
+    let health = client::block_on(async { Ok(client.fetch(Method::GET, &url, TIMEOUT).await) })?;
     let (answer, health) = match health {
         Ok(answer) => match serde_json::from_str::<Json>(&answer.body) {
             Ok(health) if matches!(answer.status, 200 | 503) => (text(&health, "status").to_owned(), health),

@@ -6,7 +6,8 @@ use inboxclaw_contract::Log as _;
 use inboxclaw_store::{OpenError, Restored, SqliteStore};
 use serde_json::json;
 
-use super::{Failed, client, listen, output, place};
+use super::failed::Failed;
+use super::{client, configuration, database, output};
 use crate::cli::{Backup, Restore, Store, StoreCommand, exit};
 use crate::outside::outside;
 
@@ -18,8 +19,8 @@ pub(super) fn run(args: &Store, json: bool) -> Result<u8, Failed> {
 }
 
 fn backup(args: &Backup, as_json: bool) -> Result<u8, Failed> {
-    let origin = place::of_client(&args.config)?;
-    let database = place::load(&origin)?.database.path;
+    let origin = configuration::of_client(&args.config)?;
+    let database = configuration::load(&origin)?.database.path;
     if !database.exists() {
         return Err(Failed::plain(format!("there is no database at {} yet", database.display())));
     }
@@ -39,8 +40,8 @@ fn backup(args: &Backup, as_json: bool) -> Result<u8, Failed> {
 }
 
 fn restore(args: &Restore, as_json: bool) -> Result<u8, Failed> {
-    let origin = place::of_client(&args.config)?;
-    let database = place::load(&origin)?.database;
+    let origin = configuration::of_client(&args.config)?;
+    let database = configuration::load(&origin)?.database;
     let failed = |error: OpenError| {
         let hint = if matches!(error, OpenError::Locked { .. }) { ": stop it first" } else { "" };
         Failed::plain(format!("{error}{hint}"))
@@ -52,7 +53,7 @@ fn restore(args: &Restore, as_json: bool) -> Result<u8, Failed> {
         SqliteStore::restore(&database.path, &args.file, &aside, &mut |done, of| progress.show(done, of));
     progress.clear();
     let Restored { prepared, aside, last_event } = restored.map_err(failed)?;
-    let store = listen::open(prepared, &database, &outside).map_err(failed)?;
+    let store = database::open(prepared, &database, &outside).map_err(failed)?;
     let head =
         client::block_on(async { store.head().await.map_err(|error| Failed::plain(error.to_string())) })?;
     drop(store);

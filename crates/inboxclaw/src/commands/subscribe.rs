@@ -12,7 +12,8 @@ use inboxclaw_server::sse;
 use tokio::time::{Instant, sleep};
 
 use super::client::{self, Client, TIMEOUT};
-use super::{Failed, output, place};
+use super::failed::Failed;
+use super::{configuration, output};
 use crate::cli::{Subscribe, exit};
 
 /// The longest pause between two tries.
@@ -28,8 +29,8 @@ struct Progress {
 }
 
 pub(super) fn run(args: &Subscribe) -> Result<u8, Failed> {
-    let origin = place::of_client(&args.config)?;
-    let config = place::load(&origin)?;
+    let origin = configuration::of_client(&args.config)?;
+    let config = configuration::load(&origin)?;
     let (name, settings) = sink(&config, args.sink.as_deref())?;
     let path = client::segments(name, &settings.path);
     client::block_on(async {

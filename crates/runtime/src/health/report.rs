@@ -5,26 +5,12 @@ use inboxclaw_contract::{Owner, OwnerKind, StoreError};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{Health, REQUIRED_FAILURES, Row, Rows, Trouble, large_log};
+use super::row::{REQUIRED_FAILURES, Row, Rows, Status, Trouble, large_log};
 use crate::schedule::{DAMAGED, UNREADABLE};
 
 /// The code of a clock in doubt, and what to do about it.
 const CLOCK: &str = "clock";
 const ACCEPT: &str = "set the clock right, or run `inboxclaw clock accept` if it is";
-
-/// How something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// It has not reported yet.
-    Starting,
-    /// Its last work succeeded.
-    Healthy,
-    /// Its work fails.
-    Unhealthy,
-    /// A sink of the store that the configuration does not name.
-    NotConfigured,
-}
 
 /// How everything is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -107,23 +93,6 @@ pub struct StoreReport {
     pub log_bytes: u64,
 }
 
-impl Status {
-    /// The word for it in reports and events.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-            Self::NotConfigured => "not_configured",
-        }
-    }
-
-    /// Whether it is something to announce.
-    pub(crate) const fn is_final(self) -> bool {
-        matches!(self, Self::Healthy | Self::Unhealthy)
-    }
-}
-
 impl Report {
     /// Whether to answer with 503.
     pub fn is_unhealthy(&self) -> bool {
@@ -131,28 +100,23 @@ impl Report {
     }
 }
 
-impl Health {
-    /// How everything is, as of now.
-    pub(crate) fn report(&self) -> Report {
-        let checked_at = self.clock.now();
-        let condition = (self.condition)();
-        let rows = self.rows();
-        let store = rows.store.store(&condition);
-        let of = |kind| {
-            let rows = rows.owners.iter().filter(move |(owner, _)| owner.kind == kind);
-            rows.map(|(owner, row)| row.report(owner)).collect::<Vec<_>>()
-        };
-        let sources = of(OwnerKind::Source);
-        let unhealthy = |row: &&OwnerReport| row.status == Status::Unhealthy;
-        let failures = sources.iter().filter(unhealthy).cloned().collect();
-        Report {
-            status: overall(&rows, store.status),
-            checked_at,
-            sources,
-            failures,
-            store,
-            sinks: of(OwnerKind::Sink),
-        }
+/// How everything is at `checked_at`, by the rows and by what the store noticed itself.
+pub(super) fn of(rows: &Rows, checked_at: Timestamp, condition: &Condition) -> Report {
+    let store = rows.store.store(condition);
+    let of = |kind| {
+        let rows = rows.owners.iter().filter(move |(owner, _)| owner.kind == kind);
+        rows.map(|(owner, row)| row.report(owner)).collect::<Vec<_>>()
+    };
+    let sources = of(OwnerKind::Source);
+    let unhealthy = |row: &&OwnerReport| row.status == Status::Unhealthy;
+    let failures = sources.iter().filter(unhealthy).cloned().collect();
+    Report {
+        status: overall(rows, store.status),
+        checked_at,
+        sources,
+        failures,
+        store,
+        sinks: of(OwnerKind::Sink),
     }
 }
 

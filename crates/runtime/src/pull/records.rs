@@ -14,7 +14,7 @@ use inboxclaw_contract::{Draft, Expiry, Failure, OwnerId, Patterns, Seq, Store, 
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{BATCH_LASTS, LEASED_EVENTS};
+use super::limits::{BATCH_LASTS, LEASED_EVENTS};
 
 /// Most unconfirmed batches without a lease. A consumer has one at a time.
 pub const PLAIN_BATCHES: usize = 100;

@@ -5,6 +5,7 @@
 //! holds for an extract that finds the batch of last time, too: its turn writes nothing, but it is checked like any.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use inboxclaw_contract::store::{Delivery, DeliveryQuery, EventRow, Page, ReadLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
@@ -13,12 +14,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::batch::{self, Room, Taken};
+use super::limits::{BATCH_BYTES, BATCH_EVENTS, LEASED_EVENTS};
 use super::records::{self, Record, Stop};
-use super::{BATCH_BYTES, BATCH_EVENTS, LEASED_EVENTS, Parcel, PullError, PullSink, Wanted};
+use super::{Batch, Parcel, PullError, PullSink, Wanted};
 use crate::bodies::{AT_ONCE, Bodies};
 
 /// How far the sink has come, by event type.
-pub(super) type Positions = BTreeMap<String, Seq>;
+type Positions = BTreeMap<String, Seq>;
 
 /// The entry that changes with the deliveries.
 const LEASE: &str = "lease";
@@ -28,13 +30,67 @@ const TRIES: usize = 16;
 const ID_BITS: u32 = 53;
 
 /// The positions that a cursor holds.
-pub(super) fn positions(cursor: Option<&str>) -> Result<Positions, PullError> {
+fn positions(cursor: Option<&str>) -> Result<Positions, PullError> {
     let Some(cursor) = cursor else { return Ok(Positions::new()) };
     serde_json::from_str(cursor).map_err(|error| PullError::State(format!("its cursor: {error}")))
 }
 
+impl PullSink {
+    /// Takes the next batch.
+    ///
+    /// # Errors
+    /// [`PullError`], and then nothing was taken.
+    pub async fn extract(
+        &self,
+        store: &dyn Store,
+        random: &dyn Random,
+        wanted: &Wanted,
+    ) -> Result<Batch, PullError> {
+        let Parcel { id, mut bodies, remaining, truncation } = self.parcel(store, random, wanted).await?;
+        let mut events = Vec::with_capacity(bodies.left());
+        while let Some(event) = bodies.next(store).await? {
+            events.push(event);
+        }
+        Ok(Batch { id, events, remaining, truncation })
+    }
+
+    /// Takes the next batch, whose bodies are read later.
+    ///
+    /// # Errors
+    /// [`PullError`], and then nothing was taken.
+    pub async fn parcel(
+        &self,
+        store: &dyn Store,
+        random: &dyn Random,
+        wanted: &Wanted,
+    ) -> Result<Parcel, PullError> {
+        let parcel = extract(self, store, random, wanted).await?;
+        if parcel.id.is_some() {
+            self.counts.batches.fetch_add(1, Ordering::Relaxed);
+            self.counts.events.fetch_add(parcel.bodies.left() as u64, Ordering::Relaxed);
+        }
+        Ok(parcel)
+    }
+
+    /// Confirms a batch: its events never come again. Returns how many that were; 0 when the batch was confirmed
+    /// before.
+    ///
+    /// # Errors
+    /// [`PullError`], and then nothing is confirmed.
+    pub async fn confirm(
+        &self,
+        store: &dyn Store,
+        random: &dyn Random,
+        batch: i64,
+    ) -> Result<u64, PullError> {
+        let marked = confirm(self, store, random, batch).await?;
+        self.counts.confirmed.fetch_add(marked, Ordering::Relaxed);
+        Ok(marked)
+    }
+}
+
 /// Takes the next batch.
-pub(super) async fn extract(
+async fn extract(
     sink: &PullSink,
     store: &dyn Store,
     random: &dyn Random,
@@ -46,13 +102,13 @@ pub(super) async fn extract(
         if let Some(batch) = try_extract(sink, store, random, wanted).await? {
             return Ok(batch);
         }
-        sink.counts.conflicts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        sink.counts.conflicts.fetch_add(1, Ordering::Relaxed);
     }
     Err(PullError::Busy)
 }
 
 /// Confirms a batch.
-pub(super) async fn confirm(
+async fn confirm(
     sink: &PullSink,
     store: &dyn Store,
     random: &dyn Random,
@@ -63,7 +119,7 @@ pub(super) async fn confirm(
         if let Some(marked) = try_confirm(sink, store, random, batch).await? {
             return Ok(marked);
         }
-        sink.counts.conflicts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        sink.counts.conflicts.fetch_add(1, Ordering::Relaxed);
     }
     Err(PullError::Busy)
 }

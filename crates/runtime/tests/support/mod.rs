@@ -16,12 +16,11 @@ use inboxclaw_contract::{
 };
 use inboxclaw_runtime::{Doors, Handle, Options, Report, Runtime, RuntimeError};
 use jiff::Timestamp;
+pub use memory::Memory;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-pub use memory::Memory;
 
 /// What happened when, in milliseconds since the start.
 pub type Trace = Arc<Mutex<Vec<(u128, String)>>>;

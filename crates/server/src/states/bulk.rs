@@ -16,12 +16,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use super::channel::{self, Pieces};
-use super::history::order;
+use super::context::{States, Whose};
 use super::problem::Problem;
 use super::progress;
-use super::request::{Call, LINES, wrong};
+use super::request::{Call, LINES, order, wrong};
 use super::types::{BroughtEntries, DeletedEntries};
-use super::{States, Whose};
 use crate::reply::{self, Reply};
 
 const MODES: [(&str, Mode); 2] = [("merge", Mode::Merge), ("replace", Mode::Replace)];

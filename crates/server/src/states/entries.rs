@@ -9,10 +9,10 @@ use inboxclaw_contract::space::{EntryInfo, Look};
 use inboxclaw_contract::{Entry, Expiry, Interval, Version};
 use inboxclaw_settings::moment;
 
+use super::context::{States, Whose};
 use super::problem::Problem;
 use super::request::{Call, Reading, StateRequest, wrong};
 use super::types::{PutEntry, SetCursor, StateCursor, StateEntry, StatePage};
-use super::{States, Whose};
 use crate::reply::{self, Reply};
 
 /// Most bytes of values in a page.
@@ -74,7 +74,7 @@ pub(super) async fn put(Call { states, whose, ask, author }: Call) -> Result<Rep
         let _permit = if is_large { states.bounds.bodies.acquire().await.ok() } else { None };
         ask.into_value(how).await?
     };
-    let _leave = states.leave(&whose.owner).await;
+    let _permit = states.edit_permit(&whose.owner).await;
     let put = states.editor(&author).put(whose.id, &key, value, expiry, secret, condition).await?;
     states.wake(&whose.owner);
     let version = states.store.snapshot(whose.id).await?.version.0;
@@ -85,12 +85,12 @@ pub(super) async fn put(Call { states, whose, ask, author }: Call) -> Result<Rep
 
 pub(super) async fn delete(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     limits::check_key(&ask.key)?;
-    let _leave = states.leave(&whose.owner).await;
+    let _permit = states.edit_permit(&whose.owner).await;
     if !states.editor(&author).delete(whose.id, &ask.key, ask.condition()?).await? {
         return Err(absent(&ask.key));
     }
     states.wake(&whose.owner);
-    Ok(nothing())
+    Ok(reply::nothing())
 }
 
 pub(super) async fn cursor(Call { states, whose, .. }: Call) -> Result<Reply, Problem> {
@@ -115,17 +115,10 @@ async fn change_cursor(
     cursor: Option<String>,
     who: &str,
 ) -> Result<Reply, Problem> {
-    let _leave = states.leave(&whose.owner).await;
+    let _permit = states.edit_permit(&whose.owner).await;
     let version = states.editor(who).set_cursor(whose.id, cursor.clone()).await?.0;
     states.wake(&whose.owner);
     Ok(reply::json(StatusCode::OK, &StateCursor { cursor, version }))
-}
-
-/// An answer that says nothing more.
-pub(super) fn nothing() -> Reply {
-    let mut reply = Reply::default();
-    *reply.status_mut() = StatusCode::NO_CONTENT;
-    reply
 }
 
 /// The entry under a key.

@@ -6,17 +6,14 @@ use inboxclaw_edit::{To, Which};
 use inboxclaw_settings::moment;
 use jiff::{SignedDuration, Timestamp};
 
-use super::States;
 use super::problem::Problem;
 use super::progress;
-use super::request::{Call, Reading, wrong};
+use super::request::{Call, order, wrong};
 use super::types::{HistoryPage, HistoryTurn, RewindTo, RewoundState, UndoWhat, UndoneChange, VersionOrTime};
 use crate::reply::{self, Reply};
 
 /// About how many bytes of replaced values a page of history reads.
 const PAGE_BYTES: usize = 8 << 20;
-/// Most bytes of a body that says what to do.
-pub(super) const ORDER_BODY: u64 = 64 << 10;
 
 pub(super) async fn history(Call { states, whose, ask, .. }: Call) -> Result<Reply, Problem> {
     let before = ask.integer("before", 0..=i64::MAX)?.map(Version);
@@ -68,11 +65,6 @@ pub(super) async fn rewind(Call { states, whose, ask, author }: Call) -> Result<
         Ok(RewoundState::from(rewound))
     })
     .await
-}
-
-/// How a body is read that says what to do.
-pub(super) fn order(states: &States) -> Reading {
-    Reading { bytes: ORDER_BODY, patience: states.bounds.patience }
 }
 
 /// What a text means as the end of a rewind.

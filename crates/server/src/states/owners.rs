@@ -9,11 +9,9 @@ use inboxclaw_contract::{Owner, OwnerKind, StoreError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::entries::nothing;
-use super::history::order;
+use super::context::{Configured, States, is, is_own};
 use super::problem::Problem;
-use super::request::Call;
-use super::{Configured, States, is, is_own};
+use super::request::{Call, order};
 use crate::reply::{self, Reply};
 
 /// Every owner that is configured or has a state, sources first, by name.
@@ -161,7 +159,7 @@ pub(super) async fn rename(Call { states, whose, ask, .. }: Call) -> Result<Repl
 pub(super) async fn forget(Call { states, whose, .. }: Call) -> Result<Reply, Problem> {
     free(&states, &whose.owner)?;
     while !states.store.forget(whose.id).await? {}
-    Ok(nothing())
+    Ok(reply::nothing())
 }
 
 /// Refuses what would take an owner away from under the program.

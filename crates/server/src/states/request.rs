@@ -19,8 +19,8 @@ use inboxclaw_edit::{Condition, Lines};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
+use super::context::{States, Whose};
 use super::problem::Problem;
-use super::{States, Whose};
 use crate::clients::{Author, Client};
 
 /// The media type of JSON Lines.
@@ -28,6 +28,9 @@ pub(super) const LINES: &str = "application/x-ndjson";
 
 /// How long the rest of a body is taken after it turned out to be wrong.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Most bytes of a body that says what to do.
+const ORDER_BODY: u64 = 64 << 10;
 
 /// A request about the state of one owner.
 pub(super) struct Call {
@@ -246,6 +249,11 @@ impl Rest {
         // Whoever is slower than that is cut off.
         let _ = tokio::time::timeout(DRAIN, all).await;
     }
+}
+
+/// How a body is read that says what to do.
+pub(super) fn order(states: &States) -> Reading {
+    Reading { bytes: ORDER_BODY, patience: states.bounds.patience }
 }
 
 /// An error about something in the request that cannot work.

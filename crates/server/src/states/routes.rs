@@ -3,8 +3,8 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::States;
 use super::bulk::{self, CopyFrom};
+use super::context::States;
 use super::entries::{self, CURSOR_BODY, VALUE_BODY};
 use super::history;
 use super::owners::{self, OwnerList, Paused, RenameTo, Renamed};

@@ -151,7 +151,7 @@ async fn confirming_an_earlier_batch_confirms_what_was_leased_since() {
 
 /// The rest of a type must not count as held when a delivery lies behind the end of a short page.
 #[tokio::test]
-async fn a_short_batch_leaves_no_gap_before_a_lease_that_ran_out() {
+async fn a_short_batch_permits_no_gap_before_a_lease_that_ran_out() {
     let inbox = Inbox::new().await;
     let consumer = Consumer::new(&inbox).await;
     inbox.emit(&["b", "a", "a", "b"]).await;

@@ -132,7 +132,7 @@ async fn only_so_many_unconfirmed_batches_are_kept() {
 }
 
 #[tokio::test]
-async fn a_selector_narrows_and_leaves_the_rest() {
+async fn a_selector_narrows_and_permits_the_rest() {
     let inbox = Inbox::new().await;
     let server = inbox.serve().await;
     inbox.emit(&["a.x", "b", "a.y", "a", "a_x.z"]).await;

@@ -12,10 +12,11 @@ use inboxclaw_contract::{Outside, printable};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::super::{Failed, client, output};
+use super::super::failed::Failed;
+use super::super::{client, output};
 use super::listener::{Listener, Visit};
+use super::message::message;
 use super::page::Page;
-use super::told;
 use crate::cli::{Auth, exit};
 use crate::outside::outside;
 
@@ -227,7 +228,7 @@ async fn store(
     let reach = Reach::Configured { allow_private: args.allow_private };
     let granted = consent.exchange(&Http::shared(outside), reach, credentials, code).await;
     let failed = |why: String| Failed::plain(format!("Failed to fetch token: {why}; nothing was stored"));
-    let granted = granted.map_err(|denied| failed(told(&denied.failure)))?;
+    let granted = granted.map_err(|denied| failed(message(&denied.failure)))?;
     let file = consent.token_file(credentials, &granted, asked);
     let file = file.map_err(|flaw| failed(format!("what Google gave {flaw}")))?;
     let path = args.token.clone();

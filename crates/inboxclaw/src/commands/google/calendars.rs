@@ -4,8 +4,9 @@ use inboxclaw_connectors::google::{Ask, At, CALENDAR, Client};
 use inboxclaw_contract::{Failure, printable};
 use serde::{Deserialize, Serialize};
 
-use super::super::{Failed, client, output};
-use super::told;
+use super::super::failed::Failed;
+use super::super::{client, output};
+use super::message::message;
 use crate::cli::{ListCalendars, exit};
 use crate::outside::outside;
 
@@ -50,7 +51,7 @@ pub(super) fn run(args: &ListCalendars, json: bool) -> Result<u8, Failed> {
         output::line("Fetching calendar list...")?;
     }
     let calendars = client::block_on(async {
-        fetch(args).await.map_err(|failure| Failed::plain(format!("Error: {}", told(&failure))))
+        fetch(args).await.map_err(|failure| Failed::plain(format!("Error: {}", message(&failure))))
     })?;
     if json {
         output::pretty(&calendars)?;

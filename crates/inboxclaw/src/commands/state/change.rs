@@ -8,9 +8,10 @@ use inboxclaw_contract::{Json, Owner};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::door::{Ask, Door, configured};
-use super::super::{Failed, answer, output, table};
-use super::{Job, about, counted, of_key};
+use super::super::failed::Failed;
+use super::super::state_client::{ApiRequest, StateClient, configured};
+use super::super::{output, response, table};
+use super::job::{Job, about, counted, of_key};
 use crate::cli::{By, Cursor, Delete, Forget, Set, exit};
 
 /// A text that is short enough to be shown as it should have been written.
@@ -37,15 +38,16 @@ struct CursorNow {
 
 pub(super) async fn set(job: &Job<'_>, args: &Set) -> Result<u8, Failed> {
     let value = value(args)?;
-    let (door, owner) = Door::change(job.config, &args.owner).await?;
-    let mut ask = of_key(Method::PUT, &owner, &args.key).with("ttl", &args.ttl).flag("secret", args.secret);
+    let (states, owner) = StateClient::change(job.config, &args.owner).await?;
+    let mut request =
+        of_key(Method::PUT, &owner, &args.key).with("ttl", &args.ttl).flag("secret", args.secret);
     if let Some(revision) = args.if_revision {
-        ask = ask.header(IF_MATCH, format!("\"{revision}\""));
+        request = request.header(IF_MATCH, format!("\"{revision}\""));
     }
     if args.if_absent {
-        ask = ask.header(IF_NONE_MATCH, "*");
+        request = request.header(IF_NONE_MATCH, "*");
     }
-    let put = answer::any(&door, ask.body(value.into_string())).await?;
+    let put = response::any(&states, request.body(value.into_string())).await?;
     let made = match put.status {
         StatusCode::CREATED => "created",
         StatusCode::OK => "set",
@@ -86,20 +88,20 @@ fn hint(text: &str, secret: bool) -> String {
 }
 
 pub(super) async fn delete(job: &Job<'_>, args: &Delete) -> Result<u8, Failed> {
-    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    let (states, owner) = StateClient::change(job.config, &args.owner).await?;
     if !args.keys.is_empty() {
-        return delete_keys(job, &door, &owner, &args.keys).await;
+        return delete_keys(job, &states, &owner, &args.keys).await;
     }
-    let mut ask = Ask::of(Method::DELETE, &owner, &["state"])
+    let mut request = ApiRequest::of(Method::DELETE, &owner, &["state"])
         .long()
         .with("prefix", args.prefix.as_deref().unwrap_or_default())
         .flag("dry_run", args.dry_run);
     if let Some(age) = args.older_than {
         let by = if args.by == By::Created { "created" } else { "updated" };
-        ask = ask.with("older_than", age.to_string()).with("by", by);
+        request = request.with("older_than", age.to_string()).with("by", by);
     }
-    job.long(&door, &owner, ask, |result| {
-        let Deleted { entries, bytes, dry_run } = answer::result(result)?;
+    job.long(&states, &owner, request, |result| {
+        let Deleted { entries, bytes, dry_run } = response::result(result)?;
         let done = if dry_run { "would go" } else { "deleted" };
         let entries = counted(entries, "entry", "entries");
         Ok(format!("{owner}: {entries} {done}, {}", table::size(bytes)))
@@ -107,10 +109,15 @@ pub(super) async fn delete(job: &Job<'_>, args: &Delete) -> Result<u8, Failed> {
     .await
 }
 
-async fn delete_keys(job: &Job<'_>, door: &Door, owner: &Owner, keys: &[String]) -> Result<u8, Failed> {
+async fn delete_keys(
+    job: &Job<'_>,
+    states: &StateClient,
+    owner: &Owner,
+    keys: &[String],
+) -> Result<u8, Failed> {
     let (mut deleted, mut absent) = (Vec::new(), Vec::new());
     for key in keys {
-        let gone = answer::any(door, of_key(Method::DELETE, owner, key)).await?;
+        let gone = response::any(states, of_key(Method::DELETE, owner, key)).await?;
         match gone.status {
             status if status.is_success() => deleted.push(key),
             StatusCode::NOT_FOUND => absent.push(key),
@@ -134,12 +141,14 @@ pub(super) async fn cursor(job: &Job<'_>, args: &Cursor) -> Result<u8, Failed> {
     if args.value.is_none() && !args.clear {
         return show_cursor(job, args).await;
     }
-    let (door, owner) = Door::change(job.config, &args.owner).await?;
-    let ask = match &args.value {
-        Some(value) => Ask::of(Method::PUT, &owner, &["cursor"]).body(json!({ "cursor": value }).to_string()),
-        None => Ask::of(Method::DELETE, &owner, &["cursor"]),
+    let (states, owner) = StateClient::change(job.config, &args.owner).await?;
+    let request = match &args.value {
+        Some(value) => {
+            ApiRequest::of(Method::PUT, &owner, &["cursor"]).body(json!({ "cursor": value }).to_string())
+        }
+        None => ApiRequest::of(Method::DELETE, &owner, &["cursor"]),
     };
-    let answer = answer::any(&door, ask).await?;
+    let answer = response::any(&states, request).await?;
     if !answer.status.is_success() {
         return Err(about(&owner, &answer));
     }
@@ -148,15 +157,16 @@ pub(super) async fn cursor(job: &Job<'_>, args: &Cursor) -> Result<u8, Failed> {
 }
 
 async fn show_cursor(job: &Job<'_>, args: &Cursor) -> Result<u8, Failed> {
-    let seen = Door::look(job.config, &args.owner).await?;
-    let cursor = match &seen.door {
+    let seen = StateClient::look(job.config, &args.owner).await?;
+    let cursor = match &seen.states {
         None if job.json => {
             output::result("{\"cursor\":null,\"version\":0}")?;
             return Ok(exit::OK);
         }
         None => None,
-        Some(door) => {
-            let found = answer::whole(door, Ask::of(Method::GET, &seen.owner, &["cursor"])).await?;
+        Some(states) => {
+            let found =
+                response::whole(states, ApiRequest::of(Method::GET, &seen.owner, &["cursor"])).await?;
             if job.json {
                 output::result(found.text()?.trim_end())?;
                 return Ok(exit::OK);
@@ -173,13 +183,13 @@ async fn show_cursor(job: &Job<'_>, args: &Cursor) -> Result<u8, Failed> {
 }
 
 pub(super) async fn forget(job: &Job<'_>, args: &Forget) -> Result<u8, Failed> {
-    let owner = Door::look(job.config, &args.owner).await?.owner;
+    let owner = StateClient::look(job.config, &args.owner).await?.owner;
     if configured(job.config).contains(&owner) {
         let file = job.config.file.display();
         return Err(Failed::plain(format!("the {owner} is in {file}: take it out of there first")));
     }
-    let (door, owner) = Door::change(job.config, &args.owner).await?;
-    let answer = answer::any(&door, Ask::of(Method::DELETE, &owner, &[]).long()).await?;
+    let (states, owner) = StateClient::change(job.config, &args.owner).await?;
+    let answer = response::any(&states, ApiRequest::of(Method::DELETE, &owner, &[]).long()).await?;
     if !answer.status.is_success() {
         return Err(about(&owner, &answer));
     }

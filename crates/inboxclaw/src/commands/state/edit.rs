@@ -11,9 +11,10 @@ use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{Method, StatusCode};
 use inboxclaw_contract::Json;
 
-use super::super::door::Door;
-use super::super::{Failed, answer, output};
-use super::{Job, about, of_key};
+use super::super::failed::Failed;
+use super::super::state_client::StateClient;
+use super::super::{output, response};
+use super::job::{Job, about, of_key};
 use crate::cli::{Edit, exit};
 use crate::outside::token;
 
@@ -51,10 +52,11 @@ pub(super) async fn run(job: &Job<'_>, args: &Edit) -> Result<u8, Failed> {
 
 /// The value as it is now.
 async fn before(job: &Job<'_>, args: &Edit) -> Result<Before, Failed> {
-    let seen = Door::look(job.config, &args.owner).await?;
-    let Some(door) = seen.door else { return Ok(Before::default()) };
+    let seen = StateClient::look(job.config, &args.owner).await?;
+    let Some(states) = seen.states else { return Ok(Before::default()) };
     let found =
-        answer::any(&door, of_key(Method::GET, &seen.owner, &args.key).flag("secrets", args.secrets)).await?;
+        response::any(&states, of_key(Method::GET, &seen.owner, &args.key).flag("secrets", args.secrets))
+            .await?;
     match found.status {
         StatusCode::OK => Ok(Before { text: found.text()?.to_owned(), revision: found.revision }),
         StatusCode::NOT_FOUND => Ok(Before::default()),
@@ -67,13 +69,13 @@ async fn before(job: &Job<'_>, args: &Edit) -> Result<Before, Failed> {
 }
 
 async fn put(job: &Job<'_>, args: &Edit, before: &Before, value: Json) -> Result<u8, Failed> {
-    let (door, owner) = Door::change(job.config, &args.owner).await?;
-    let ask = of_key(Method::PUT, &owner, &args.key).with("ttl", "keep");
-    let ask = match &before.revision {
-        Some(revision) => ask.header(IF_MATCH, format!("\"{revision}\"")),
-        None => ask.header(IF_NONE_MATCH, "*"),
+    let (states, owner) = StateClient::change(job.config, &args.owner).await?;
+    let request = of_key(Method::PUT, &owner, &args.key).with("ttl", "keep");
+    let request = match &before.revision {
+        Some(revision) => request.header(IF_MATCH, format!("\"{revision}\"")),
+        None => request.header(IF_NONE_MATCH, "*"),
     };
-    let put = answer::any(&door, ask.body(value.into_string())).await?;
+    let put = response::any(&states, request.body(value.into_string())).await?;
     match put.status {
         status if status.is_success() => {
             job.done(put.text()?, || Ok(format!("{owner}: {:?} is set", args.key)))

@@ -5,10 +5,11 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::door::{Ask, Door};
+use super::super::failed::Failed;
+use super::super::state_client::{ApiRequest, StateClient};
 use super::super::subscribe::{Lines, Message};
-use super::super::{Failed, answer, output, table};
-use super::Job;
+use super::super::{output, response, table};
+use super::job::Job;
 use crate::cli::{Watch, exit};
 
 /// Most characters of a value that are looked at.
@@ -37,12 +38,12 @@ struct Entry<'a> {
 }
 
 pub(super) async fn run(job: &Job<'_>, args: &Watch) -> Result<u8, Failed> {
-    let Some((door, owner)) = Door::running(job.config, &args.owner).await? else {
+    let Some((states, owner)) = StateClient::running(job.config, &args.owner).await? else {
         let message = "state watch needs the running program: start `inboxclaw listen`";
         return Err(Failed::plain(message));
     };
-    let ask = Ask::of(Method::GET, &owner, &["watch"]).with("prefix", &args.prefix);
-    let body = answer::stream(&door, ask).await?;
+    let request = ApiRequest::of(Method::GET, &owner, &["watch"]).with("prefix", &args.prefix);
+    let body = response::stream(&states, request).await?;
     output::remark(&format!("watching the {owner}; Ctrl-C ends it"));
     let mut pieces = body.into_data_stream();
     let follow = async {
@@ -70,7 +71,7 @@ fn tell(json: bool, message: &Message) -> Result<(), Failed> {
         output::result(&format!("{{\"event\":{event},\"data\":{}}}", message.data))?;
         return Ok(());
     }
-    let change: Change<'_> = answer::read(message.data.as_bytes())?;
+    let change: Change<'_> = response::read(message.data.as_bytes())?;
     output::line(&line(&message.event, &change))?;
     Ok(())
 }

@@ -7,12 +7,13 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::super::answer::{self, Ended};
-use super::super::door::{Ask, Door};
+use super::super::failed::Failed;
+use super::super::output;
+use super::super::response::{self, Ended};
+use super::super::state_client::{ApiRequest, StateClient};
 use super::super::table::{self, Side, Table};
-use super::super::{Failed, output};
-use super::look::when;
-use super::{Job, counted};
+use super::job::{Job, counted};
+use super::read::when;
 use crate::cli::{History, Rewind, To, Undo, exit};
 use crate::outside::SystemClock;
 
@@ -59,8 +60,8 @@ struct KeyRow<'a> {
 }
 
 pub(super) async fn history(job: &Job<'_>, args: &History) -> Result<u8, Failed> {
-    let seen = Door::look(job.config, &args.owner).await?;
-    let Some(door) = seen.door else {
+    let seen = StateClient::look(job.config, &args.owner).await?;
+    let Some(states) = seen.states else {
         output::remark(&format!("{} has no state yet", seen.owner));
         if job.json {
             output::result("{\"turns\":[],\"next\":null}")?;
@@ -73,13 +74,13 @@ pub(super) async fn history(job: &Job<'_>, args: &History) -> Result<u8, Failed>
     let (mut shown, mut before) = (0, args.before);
     let mut json = String::from("{\"turns\":[");
     loop {
-        let mut ask = Ask::of(Method::GET, &seen.owner, &["history"])
+        let mut request = ApiRequest::of(Method::GET, &seen.owner, &["history"])
             .with("limit", (args.limit - shown).min(PAGE).to_string())
             .flag("values", args.values);
         if let Some(before) = before {
-            ask = ask.with("before", before.to_string());
+            request = request.with("before", before.to_string());
         }
-        let found = answer::whole(&door, ask).await?;
+        let found = response::whole(&states, request).await?;
         let page: Page<'_> = found.read()?;
         for turn in &page.turns {
             if job.json {
@@ -107,7 +108,7 @@ pub(super) async fn history(job: &Job<'_>, args: &History) -> Result<u8, Failed>
 }
 
 fn show(table: &mut Table<4>, turns: &[&RawValue], now: Timestamp, values: bool) -> Result<(), Failed> {
-    let turns = turns.iter().map(|turn| answer::read::<TurnRow<'_>>(turn.get().as_bytes()));
+    let turns = turns.iter().map(|turn| response::read::<TurnRow<'_>>(turn.get().as_bytes()));
     let turns: Vec<TurnRow<'_>> = turns.collect::<Result<_, _>>()?;
     if turns.is_empty() {
         return Ok(());
@@ -190,23 +191,23 @@ struct Undone {
 }
 
 pub(super) async fn undo(job: &Job<'_>, args: &Undo) -> Result<u8, Failed> {
-    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    let (states, owner) = StateClient::change(job.config, &args.owner).await?;
     let mut body = json!({ "force": args.force });
     if let Some(version) = args.version {
         body["version"] = version.into();
     } else if args.turn {
         body["turn"] = true.into();
     }
-    let ask = Ask::of(Method::POST, &owner, &["undo"]).long().body(body.to_string());
-    let result = match answer::long(&door, ask).await? {
+    let request = ApiRequest::of(Method::POST, &owner, &["undo"]).long().body(body.to_string());
+    let result = match response::long(&states, request).await? {
         Ended::Well(result) => result,
         Ended::Refused(said) => {
             let hint = if said.get("keys").is_some() { "; --force takes it back all the same" } else { "" };
-            return Err(Failed::plain(format!("{owner}: {}{hint}", answer::detail(&said))));
+            return Err(Failed::plain(format!("{owner}: {}{hint}", response::detail(&said))));
         }
     };
     job.done(&result, || {
-        let undone: Undone = answer::result(&result)?;
+        let undone: Undone = response::result(&result)?;
         let author = undone.author.as_deref().map_or_else(|| format!("the {}", owner.kind), str::to_owned);
         let at = when(&undone.at, SystemClock.now());
         let back = restored(undone.entries, undone.cursor, &undone.left);
@@ -225,14 +226,14 @@ struct Rewound {
 }
 
 pub(super) async fn rewind(job: &Job<'_>, args: &Rewind) -> Result<u8, Failed> {
-    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    let (states, owner) = StateClient::change(job.config, &args.owner).await?;
     let body = match &args.to {
         To::Version(version) => json!({ "to": version }),
         To::Time(time) => json!({ "to": time }),
     };
-    let ask = Ask::of(Method::POST, &owner, &["rewind"]).long().body(body.to_string());
-    job.long(&door, &owner, ask, |result| {
-        let rewound: Rewound = answer::result(result)?;
+    let request = ApiRequest::of(Method::POST, &owner, &["rewind"]).long().body(body.to_string());
+    job.long(&states, &owner, request, |result| {
+        let rewound: Rewound = response::result(result)?;
         let turns = counted(rewound.turns, "change", "changes");
         let changed = restored(rewound.entries, rewound.cursor, &rewound.left);
         Ok(format!(

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Failed;
-use super::door::{Ask, Door};
+use super::failed::Failed;
+use super::state_client::{ApiRequest, StateClient};
 
 /// The content type of answers that come line by line.
 const LINES: &str = "application/x-ndjson";
@@ -46,8 +46,8 @@ impl Answer {
 }
 
 /// Asks and waits for the whole answer, also for one without success.
-pub(super) async fn any(door: &Door, ask: Ask) -> Result<Answer, Failed> {
-    let response = door.ask(ask).await?;
+pub(super) async fn any(states: &StateClient, request: ApiRequest) -> Result<Answer, Failed> {
+    let response = states.send(request).await?;
     let status = response.status();
     let revision = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
     let revision = revision.map(|tag| tag.trim_matches('"').to_owned());
@@ -56,14 +56,14 @@ pub(super) async fn any(door: &Door, ask: Ask) -> Result<Answer, Failed> {
 }
 
 /// Asks and waits for the whole answer, which must be a success.
-pub(super) async fn whole(door: &Door, ask: Ask) -> Result<Answer, Failed> {
-    let answer = any(door, ask).await?;
+pub(super) async fn whole(states: &StateClient, request: ApiRequest) -> Result<Answer, Failed> {
+    let answer = any(states, request).await?;
     if answer.status.is_success() { Ok(answer) } else { Err(answer.failure()) }
 }
 
 /// Asks, and returns the body of a success to be read piece by piece.
-pub(super) async fn stream(door: &Door, ask: Ask) -> Result<Body, Failed> {
-    let response = door.ask(ask).await?;
+pub(super) async fn stream(states: &StateClient, request: ApiRequest) -> Result<Body, Failed> {
+    let response = states.send(request).await?;
     if response.status().is_success() {
         return Ok(response.into_body());
     }
@@ -88,8 +88,8 @@ pub(super) enum Ended {
 }
 
 /// Asks for a change that may take long, and shows how far it is.
-pub(super) async fn long(door: &Door, ask: Ask) -> Result<Ended, Failed> {
-    let response = door.ask(ask.header(ACCEPT, LINES)).await?;
+pub(super) async fn long(states: &StateClient, request: ApiRequest) -> Result<Ended, Failed> {
+    let response = states.send(request.header(ACCEPT, LINES)).await?;
     if !response.status().is_success() {
         let status = response.status();
         let body = to_bytes(response.into_body(), usize::MAX).await.map_err(|error| broken(&error))?;

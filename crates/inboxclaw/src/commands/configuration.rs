@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use inboxclaw_config::{self as config, Config, Environment, Origin, Problem};
 
-use super::Failed;
+use super::failed::Failed;
 use crate::cli::ConfigFile;
 use crate::outside::outside;
 

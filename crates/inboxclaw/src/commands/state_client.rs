@@ -1,11 +1,11 @@
-//! The door to states: the routes of the server, asked over HTTP where the program runs, and in this process where it
-//! does not. So there is one implementation, and one answer in JSON.
+//! The client of the state API: asks the routes of the server, over HTTP where the program runs and in this process where
+//! it does not. So there is one implementation, and one answer in JSON.
 //!
-//! `here` answers in this process, `client` asks the running program, `holder` finds out who holds the lock.
+//! `local` answers in this process, `client` asks the running program, `lock_holder` finds out who holds the lock.
 //! Left out: what is asked (`state`, `source`).
 
-mod here;
-mod holder;
+mod local;
+mod lock_holder;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderName, Method, Request, Response};
 use inboxclaw_config::Config;
-use inboxclaw_contract::{Keeper as _, Owner, OwnerKind};
+use inboxclaw_contract::{Owner, OwnerKind};
 use inboxclaw_store::{OpenError, SqliteStore};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::{Instant, sleep};
 
-use self::here::Here;
-pub(super) use self::here::user;
+use self::local::LocalStates;
 use super::client::{BEGIN, Client};
-use super::{Failed, listen};
+use super::database;
+use super::failed::Failed;
 use crate::cli::OwnerArg;
 use crate::outside::{SystemClock, outside};
 
@@ -34,17 +34,17 @@ const LONG: Duration = Duration::from_secs(600);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The way to the states.
-pub(super) enum Door {
+/// Who answers requests about states.
+pub(super) enum StateClient {
     /// The routes run in this process.
-    Here(Box<Here>),
+    Local(Box<LocalStates>),
     /// The running program.
-    There(Client),
+    Remote(Client),
 }
 
 /// A request.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub(super) struct ApiRequest {
     method: Method,
     path: String,
     query: String,
@@ -58,10 +58,10 @@ pub(super) struct Ask {
 pub(super) struct Seen {
     pub(super) owner: Owner,
     /// `None` when it never had any state.
-    pub(super) door: Option<Door>,
+    pub(super) states: Option<StateClient>,
 }
 
-impl Ask {
+impl ApiRequest {
     /// A request about an owner.
     pub(super) fn of(method: Method, owner: &Owner, segments: &[&str]) -> Self {
         let kind = match owner.kind {
@@ -139,28 +139,28 @@ impl Ask {
     }
 }
 
-impl Door {
+impl StateClient {
     /// Opens the database for reading, which makes no file and disturbs nobody.
     pub(super) async fn look(config: &Config, who: &OwnerArg) -> Result<Seen, Failed> {
         let Some(store) = read(config)? else {
             let owner = find(&configured(config), who)?;
-            return Ok(Seen { owner, door: None });
+            return Ok(Seen { owner, states: None });
         };
-        let stored = owners(&store).await?;
+        let stored = local::owners(&store).await?;
         let owner = find(&union(config, &stored), who)?;
-        let door = stored.contains(&owner).then(|| Self::Here(Box::new(Here::over(store, config))));
-        Ok(Seen { owner, door })
+        let states = stored.contains(&owner).then(|| Self::Local(Box::new(LocalStates::over(store, config))));
+        Ok(Seen { owner, states })
     }
 
-    /// The door for a look at all owners; `None` when there is no database. The running program is asked where it
+    /// The client for a look at all owners; `None` when there is no database. The running program is asked where it
     /// answers: it alone knows what runs.
     pub(super) async fn survey(config: &Config) -> Result<Option<Self>, Failed> {
         if let Some(program) = Client::of_running(&config.database.path)
             && program.answers().await
         {
-            return Ok(Some(Self::There(program)));
+            return Ok(Some(Self::Remote(program)));
         }
-        Ok(read(config)?.map(|store| Self::Here(Box::new(Here::over(store, config)))))
+        Ok(read(config)?.map(|store| Self::Local(Box::new(LocalStates::over(store, config)))))
     }
 
     /// The way to change states: through the running program, or by holding the database for a moment.
@@ -170,13 +170,13 @@ impl Door {
             find(&configured(config), who)?;
         }
         match open(config).await? {
-            Self::Here(here) => {
+            Self::Local(here) => {
                 let stored = here.owners().await?;
                 let owner = find(&union(config, &stored), who)?;
                 here.govern(&owner, &stored).await?;
-                Ok((Self::Here(here), owner))
+                Ok((Self::Local(here), owner))
             }
-            there @ Self::There(_) => Ok((there, Self::look(config, who).await?.owner)),
+            there @ Self::Remote(_) => Ok((there, Self::look(config, who).await?.owner)),
         }
     }
 
@@ -189,16 +189,16 @@ impl Door {
     pub(super) async fn running(config: &Config, who: &OwnerArg) -> Result<Option<(Self, Owner)>, Failed> {
         let owner = Self::look(config, who).await?.owner;
         let Some(program) = Client::of_running(&config.database.path) else { return Ok(None) };
-        Ok(program.answers().await.then_some((Self::There(program), owner)))
+        Ok(program.answers().await.then_some((Self::Remote(program), owner)))
     }
 
     /// Asks, and returns with the head of the answer.
-    pub(super) async fn ask(&self, ask: Ask) -> Result<Response<Body>, Failed> {
-        let limit = ask.limit;
-        let request = ask.into_request()?;
+    pub(super) async fn send(&self, request: ApiRequest) -> Result<Response<Body>, Failed> {
+        let limit = request.limit;
+        let request = request.into_request()?;
         match self {
-            Self::Here(here) => Ok(here.answer(request).await),
-            Self::There(program) => {
+            Self::Local(here) => Ok(here.answer(request).await),
+            Self::Remote(program) => {
                 let lost = |error: super::client::Unreachable| {
                     Failed::plain(format!("the running program does not answer: {}", error.0))
                 };
@@ -254,21 +254,16 @@ fn union(config: &Config, stored: &[Owner]) -> Vec<Owner> {
     known
 }
 
-async fn owners(store: &SqliteStore) -> Result<Vec<Owner>, Failed> {
-    let owners = store.owners().await.map_err(|error| Failed::plain(error.to_string()))?;
-    Ok(owners.into_iter().map(|owner| Owner { kind: owner.kind, name: owner.name }).collect())
-}
-
 /// Takes the database, or finds the program that has it. Who holds it for a moment is waited for.
-async fn open(config: &Config) -> Result<Door, Failed> {
+async fn open(config: &Config) -> Result<StateClient, Failed> {
     let path = &config.database.path;
     let deadline = Instant::now() + PATIENCE;
     loop {
         match SqliteStore::prepare(path) {
             Ok(prepared) => {
-                let store = listen::open(prepared, &config.database, &outside());
+                let store = database::open(prepared, &config.database, &outside());
                 let store = store.map_err(|error| Failed::plain(error.to_string()))?;
-                return Ok(Door::Here(Box::new(Here::over(store, config))));
+                return Ok(StateClient::Local(Box::new(LocalStates::over(store, config))));
             }
             Err(OpenError::Locked { .. }) => {}
             Err(error) => return Err(Failed::plain(error.to_string())),
@@ -277,7 +272,7 @@ async fn open(config: &Config) -> Result<Door, Failed> {
         if let Some(program) = Client::of_running(path)
             && program.answers().await
         {
-            return Ok(Door::There(program));
+            return Ok(StateClient::Remote(program));
         }
         if Instant::now() >= deadline {
             return Err(held(path));
@@ -288,7 +283,7 @@ async fn open(config: &Config) -> Result<Door, Failed> {
 
 fn held(path: &Path) -> Failed {
     let lock = inboxclaw_store::resolved(path).map(|path| inboxclaw_store::lock::Lock::path(&path));
-    let holder = lock.ok().and_then(|lock: PathBuf| holder::of(&lock));
+    let holder = lock.ok().and_then(|lock: PathBuf| lock_holder::of(&lock));
     let holder = holder.map_or_else(String::new, |pid| format!(" (process {pid})"));
     Failed::plain(format!(
         "{} is in use by another inboxclaw{holder}, which does not answer: nothing was changed after {} s of waiting",
@@ -335,8 +330,8 @@ mod tests {
             ("..", "/api/sources/my%20mail/state/%2E%2E"),
             ("50%?#é", "/api/sources/my%20mail/state/50%25%3F%23%C3%A9"),
         ] {
-            let ask = Ask::of(Method::GET, &Owner::source("my mail"), &["state", key]);
-            let request = ask.with("prefix", "a&b").flag("keys", true).flag("no", false).into_request();
+            let request = ApiRequest::of(Method::GET, &Owner::source("my mail"), &["state", key]);
+            let request = request.with("prefix", "a&b").flag("keys", true).flag("no", false).into_request();
             assert_eq!(request.unwrap().uri().to_string(), format!("{path}?prefix=a%26b&keys=1"));
         }
     }

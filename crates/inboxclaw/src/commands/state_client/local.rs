@@ -11,11 +11,11 @@ use inboxclaw_server::clock::ClockAnswer;
 use inboxclaw_server::states::{Configured, States};
 use inboxclaw_store::SqliteStore;
 
-use super::super::Failed;
-use crate::outside::{SystemClock, SystemRandom};
+use super::super::failed::Failed;
+use crate::outside::{SystemClock, SystemRandom, user};
 
 /// The routes, and the store under them. What holds the database lets go of it with this.
-pub(in crate::commands) struct Here {
+pub(in crate::commands) struct LocalStates {
     store: Arc<SqliteStore>,
     states: States,
     configured: Vec<Configured>,
@@ -23,7 +23,7 @@ pub(in crate::commands) struct Here {
     stopped: Vec<Owner>,
 }
 
-impl Here {
+impl LocalStates {
     /// Over a store that was opened for reading or writing.
     pub(super) fn over(store: SqliteStore, config: &Config) -> Self {
         let store = Arc::new(store);
@@ -57,7 +57,7 @@ impl Here {
 
     /// Every owner that the database knows.
     pub(super) async fn owners(&self) -> Result<Vec<Owner>, Failed> {
-        super::owners(&self.store).await
+        owners(&self.store).await
     }
 
     /// Answers as the server would.
@@ -66,9 +66,8 @@ impl Here {
     }
 }
 
-/// Who sits here, for history.
-pub(in crate::commands) fn user() -> String {
-    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let named = named.filter(|name| !name.is_empty() && !name.contains(char::is_control));
-    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+/// Every owner that a database knows.
+pub(super) async fn owners(store: &SqliteStore) -> Result<Vec<Owner>, Failed> {
+    let owners = store.owners().await.map_err(|error| Failed::plain(error.to_string()))?;
+    Ok(owners.into_iter().map(|owner| Owner { kind: owner.kind, name: owner.name }).collect())
 }

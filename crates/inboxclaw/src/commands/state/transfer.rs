@@ -11,9 +11,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc::channel;
 
-use super::super::door::{Ask, Door, Seen};
-use super::super::{Failed, answer, output};
-use super::{Job, about, counted};
+use super::super::failed::Failed;
+use super::super::state_client::{ApiRequest, Seen, StateClient};
+use super::super::{output, response};
+use super::job::{Job, about, counted};
 use crate::cli::{Copy, Export, Import, Move, exit};
 
 /// Bytes that are read from standard input at a time.
@@ -52,15 +53,15 @@ impl Brought {
 }
 
 pub(super) async fn export(job: &Job<'_>, args: &Export) -> Result<u8, Failed> {
-    let seen = Door::look(job.config, &args.owner).await?;
-    let Some(door) = seen.door else {
+    let seen = StateClient::look(job.config, &args.owner).await?;
+    let Some(states) = seen.states else {
         return Err(Failed::plain(format!("{} has no state yet", seen.owner)));
     };
-    let ask = Ask::of(Method::GET, &seen.owner, &["export"]).long().flag("secrets", args.secrets);
-    let mut pieces = answer::stream(&door, ask).await?.into_data_stream();
+    let request = ApiRequest::of(Method::GET, &seen.owner, &["export"]).long().flag("secrets", args.secrets);
+    let mut pieces = response::stream(&states, request).await?.into_data_stream();
     let mut out = output::Lines::new();
     while let Some(piece) = pieces.next().await {
-        out.write(&piece.map_err(|error| answer::broken(&error))?)?;
+        out.write(&piece.map_err(|error| response::broken(&error))?)?;
     }
     out.end()?;
     Ok(exit::OK)
@@ -71,41 +72,43 @@ pub(super) async fn import(job: &Job<'_>, args: &Import) -> Result<u8, Failed> {
         let message = "an import reads standard input: inboxclaw state import OWNER < FILE";
         return Err(Failed::new(exit::USAGE, message));
     }
-    let (door, owner) = Door::change(job.config, &args.owner).await?;
-    let ask = Ask::of(Method::POST, &owner, &["import"])
+    let (states, owner) = StateClient::change(job.config, &args.owner).await?;
+    let request = ApiRequest::of(Method::POST, &owner, &["import"])
         .long()
         .with("mode", mode(args.replace))
         .header(CONTENT_TYPE, "application/x-ndjson")
         .body(standard_input());
-    job.long(&door, &owner, ask, |result| {
-        Ok(format!("{owner}: {}", answer::result::<Brought>(result)?.read()))
+    job.long(&states, &owner, request, |result| {
+        Ok(format!("{owner}: {}", response::result::<Brought>(result)?.read()))
     })
     .await
 }
 
 pub(super) async fn copy(job: &Job<'_>, args: &Copy) -> Result<u8, Failed> {
-    let Seen { owner: from, door } = Door::look(job.config, &args.from).await?;
-    if Door::look(job.config, &args.to).await?.owner == from {
+    let Seen { owner: from, states } = StateClient::look(job.config, &args.from).await?;
+    if StateClient::look(job.config, &args.to).await?.owner == from {
         return Err(Failed::new(exit::USAGE, format!("{from} cannot be copied to itself")));
     }
-    if door.is_none() {
+    if states.is_none() {
         return Err(Failed::plain(format!("{from} has no state yet")));
     }
-    let (door, to) = Door::change(job.config, &args.to).await?;
+    let (states, to) = StateClient::change(job.config, &args.to).await?;
     let body = json!({
         "from": format!("{}:{}", from.kind, from.name),
         "prefix": args.prefix,
         "mode": mode(args.replace),
     });
-    let ask = Ask::of(Method::POST, &to, &["copy"]).long().body(body.to_string());
-    job.long(&door, &to, ask, |result| Ok(format!("{to}: {}", answer::result::<Brought>(result)?.copied())))
-        .await
+    let request = ApiRequest::of(Method::POST, &to, &["copy"]).long().body(body.to_string());
+    job.long(&states, &to, request, |result| {
+        Ok(format!("{to}: {}", response::result::<Brought>(result)?.copied()))
+    })
+    .await
 }
 
 pub(super) async fn rename(job: &Job<'_>, args: &Move) -> Result<u8, Failed> {
-    let (door, owner) = Door::change(job.config, &args.owner).await?;
+    let (states, owner) = StateClient::change(job.config, &args.owner).await?;
     let body = json!({ "to": args.to }).to_string();
-    let answer = answer::any(&door, Ask::of(Method::POST, &owner, &["rename"]).body(body)).await?;
+    let answer = response::any(&states, ApiRequest::of(Method::POST, &owner, &["rename"]).body(body)).await?;
     if !answer.status.is_success() {
         return Err(about(&owner, &answer));
     }

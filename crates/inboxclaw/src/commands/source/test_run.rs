@@ -18,9 +18,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::super::door::read;
+use super::super::failed::Failed;
+use super::super::state_client::read;
 use super::super::table::{self, Side, Table};
-use super::super::{Failed, client, output};
+use super::super::{client, output};
 use crate::cli::{OwnerArg, exit};
 use crate::outside::{SystemClock, SystemRandom};
 

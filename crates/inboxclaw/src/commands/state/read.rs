@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::door::{Ask, Door};
+use super::super::failed::Failed;
+use super::super::state_client::{ApiRequest, StateClient};
 use super::super::table::{self, Side, Table};
-use super::super::{Failed, answer, output};
-use super::{Job, about, of_key};
+use super::super::{output, response};
+use super::job::{Job, about, of_key};
 use crate::cli::{Get, List, exit};
 use crate::outside::SystemClock;
 
@@ -44,9 +45,9 @@ struct EntryRow<'a> {
 }
 
 pub(super) async fn owners(job: &Job<'_>) -> Result<u8, Failed> {
-    let owners = match Door::survey(job.config).await? {
-        Some(door) => {
-            let found = answer::whole(&door, Ask::owners()).await?;
+    let owners = match StateClient::survey(job.config).await? {
+        Some(states) => {
+            let found = response::whole(&states, ApiRequest::owners()).await?;
             if job.json {
                 output::result(found.text()?.trim_end())?;
                 return Ok(exit::OK);
@@ -96,8 +97,8 @@ fn cells(row: &OwnerRow) -> [String; 7] {
 }
 
 pub(super) async fn list(job: &Job<'_>, args: &List) -> Result<u8, Failed> {
-    let seen = Door::look(job.config, &args.owner).await?;
-    let Some(door) = seen.door else {
+    let seen = StateClient::look(job.config, &args.owner).await?;
+    let Some(states) = seen.states else {
         output::remark(&format!("{} has no state yet", seen.owner));
         if job.json {
             output::result("{\"entries\":[],\"next\":null}")?;
@@ -108,15 +109,15 @@ pub(super) async fn list(job: &Job<'_>, args: &List) -> Result<u8, Failed> {
     let mut left = if args.all { u64::MAX } else { args.limit };
     let mut after = args.after.clone();
     loop {
-        let mut ask = Ask::of(Method::GET, &seen.owner, &["state"])
+        let mut request = ApiRequest::of(Method::GET, &seen.owner, &["state"])
             .with("prefix", &args.prefix)
             .with("limit", left.min(PAGE).to_string())
             .flag("keys", args.keys)
             .flag("secrets", args.secrets);
         if let Some(after) = &after {
-            ask = ask.with("after", after);
+            request = request.with("after", after);
         }
-        let found = answer::whole(&door, ask).await?;
+        let found = response::whole(&states, request).await?;
         let page: Page<'_> = found.read()?;
         shown.page(&page)?;
         left = left.saturating_sub(page.entries.len() as u64);
@@ -153,7 +154,7 @@ impl Shown {
             }
             return Ok(());
         }
-        let rows = page.entries.iter().map(|entry| answer::read(entry.get().as_bytes()));
+        let rows = page.entries.iter().map(|entry| response::read(entry.get().as_bytes()));
         let rows: Vec<EntryRow<'_>> = rows.collect::<Result<_, _>>()?;
         self.entries += rows.len() as u64;
         if self.keys {
@@ -200,12 +201,12 @@ pub(super) fn when(at: &str, now: Timestamp) -> String {
 }
 
 pub(super) async fn get(job: &Job<'_>, args: &Get) -> Result<u8, Failed> {
-    let seen = Door::look(job.config, &args.owner).await?;
-    let Some(door) = seen.door else {
+    let seen = StateClient::look(job.config, &args.owner).await?;
+    let Some(states) = seen.states else {
         return Err(Failed::plain(format!("{} has no state yet", seen.owner)));
     };
-    let ask = of_key(Method::GET, &seen.owner, &args.key).flag("secrets", args.secrets);
-    let found = answer::any(&door, ask.flag("entry", job.json)).await?;
+    let request = of_key(Method::GET, &seen.owner, &args.key).flag("secrets", args.secrets);
+    let found = response::any(&states, request.flag("entry", job.json)).await?;
     match found.status {
         StatusCode::OK => {}
         StatusCode::FORBIDDEN => {
