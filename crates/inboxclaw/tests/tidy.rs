@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crates of this workspace each crate may use. Development dependencies are free: a test may name anyone.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("settings", &[]),
     ("contract", &["settings"]),
+    ("contract-testing", &["settings", "contract"]),
     ("store", &["contract"]),
     ("edit", &["contract"]),
     ("connectors", &["settings", "contract"]),

@@ -1,13 +1,11 @@
 //! The clock of the store over restarts: what the next start, and who only reads, takes for the last time that is known.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Ground, HandClock, Words};
 use inboxclaw_contract::{Expiry, State};
+use inboxclaw_contract_testing::{Ground, HandClock, Words};
 use inboxclaw_store::{Options, SqliteStore};
 use rusqlite::Connection;
 
@@ -17,9 +15,9 @@ async fn a_start_with_a_clock_far_ahead_is_doubted_again_and_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.db");
     let clock = HandClock::new();
-    let open = || Ground {
-        store: Arc::new(SqliteStore::open(&path, Options::new(clock.clone())).unwrap()),
-        clock: clock.clone(),
+    let open = || {
+        let store = SqliteStore::open(&path, Options::new(clock.clone())).unwrap();
+        Ground::new(Arc::new(store), clock.clone())
     };
     let ground = open();
     let owner = ground.source("a").await;

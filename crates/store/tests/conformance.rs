@@ -1,200 +1,32 @@
-//! The promises of ARCHITECTURE.md as tests, run on every store. A promise is a plain function over the traits and
-//! a clock; a new store adds one line at the end.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! The promises of ARCHITECTURE.md, all of them, on SQLite.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
-#[path = "conformance/beside.rs"]
-mod beside;
-#[path = "conformance/clock.rs"]
-mod clock;
-mod common;
-#[path = "conformance/counts.rs"]
-mod counts;
-#[path = "conformance/history.rs"]
-mod history;
-#[path = "conformance/housekeeping.rs"]
-mod housekeeping;
-#[path = "conformance/log.rs"]
-mod log;
-#[path = "conformance/owners.rs"]
-mod owners;
-#[path = "conformance/sinks.rs"]
-mod sinks;
-#[path = "conformance/spaces.rs"]
-mod spaces;
-#[path = "conformance/state.rs"]
-mod state;
-#[path = "conformance/swaps.rs"]
-mod swaps;
-#[path = "conformance/sweeps.rs"]
-mod sweeps;
-#[path = "conformance/turns.rs"]
-mod turns;
+use std::sync::Arc;
 
-macro_rules! promises {
-    ($ground:path, $store:ident: $($module:ident { $($name:ident)* })*) => {
-        mod $store {
-            $($(
-                #[tokio::test]
-                async fn $name() {
-                    let dir = tempfile::tempdir().unwrap();
-                    crate::$module::$name(&$ground(dir.path())).await;
-                }
-            )*)*
-        }
-    };
+use inboxclaw_contract_testing::{HandClock, SpacesGround, conformance};
+use inboxclaw_store::{Options, SqliteStore};
+
+/// A store in a folder of its own.
+fn on_sqlite() -> SpacesGround {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let store = SqliteStore::open(&dir.path().join("a.db"), Options::new(clock.clone())).unwrap();
+    SpacesGround::new(Arc::new(store), clock).keeping(dir)
 }
 
-/// Every promise, on one kind of store.
-macro_rules! on {
-    ($store:ident, $ground:path) => {
-        promises! { $ground, $store:
-            turns {
-                promise_1_a_turn_is_all_or_nothing
-                promise_1_a_turn_beyond_a_limit_stores_nothing
-                promise_1_a_refused_turn_sweeps_nothing
-                promise_1_a_repeated_commit_stores_nothing
-                promise_2_a_turn_conflicts_when_what_it_read_changed
-                promise_2_a_turn_conflicts_when_what_it_writes_changed
-                promise_2_other_changes_do_not_conflict
-                promise_2_holds_for_a_base_far_behind
-                promise_2_holds_between_turns_that_commit_together
-                promise_2_a_check_sees_the_revision_now
-                promise_4a_owners_cannot_touch_each_other
-            }
-            state {
-                promise_8_an_expired_entry_is_gone_for_everybody
-                promise_8_expiry_and_sweep_change_no_version
-                promise_8_small_steps_back_are_absorbed
-                promise_9_a_prefix_is_literal
-                promise_9_no_character_stands_for_others
-                promise_9_a_list_resumes_after_a_key
-                promise_10_json_comes_back_as_it_went_in
-                a_put_of_what_is_there_changes_nothing
-                promise_8_a_persons_change_of_expiry_is_a_change
-                deletions_by_prefix_come_first
-                keys_are_those_that_a_list_would_give
-                a_restored_entry_is_as_it_was_under_a_new_revision
-                a_change_wakes_those_who_wait
-            }
-            history {
-                history_says_what_was_replaced
-                history_keeps_no_secret
-                history_is_a_marker_when_a_turn_replaces_too_much
-                history_says_which_turn_was_taken_back
-                a_page_of_history_is_bounded_in_turns_and_bytes
-            }
-            beside {
-                no_revision_stands_for_two_values
-                of_two_built_spaces_one_comes_in_place
-                a_touch_reaches_the_copies
-                what_goes_because_of_its_age_goes_from_the_copies
-                what_comes_in_place_is_counted_once
-            }
-            counts {
-                what_an_owner_has_is_counted
-                what_has_expired_counts_until_it_is_swept
-                deletions_by_overlapping_prefixes_count_once
-                a_turn_that_makes_more_than_the_limit_is_refused
-                less_is_welcome_when_there_is_too_much
-                a_limit_holds_between_turns_that_commit_together
-            }
-            swaps {
-                deleting_many_entries_leaves_their_space_to_history
-                deleting_few_entries_is_told_key_by_key
-                clearing_away_what_has_expired_is_no_change
-                a_swap_conflicts_with_every_change_since_its_base
-                a_space_of_somebody_else_is_refused
-                a_swap_happens_before_everything_else_in_its_turn
-                a_swap_that_clears_leaves_what_the_turn_puts
-                secrets_move_with_a_swap_and_never_stay_behind
-                a_built_space_keeps_the_secrets_that_it_came_with
-                a_limit_holds_for_swaps
-            }
-            log {
-                promise_3_an_event_is_logged_once
-                promise_3_holds_after_the_event_was_pruned
-                promise_5_a_reader_never_misses_an_event
-                promise_5_a_reader_behind_retention_is_told
-                promise_5_retention_of_one_type_truncates_no_other
-                promise_5_a_position_beyond_the_end_is_told
-                promise_8_a_time_to_live_follows_the_clock
-                a_page_is_bounded_and_counts_the_rest
-                what_is_left_is_counted_over_thousands_of_events
-                every_type_has_its_own_position
-                people_find_events
-                events_are_read_by_seq
-            }
-            spaces {
-                a_space_is_built_in_steps_while_others_go_on
-                only_what_is_being_built_can_be_filled
-                a_space_that_nobody_builds_any_more_goes
-                a_copy_takes_live_entries_without_secrets
-                a_step_of_copying_is_bounded_in_bytes
-                what_has_expired_does_not_come_back_with_a_space
-                a_replaced_space_stays_as_long_as_history_names_it
-                a_look_goes_page_by_page
-                a_look_is_bounded_in_bytes_of_values
-                a_scan_sees_one_instant_and_holds_nobody_up
-                what_expires_is_told_in_order
-            }
-            owners {
-                a_renamed_owner_keeps_everything
-                only_a_name_without_a_past_can_be_taken
-                a_forgotten_owner_leaves_nothing_but_what_it_reported
-                a_forgotten_source_repeats_nothing
-                an_owner_that_comes_back_early_starts_from_nothing_too
-            }
-            sweeps {
-                turns_that_ask_again_and_again_hold_up_no_rule
-                what_has_just_expired_is_left_to_those_who_watch
-                what_expired_and_is_gone_leaves_a_mark
-                a_sweep_finds_what_has_expired_in_every_space
-                a_turn_removes_entries_by_their_age
-                what_a_sweeping_turn_puts_is_new
-                a_sweep_by_age_works_in_steps
-                rules_remove_entries_by_their_age
-                several_rules_go_over_many_entries
-            }
-            clock {
-                promise_8_a_clock_far_ahead_removes_nothing
-                promise_8_what_becomes_old_in_doubt_goes
-                promise_8_after_an_hour_the_clock_is_followed
-                promise_8_a_person_may_say_that_the_clock_is_right
-                history_of_a_wrong_clock_goes_with_what_follows_it
-            }
-            sinks {
-                promise_6_a_new_sink_begins_where_it_is_told
-                promise_6_a_sink_begins_at_a_time_also_where_the_clock_went_back
-                promise_6_a_type_that_is_taken_later_begins_at_the_end
-                promise_6_each_type_is_owed_for_as_long
-                promise_6_what_waits_out_of_order_is_owed_for_as_long
-                promise_6_a_sink_that_left_the_configuration_goes_on_owing
-                promise_6_a_cursor_that_cannot_be_read_keeps_everything
-                promise_6_what_outlives_its_time_is_counted_once
-                promise_6_that_it_is_told_of_drops_is_not_told
-                debts_are_counted_up_to_a_bound
-                retention_goes_on_where_it_stopped
-            }
-            housekeeping {
-                promise_6_retention_removes_only_what_nobody_owes
-                promise_6_a_delivery_keeps_its_event
-                promise_7_a_claim_is_held_by_one
-                deliveries_are_owed_until_done
-                deliveries_are_bounded_in_rows_and_bytes
-                facts_are_no_state
-                owners_are_known_by_kind_and_name
-                history_goes_by_age
-            }
-        }
-    };
-}
-
-/// A store on SQLite.
-fn on_sqlite(dir: &std::path::Path) -> common::Ground {
-    let clock = common::HandClock::new();
-    let options = inboxclaw_store::Options::new(clock.clone());
-    let store = inboxclaw_store::SqliteStore::open(&dir.join("a.db"), options).unwrap();
-    common::Ground { store: std::sync::Arc::new(store), clock }
-}
-
-on!(sqlite, crate::on_sqlite);
+conformance!(
+    sqlite,
+    crate::on_sqlite,
+    turns,
+    state,
+    history,
+    counts,
+    log,
+    sweeps,
+    clock,
+    sinks,
+    housekeeping,
+    owners,
+    spaces,
+    swaps,
+    building_spaces,
+);

@@ -1,13 +1,11 @@
 //! The counts of owners and spaces, kept with every write, beside a recount of the rows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Ground, HandClock, Words, seconds};
 use inboxclaw_contract::{Entry, Expiry, Outcome, OwnerId, SpaceId, Turn};
+use inboxclaw_contract_testing::{HandClock, SpacesGround, Words, seconds};
 use inboxclaw_store::{Durability, HistoryBounds, Options, SqliteStore};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -61,12 +59,12 @@ fn key(number: u32) -> String {
 
 fn entry(number: u32) -> Entry {
     let at = jiff::Timestamp::from_second(1_600_000_000).unwrap();
-    let (value, revision) = (common::json("[1,2,3]"), inboxclaw_contract::Version(1));
+    let (value, revision) = (inboxclaw_contract_testing::json("[1,2,3]"), inboxclaw_contract::Version(1));
     let (key, secret) = (key(number), number.is_multiple_of(3));
     Entry { key, value, revision, created_at: at, updated_at: at, expires_at: None, secret }
 }
 
-async fn take(ground: &Ground, owner: OwnerId, step: &Step) {
+async fn take(ground: &SpacesGround, owner: OwnerId, step: &Step) {
     let turn = ground.turn(owner).await;
     let turn = match step {
         Step::Put(number, length, ttl, secret) => {
@@ -84,9 +82,9 @@ async fn take(ground: &Ground, owner: OwnerId, step: &Step) {
             None => return,
         },
         Step::Build(keys, keep) => {
-            let built = ground.store.build(owner).await.unwrap();
+            let built = ground.spaces.build(owner).await.unwrap();
             let fill = (0..*keys).map(|n| (key(n), Some(entry(n)))).collect();
-            ground.store.fill(&built, fill).await.unwrap();
+            ground.spaces.fill(&built, fill).await.unwrap();
             let outcome = ground.store.commit(turn.swap(built.id, *keep).delete("1")).await.unwrap();
             return assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
         }
@@ -100,7 +98,7 @@ async fn take(ground: &Ground, owner: OwnerId, step: &Step) {
 }
 
 /// A swap back to the space that is in place already is refused, and nothing else is.
-async fn commit(ground: &Ground, turn: Turn) {
+async fn commit(ground: &SpacesGround, turn: Turn) {
     let swaps = turn.swap.is_some();
     match ground.store.commit(turn).await {
         Ok(Outcome::Committed(_)) => {}
@@ -109,7 +107,7 @@ async fn commit(ground: &Ground, turn: Turn) {
     }
 }
 
-async fn replaced(ground: &Ground, owner: OwnerId, back: usize) -> Option<SpaceId> {
+async fn replaced(ground: &SpacesGround, owner: OwnerId, back: usize) -> Option<SpaceId> {
     let history = ground.store.history(owner, None, 1_000, usize::MAX).await.unwrap();
     history.iter().filter_map(|past| past.replaced).nth(back)
 }
@@ -134,7 +132,7 @@ async fn live(steps: Vec<Step>) {
     let history = HistoryBounds { age: std::time::Duration::from_secs(60), ..HistoryBounds::default() };
     let options = Options { durability: Durability::Normal, history, ..Options::new(clock.clone()) };
     let store = Arc::new(SqliteStore::open(&path, options).unwrap());
-    let ground = Ground { store, clock };
+    let ground = SpacesGround::new(store, clock);
     let owner = ground.source("a").await;
     for step in steps {
         take(&ground, owner, &step).await;

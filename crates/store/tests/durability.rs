@@ -3,18 +3,16 @@
 //! Children are this test binary itself, told by an environment variable what to do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use common::{HandClock, Words, committed, turn};
 use inboxclaw_contract::{
     Keeper, Log, Outcome, Owner, OwnerId, Selection, Seq, State, StoreError, Turn, Version,
 };
+use inboxclaw_contract_testing::{HandClock, Words, committed, turn};
 use inboxclaw_store::{Options, SqliteStore};
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

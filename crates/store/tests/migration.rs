@@ -1,15 +1,13 @@
 //! A database of an earlier layout opens with everything that it held.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Ground, HandClock, Words, turn};
 use inboxclaw_contract::store::{Before, DeliveryQuery};
 use inboxclaw_contract::turn::{Conflict, TurnId};
 use inboxclaw_contract::{OwnerId, Selection, Seq, Turn, Version};
+use inboxclaw_contract_testing::{Ground, HandClock, Words, turn};
 use inboxclaw_store::{Options, SqliteStore};
 use rusqlite::Connection;
 
@@ -40,7 +38,7 @@ const DATA: &str = r#"
 fn ground(path: &Path) -> Ground {
     let clock = HandClock::new();
     let store = Arc::new(SqliteStore::open(path, Options::new(clock.clone())).unwrap());
-    Ground { store, clock }
+    Ground::new(store, clock)
 }
 
 #[tokio::test]

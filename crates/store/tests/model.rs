@@ -1,7 +1,6 @@
 //! Random lives of a store, step by step beside a plain model of what was promised.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod common;
 #[path = "model/model.rs"]
 mod model;
 #[path = "model/steps.rs"]
@@ -11,9 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Ground, HandClock};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{Intake, Outcome, Patterns, Selection, Seq, StartAt};
+use inboxclaw_contract_testing::{Ground, HandClock};
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use model::{Expected, Model};
 use proptest::prelude::*;
@@ -22,7 +21,7 @@ use steps::Step;
 fn open(path: &Path, clock: &Arc<HandClock>) -> Ground {
     // A kill is the business of other tests; without fsync there are more lives.
     let options = Options { durability: Durability::Normal, ..Options::new(clock.clone()) };
-    Ground { store: Arc::new(SqliteStore::open(path, options).unwrap()), clock: clock.clone() }
+    Ground::new(Arc::new(SqliteStore::open(path, options).unwrap()), clock.clone())
 }
 
 /// In memory where there is such a place: a life opens its store several times, and each time waits for the disk.
@@ -49,7 +48,8 @@ async fn live(steps: Vec<Step>) {
                     let expected = model.turn(&turn);
                     check_outcome(&expected, found, &step);
                     if let Expected::Done(_) = expected {
-                        let again = common::committed(ground.store.commit(turn).await.unwrap());
+                        let again =
+                            inboxclaw_contract_testing::committed(ground.store.commit(turn).await.unwrap());
                         assert_eq!((again.stored, again.known), (0, 0), "a repeat stores nothing");
                     }
                 }

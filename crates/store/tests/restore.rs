@@ -2,16 +2,14 @@
 //! taken for a new one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use common::{Ground, HandClock, Words, of_type};
 use inboxclaw_contract::store::{Find, Truncation, TruncationCause};
 use inboxclaw_contract::{Selection, Seq};
+use inboxclaw_contract_testing::{Ground, HandClock, Words, of_type};
 use inboxclaw_store::{OpenError, Options, SqliteStore};
 
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
@@ -21,7 +19,7 @@ fn open(path: &Path) -> Result<SqliteStore, OpenError> {
 fn ground(path: &Path) -> Ground {
     let clock = HandClock::new();
     let store = Arc::new(SqliteStore::open(path, Options::new(clock.clone())).unwrap());
-    Ground { store, clock }
+    Ground::new(store, clock)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -1,8 +1,6 @@
 //! Spaces on SQLite: what is left in the file after opening it again, and how much of the past is kept.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,12 +10,12 @@ use inboxclaw_store::{HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use common::{Ground, HandClock, Words, json};
+use inboxclaw_contract_testing::{Ground, HandClock, SpacesGround, Words, json};
 
-fn ground(path: &Path, history: HistoryBounds) -> Ground {
+fn ground(path: &Path, history: HistoryBounds) -> SpacesGround {
     let clock = HandClock::new();
     let options = Options { history, ..Options::new(clock.clone()) };
-    Ground { store: Arc::new(SqliteStore::open(path, options).unwrap()), clock }
+    SpacesGround::new(Arc::new(SqliteStore::open(path, options).unwrap()), clock)
 }
 
 fn put(key: &str, value: &str) -> (String, Option<Entry>) {
@@ -54,20 +52,20 @@ async fn what_was_half_built_is_gone_after_opening_again() {
     let ground_before = ground(&path, HistoryBounds::default());
     let owner = ground_before.source("a").await;
     ground_before.commit(ground_before.turn(owner).await.put("k", "1")).await;
-    let present = ground_before.store.space(owner).await.unwrap().id;
-    let built = ground_before.store.build(owner).await.unwrap();
+    let present = ground_before.spaces.space(owner).await.unwrap().id;
+    let built = ground_before.spaces.build(owner).await.unwrap();
     let changes = (0..700).map(|n| put(&n.to_string(), "1")).collect();
-    ground_before.store.fill(&built, changes).await.unwrap();
+    ground_before.spaces.fill(&built, changes).await.unwrap();
     drop(ground_before);
     assert_eq!(spaces_in(&path).1, [present.0, built.id.0]);
 
     let ground = ground(&path, HistoryBounds::default());
     // Who built it may still believe in it.
-    assert!(matches!(ground.store.fill(&built, vec![put("k", "1")]).await, Err(StoreError::Refused(_))));
+    assert!(matches!(ground.spaces.fill(&built, vec![put("k", "1")]).await, Err(StoreError::Refused(_))));
     let swap = ground.store.commit(ground.turn(owner).await.swap(built.id, true)).await;
     assert!(matches!(swap, Err(StoreError::Refused(_))));
     sweep(&ground).await;
-    let fresh = ground.store.build(owner).await.unwrap();
+    let fresh = ground.spaces.build(owner).await.unwrap();
     assert!(fresh.id > built.id, "numbers are not used again");
     drop(fresh);
     sweep(&ground).await;
@@ -77,11 +75,11 @@ async fn what_was_half_built_is_gone_after_opening_again() {
 }
 
 /// Puts a space of about so many bytes in place, and returns the one before.
-async fn replace(ground: &Ground, owner: OwnerId, bytes: usize) -> SpaceId {
-    let space: NewSpace = ground.store.build(owner).await.unwrap();
+async fn replace(ground: &SpacesGround, owner: OwnerId, bytes: usize) -> SpaceId {
+    let space: NewSpace = ground.spaces.build(owner).await.unwrap();
     let value = format!("\"{}\"", "x".repeat(bytes / 10));
     let changes = (0..10).map(|n| put(&n.to_string(), &value)).collect();
-    ground.store.fill(&space, changes).await.unwrap();
+    ground.spaces.fill(&space, changes).await.unwrap();
     ground.commit(ground.turn(owner).await.swap(space.id, true)).await;
     ground.last(owner).await.replaced.unwrap()
 }
@@ -104,8 +102,8 @@ async fn replaced_spaces_beyond_the_bound_go_with_the_oldest_history() {
     replaced.push(replace(&ground, owner, 10).await);
     sweep(&ground).await;
     let kept = |space: &SpaceId| {
-        let (store, space) = (ground.store.clone(), *space);
-        async move { store.entries_in(space, &["1".into()]).await.unwrap()[0].is_some() }
+        let (spaces, space) = (ground.spaces.clone(), *space);
+        async move { spaces.entries_in(space, &["1".into()]).await.unwrap()[0].is_some() }
     };
     let mut found = Vec::new();
     for space in &replaced {
@@ -116,7 +114,7 @@ async fn replaced_spaces_beyond_the_bound_go_with_the_oldest_history() {
     let history = ground.store.history(owner, None, 100, usize::MAX).await.unwrap();
     assert_eq!(history.len(), 5, "older rows go with the spaces");
     assert_eq!(ground.store.history(other, None, 100, usize::MAX).await.unwrap().len(), 6);
-    assert_eq!(ground.store.space(owner).await.unwrap().entries, 10);
+    assert_eq!(ground.spaces.space(owner).await.unwrap().entries, 10);
     let before = ground.version(owner).await;
     drop(ground);
     // Its present one, the two that fit, the large one and the other owner's.
@@ -129,7 +127,7 @@ async fn a_store_that_closes_ends_a_scan() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.db");
     let store = Arc::new(SqliteStore::open(&path, Options::new(HandClock::new())).unwrap());
-    let ground = Ground { store: store.clone(), clock: HandClock::new() };
+    let ground = SpacesGround::new(store.clone(), HandClock::new());
     let owner = ground.source("a").await;
     ground.commit((0..9).fold(ground.turn(owner).await, |turn, n| turn.put(&n.to_string(), "1"))).await;
     let (go, gate) = std::sync::mpsc::channel::<()>();
@@ -139,7 +137,9 @@ async fn a_store_that_closes_ends_a_scan() {
         gate.recv().is_ok()
     };
     // Polled once, the work goes on without whoever asked.
-    let scan = tokio::spawn(async move { ground.store.scan(owner, "", Box::new(each)).await });
+    let spaces = ground.spaces.clone();
+    drop(ground);
+    let scan = tokio::spawn(async move { spaces.scan(owner, "", Box::new(each)).await });
     begun.recv().await.unwrap();
     scan.abort();
     assert!(scan.await.is_err());
@@ -156,7 +156,7 @@ async fn a_scan_that_nobody_takes_from_does_not_hold_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&dir.path().join("a.db"), Options::new(HandClock::new())).unwrap();
     let store = Arc::new(store);
-    let ground = Ground { store: store.clone(), clock: HandClock::new() };
+    let ground = SpacesGround::new(store.clone(), HandClock::new());
     let owner = ground.source("a").await;
     let value = |n: usize| format!("\"{n}{}\"", "x".repeat(20_000));
     for n in 0..200 {

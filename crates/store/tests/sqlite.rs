@@ -1,15 +1,12 @@
 //! What is particular to the store on SQLite: files, opening, groups of turns, and what happens when SQLite fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod common;
-
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Ground, HandClock, Words, committed, turn};
 use inboxclaw_contract::space::Look;
 use inboxclaw_contract::store::ReadLimit;
 use inboxclaw_contract::turn::Conflict;
@@ -17,6 +14,7 @@ use inboxclaw_contract::{
     Entry, Interval, Json, Keeper, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State, StoreError,
     Ttl, Turn, Version,
 };
+use inboxclaw_contract_testing::{Ground, HandClock, Words, committed, turn};
 use inboxclaw_store::{HistoryBounds, OpenError, Options, RunFile, SqliteStore};
 use rusqlite::Connection;
 
@@ -27,7 +25,7 @@ fn open(path: &Path) -> Result<SqliteStore, OpenError> {
 fn ground(path: &Path) -> (Ground, Arc<SqliteStore>) {
     let clock = HandClock::new();
     let store = Arc::new(SqliteStore::open(path, Options::new(clock.clone())).unwrap());
-    (Ground { store: store.clone(), clock }, store)
+    (Ground::new(store.clone(), clock), store)
 }
 
 fn mode(path: &Path) -> u32 {
@@ -340,7 +338,7 @@ async fn history_goes_by_bytes_for_each_owner() {
     let bounds = HistoryBounds { bytes: 10_000, ..HistoryBounds::default() };
     let options = Options { history: bounds, ..Options::new(clock.clone()) };
     let store = Arc::new(SqliteStore::open(&dir.path().join("a.db"), options).unwrap());
-    let ground = Ground { store, clock };
+    let ground = Ground::new(store, clock);
     let (big, small) = (ground.source("big").await, ground.source("small").await);
     for n in 0..50 {
         let text = format!("\"{n}{}\"", "x".repeat(1_000));
@@ -376,7 +374,7 @@ async fn a_read_does_not_walk_through_what_it_skips() {
     ground.clock.step(1_000);
     // A hole, as retention leaves it, must not mislead the search.
     for limit in [1_000, 4_000] {
-        let step = ground.store.prune(&common::prune(1, 1, limit)).await.unwrap();
+        let step = ground.store.prune(&inboxclaw_contract_testing::prune(1, 1, limit)).await.unwrap();
         assert_eq!((step.events, step.more), (limit as u64, true));
     }
     ground.commit(ground.turn(source).await.emit("new", "t").emit("other", "u")).await;

@@ -8,7 +8,7 @@ use inboxclaw_contract::turn::{Committed, DeliveryChange, EntryChange};
 use inboxclaw_contract::{Clock, Entry, Expiry, Interval, Json, OwnerId, Selection, Seq, Ttl, Turn, Version};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::common::Ground;
+use inboxclaw_contract_testing::Ground;
 
 const HISTORY_DAYS: i64 = 7;
 

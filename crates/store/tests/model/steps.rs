@@ -10,8 +10,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::common::{Words, json, turn};
 use crate::model::{Model, owner};
+use inboxclaw_contract_testing::{Words, json, turn};
 
 const KEYS: [&str; 7] = ["A/1", "a", "a/1", "a/2", "a\u{10FFFF}", "b", "\u{10FFFF}"];
 const PREFIXES: [&str; 6] = ["", "a", "a/", "A", "a\u{10FFFF}", "\u{10FFFF}"];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use inboxclaw_contract::store::{EventRow, Find, ReadLimit, Truncation, TruncationCause};
 use inboxclaw_contract::{Event, Interval, Patterns, Selection, Seq, Ttl, Turn};
 
-use crate::common::{Ground, Words, of_type, turn};
+use crate::{Ground, Words, of_type, turn};
 
 const ALL: ReadLimit = ReadLimit { events: 1_000, bytes: 1 << 30, count: false };
 
@@ -13,7 +13,7 @@ fn ttl(seconds: u64) -> Option<Ttl> {
     Some(Ttl { default: Some(Interval::from_secs(seconds)), by_type: BTreeMap::new() })
 }
 
-pub(crate) async fn promise_3_an_event_is_logged_once(ground: &Ground) {
+pub async fn promise_3_an_event_is_logged_once(ground: &Ground) {
     let (a, b) = (ground.source("a").await, ground.source("b").await);
     let first = ground.commit(ground.turn(a).await.emit("1", "t").emit("2", "t").emit("1", "other")).await;
     assert_eq!((first.stored, first.known), (2, 1));
@@ -31,7 +31,7 @@ pub(crate) async fn promise_3_an_event_is_logged_once(ground: &Ground) {
     assert!(events.iter().all(|event| event.event_type == "t"), "the first report counts");
 }
 
-pub(crate) async fn promise_3_holds_after_the_event_was_pruned(ground: &Ground) {
+pub async fn promise_3_holds_after_the_event_was_pruned(ground: &Ground) {
     let source = ground.source("a").await;
     ground.commit(ground.turn(source).await.emit("1", "t")).await;
     ground.clock.step(10);
@@ -45,7 +45,7 @@ pub(crate) async fn promise_3_holds_after_the_event_was_pruned(ground: &Ground) 
     assert_eq!(ground.page(&Selection::all(Seq(0))).await.events[0].seq, Seq(2));
 }
 
-pub(crate) async fn promise_5_a_reader_never_misses_an_event(ground: &Ground) {
+pub async fn promise_5_a_reader_never_misses_an_event(ground: &Ground) {
     let write = |writer: usize| async move {
         let source = ground.source(&format!("s{writer}")).await;
         for n in 0..25 {
@@ -68,7 +68,7 @@ pub(crate) async fn promise_5_a_reader_never_misses_an_event(ground: &Ground) {
     assert_eq!(seen, (1..=200).map(Seq).collect::<Vec<_>>());
 }
 
-pub(crate) async fn promise_5_a_reader_behind_retention_is_told(ground: &Ground) {
+pub async fn promise_5_a_reader_behind_retention_is_told(ground: &Ground) {
     let source = ground.source("a").await;
     for id in ["1", "2"] {
         ground.commit(ground.turn(source).await.emit(id, "t")).await;
@@ -83,7 +83,7 @@ pub(crate) async fn promise_5_a_reader_behind_retention_is_told(ground: &Ground)
     assert_eq!(ground.missed(&Selection::all(Seq(2))).await, None, "who stands at the mark has had it all");
 }
 
-pub(crate) async fn promise_5_retention_of_one_type_truncates_no_other(ground: &Ground) {
+pub async fn promise_5_retention_of_one_type_truncates_no_other(ground: &Ground) {
     let source = ground.source("a").await;
     ground.commit(ground.turn(source).await.emit("1", "t.keep").emit("2", "t.go").emit("3", "t.keep")).await;
     ground.clock.step(10);
@@ -116,7 +116,7 @@ pub(crate) async fn promise_5_retention_of_one_type_truncates_no_other(ground: &
     assert_eq!(find(Some("t.keep"), 1).await, (vec![5, 3], 2, None));
 }
 
-pub(crate) async fn promise_5_a_position_beyond_the_end_is_told(ground: &Ground) {
+pub async fn promise_5_a_position_beyond_the_end_is_told(ground: &Ground) {
     let source = ground.source("a").await;
     assert_eq!(ground.missed(&Selection::all(Seq(0))).await, None);
     assert_eq!(ground.missed(&Selection::all(Seq(1))).await, Some(0));
@@ -129,7 +129,7 @@ pub(crate) async fn promise_5_a_position_beyond_the_end_is_told(ground: &Ground)
     assert_eq!(ground.missed(&Selection::all(Seq(2))).await, None);
 }
 
-pub(crate) async fn promise_8_a_time_to_live_follows_the_clock(ground: &Ground) {
+pub async fn promise_8_a_time_to_live_follows_the_clock(ground: &Ground) {
     let source = ground.source("a").await;
     let selection = Selection { ttl: ttl(100), ..Selection::all(Seq(0)) };
     let ids = async || {
@@ -153,7 +153,7 @@ pub(crate) async fn promise_8_a_time_to_live_follows_the_clock(ground: &Ground) 
     assert!(page.events.is_empty() && page.complete);
 }
 
-pub(crate) async fn a_page_is_bounded_and_counts_the_rest(ground: &Ground) {
+pub async fn a_page_is_bounded_and_counts_the_rest(ground: &Ground) {
     let source = ground.source("a").await;
     let emit =
         (0..100).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), ["t.a", "t.b"][n % 2]));
@@ -194,7 +194,7 @@ fn known_of(event: &Event) -> EventRow {
 }
 
 /// Counts are kept for about a thousand events of a type together, and retention takes from the midst of them.
-pub(crate) async fn what_is_left_is_counted_over_thousands_of_events(ground: &Ground) {
+pub async fn what_is_left_is_counted_over_thousands_of_events(ground: &Ground) {
     let source = ground.source("a").await;
     let types = ["t.many", "t.many", "t.gone", "t.some", "t.many"];
     for round in 0..6 {
@@ -220,7 +220,7 @@ pub(crate) async fn what_is_left_is_counted_over_thousands_of_events(ground: &Gr
     }
 }
 
-pub(crate) async fn every_type_has_its_own_position(ground: &Ground) {
+pub async fn every_type_has_its_own_position(ground: &Ground) {
     let source = ground.source("a").await;
     let emit =
         (1..=9).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), ["a", "b", "c"][n % 3]));
@@ -231,7 +231,7 @@ pub(crate) async fn every_type_has_its_own_position(ground: &Ground) {
     assert_eq!(seqs, [4, 7, 8, 9]);
 }
 
-pub(crate) async fn people_find_events(ground: &Ground) {
+pub async fn people_find_events(ground: &Ground) {
     let (a, b) = (ground.source("a").await, ground.source("b").await);
     ground.sink("a").await;
     for id in ["1", "2", "3"] {
@@ -270,7 +270,7 @@ pub(crate) async fn people_find_events(ground: &Ground) {
     assert_eq!(ground.store.event(Seq(99)).await.unwrap(), None);
 }
 
-pub(crate) async fn events_are_read_by_seq(ground: &Ground) {
+pub async fn events_are_read_by_seq(ground: &Ground) {
     let source = ground.source("a").await;
     ground.commit((1..=5).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), "t"))).await;
     let read = async |seqs: &[i64], bytes| {

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::{Expire, Policy};
 use inboxclaw_contract::turn::{Age, Sweep};
-use inboxclaw_contract::{OwnerId, StoreError, Turn, Version};
+use inboxclaw_contract::{OwnerId, Turn, Version};
 use jiff::SignedDuration;
 
-use crate::common::{Ground, Words, seconds};
-use crate::spaces::sweep;
+use crate::{Ground, Words, seconds};
 
 const HOUR: i64 = 60 * 60;
 
@@ -26,20 +25,7 @@ fn rule(prefix: &str, hours: u64, by: Age) -> Policy {
     Policy { expire: vec![Expire { prefix: prefix.into(), after, by }], ..Policy::default() }
 }
 
-pub(crate) async fn what_has_just_expired_is_left_to_those_who_watch(ground: &Ground) {
-    let owner = ground.source("a").await;
-    ground.commit(ground.turn(owner).await.put_for("k", "1", seconds(100)).put("stays", "1")).await;
-    let from = ground.store.snapshot(owner).await.unwrap().now;
-    ground.clock.step(109);
-    assert_eq!((ground.get(owner, "k").await, sweep(ground).await), (None, 0));
-    assert_eq!(ground.store.expiring(owner, from, 9).await.unwrap().len(), 1);
-    ground.clock.step(1);
-    assert_eq!(sweep(ground).await, 1);
-    assert!(ground.store.expiring(owner, from, 9).await.unwrap().is_empty());
-    assert_eq!((ground.counts(owner).await, ground.version(owner).await), ((1, 6), Version(1)));
-}
-
-pub(crate) async fn a_sweep_finds_what_has_expired_in_every_space(ground: &Ground) {
+pub async fn a_sweep_finds_what_has_expired_in_every_space(ground: &Ground) {
     let mut owners = Vec::new();
     for n in 0..250 {
         let owner = ground.source(&format!("s{n:03}")).await;
@@ -49,25 +35,25 @@ pub(crate) async fn a_sweep_finds_what_has_expired_in_every_space(ground: &Groun
         owners.push(owner);
     }
     ground.clock.step(19);
-    assert_eq!(sweep(ground).await, 1_250);
-    assert_eq!(sweep(ground).await, 0);
+    assert_eq!(ground.sweep().await, 1_250);
+    assert_eq!(ground.sweep().await, 0);
     for owner in owners {
         assert_eq!((ground.counts(owner).await, ground.keys(owner, "").await.len()), ((1, 6), 1));
     }
 }
 
-pub(crate) async fn what_a_sweeping_turn_puts_is_new(ground: &Ground) {
+pub async fn what_a_sweeping_turn_puts_is_new(ground: &Ground) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.put("equal", "1").put("other", "1").put("old", "1")).await;
     ground.clock.step(100);
     let turn = sweeping(ground, owner, "", Age::Created, 50).await;
     ground.commit(turn.put("equal", "1").put("other", "2")).await;
-    assert_eq!(sweep(ground).await, 1);
+    assert_eq!(ground.sweep().await, 1);
     assert_eq!(ground.keys(owner, "").await, ["equal", "other"]);
     assert_eq!(ground.counts(owner).await, (2, 12));
 }
 
-pub(crate) async fn a_turn_removes_entries_by_their_age(ground: &Ground) {
+pub async fn a_turn_removes_entries_by_their_age(ground: &Ground) {
     for (by, left) in [
         (Age::Created, ["a/both-new", "aXold", "b/old"].as_slice()),
         (Age::Updated, ["a/both-new", "a/created-old", "aXold", "b/old"].as_slice()),
@@ -80,10 +66,10 @@ pub(crate) async fn a_turn_removes_entries_by_their_age(ground: &Ground) {
         ground.clock.step(50);
         let exact = sweeping(ground, owner, "a/", by, 150).await;
         ground.commit(exact).await;
-        assert_eq!(sweep(ground).await, 0, "as old as that is not older");
+        assert_eq!(ground.sweep().await, 0, "as old as that is not older");
         let older = sweeping(ground, owner, "a/", by, 149).await;
         assert_eq!(ground.commit(older).await.version, Version(2), "that is no change");
-        assert_eq!(sweep(ground).await, 5 - left.len() as u64);
+        assert_eq!(ground.sweep().await, 5 - left.len() as u64);
         assert_eq!(ground.keys(owner, "").await, left, "{by:?}");
         let bytes = left.iter().map(|key| key.len() as u64 + 1).sum();
         assert_eq!(ground.counts(owner).await, (left.len() as u64, bytes));
@@ -92,7 +78,7 @@ pub(crate) async fn a_turn_removes_entries_by_their_age(ground: &Ground) {
     }
 }
 
-pub(crate) async fn a_sweep_by_age_works_in_steps(ground: &Ground) {
+pub async fn a_sweep_by_age_works_in_steps(ground: &Ground) {
     let (owner, other) = (ground.source("a").await, ground.source("b").await);
     let many = (0..9_000).fold(ground.turn(owner).await, |turn, n| turn.put(&format!("k/{n:04}"), "1"));
     ground.commit(many).await;
@@ -124,18 +110,18 @@ pub(crate) async fn a_sweep_by_age_works_in_steps(ground: &Ground) {
     assert_eq!(ground.keys(owner, "k/7998").await.len(), 1);
 }
 
-pub(crate) async fn rules_remove_entries_by_their_age(ground: &Ground) {
+pub async fn rules_remove_entries_by_their_age(ground: &Ground) {
     let (owner, other) = (ground.source("a").await, ground.source("b").await);
     for owner in [owner, other] {
         ground.commit(ground.turn(owner).await.put("seen:1", "1").put("seen_1", "1").put("x", "1")).await;
     }
     ground.clock.step(2 * HOUR);
-    assert_eq!(sweep(ground).await, 0, "without a rule nothing goes");
+    assert_eq!(ground.sweep().await, 0, "without a rule nothing goes");
     ground.store.govern(owner, rule("seen:", 3, Age::Updated)).await.unwrap();
-    assert_eq!(sweep(ground).await, 0, "not yet");
+    assert_eq!(ground.sweep().await, 0, "not yet");
     ground.commit(ground.turn(owner).await.put("seen:2", "1")).await;
     ground.clock.step(HOUR + 1);
-    assert_eq!((sweep(ground).await, ground.keys(owner, "").await.len()), (1, 3));
+    assert_eq!((ground.sweep().await, ground.keys(owner, "").await.len()), (1, 3));
     assert_eq!(
         (ground.keys(owner, "seen").await, ground.version(owner).await),
         (vec!["seen:2".into(), "seen_1".into()], Version(2))
@@ -144,17 +130,17 @@ pub(crate) async fn rules_remove_entries_by_their_age(ground: &Ground) {
     // At once under a new rule, else once an hour.
     ground.clock.step(60);
     ground.store.govern(owner, rule("seen", 2, Age::Created)).await.unwrap();
-    assert_eq!((sweep(ground).await, ground.keys(owner, "").await), (1, vec!["seen:2".into(), "x".into()]));
+    assert_eq!((ground.sweep().await, ground.keys(owner, "").await), (1, vec!["seen:2".into(), "x".into()]));
     ground.clock.step(HOUR - 60);
-    assert_eq!(sweep(ground).await, 0);
+    assert_eq!(ground.sweep().await, 0);
     ground.clock.step(60);
-    assert_eq!((sweep(ground).await, ground.keys(owner, "").await), (1, vec!["x".into()]));
+    assert_eq!((ground.sweep().await, ground.keys(owner, "").await), (1, vec!["x".into()]));
     ground.store.govern(owner, Policy::default()).await.unwrap();
     ground.clock.step(9 * HOUR);
-    assert_eq!((sweep(ground).await, ground.counts(owner).await), (0, (1, 2)));
+    assert_eq!((ground.sweep().await, ground.counts(owner).await), (0, (1, 2)));
 }
 
-pub(crate) async fn several_rules_go_over_many_entries(ground: &Ground) {
+pub async fn several_rules_go_over_many_entries(ground: &Ground) {
     let owner = ground.source("a").await;
     for part in ["a", "b"] {
         let many = (0..5_000).fold(ground.turn(owner).await, |turn, n| turn.put(&format!("{part}/{n}"), "1"));
@@ -165,12 +151,12 @@ pub(crate) async fn several_rules_go_over_many_entries(ground: &Ground) {
     policy.expire.extend(rule("b/1", 0, Age::Updated).expire);
     policy.expire.extend(rule("", 9, Age::Updated).expire);
     ground.store.govern(owner, policy).await.unwrap();
-    assert_eq!(sweep(ground).await, 5_000 + 1_111);
+    assert_eq!(ground.sweep().await, 5_000 + 1_111);
     assert_eq!((ground.counts(owner).await.0, ground.keys(owner, "b/1").await.len()), (3_889, 0));
-    assert_eq!(sweep(ground).await, 0);
+    assert_eq!(ground.sweep().await, 0);
 }
 
-pub(crate) async fn turns_that_ask_again_and_again_hold_up_no_rule(ground: &Ground) {
+pub async fn turns_that_ask_again_and_again_hold_up_no_rule(ground: &Ground) {
     let (owner, other) = (ground.source("a").await, ground.source("b").await);
     ground.store.govern(other, rule("", 1, Age::Updated)).await.unwrap();
     let many = (0..9_000).fold(ground.turn(owner).await, |turn, n| turn.put(&format!("k/{n:04}"), "1"));
@@ -183,26 +169,4 @@ pub(crate) async fn turns_that_ask_again_and_again_hold_up_no_rule(ground: &Grou
         assert!(ground.store.sweep().await.unwrap().more);
     }
     assert!(ground.keys(other, "").await.is_empty());
-}
-
-pub(crate) async fn what_expired_and_is_gone_leaves_a_mark(ground: &Ground) {
-    let (owner, other) = (ground.source("a").await, ground.source("b").await);
-    let swept = async |owner| ground.store.swept_until(owner).await.unwrap();
-    let put = ground.turn(owner).await.put_for("a", "1", seconds(5)).put_for("b", "1", seconds(9));
-    ground.commit(put.put_for("p/a", "1", seconds(30)).put_for("p/b", "1", seconds(60))).await;
-    let start = ground.store.snapshot(owner).await.unwrap().now;
-    let at = |seconds: i64| Some(start + SignedDuration::from_secs(seconds));
-    assert_eq!(swept(owner).await, None);
-    ground.clock.step(15);
-    sweep(ground).await;
-    assert_eq!(swept(owner).await, at(5), "the other is left to those who watch");
-    ground.clock.step(10);
-    sweep(ground).await;
-    assert_eq!((swept(owner).await, swept(other).await), (at(9), None));
-    ground.clock.step(10);
-    assert_eq!(ground.commit(ground.turn(owner).await.delete_prefix("p/a")).await.version, Version(1));
-    assert_eq!(swept(owner).await, at(30), "a deletion takes along what has expired");
-    ground.commit(ground.turn(owner).await.delete_prefix("p/")).await;
-    assert_eq!(swept(owner).await, at(30), "what is deleted before it expires has a version");
-    assert!(matches!(ground.store.swept_until(OwnerId(99)).await, Err(StoreError::NoOwner(_))));
 }

@@ -5,7 +5,7 @@ use inboxclaw_contract::turn::{Age, Conflict, DeliveryChange, DeliveryState, Fac
 use inboxclaw_contract::{OwnerId, Seq, StoreError, Turn, Version};
 use jiff::Timestamp;
 
-use crate::common::{Ground, Words, turn};
+use crate::{Ground, Words, turn};
 
 /// A turn that changes everything a turn can change.
 fn full(turn: Turn, other: OwnerId) -> Turn {
@@ -39,7 +39,7 @@ async fn seen(
     )
 }
 
-pub(crate) async fn promise_1_a_turn_is_all_or_nothing(ground: &Ground) {
+pub async fn promise_1_a_turn_is_all_or_nothing(ground: &Ground) {
     let (owner, other) = (ground.sink("a").await, ground.source("b").await);
     let refused = full(ground.turn(owner).await, other).check("absent", Some(1));
     ground.conflict(refused).await;
@@ -49,7 +49,7 @@ pub(crate) async fn promise_1_a_turn_is_all_or_nothing(ground: &Ground) {
     assert_eq!(seen(ground, owner, other).await, (2, Some("c".into()), 2, 1, 3, Version(1)));
 }
 
-pub(crate) async fn promise_1_a_turn_beyond_a_limit_stores_nothing(ground: &Ground) {
+pub async fn promise_1_a_turn_beyond_a_limit_stores_nothing(ground: &Ground) {
     let (owner, other) = (ground.sink("a").await, ground.source("b").await);
     let unknown = OwnerId(99);
     let bad = [
@@ -68,7 +68,7 @@ pub(crate) async fn promise_1_a_turn_beyond_a_limit_stores_nothing(ground: &Grou
     assert_eq!(seen(ground, owner, other).await, (0, None, 0, 0, 0, Version(0)));
 }
 
-pub(crate) async fn promise_1_a_refused_turn_sweeps_nothing(ground: &Ground) {
+pub async fn promise_1_a_refused_turn_sweeps_nothing(ground: &Ground) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.put("a", "1").put("b", "1")).await;
     ground.clock.step(60);
@@ -83,7 +83,7 @@ pub(crate) async fn promise_1_a_refused_turn_sweeps_nothing(ground: &Ground) {
     assert_eq!(ground.keys(owner, "").await, ["b"]);
 }
 
-pub(crate) async fn promise_1_a_repeated_commit_stores_nothing(ground: &Ground) {
+pub async fn promise_1_a_repeated_commit_stores_nothing(ground: &Ground) {
     let owner = ground.source("a").await;
     let first = ground.turn(owner).await.put("a", "1").emit("e1", "t");
     assert_eq!(ground.commit(first.clone()).await.stored, 1);
@@ -107,7 +107,7 @@ async fn changed(ground: &Ground, name: &str, change: impl Fn(Turn) -> Turn) -> 
     (owner, base)
 }
 
-pub(crate) async fn promise_2_a_turn_conflicts_when_what_it_read_changed(ground: &Ground) {
+pub async fn promise_2_a_turn_conflicts_when_what_it_read_changed(ground: &Ground) {
     let (owner, base) = changed(ground, "put", |turn| turn.put("a/1", "2")).await;
     let read = turn(owner, base).reads(&["a/1"], &[], false).put("x", "1");
     assert_eq!(ground.conflict(read).await, Conflict::Key("a/1".into()));
@@ -130,7 +130,7 @@ pub(crate) async fn promise_2_a_turn_conflicts_when_what_it_read_changed(ground:
     );
 }
 
-pub(crate) async fn promise_2_a_turn_conflicts_when_what_it_writes_changed(ground: &Ground) {
+pub async fn promise_2_a_turn_conflicts_when_what_it_writes_changed(ground: &Ground) {
     let (owner, base) = changed(ground, "a", |turn| turn.put("a/1", "2").cursor("d")).await;
     assert_eq!(ground.conflict(turn(owner, base).put("a/1", "3")).await, Conflict::Key("a/1".into()));
     assert_eq!(ground.conflict(turn(owner, base).delete("a/1")).await, Conflict::Key("a/1".into()));
@@ -140,7 +140,7 @@ pub(crate) async fn promise_2_a_turn_conflicts_when_what_it_writes_changed(groun
     assert_eq!(ground.get(owner, "a/1").await.as_deref(), Some("2"));
 }
 
-pub(crate) async fn promise_2_other_changes_do_not_conflict(ground: &Ground) {
+pub async fn promise_2_other_changes_do_not_conflict(ground: &Ground) {
     let (owner, base) = changed(ground, "a", |turn| turn.put("a/1", "2")).await;
     let elsewhere = turn(owner, base).reads(&["b", "none"], &["b", "A"], true).put("b", "2").cursor("d");
     assert_eq!(ground.commit(elsewhere).await.version, Version(3));
@@ -148,12 +148,12 @@ pub(crate) async fn promise_2_other_changes_do_not_conflict(ground: &Ground) {
     assert_eq!(ground.commit(turn(owner, Version(0)).emit("e", "t")).await.stored, 1);
     // What leaves the version alone is no change: a touch, a put of what is there, events.
     let base = ground.version(owner).await;
-    let quiet = turn(owner, base).put("a/1", "2").touch("b", crate::common::seconds(60)).emit("f", "t");
+    let quiet = turn(owner, base).put("a/1", "2").touch("b", crate::seconds(60)).emit("f", "t");
     assert_eq!(ground.commit(quiet).await.version, base);
     assert_eq!(ground.commit(turn(owner, base).put("a/1", "3").put("b", "3")).await.version.0, base.0 + 1);
 }
 
-pub(crate) async fn promise_2_holds_for_a_base_far_behind(ground: &Ground) {
+pub async fn promise_2_holds_for_a_base_far_behind(ground: &Ground) {
     let owner = ground.source("a").await;
     let base = ground.commit(ground.turn(owner).await.put("a", "1")).await.version;
     ground.commit(turn(owner, base).put("b", "1")).await;
@@ -167,7 +167,7 @@ pub(crate) async fn promise_2_holds_for_a_base_far_behind(ground: &Ground) {
     assert_eq!(ground.conflict(turn(owner, Version(999)).put("a", "3")).await, Conflict::Unknown);
 }
 
-pub(crate) async fn promise_2_holds_between_turns_that_commit_together(ground: &Ground) {
+pub async fn promise_2_holds_between_turns_that_commit_together(ground: &Ground) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.put("n", "0")).await;
     let count = |_| async {
@@ -185,7 +185,7 @@ pub(crate) async fn promise_2_holds_between_turns_that_commit_together(ground: &
     assert_eq!(ground.version(owner).await, Version(21));
 }
 
-pub(crate) async fn promise_2_a_check_sees_the_revision_now(ground: &Ground) {
+pub async fn promise_2_a_check_sees_the_revision_now(ground: &Ground) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.put("a", "1")).await;
     ground.commit(ground.turn(owner).await.put("b", "1")).await;
@@ -200,7 +200,7 @@ pub(crate) async fn promise_2_a_check_sees_the_revision_now(ground: &Ground) {
     ground.conflict(ground.turn(owner).await.check("a", Some(1))).await;
 }
 
-pub(crate) async fn promise_4a_owners_cannot_touch_each_other(ground: &Ground) {
+pub async fn promise_4a_owners_cannot_touch_each_other(ground: &Ground) {
     let (source, sink) = (ground.source("same").await, ground.sink("same").await);
     assert_ne!(source, sink);
     ground.commit(ground.turn(source).await.put("a", "1").cursor("c").emit("e", "t")).await;

@@ -7,7 +7,7 @@ use inboxclaw_contract::store::{DeliveryQuery, Expire, Policy};
 use inboxclaw_contract::turn::{Age, DeliveryChange, DeliveryState, FactsPatch};
 use inboxclaw_contract::{Expiry, Interval, OwnerId, Patterns, Selection, Seq, StartAt, Ttl};
 
-use crate::common::{Ground, Words, seconds};
+use crate::{Ground, Words, seconds};
 
 const DAY: i64 = 24 * 60 * 60;
 const AHEAD: i64 = 400 * DAY;
@@ -75,7 +75,7 @@ impl Life {
 }
 
 /// The clock is set ahead and back while everything runs.
-pub(crate) async fn promise_8_a_clock_far_ahead_removes_nothing(ground: &Ground) {
+pub async fn promise_8_a_clock_far_ahead_removes_nothing(ground: &Ground) {
     let life = Life::begin(ground).await;
     ground.clock.jump(AHEAD);
     assert_eq!(life.keep_house(ground).await, 0);
@@ -99,7 +99,7 @@ pub(crate) async fn promise_8_a_clock_far_ahead_removes_nothing(ground: &Ground)
 }
 
 /// What becomes old by the time that passes still goes, whatever the clock shows.
-pub(crate) async fn promise_8_what_becomes_old_in_doubt_goes(ground: &Ground) {
+pub async fn promise_8_what_becomes_old_in_doubt_goes(ground: &Ground) {
     let source = ground.source("s").await;
     ground.commit(ground.turn(source).await.put_for("brief", "1", seconds(600))).await;
     ground.clock.jump(AHEAD);
@@ -109,7 +109,7 @@ pub(crate) async fn promise_8_what_becomes_old_in_doubt_goes(ground: &Ground) {
     assert!(ground.keys(source, "").await.is_empty());
 }
 
-pub(crate) async fn promise_8_after_an_hour_the_clock_is_followed(ground: &Ground) {
+pub async fn promise_8_after_an_hour_the_clock_is_followed(ground: &Ground) {
     let life = Life::begin(ground).await;
     ground.clock.jump(AHEAD);
     life.act(ground, "meanwhile").await;
@@ -120,7 +120,7 @@ pub(crate) async fn promise_8_after_an_hour_the_clock_is_followed(ground: &Groun
     followed(&life, ground).await;
 }
 
-pub(crate) async fn promise_8_a_person_may_say_that_the_clock_is_right(ground: &Ground) {
+pub async fn promise_8_a_person_may_say_that_the_clock_is_right(ground: &Ground) {
     let life = Life::begin(ground).await;
     ground.clock.jump(AHEAD);
     life.act(ground, "meanwhile").await;
@@ -146,7 +146,7 @@ async fn followed(life: &Life, ground: &Ground) {
 }
 
 /// What a wrong clock stamped must not keep history for ever.
-pub(crate) async fn history_of_a_wrong_clock_goes_with_what_follows_it(ground: &Ground) {
+pub async fn history_of_a_wrong_clock_goes_with_what_follows_it(ground: &Ground) {
     let source = ground.source("s").await;
     for (jump, value) in [(0, "1"), (AHEAD, "2"), (-AHEAD, "3")] {
         ground.clock.jump(jump);

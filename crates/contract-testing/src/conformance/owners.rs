@@ -6,21 +6,20 @@ use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFac
 use inboxclaw_contract::{Owner, OwnerId, Seq, StoreError, Version};
 use jiff::Timestamp;
 
-use crate::common::{Ground, Words, turn};
-use crate::spaces::sweep;
+use crate::{SpacesGround, Words, of_type, turn};
 
-async fn named(ground: &Ground) -> Vec<(OwnerId, String)> {
+async fn named(ground: &SpacesGround) -> Vec<(OwnerId, String)> {
     let all = ground.store.owners().await.unwrap();
     all.into_iter().map(|info| (info.id, format!("{}:{}", info.kind, info.name))).collect()
 }
 
-pub(crate) async fn a_renamed_owner_keeps_everything(ground: &Ground) {
+pub async fn a_renamed_owner_keeps_everything(ground: &SpacesGround) {
     let owner = ground.source("old").await;
     ground.commit(ground.turn(owner).await.put("k", "1").cursor("c").emit("e1", "t")).await;
     ground.commit(ground.turn(owner).await.put("k", "2")).await;
     ground.store.set_facts(owner, FactsPatch { failures: Some(3), ..FactsPatch::default() }).await.unwrap();
     let before = (ground.all(owner).await, ground.store.history(owner, None, 9, usize::MAX).await.unwrap());
-    ground.store.rename(owner, &Owner::source("new")).await.unwrap();
+    ground.spaces.rename(owner, &Owner::source("new")).await.unwrap();
     assert_eq!(named(ground).await, [(owner, "source:new".into())]);
     assert_eq!(ground.source("new").await, owner, "the name leads to it");
     let after = (ground.all(owner).await, ground.store.history(owner, None, 9, usize::MAX).await.unwrap());
@@ -36,12 +35,12 @@ pub(crate) async fn a_renamed_owner_keeps_everything(ground: &Ground) {
     assert_ne!(other, owner, "the old name is free");
     assert_eq!(ground.commit(turn(other, Version(0)).emit("e1", "t")).await.stored, 1);
     // The kind is part of the name.
-    ground.store.rename(owner, &Owner::sink("new")).await.unwrap();
+    ground.spaces.rename(owner, &Owner::sink("new")).await.unwrap();
     assert_eq!(named(ground).await, [(owner, "sink:new".into()), (other, "source:old".into())]);
-    ground.store.rename(owner, &Owner::sink("new")).await.unwrap();
+    ground.spaces.rename(owner, &Owner::sink("new")).await.unwrap();
 }
 
-pub(crate) async fn only_a_name_without_a_past_can_be_taken(ground: &Ground) {
+pub async fn only_a_name_without_a_past_can_be_taken(ground: &SpacesGround) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.put("k", "1")).await;
     let (stateful, reporting) = (ground.source("stateful").await, ground.source("reporting").await);
@@ -50,34 +49,34 @@ pub(crate) async fn only_a_name_without_a_past_can_be_taken(ground: &Ground) {
     ground.clock.step(1);
     assert_eq!(ground.prune(0).await, 1);
     for taken in ["stateful", "reporting", "a/b", "inboxclaw"] {
-        let refused = ground.store.rename(owner, &Owner::source(taken)).await;
+        let refused = ground.spaces.rename(owner, &Owner::source(taken)).await;
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{taken}: {refused:?}");
     }
     assert_eq!(ground.store.owners().await.unwrap().len(), 3);
     // One that only ran gives way.
     let fresh = ground.source("fresh").await;
     ground.store.set_facts(fresh, FactsPatch { failures: Some(3), ..FactsPatch::default() }).await.unwrap();
-    ground.store.rename(owner, &Owner::source("fresh")).await.unwrap();
+    ground.spaces.rename(owner, &Owner::source("fresh")).await.unwrap();
     assert_eq!(ground.source("fresh").await, owner);
     assert!(matches!(ground.store.snapshot(fresh).await, Err(StoreError::NoOwner(_))));
     assert!(matches!(
         ground.store.commit(turn(fresh, Version(0)).put("k", "1")).await,
         Err(StoreError::NoOwner(_))
     ));
-    assert_eq!((sweep(ground).await, ground.get(owner, "k").await), (0, Some("1".into())));
+    assert_eq!((ground.sweep().await, ground.get(owner, "k").await), (0, Some("1".into())));
     let next = ground.source("next").await;
     assert!(next != fresh && next != owner, "numbers are not used again");
     assert!(matches!(
-        ground.store.rename(OwnerId(99), &Owner::source("x")).await,
+        ground.spaces.rename(OwnerId(99), &Owner::source("x")).await,
         Err(StoreError::NoOwner(_))
     ));
     let internal = ground.source("inboxclaw").await;
-    let refused = ground.store.rename(internal, &Owner::source("mine")).await;
+    let refused = ground.spaces.rename(internal, &Owner::source("mine")).await;
     assert!(matches!(refused, Err(StoreError::Refused(_))));
 }
 
 /// Gives an owner something of everything, in many rows.
-async fn live(ground: &Ground, owner: OwnerId, source: OwnerId) {
+async fn live(ground: &SpacesGround, owner: OwnerId, source: OwnerId) {
     for round in 0..8 {
         let base = ground.version(owner).await;
         let turns = (0..300).map(|n| turn(owner, base).put(&format!("h/{n}"), &round.to_string()));
@@ -103,23 +102,23 @@ async fn live(ground: &Ground, owner: OwnerId, source: OwnerId) {
     ground.store.set_facts(owner, patch).await.unwrap();
 }
 
-pub(crate) async fn a_forgotten_owner_leaves_nothing_but_what_it_reported(ground: &Ground) {
+pub async fn a_forgotten_owner_leaves_nothing_but_what_it_reported(ground: &SpacesGround) {
     let (source, owner) = (ground.source("a").await, ground.sink("b").await);
     live(ground, owner, source).await;
     ground.commit(ground.turn(source).await.put("k", "1")).await;
     let flying = ground.turn(owner).await.put("late", "1");
-    assert!(!ground.store.forget(owner).await.unwrap(), "in steps");
+    assert!(!ground.spaces.forget(owner).await.unwrap(), "in steps");
     assert_eq!(named(ground).await, [(source, "source:a".into())], "but at once it is nobody any more");
     for answer in [
         ground.store.snapshot(owner).await.err(),
-        ground.store.space(owner).await.err(),
+        ground.spaces.space(owner).await.err(),
         ground.store.commit(flying).await.err(),
         ground.store.facts(owner).await.err(),
     ] {
         assert!(matches!(answer, Some(StoreError::NoOwner(_))), "{answer:?}");
     }
-    while !ground.store.forget(owner).await.unwrap() {}
-    assert_eq!(sweep(ground).await, 1_000);
+    while !ground.spaces.forget(owner).await.unwrap() {}
+    assert_eq!(ground.sweep().await, 1_000);
     // Should the name come back, it starts from nothing.
     assert_eq!(ground.sink("b").await, owner);
     assert!(
@@ -132,27 +131,27 @@ pub(crate) async fn a_forgotten_owner_leaves_nothing_but_what_it_reported(ground
     ground.commit(ground.turn(owner).await.put("k", "1")).await;
     assert_eq!((ground.counts(owner).await, ground.get(source, "k").await), ((1, 2), Some("1".into())));
     assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 1);
-    assert!(matches!(ground.store.forget(OwnerId(99)).await, Err(StoreError::NoOwner(_))));
+    assert!(matches!(ground.spaces.forget(OwnerId(99)).await, Err(StoreError::NoOwner(_))));
 }
 
-pub(crate) async fn a_forgotten_source_repeats_nothing(ground: &Ground) {
+pub async fn a_forgotten_source_repeats_nothing(ground: &SpacesGround) {
     let (source, other) = (ground.source("a").await, ground.source("b").await);
     ground.commit(ground.turn(source).await.emit("e1", "t")).await;
     ground.commit(ground.turn(other).await.put("k", "1")).await;
-    while !ground.store.forget(source).await.unwrap() {}
+    while !ground.spaces.forget(source).await.unwrap() {}
     assert_eq!(ground.store.event(Seq(1)).await.unwrap().unwrap().source_name, "a", "its events stay");
-    let taken = ground.store.rename(other, &Owner::source("a")).await;
+    let taken = ground.spaces.rename(other, &Owner::source("a")).await;
     assert!(matches!(taken, Err(StoreError::Refused(_))), "and its name, which they need");
     assert_eq!(ground.source("a").await, source);
     let again = ground.commit(ground.turn(source).await.emit("e1", "t").emit("e2", "t")).await;
     assert_eq!((again.stored, again.known), (1, 1));
 }
 
-pub(crate) async fn an_owner_that_comes_back_early_starts_from_nothing_too(ground: &Ground) {
+pub async fn an_owner_that_comes_back_early_starts_from_nothing_too(ground: &SpacesGround) {
     let (source, owner) = (ground.source("a").await, ground.sink("b").await);
     live(ground, owner, source).await;
     let base = ground.version(owner).await;
-    assert!(!ground.store.forget(owner).await.unwrap());
+    assert!(!ground.spaces.forget(owner).await.unwrap());
     assert_eq!(ground.sink("b").await, owner);
     assert!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().is_empty());
     let late = turn(owner, base).put("h/1", "1");
@@ -161,6 +160,23 @@ pub(crate) async fn an_owner_that_comes_back_early_starts_from_nothing_too(groun
     ground.commit(ground.turn(owner).await.put("x", "2")).await;
     assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 2);
     assert_eq!(ground.keys(owner, "").await, ["x"]);
-    sweep(ground).await;
+    ground.sweep().await;
     assert_eq!((ground.keys(owner, "").await, ground.counts(owner).await), (vec!["x".into()], (1, 2)));
+}
+
+pub async fn what_is_forgotten_owes_nothing(ground: &SpacesGround) {
+    let (source, sink) = (ground.source("s").await, ground.owing("k", &of_type("t", 0)).await);
+    ground.commit(ground.turn(source).await.emit("1", "t").emit("2", "t")).await;
+    ground.clock.step(200);
+    assert_eq!((ground.prune_all(5, 1_000).await, ground.prune_all(5, 100).await), (0, 2));
+    ground.commit(ground.turn(source).await.emit("3", "t")).await;
+    assert!(
+        !ground.store.debts().await.unwrap().is_empty() && !ground.store.lapses().await.unwrap().is_empty()
+    );
+    ground.spaces.forget(sink).await.unwrap();
+    assert!(
+        ground.store.debts().await.unwrap().is_empty() && ground.store.lapses().await.unwrap().is_empty()
+    );
+    ground.clock.step(10);
+    assert_eq!(ground.prune(5).await, 1);
 }

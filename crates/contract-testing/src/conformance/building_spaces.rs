@@ -5,27 +5,27 @@ use inboxclaw_contract::turn::{Age, Conflict, Sweep};
 use inboxclaw_contract::{Outcome, OwnerId, Version};
 use jiff::SignedDuration;
 
-use crate::common::{Ground, Words, seconds};
-use crate::spaces::{old_entry, sweep};
+use super::spaces::old_entry;
+use crate::{SpacesGround, Words, seconds};
 
-async fn fill(ground: &Ground, space: &NewSpace, key: &str, value: &str) {
-    ground.store.fill(space, vec![(key.to_owned(), Some(old_entry(key, value)))]).await.unwrap();
+async fn fill(ground: &SpacesGround, space: &NewSpace, key: &str, value: &str) {
+    ground.spaces.fill(space, vec![(key.to_owned(), Some(old_entry(key, value)))]).await.unwrap();
 }
 
-async fn copied(ground: &Ground, owner: OwnerId) -> NewSpace {
-    let space = ground.store.build(owner).await.unwrap();
-    let from = ground.store.space(owner).await.unwrap().id;
-    ground.store.copy(from, &space, "", None, 99).await.unwrap();
+async fn copied(ground: &SpacesGround, owner: OwnerId) -> NewSpace {
+    let space = ground.spaces.build(owner).await.unwrap();
+    let from = ground.spaces.space(owner).await.unwrap().id;
+    ground.spaces.copy(from, &space, "", None, 99).await.unwrap();
     space
 }
 
-async fn revision(ground: &Ground, owner: OwnerId) -> Version {
+async fn revision(ground: &SpacesGround, owner: OwnerId) -> Version {
     ground.all(owner).await[0].revision
 }
 
-pub(crate) async fn no_revision_stands_for_two_values(ground: &Ground) {
+pub async fn no_revision_stands_for_two_values(ground: &SpacesGround) {
     let owner = ground.source("a").await;
-    let space = ground.store.build(owner).await.unwrap();
+    let space = ground.spaces.build(owner).await.unwrap();
     fill(ground, &space, "k", "\"built\"").await;
     for version in 1..=3 {
         ground.commit(ground.turn(owner).await.put("k", &version.to_string())).await;
@@ -36,16 +36,16 @@ pub(crate) async fn no_revision_stands_for_two_values(ground: &Ground) {
     assert_eq!(revision(ground, owner).await, Version(4));
 }
 
-pub(crate) async fn of_two_built_spaces_one_comes_in_place(ground: &Ground) {
+pub async fn of_two_built_spaces_one_comes_in_place(ground: &SpacesGround) {
     let owner = ground.source("a").await;
-    let (one, two) = (ground.store.build(owner).await.unwrap(), ground.store.build(owner).await.unwrap());
-    let other = ground.store.build(ground.source("b").await).await.unwrap();
+    let (one, two) = (ground.spaces.build(owner).await.unwrap(), ground.spaces.build(owner).await.unwrap());
+    let other = ground.spaces.build(ground.source("b").await).await.unwrap();
     fill(ground, &one, "k", "1").await;
     fill(ground, &two, "k", "2").await;
     ground.commit(ground.turn(owner).await.swap(one.id, true)).await;
     let late = ground.conflict(ground.turn(owner).await.swap(two.id, true)).await;
     assert_eq!(late, Conflict::Unknown, "both may have the same revision for another value");
-    let next = ground.store.build(owner).await.unwrap();
+    let next = ground.spaces.build(owner).await.unwrap();
     fill(ground, &next, "k", "3").await;
     ground.commit(ground.turn(owner).await.swap(next.id, true)).await;
     assert_eq!(
@@ -55,7 +55,7 @@ pub(crate) async fn of_two_built_spaces_one_comes_in_place(ground: &Ground) {
     ground.commit(ground.turn(other.owner).await.swap(other.id, true)).await;
 }
 
-pub(crate) async fn a_touch_reaches_the_copies(ground: &Ground) {
+pub async fn a_touch_reaches_the_copies(ground: &SpacesGround) {
     let owner = ground.source("a").await;
     let turn = ground.turn(owner).await.put_for("k", "1", seconds(10)).put_for("other", "1", seconds(10));
     ground.commit(turn).await;
@@ -70,7 +70,7 @@ pub(crate) async fn a_touch_reaches_the_copies(ground: &Ground) {
     assert_eq!(ground.keys(owner, "").await, ["other"]);
 }
 
-pub(crate) async fn what_goes_because_of_its_age_goes_from_the_copies(ground: &Ground) {
+pub async fn what_goes_because_of_its_age_goes_from_the_copies(ground: &SpacesGround) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.put("k", "1").put("other", "1")).await;
     ground.clock.step(100);
@@ -81,13 +81,13 @@ pub(crate) async fn what_goes_because_of_its_age_goes_from_the_copies(ground: &G
     let mut turn = ground.turn(owner).await;
     turn.sweeps.push(Sweep { prefix: String::new(), by: Age::Updated, before });
     ground.commit(turn).await;
-    assert_eq!(sweep(ground).await, 2);
+    assert_eq!(ground.sweep().await, 2);
     ground.commit(ground.turn(owner).await.swap(space.id, true)).await;
     assert_eq!(ground.keys(owner, "").await, ["other"]);
     assert_eq!(ground.counts(owner).await, (1, 6));
 }
 
-pub(crate) async fn what_comes_in_place_is_counted_once(ground: &Ground) {
+pub async fn what_comes_in_place_is_counted_once(ground: &SpacesGround) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.put("k", "1").put("other", "1")).await;
     ground.clock.step(100);
@@ -100,6 +100,6 @@ pub(crate) async fn what_comes_in_place_is_counted_once(ground: &Ground) {
     let swap = ground.turn(owner).await.swap(space.id, true);
     let (swap, swept) = tokio::join!(ground.store.commit(swap), ground.store.sweep());
     assert!(matches!(swap.unwrap(), Outcome::Committed(_)) && swept.unwrap().entries == 1);
-    assert_eq!(sweep(ground).await, 0);
+    assert_eq!(ground.sweep().await, 0);
     assert_eq!((ground.keys(owner, "").await, ground.counts(owner).await), (vec!["other".into()], (1, 6)));
 }

@@ -4,7 +4,7 @@ use inboxclaw_contract::store::Before;
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{Entry, Expiry, OwnerId, Version};
 
-use crate::common::{Ground, Words, seconds, turn};
+use crate::{Ground, Words, seconds, turn};
 
 /// The entry that history kept.
 fn entry(before: &Before) -> &Entry {
@@ -23,7 +23,7 @@ fn kept(before: &Before) -> &str {
     }
 }
 
-pub(crate) async fn history_says_what_was_replaced(ground: &Ground) {
+pub async fn history_says_what_was_replaced(ground: &Ground) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.put_for("a", "1", seconds(60)).cursor("c")).await;
     let first = ground.store.list(owner, "a", None, 1).await.unwrap().remove(0);
@@ -49,7 +49,7 @@ pub(crate) async fn history_says_what_was_replaced(ground: &Ground) {
     assert!(ground.store.history(owner, Some(Version(1)), 1, usize::MAX).await.unwrap().is_empty());
 }
 
-pub(crate) async fn history_keeps_no_secret(ground: &Ground) {
+pub async fn history_keeps_no_secret(ground: &Ground) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.secret("a", "1").secret("b", "1").put("c", "1")).await;
     ground.commit(ground.turn(owner).await.secret("a", "2").put("b", "2").secret("c", "2")).await;
@@ -62,7 +62,7 @@ pub(crate) async fn history_keeps_no_secret(ground: &Ground) {
     assert_eq!(first, [Before::Absent, Before::Absent, Before::Absent]);
 }
 
-pub(crate) async fn history_is_a_marker_when_a_turn_replaces_too_much(ground: &Ground) {
+pub async fn history_is_a_marker_when_a_turn_replaces_too_much(ground: &Ground) {
     let owner = ground.source("a").await;
     let big = format!("\"{}\"", "x".repeat(9 << 20));
     ground.commit(ground.turn(owner).await.put("a", &big).put("b", &big).put("c", "1")).await;
@@ -75,7 +75,7 @@ pub(crate) async fn history_is_a_marker_when_a_turn_replaces_too_much(ground: &G
     ground.commit(turn(owner, base).put("z", "1")).await;
 }
 
-pub(crate) async fn history_says_which_turn_was_taken_back(ground: &Ground) {
+pub async fn history_says_which_turn_was_taken_back(ground: &Ground) {
     let owner = ground.source("a").await;
     ground.commit(ground.turn(owner).await.put("a", "1").author("ann")).await;
     let mut undo = ground.turn(owner).await.delete("a").author("bob");
@@ -99,7 +99,7 @@ async fn versions(
     found.iter().map(|past| past.version.0).collect()
 }
 
-pub(crate) async fn a_page_of_history_is_bounded_in_turns_and_bytes(ground: &Ground) {
+pub async fn a_page_of_history_is_bounded_in_turns_and_bytes(ground: &Ground) {
     let (owner, other) = (ground.source("a").await, ground.source("b").await);
     for n in 0..30 {
         let text = format!("\"{n}{}\"", "x".repeat(10_000));

@@ -4,7 +4,7 @@ use inboxclaw_contract::store::Before;
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{Entry, OwnerId, SpaceId, StoreError, Turn, Version};
 
-use crate::common::{Ground, Words, json, seconds, turn};
+use crate::{SpacesGround, Words, json, seconds, turn};
 
 /// So many that clearing them away is done by a fresh space.
 const MANY: usize = 1_100;
@@ -17,7 +17,7 @@ fn many(turn: Turn) -> Turn {
 const MANY_COUNTS: (u64, u64) = (MANY as u64, 7 * MANY as u64);
 
 /// An owner that had many entries and was cleared, and the space that it had before.
-async fn cleared(ground: &Ground, name: &str) -> (OwnerId, SpaceId, Vec<Entry>) {
+async fn cleared(ground: &SpacesGround, name: &str) -> (OwnerId, SpaceId, Vec<Entry>) {
     let owner = ground.source(name).await;
     ground.commit(many(ground.turn(owner).await).cursor("c")).await;
     let before = ground.all(owner).await;
@@ -25,7 +25,7 @@ async fn cleared(ground: &Ground, name: &str) -> (OwnerId, SpaceId, Vec<Entry>) 
     (owner, ground.last(owner).await.replaced.unwrap(), before)
 }
 
-pub(crate) async fn deleting_many_entries_leaves_their_space_to_history(ground: &Ground) {
+pub async fn deleting_many_entries_leaves_their_space_to_history(ground: &SpacesGround) {
     let owner = ground.source("a").await;
     ground.commit(many(ground.turn(owner).await)).await;
     let before = ground.all(owner).await;
@@ -45,7 +45,7 @@ pub(crate) async fn deleting_many_entries_leaves_their_space_to_history(ground: 
     assert_eq!(ground.store.snapshot(owner).await.unwrap().cursor.as_deref(), Some("c"), "the cursor stays");
 }
 
-pub(crate) async fn deleting_few_entries_is_told_key_by_key(ground: &Ground) {
+pub async fn deleting_few_entries_is_told_key_by_key(ground: &SpacesGround) {
     let owner = ground.source("a").await;
     ground.commit((0..1_000).fold(ground.turn(owner).await, |turn, n| turn.put(&n.to_string(), "1"))).await;
     ground.commit(ground.turn(owner).await.delete_prefix("")).await;
@@ -53,7 +53,7 @@ pub(crate) async fn deleting_few_entries_is_told_key_by_key(ground: &Ground) {
     assert_eq!((past.replaced, past.entries.len(), ground.counts(owner).await), (None, 1_000, (0, 0)));
 }
 
-pub(crate) async fn clearing_away_what_has_expired_is_no_change(ground: &Ground) {
+pub async fn clearing_away_what_has_expired_is_no_change(ground: &SpacesGround) {
     let owner = ground.source("a").await;
     let put =
         (0..MANY).fold(ground.turn(owner).await, |turn, n| turn.put_for(&n.to_string(), "1", seconds(9)));
@@ -67,7 +67,7 @@ pub(crate) async fn clearing_away_what_has_expired_is_no_change(ground: &Ground)
     assert_eq!((ground.keys(owner, "").await, ground.counts(owner).await), (vec!["a".into()], (1, 2)));
 }
 
-pub(crate) async fn a_swap_conflicts_with_every_change_since_its_base(ground: &Ground) {
+pub async fn a_swap_conflicts_with_every_change_since_its_base(ground: &SpacesGround) {
     let (owner, space, _) = cleared(ground, "a").await;
     let base = ground.version(owner).await;
     ground.commit(turn(owner, base).put("elsewhere", "1")).await;
@@ -83,7 +83,7 @@ pub(crate) async fn a_swap_conflicts_with_every_change_since_its_base(ground: &G
     assert_eq!(ground.conflict(turn(owner, after).put("later", "2")).await, Conflict::Key("later".into()));
 }
 
-pub(crate) async fn a_space_of_somebody_else_is_refused(ground: &Ground) {
+pub async fn a_space_of_somebody_else_is_refused(ground: &SpacesGround) {
     let (owner, _, _) = cleared(ground, "a").await;
     let (_, others, _) = cleared(ground, "b").await;
     let base = ground.version(owner).await;
@@ -96,7 +96,7 @@ pub(crate) async fn a_space_of_somebody_else_is_refused(ground: &Ground) {
     assert!(ground.event_ids().await.is_empty());
 }
 
-pub(crate) async fn a_swap_happens_before_everything_else_in_its_turn(ground: &Ground) {
+pub async fn a_swap_happens_before_everything_else_in_its_turn(ground: &SpacesGround) {
     let (owner, space, before) = cleared(ground, "a").await;
     ground.commit(ground.turn(owner).await.put("left", "1").secret("k/secret", "12").secret("s", "1")).await;
     let swap = ground.turn(owner).await.swap(space, true).delete_prefix("k/0").delete_prefix("k/s");
@@ -116,7 +116,7 @@ pub(crate) async fn a_swap_happens_before_everything_else_in_its_turn(ground: &G
     assert_eq!(past.entries.len(), 1_004);
 }
 
-pub(crate) async fn a_swap_that_clears_leaves_what_the_turn_puts(ground: &Ground) {
+pub async fn a_swap_that_clears_leaves_what_the_turn_puts(ground: &SpacesGround) {
     let (owner, space, before) = cleared(ground, "a").await;
     ground.commit(ground.turn(owner).await.put("left", "1").secret("s", "1")).await;
     ground.commit(ground.turn(owner).await.swap(space, true).delete_prefix("").put("a", "1")).await;
@@ -129,7 +129,7 @@ pub(crate) async fn a_swap_that_clears_leaves_what_the_turn_puts(ground: &Ground
     assert_eq!(ground.all(owner).await, before);
 }
 
-pub(crate) async fn secrets_move_with_a_swap_and_never_stay_behind(ground: &Ground) {
+pub async fn secrets_move_with_a_swap_and_never_stay_behind(ground: &SpacesGround) {
     let owner = ground.source("a").await;
     ground.commit(many(ground.turn(owner).await).secret("s/old", "1")).await;
     ground.commit(ground.turn(owner).await.delete_prefix("").put("plain", "1")).await;
@@ -155,16 +155,16 @@ pub(crate) async fn secrets_move_with_a_swap_and_never_stay_behind(ground: &Grou
     assert_eq!(ground.counts(owner).await.0, MANY_COUNTS.0 - 1);
 }
 
-pub(crate) async fn a_built_space_keeps_the_secrets_that_it_came_with(ground: &Ground) {
+pub async fn a_built_space_keeps_the_secrets_that_it_came_with(ground: &SpacesGround) {
     let owner = ground.source("a").await;
     let put = ["s", "t", "u"].iter().fold(ground.turn(owner).await, |turn, key| turn.secret(key, "1"));
     ground.commit(put).await;
-    let built = ground.store.build(owner).await.unwrap();
+    let built = ground.spaces.build(owner).await.unwrap();
     let old = ground.all(owner).await;
     let fill = [("s", true), ("t", false), ("v", true)].map(|(key, secret)| {
         (key.to_owned(), Some(Entry { key: key.into(), value: json("200"), secret, ..old[0].clone() }))
     });
-    ground.store.fill(&built, fill.into()).await.unwrap();
+    ground.spaces.fill(&built, fill.into()).await.unwrap();
     ground.commit(ground.turn(owner).await.swap(built.id, true)).await;
     let all = ground.all(owner).await;
     let found: Vec<_> = all.iter().map(|entry| (&*entry.key, entry.value.as_str(), entry.secret)).collect();
@@ -172,7 +172,7 @@ pub(crate) async fn a_built_space_keeps_the_secrets_that_it_came_with(ground: &G
     assert_eq!((&all[1], ground.counts(owner).await), (&old[1], (4, 4 + 2 + 2 + 4)));
 }
 
-pub(crate) async fn a_limit_holds_for_swaps(ground: &Ground) {
+pub async fn a_limit_holds_for_swaps(ground: &SpacesGround) {
     let (owner, space, _) = cleared(ground, "a").await;
     let policy = inboxclaw_contract::store::Policy { max_entries: Some(10), ..Default::default() };
     ground.store.govern(owner, policy).await.unwrap();

@@ -3,9 +3,9 @@
 use inboxclaw_contract::store::Policy;
 use inboxclaw_contract::{OwnerId, StoreError, Turn, Version};
 
-use crate::common::{Ground, Words, committed, seconds};
+use crate::{Ground, Words, committed, seconds};
 
-pub(crate) async fn what_an_owner_has_is_counted(ground: &Ground) {
+pub async fn what_an_owner_has_is_counted(ground: &Ground) {
     let (owner, other) = (ground.source("a").await, ground.sink("b").await);
     assert_eq!(ground.counts(owner).await, (0, 0));
     let put = ground.turn(owner).await.put("k", "12").put("\u{e9}", "\"\u{e9}\"").secret("s", "123");
@@ -18,7 +18,7 @@ pub(crate) async fn what_an_owner_has_is_counted(ground: &Ground) {
     assert_eq!(ground.counts(other).await, (0, 0));
 }
 
-pub(crate) async fn what_has_expired_counts_until_it_is_swept(ground: &Ground) {
+pub async fn what_has_expired_counts_until_it_is_swept(ground: &Ground) {
     let owner = ground.source("a").await;
     let put = ["a", "b", "c", "d/1"]
         .iter()
@@ -40,7 +40,7 @@ pub(crate) async fn what_has_expired_counts_until_it_is_swept(ground: &Ground) {
     assert_eq!(ground.version(owner).await, version);
 }
 
-pub(crate) async fn deletions_by_overlapping_prefixes_count_once(ground: &Ground) {
+pub async fn deletions_by_overlapping_prefixes_count_once(ground: &Ground) {
     let owner = ground.source("a").await;
     let put = ["a", "a/1", "a/2", "b"].iter().fold(ground.turn(owner).await, |turn, key| turn.put(key, "10"));
     ground.commit(put).await;
@@ -66,7 +66,7 @@ async fn limited(ground: &Ground, owner: OwnerId, entries: Option<u64>, bytes: O
     ground.store.govern(owner, policy).await.unwrap();
 }
 
-pub(crate) async fn a_turn_that_makes_more_than_the_limit_is_refused(ground: &Ground) {
+pub async fn a_turn_that_makes_more_than_the_limit_is_refused(ground: &Ground) {
     let (owner, free) = (ground.source("a").await, ground.source("b").await);
     limited(ground, owner, Some(2), Some(12)).await;
     ground.commit(ground.turn(owner).await.put("a", "1").put("b", "1")).await;
@@ -82,7 +82,7 @@ pub(crate) async fn a_turn_that_makes_more_than_the_limit_is_refused(ground: &Gr
     ground.commit(["a", "b", "c"].iter().fold(ground.turn(free).await, |turn, key| turn.put(key, "1"))).await;
 }
 
-pub(crate) async fn less_is_welcome_when_there_is_too_much(ground: &Ground) {
+pub async fn less_is_welcome_when_there_is_too_much(ground: &Ground) {
     let owner = ground.source("a").await;
     let put = (0..5).fold(ground.turn(owner).await, |turn, n| turn.put(&n.to_string(), "100"));
     ground.commit(put).await;
@@ -97,12 +97,12 @@ pub(crate) async fn less_is_welcome_when_there_is_too_much(ground: &Ground) {
 }
 
 /// Turns that wait at the same time are counted one after the other.
-pub(crate) async fn a_limit_holds_between_turns_that_commit_together(ground: &Ground) {
+pub async fn a_limit_holds_between_turns_that_commit_together(ground: &Ground) {
     let owner = ground.source("a").await;
     limited(ground, owner, Some(10), None).await;
     let base = ground.version(owner).await;
     let all = (0..20).map(|n| {
-        let turn = crate::common::turn(owner, base).put(&n.to_string(), "1");
+        let turn = crate::turn(owner, base).put(&n.to_string(), "1");
         async { ground.store.commit(turn).await.map(committed).is_ok() }
     });
     let stored = futures_util::future::join_all(all).await;

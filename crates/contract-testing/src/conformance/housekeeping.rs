@@ -10,7 +10,7 @@ use inboxclaw_contract::{
 };
 use jiff::Timestamp;
 
-use crate::common::{Ground, Words, of_type, prune, seconds, turn};
+use crate::{Ground, Words, of_type, prune, seconds, turn};
 
 fn owe(seq: i64, state: DeliveryState, due: Timestamp) -> DeliveryChange {
     DeliveryChange::Owe {
@@ -27,7 +27,7 @@ async fn seqs(ground: &Ground) -> Vec<i64> {
     ground.page(&Selection::all(Seq(0))).await.events.iter().map(|event| event.seq.0).collect()
 }
 
-pub(crate) async fn promise_6_retention_removes_only_what_nobody_owes(ground: &Ground) {
+pub async fn promise_6_retention_removes_only_what_nobody_owes(ground: &Ground) {
     let source = ground.source("a").await;
     for n in 1..=10 {
         ground.commit(ground.turn(source).await.emit(&n.to_string(), ["t.even", "t.odd"][n % 2])).await;
@@ -53,7 +53,7 @@ pub(crate) async fn promise_6_retention_removes_only_what_nobody_owes(ground: &G
     assert_eq!(seqs(ground).await, [9, 10]);
 }
 
-pub(crate) async fn promise_6_a_delivery_keeps_its_event(ground: &Ground) {
+pub async fn promise_6_a_delivery_keeps_its_event(ground: &Ground) {
     let (source, gone) = (ground.source("a").await, ground.sink("gone").await);
     let sink = ground.owing("b", &Selection::all(Seq(9))).await;
     ground.commit(ground.turn(source).await.emit("1", "t").emit("2", "t").emit("3", "t")).await;
@@ -72,7 +72,7 @@ pub(crate) async fn promise_6_a_delivery_keeps_its_event(ground: &Ground) {
     assert_eq!(ground.prune(5).await, 1);
 }
 
-pub(crate) async fn promise_7_a_claim_is_held_by_one(ground: &Ground) {
+pub async fn promise_7_a_claim_is_held_by_one(ground: &Ground) {
     let owner = ground.source("a").await;
     let claim = async |holder| ground.store.claim(owner, holder, Duration::from_secs(10)).await.unwrap();
     assert!(claim("one").await);
@@ -89,7 +89,7 @@ pub(crate) async fn promise_7_a_claim_is_held_by_one(ground: &Ground) {
     assert!(matches!(ground.store.claim(OwnerId(9), "x", Duration::ZERO).await, Err(StoreError::NoOwner(_))));
 }
 
-pub(crate) async fn deliveries_are_owed_until_done(ground: &Ground) {
+pub async fn deliveries_are_owed_until_done(ground: &Ground) {
     let (source, sink) = (ground.source("a").await, ground.sink("b").await);
     ground.commit((1..=4).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), "t"))).await;
     let now = ground.store.snapshot(sink).await.unwrap().now;
@@ -132,7 +132,7 @@ pub(crate) async fn deliveries_are_owed_until_done(ground: &Ground) {
     assert!(ground.deliveries(source, all).await.is_empty());
 }
 
-pub(crate) async fn deliveries_are_bounded_in_rows_and_bytes(ground: &Ground) {
+pub async fn deliveries_are_bounded_in_rows_and_bytes(ground: &Ground) {
     let (source, sink) = (ground.source("a").await, ground.sink("b").await);
     ground.commit((1..=4).fold(ground.turn(source).await, |turn, n| turn.emit(&n.to_string(), "t"))).await;
     let mut owes = ground.turn(sink).await;
@@ -153,7 +153,7 @@ pub(crate) async fn deliveries_are_bounded_in_rows_and_bytes(ground: &Ground) {
     }
 }
 
-pub(crate) async fn facts_are_no_state(ground: &Ground) {
+pub async fn facts_are_no_state(ground: &Ground) {
     let (owner, other) = (ground.source("a").await, ground.sink("b").await);
     assert_eq!(ground.store.facts(owner).await.unwrap(), RunFacts::default());
     let patch = FactsPatch {
@@ -190,7 +190,7 @@ pub(crate) async fn facts_are_no_state(ground: &Ground) {
     ));
 }
 
-pub(crate) async fn owners_are_known_by_kind_and_name(ground: &Ground) {
+pub async fn owners_are_known_by_kind_and_name(ground: &Ground) {
     let a = ground.store.register(&Owner::source("a"), "old").await.unwrap();
     ground.commit(ground.turn(a).await.put("k", "1").cursor("c")).await;
     let sink = ground.store.register(&Owner::sink("a"), "sse").await.unwrap();
@@ -210,7 +210,7 @@ pub(crate) async fn owners_are_known_by_kind_and_name(ground: &Ground) {
     assert!(matches!(ground.store.entries(OwnerId(99), &["k".into()]).await, Err(StoreError::NoOwner(_))));
 }
 
-pub(crate) async fn history_goes_by_age(ground: &Ground) {
+pub async fn history_goes_by_age(ground: &Ground) {
     let (a, b) = (ground.source("a").await, ground.source("b").await);
     for owner in [a, b, a] {
         let value = ground.version(owner).await.0.to_string();
