@@ -1,0 +1,81 @@
+//! Retention, a step at a time.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+
+use inboxclaw_contract::store::{Prune, Pruned};
+use inboxclaw_contract::turn::DeliveryState;
+use inboxclaw_contract::{Event, Lane, OwnerId, Seq};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Inner, is_in};
+
+/// How many events one step looks at.
+const LOOKED_AT: usize = 4_096;
+
+/// A sink that keeps events from retention, with what it wants of each type.
+type Claims = BTreeMap<OwnerId, BTreeMap<String, Lane>>;
+
+impl Inner {
+    pub(super) fn prune(&mut self, prune: &Prune, now: Timestamp) -> Pruned {
+        let before = |age: Duration| now.checked_sub(SignedDuration::try_from(age).ok()?).ok();
+        let Some(old) = before(prune.older_than) else { return Pruned::default() };
+        let owed = before(prune.owed_max).unwrap_or(Timestamp::MIN);
+        let claims = self.claims(owed, now);
+        let after = (Bound::Excluded(self.pruned_to), Bound::Unbounded);
+        let looked: Vec<Event> =
+            self.events.range(after).take(LOOKED_AT).map(|(_, event)| event.clone()).collect();
+        let (mut events, mut last) = (0, None);
+        for event in &looked {
+            if events == prune.limit.max(1) {
+                break;
+            }
+            last = Some(event.seq);
+            let Some(sinks) = self.owing(&claims, event) else { continue };
+            let is_kept = event.created_at >= old || (!sinks.is_empty() && event.created_at >= owed);
+            if !is_kept {
+                sinks.into_iter().for_each(|sink| self.drop_owed(sink, event));
+                self.remove(event);
+                events += 1;
+            }
+        }
+        let more = looked.last().map(|event| event.seq) != last || looked.len() == LOOKED_AT;
+        self.pruned_to = last.filter(|_| more).unwrap_or_default();
+        Pruned { events: events as u64, more }
+    }
+
+    /// The sinks that keep anything: those that are configured, or left not longer ago than they may owe.
+    fn claims(&self, owed: Timestamp, now: Timestamp) -> Claims {
+        let keeping = self.rows().filter(|(_, row)| row.left_at.is_none_or(|at| at >= owed));
+        let claims = keeping.filter_map(|(sink, row)| {
+            let (selection, _) = row.standing()?;
+            let lanes = self.lanes(&selection, now);
+            Some((sink, lanes.into_iter().map(|(name, lane)| (name.to_owned(), lane)).collect()))
+        });
+        claims.collect()
+    }
+
+    /// The sinks that owe an event; `None` when one keeps it for a person.
+    fn owing(&self, claims: &Claims, event: &Event) -> Option<Vec<OwnerId>> {
+        let mut owing = Vec::new();
+        for (sink, lanes) in claims {
+            let state = self.deliveries.get(&(*sink, event.seq)).map(|row| row.state);
+            if state == Some(DeliveryState::Dead) {
+                return None;
+            }
+            let lane = lanes.get(&event.event_type);
+            if state.is_some() || lane.is_some_and(|lane| is_in(*lane, event.seq, event.created_at)) {
+                owing.push(*sink);
+            }
+        }
+        Some(owing)
+    }
+
+    fn remove(&mut self, event: &Event) {
+        let seq: Seq = event.seq;
+        self.events.remove(&seq);
+        self.deliveries.retain(|(_, of), _| *of != seq);
+        self.removed.push((seq, event.event_type.clone(), event.created_at));
+    }
+}
