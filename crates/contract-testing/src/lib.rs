@@ -6,11 +6,15 @@
 
 pub mod conformance;
 mod ground;
+mod intercept;
 mod memory;
 mod outside;
+mod recorder;
 mod words;
 
 pub use ground::{Ground, SpacesGround, prune};
+pub use intercept::{Intercepted, Interceptor};
 pub use memory::MemoryStore;
-pub use outside::{Counter, HandClock};
-pub use words::{Words, committed, event, json, of_type, seconds, turn};
+pub use outside::{Counter, HandClock, Unique};
+pub use recorder::{Polled, Recorder, deliver, poll};
+pub use words::{Words, committed, event, json, of_type, seconds, turn, turn_id};

@@ -45,6 +45,8 @@ struct Inner {
     time: StoreTime,
     /// By their number, which is the place in this list plus one.
     owners: Vec<Row>,
+    /// How many turns were stored.
+    turns: u64,
     events: BTreeMap<Seq, Event>,
     head: Seq,
     /// Every event type that the log ever held.
@@ -106,6 +108,11 @@ impl MemoryStore {
         self.read(|inner, _| inner.events.values().cloned().collect())
     }
 
+    /// How many turns were stored.
+    pub fn turns(&self) -> u64 {
+        self.read(|inner, _| inner.turns)
+    }
+
     /// Looks at what is stored.
     fn read<T>(&self, look: impl FnOnce(&Inner, Now) -> T) -> T {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,14 +120,11 @@ impl MemoryStore {
         look(&inner, now)
     }
 
-    /// Changes what is stored, and wakes those who wait.
+    /// Changes what is stored.
     fn write<T>(&self, change: impl FnOnce(&mut Inner, Now) -> T) -> T {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let now = inner.time.look(&*self.clock, false);
-        let result = change(&mut inner, now);
-        drop(inner);
-        self.changes.send_replace(());
-        result
+        change(&mut inner, now)
     }
 
     /// Waits until there is something to find.

@@ -67,3 +67,12 @@ impl Random for Counter {
         u128::from(self.0.fetch_add(1, Ordering::Relaxed))
     }
 }
+
+/// Numbers that no other test of this process has, nor a process beside it: for the ids of turns.
+pub struct Unique;
+
+impl Random for Unique {
+    fn next(&self) -> u128 {
+        crate::turn_id().0
+    }
+}

@@ -17,11 +17,15 @@ pub fn committed(outcome: Outcome) -> Committed {
     }
 }
 
-/// A turn with an id of its own, also among those of a killed process.
-pub fn turn(owner: OwnerId, base: Version) -> Turn {
+/// The id of another turn, also beside those of a killed process.
+pub fn turn_id() -> TurnId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let id = u128::from(std::process::id()) << 64 | u128::from(NEXT.fetch_add(1, Ordering::Relaxed));
-    Turn::new(TurnId(id), owner, base)
+    TurnId(u128::from(std::process::id()) << 64 | u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// An empty turn with an id of its own.
+pub fn turn(owner: OwnerId, base: Version) -> Turn {
+    Turn::new(turn_id(), owner, base)
 }
 
 /// A JSON text.

@@ -3,45 +3,78 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use inboxclaw_contract::limits::{CURSOR_BYTES, JSON_BYTES, TURN_BYTES, TURN_CHANGES};
-use inboxclaw_contract::store::PastTurn;
-use inboxclaw_contract::turn::{Age, Committed, Conflict, EntryChange, Sweep, TurnId};
+use inboxclaw_contract::turn::{Age, EntryChange, Sweep, TurnId};
 use inboxclaw_contract::{
-    Draft, Entry, Evolving, Expiry, Failure, Json, NewEvent, Outcome, OwnerId, Snapshot, State, StoreError,
-    Turn, Version,
+    Draft, Entry, Evolving, Expiry, Failure, Json, Keeper, NewEvent, Outcome, Owner, OwnerId, State,
+    StoreError, Turn, Version,
 };
+use inboxclaw_contract_testing::{HandClock, Intercepted, Interceptor, MemoryStore, Words, committed};
 use jiff::Timestamp;
 
-const OWNER: OwnerId = OwnerId(7);
-
-/// A store that only remembers: fixed entries to read, and the turn that was committed.
-#[derive(Default)]
-struct Fixed {
-    entries: BTreeMap<String, Entry>,
-    committed: Mutex<Option<Turn>>,
+/// A store with entries of revision 3, created at second 10 and changed at second 20. The owner has version 5, and it
+/// is second 100.
+struct Stored {
+    store: Intercepted<MemoryStore, LastTurn>,
+    owner: OwnerId,
 }
 
-impl Fixed {
+/// Remembers the turn that was last committed.
+#[derive(Default)]
+struct LastTurn(Mutex<Option<Turn>>);
+
+#[async_trait]
+impl Interceptor for LastTurn {
+    async fn commit(&self, turn: &Turn) -> Result<Option<Outcome>, StoreError> {
+        *self.0.lock().unwrap() = Some(turn.clone());
+        Ok(None)
+    }
+}
+
+impl Stored {
     fn with(keys: &[&str]) -> Self {
-        let entries = keys.iter().map(|key| ((*key).to_owned(), entry(key, "\"stored\""))).collect();
-        Self { entries, ..Self::default() }
+        Self::holding(&keys.iter().map(|key| (*key, "\"stored\"")).collect::<Vec<_>>())
+    }
+
+    fn holding(entries: &[(&str, &str)]) -> Self {
+        let clock = HandClock::at(at(10));
+        let store = MemoryStore::new(clock.clone());
+        let owner = now(store.register(&Owner::source("test"), "test")).unwrap();
+        let next = |turn: fn(Turn) -> Turn, value: Option<&str>| {
+            let put = |turn: Turn, (key, text): &(&str, &str)| turn.put(key, value.unwrap_or(text));
+            let start =
+                turn(inboxclaw_contract_testing::turn(owner, now(store.snapshot(owner)).unwrap().version));
+            committed(now(store.commit(entries.iter().fold(start, put))).unwrap());
+        };
+        next(|turn| turn.cursor("1"), Some("\"before\""));
+        next(|turn| turn.cursor("2"), Some("\"before\""));
+        clock.step(10);
+        next(|turn| turn.cursor("3"), None);
+        next(|turn| turn.cursor("4"), None);
+        next(|turn| turn.cursor("token"), None);
+        clock.step(80);
+        Self { store: Intercepted { store: Arc::new(store), by: LastTurn::default() }, owner }
     }
 
     /// Runs one turn against it and returns what was committed.
     fn turn(&self, write: impl AsyncFnOnce(&mut Draft<'_>) -> Result<(), Failure>) -> Turn {
-        let run = async {
-            let mut draft = Draft::open(self, OWNER, TurnId(1)).await.unwrap();
+        now(async {
+            let mut draft = Draft::open(&self.store, self.owner, TurnId(1)).await.unwrap();
             write(&mut draft).await.unwrap();
-            draft.commit().await.unwrap();
-            self.committed.lock().unwrap().take().unwrap()
-        };
-        run.now_or_never().unwrap()
+            assert!(matches!(draft.commit().await.unwrap(), Outcome::Committed(_)));
+            self.store.by.0.lock().unwrap().take().unwrap()
+        })
     }
+}
+
+/// The answer of a store in memory, which is there at once.
+fn now<T>(answer: impl Future<Output = T>) -> T {
+    answer.now_or_never().unwrap()
 }
 
 fn entry(key: &str, value: &str) -> Entry {
@@ -60,59 +93,13 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-#[async_trait]
-impl State for Fixed {
-    async fn snapshot(&self, _: OwnerId) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot { version: Version(5), cursor: Some("token".into()), now: at(100) })
-    }
-
-    async fn entries(&self, _: OwnerId, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        Ok(keys.iter().map(|key| self.entries.get(key).cloned()).collect())
-    }
-
-    async fn list(
-        &self,
-        _: OwnerId,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let matching = self.entries.values().filter(|entry| {
-            entry.key.starts_with(prefix) && after.is_none_or(|after| entry.key.as_str() > after)
-        });
-        Ok(matching.take(limit).cloned().collect())
-    }
-
-    async fn commit(&self, turn: Turn) -> Result<Outcome, StoreError> {
-        if turn.owner != OWNER {
-            return Ok(Outcome::Conflict(Conflict::Unknown));
-        }
-        *self.committed.lock().unwrap() = Some(turn);
-        Ok(Outcome::Committed(Committed { version: Version(6), stored: 0, known: 0 }))
-    }
-
-    async fn history(
-        &self,
-        _: OwnerId,
-        _: Option<Version>,
-        _: usize,
-        _: usize,
-    ) -> Result<Vec<PastTurn>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn changed(&self, _: OwnerId, _: Version) -> Result<Version, StoreError> {
-        std::future::pending().await
-    }
-}
-
 async fn keys(draft: &mut Draft<'_>, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String> {
     draft.list(prefix, after, limit).await.unwrap().into_iter().map(|entry| entry.key).collect()
 }
 
 #[test]
 fn reads_see_the_drafts_own_changes() {
-    let turn = Fixed::with(&["a", "b", "c"]).turn(async |draft| {
+    let turn = Stored::with(&["a", "b", "c"]).turn(async |draft| {
         assert_eq!(draft.get::<String>("a").await?.as_deref(), Some("stored"));
         draft.put("a", "mine", Expiry::Never)?;
         draft.delete("b")?;
@@ -133,7 +120,7 @@ fn reads_see_the_drafts_own_changes() {
 
 #[test]
 fn a_list_merges_stored_and_pending_keys_in_order_with_resume() {
-    Fixed::with(&["p:1", "p:3", "p:5", "q:1"]).turn(async |draft| {
+    Stored::with(&["p:1", "p:3", "p:5", "q:1"]).turn(async |draft| {
         draft.put("p:0", "new", Expiry::Never)?;
         draft.put("p:4", "new", Expiry::Never)?;
         draft.put("p:9", "new", Expiry::Never)?;
@@ -148,7 +135,7 @@ fn a_list_merges_stored_and_pending_keys_in_order_with_resume() {
 
 #[test]
 fn deleting_a_prefix_hides_what_is_stored_and_keeps_later_puts() {
-    let turn = Fixed::with(&["p:1", "p:2", "q:1"]).turn(async |draft| {
+    let turn = Stored::with(&["p:1", "p:2", "q:1"]).turn(async |draft| {
         draft.put("p:3", "lost", Expiry::Never)?;
         draft.delete_prefix("p:")?;
         draft.put("p:2", "again", Expiry::Keep)?;
@@ -161,7 +148,7 @@ fn deleting_a_prefix_hides_what_is_stored_and_keeps_later_puts() {
 
 #[test]
 fn keep_means_the_expiry_that_the_key_has_at_that_moment() {
-    let turn = Fixed::with(&["gone", "stays"]).turn(async |draft| {
+    let turn = Stored::with(&["gone", "stays"]).turn(async |draft| {
         draft.put("new", "1", Expiry::For(Duration::from_secs(5)))?;
         draft.put("new", "2", Expiry::Keep)?;
         assert_eq!(draft.entry("new").await?.unwrap().expires_at, Some(at(105)));
@@ -177,7 +164,7 @@ fn keep_means_the_expiry_that_the_key_has_at_that_moment() {
 
 #[test]
 fn limits_are_named_before_anything_is_stored() {
-    Fixed::default().turn(async |draft| {
+    Stored::with(&[]).turn(async |draft| {
         let long = draft.put(&"k".repeat(2049), "v", Expiry::Keep).unwrap_err();
         assert_eq!(long.to_string(), "the key has 2049 bytes, the limit is 2048");
         assert!(draft.set_cursor(Some("c".repeat(CURSOR_BYTES + 1))).is_err());
@@ -196,7 +183,7 @@ fn limits_are_named_before_anything_is_stored() {
 
 #[test]
 fn a_value_of_another_type_is_an_error_that_names_the_key() {
-    Fixed::with(&["a"]).turn(async |draft| {
+    Stored::with(&["a"]).turn(async |draft| {
         let error = draft.get::<u64>("a").await.unwrap_err().to_string();
         assert!(error.starts_with("the value of \"a\" does not fit: it cannot be read as "), "{error}");
         Ok(())
@@ -205,7 +192,7 @@ fn a_value_of_another_type_is_an_error_that_names_the_key() {
 
 #[test]
 fn keys_are_those_that_a_list_gives_with_and_without_pending_changes() {
-    let turn = Fixed::with(&["p:1", "p:2", "p:3", "q:1"]).turn(async |draft| {
+    let turn = Stored::with(&["p:1", "p:2", "p:3", "q:1"]).turn(async |draft| {
         assert_eq!(draft.keys("p:", None, 2).await?, ["p:1", "p:2"]);
         assert_eq!(draft.keys("p:", Some("p:2"), 2).await?, ["p:3"]);
         draft.put("p:0", &1, Expiry::Never)?;
@@ -220,7 +207,7 @@ fn keys_are_those_that_a_list_gives_with_and_without_pending_changes() {
 
 #[test]
 fn clear_leaves_what_is_put_afterwards_and_the_cursor() {
-    let turn = Fixed::with(&["a", "b"]).turn(async |draft| {
+    let turn = Stored::with(&["a", "b"]).turn(async |draft| {
         draft.put("c", "lost", Expiry::Never)?;
         draft.clear()?;
         draft.delete_prefix("a")?;
@@ -240,7 +227,7 @@ fn clear_leaves_what_is_put_afterwards_and_the_cursor() {
 
 #[test]
 fn a_put_of_the_stored_value_keeps_revision_and_times() {
-    Fixed::with(&["a", "b"]).turn(async |draft| {
+    Stored::with(&["a", "b"]).turn(async |draft| {
         draft.put("a", "stored", Expiry::For(Duration::from_secs(5)))?;
         let same = draft.entry("a").await?.unwrap();
         assert_eq!((same.revision, same.updated_at, same.expires_at), (Version(3), at(20), Some(at(105))));
@@ -254,7 +241,7 @@ fn a_put_of_the_stored_value_keeps_revision_and_times() {
 
 #[test]
 fn a_sweep_hides_what_is_older_after_this_turn() {
-    let turn = Fixed::with(&["p:old", "p:new", "q:old"]).turn(async |draft| {
+    let turn = Stored::with(&["p:old", "p:new", "q:old"]).turn(async |draft| {
         // Stored entries were created 90 and updated 80 seconds ago.
         draft.sweep("p:", Age::Updated, Duration::from_secs(80))?;
         assert_eq!(keys(draft, "", None, 10).await, ["p:new", "p:old", "q:old"], "not older, but as old");
@@ -280,7 +267,7 @@ fn a_sweep_hides_what_is_older_after_this_turn() {
 fn a_restored_entry_is_seen_as_it_was_and_can_be_touched() {
     let restored =
         Entry { created_at: at(1), updated_at: at(2), expires_at: Some(at(150)), ..entry("a", "1") };
-    let turn = Fixed::with(&["a"]).turn(async |draft| {
+    let turn = Stored::with(&["a"]).turn(async |draft| {
         let past = Entry { key: "b".to_owned(), expires_at: Some(at(100)), ..restored.clone() };
         let entries = &mut draft.turn_mut().entries;
         entries.insert("a".to_owned(), EntryChange::Restore(restored.clone()));
@@ -300,7 +287,7 @@ fn a_restored_entry_is_seen_as_it_was_and_can_be_touched() {
 
 #[test]
 fn what_has_expired_within_the_draft_stays_gone() {
-    let turn = Fixed::with(&["c"]).turn(async |draft| {
+    let turn = Stored::with(&["c"]).turn(async |draft| {
         draft.put("a", "1", Expiry::Until(at(100)))?;
         draft.touch("a", Expiry::Never)?;
         assert_eq!(draft.entry("a").await?, None);
@@ -331,9 +318,8 @@ impl Evolving for Page {
 
 #[test]
 fn a_value_of_an_earlier_shape_is_read_by_its_migration() {
-    let mut store = Fixed::with(&["neither"]);
-    store.entries.insert("now".to_owned(), entry("now", r#"{"number": 7}"#));
-    store.entries.insert("then".to_owned(), entry("then", r#""8""#));
+    let entries = [("neither", "\"stored\""), ("now", r#"{"number": 7}"#), ("then", r#""8""#)];
+    let store = Stored::holding(&entries);
     store.turn(async |draft| {
         assert_eq!(draft.get_evolving("now").await?, Some(Page { number: 7 }));
         assert_eq!(draft.get_evolving("then").await?, Some(Page { number: 8 }));
@@ -355,7 +341,7 @@ fn a_value_of_an_earlier_shape_is_read_by_its_migration() {
 fn a_value_written_over_counts_once_and_a_deleted_one_not_at_all() {
     let most = "v".repeat(JSON_BYTES - 1_000);
     let event = Json::from_value(&BTreeMap::from([("data", &most)])).unwrap();
-    Fixed::default().turn(async |draft| {
+    Stored::with(&[]).turn(async |draft| {
         for n in 1..TURN_BYTES / JSON_BYTES {
             draft.emit(NewEvent::new(n.to_string(), "a.b", event.clone()))?;
         }
@@ -376,7 +362,7 @@ fn a_value_written_over_counts_once_and_a_deleted_one_not_at_all() {
 
 #[test]
 fn the_cursor_takes_no_room_and_other_changes_do() {
-    Fixed::default().turn(async |draft| {
+    Stored::with(&[]).turn(async |draft| {
         draft.delete_prefix("p:")?;
         draft.sweep("q:", Age::Created, Duration::ZERO)?;
         assert_eq!(draft.room(), TURN_CHANGES - 2);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: [(&str, &[&str]); 12] = [
     ("settings", &[]),
     ("contract", &["settings"]),
-    ("contract-testing", &["settings", "contract"]),
+    ("contract-testing", &["contract"]),
     ("store", &["contract"]),
     ("edit", &["contract"]),
     ("connectors", &["settings", "contract"]),

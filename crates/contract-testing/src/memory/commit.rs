@@ -24,6 +24,7 @@ impl Inner {
         }
         let plan = Plan::of(row, &turn, now);
         plan.check_limits(row)?;
+        self.turns += 1;
         let row = self.row_mut(turn.owner)?;
         row.last_turn = Some(turn.turn_id);
         row.apply(plan, &turn, now.stamp);

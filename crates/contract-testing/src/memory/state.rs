@@ -41,7 +41,10 @@ impl State for MemoryStore {
         if turn.is_empty() {
             return self.read(|inner, _| Ok(inner.row(turn.owner)?.nothing_stored()));
         }
-        self.write(|inner, now| inner.commit(turn, now))
+        let outcome = self.write(|inner, now| inner.commit(turn, now));
+        // Nothing else changes a version or the end of the log.
+        self.changes.send_replace(());
+        outcome
     }
 
     async fn history(
