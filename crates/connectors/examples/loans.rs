@@ -189,7 +189,7 @@ fn loan(id: &str, loan: &str, days: i64, returned: bool) -> Change {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (desk, memory) = (Arc::new(Scripted::default()), support::Memory::new());
+    let (desk, memory) = (Arc::new(Scripted::default()), support::Recorder::new());
     desk.page("t1", false, vec![loan("1", "a", 0, false), loan("2", "b", 60, false)]);
     let source = Loans { desk };
     for day in [0, 10, 20] {
@@ -211,15 +211,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::support::{Memory, poll};
+    use super::support::{Recorder, poll};
     use super::*;
 
-    fn library() -> (Arc<Scripted>, Loans, Memory) {
+    fn library() -> (Arc<Scripted>, Loans, Recorder) {
         let desk = Arc::new(Scripted::default());
-        (desk.clone(), Loans { desk }, Memory::new())
+        (desk.clone(), Loans { desk }, Recorder::new())
     }
 
-    async fn types(source: &Loans, memory: &Memory) -> Vec<String> {
+    async fn types(source: &Loans, memory: &Recorder) -> Vec<String> {
         let events = poll(source, memory).await.unwrap().events;
         events.into_iter().map(|event| format!("{} {}", event.event_type, event.event_id)).collect()
     }

@@ -19,7 +19,7 @@ use std::time::Instant;
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::{Next, Source};
 use serde_json::json;
-use support::{Memory, outside, poll};
+use support::{Recorder, outside, poll};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let kind = SOURCES.iter().find(|kind| kind.name == "filesystem").ok_or("no such source")?;
     let settings = json!({ "path": folder, "watch_mode": "hybrid" });
     let source = (kind.build)(settings, &outside("/"))?.source;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     measure("baseline", &*source, &memory).await?;
     measure("unchanged", &*source, &memory).await?;
     println!("entries: {}, events: {}", memory.values().len(), memory.events().len());
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Polls until the source waits.
-async fn measure(what: &str, source: &dyn Source, memory: &Memory) -> Result<(), Box<dyn Error>> {
+async fn measure(what: &str, source: &dyn Source, memory: &Recorder) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let (mut turns, mut longest) = (0, 0);
     loop {

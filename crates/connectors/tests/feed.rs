@@ -11,31 +11,31 @@ use std::time::Duration;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{NewEvent, Outside, Source};
+use inboxclaw_contract::{Event, Outside, Source};
 use serde_json::{Value, json};
 use server::{Server, ok};
-use support::{Memory, outside, poll};
+use support::{Recorder, outside, poll};
 
 fn build(settings: Value) -> Box<dyn Source> {
     let kind = SOURCES.iter().find(|kind| kind.name == "feed").unwrap();
     (kind.build)(settings, &outside("/")).unwrap_or_else(|error| panic!("{error}")).source
 }
 
-fn data(event: &NewEvent) -> Value {
+fn data(event: &Event) -> Value {
     event.data.parse().unwrap()
 }
 
 /// The type and entity of each event.
-fn short(events: &[NewEvent]) -> Vec<(&str, &str)> {
+fn short(events: &[Event]) -> Vec<(&str, &str)> {
     let parts = events.iter().map(|event| (event.event_type.as_str(), event.entity_id.as_deref().unwrap()));
     parts.map(|(kind, entity)| (kind.strip_prefix("feed.entry_").unwrap(), entity)).collect()
 }
 
 /// Everything in a document, as events.
-async fn all(body: &[u8]) -> Vec<NewEvent> {
+async fn all(body: &[u8]) -> Vec<Event> {
     let server = Server::start().await;
     server.set("/feed", ok(body));
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let feed = build(json!({ "url": format!("{}/feed", server.base), "bootstrap": "all" }));
     let polled = poll(&*feed, &memory).await.unwrap();
     assert!(polled.problems.is_empty());
@@ -139,7 +139,7 @@ async fn a_byte_order_mark_and_latin_1_are_read() {
 async fn baseline_remembers_without_events_and_an_unchanged_feed_writes_nothing() {
     let server = Server::start().await;
     server.set("/feed", ok(rss(&[("1", "a"), ("2", "b")])));
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let feed = build(json!({ "url": format!("{}/feed", server.base) }));
     assert!(poll(&*feed, &memory).await.unwrap().events.is_empty());
     assert_eq!(memory.writes(), 1);
@@ -162,7 +162,7 @@ async fn a_start_says_what_of_the_first_read_is_news_and_nothing_later() {
     ] {
         let server = Server::start().await;
         server.set("/feed", ok(document("")));
-        let memory = Memory::new();
+        let memory = Recorder::new();
         let kind = SOURCES.iter().find(|kind| kind.name == "feed").unwrap();
         let settings = json!({ "url": format!("{}/feed", server.base), "bootstrap": bootstrap });
         let built = (kind.build)(settings, &Outside { start: Some(start), ..outside("/") });
@@ -183,7 +183,7 @@ async fn a_start_says_what_of_the_first_read_is_news_and_nothing_later() {
 async fn a_feed_that_was_empty_at_first_has_no_baseline_left() {
     let server = Server::start().await;
     server.set("/feed", ok(rss(&[])));
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let feed = build(json!({ "url": format!("{}/feed", server.base) }));
     poll(&*feed, &memory).await.unwrap();
     server.set("/feed", ok(rss(&[("1", "a")])));
@@ -193,7 +193,7 @@ async fn a_feed_that_was_empty_at_first_has_no_baseline_left() {
 #[tokio::test]
 async fn there_and_back_again_are_three_changes() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let feed = build(json!({ "url": format!("{}/feed", server.base) }));
     let mut ids = Vec::new();
     for title in ["A", "B", "A", "B", "A", "A"] {
@@ -214,7 +214,7 @@ async fn there_and_back_again_are_three_changes() {
 #[tokio::test]
 async fn after_a_rewind_the_same_change_has_the_same_id() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let feed = build(json!({ "url": format!("{}/feed", server.base) }));
     server.set("/feed", ok(rss(&[("1", "A")])));
     poll(&*feed, &memory).await.unwrap();
@@ -230,7 +230,7 @@ async fn after_a_rewind_the_same_change_has_the_same_id() {
 #[tokio::test]
 async fn a_date_that_follows_the_clock_is_no_change() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let feed = build(json!({ "url": format!("{}/feed", server.base) }));
     for second in 10..13 {
         let item =
@@ -243,7 +243,7 @@ async fn a_date_that_follows_the_clock_is_no_change() {
 #[tokio::test]
 async fn entries_that_left_are_remembered_for_90_days_and_those_present_for_ever() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let feed = build(json!({ "url": format!("{}/feed", server.base) }));
     server.set("/feed", ok(rss(&[("1", "a"), ("2", "b")])));
     poll(&*feed, &memory).await.unwrap();
@@ -265,7 +265,7 @@ async fn entries_that_left_are_remembered_for_90_days_and_those_present_for_ever
 #[tokio::test]
 async fn another_address_of_the_same_feed_goes_on_and_of_another_feed_begins_anew() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     server.set("/a", ok(rss(&[("1", "a"), ("2", "b")])).header("etag", "\"same\""));
     server.set("/b", ok(rss(&[("3", "c"), ("1", "a"), ("2", "b")])).header("etag", "\"same\""));
     server.set("/c", ok(rss(&[("x", "x"), ("y", "y")])).header("etag", "\"same\""));

@@ -16,16 +16,16 @@ use std::time::Instant;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_connectors::sources::feed::inspect;
-use inboxclaw_contract::{Class, Failure, NewEvent, Source};
+use inboxclaw_contract::{Class, Event, Failure, Source};
 use reqwest::Url;
 use serde_json::{Value, json};
 use server::{Server, ok};
-use support::{Memory, Polled, outside, poll};
+use support::{Polled, Recorder, outside, poll};
 
 async fn read(body: impl Into<Vec<u8>>, content_type: &str) -> Result<Polled, Failure> {
     let server = Server::start().await;
     server.set("/feed", ok(body).header("content-type", content_type));
-    poll(&*build(&server), &Memory::new()).await
+    poll(&*build(&server), &Recorder::new()).await
 }
 
 fn build(server: &Server) -> Box<dyn Source> {
@@ -38,7 +38,7 @@ fn rss(items: &str) -> String {
     format!("<rss version=\"2.0\"><channel><link>http://h/</link>{items}</channel></rss>")
 }
 
-fn data(event: &NewEvent) -> Value {
+fn data(event: &Event) -> Value {
     event.data.parse().unwrap()
 }
 
@@ -48,7 +48,7 @@ async fn entities(items: &str) -> Vec<String> {
     server.set("/feed", ok(rss(items)));
     let mut rounds = Vec::new();
     for _ in 0..2 {
-        let events = poll(&*build(&server), &Memory::new()).await.unwrap().events;
+        let events = poll(&*build(&server), &Recorder::new()).await.unwrap().events;
         rounds.push(events.into_iter().map(|event| event.entity_id.unwrap()).collect::<Vec<_>>());
     }
     assert_eq!(rounds[0], rounds[1]);
@@ -159,7 +159,7 @@ async fn what_is_too_long_is_cut_and_marked() {
 #[tokio::test]
 async fn a_change_behind_the_cut_is_still_a_change() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let feed = build(&server);
     for end in ["a", "b"] {
         let text = "x".repeat(100_000);

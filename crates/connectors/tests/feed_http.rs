@@ -11,7 +11,7 @@ use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::{Class, Failure, Source};
 use serde_json::{Value, json};
 use server::{Answer, Server, ok, status};
-use support::{Memory, outside, poll};
+use support::{Recorder, outside, poll};
 
 const ONE: &str = "<rss version=\"2.0\"><channel><item><guid>1</guid></item></channel></rss>";
 const TWO: &str =
@@ -31,7 +31,7 @@ fn at(server: &Server, path: &str) -> Box<dyn Source> {
 async fn failure(answer: Answer) -> Failure {
     let server = Server::start().await;
     server.set("/feed", answer);
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let failure = poll(&*at(&server, "/feed"), &memory).await.unwrap_err();
     assert_eq!((memory.writes(), memory.cursor()), (0, None));
     failure
@@ -44,7 +44,7 @@ fn moved(code: u16, to: &str) -> Answer {
 #[tokio::test]
 async fn validators_are_sent_back_and_an_unchanged_feed_writes_nothing() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let date = "Sun, 22 Nov 2026 10:00:00 GMT";
     server.set("/feed", ok(ONE).header("etag", "W/\"one\"").header("last-modified", date));
     let feed = at(&server, "/feed");
@@ -70,14 +70,14 @@ async fn the_name_of_the_reader_is_a_setting() {
     let server = Server::start().await;
     server.set("/feed", ok(ONE));
     let feed = build(json!({ "url": format!("{}/feed", server.base), "user_agent": "reader 5" }));
-    poll(&*feed, &Memory::new()).await.unwrap();
+    poll(&*feed, &Recorder::new()).await.unwrap();
     assert_eq!(server.asked()[0].header("user-agent"), "reader 5");
 }
 
 #[tokio::test]
 async fn validators_of_another_address_are_not_sent() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     server.set("/a", ok(ONE).header("etag", "\"x\""));
     server.set("/b", ok(TWO).header("etag", "\"x\""));
     poll(&*at(&server, "/a"), &memory).await.unwrap();
@@ -88,7 +88,7 @@ async fn validators_of_another_address_are_not_sent() {
 #[tokio::test]
 async fn a_redirect_for_good_is_remembered_up_to_the_first_that_is_not() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     server.set("/old", moved(301, "/newer"));
     server.set("/newer", moved(308, &format!("{}/today", server.base)));
     server.set("/today", moved(302, "/edge"));
@@ -104,7 +104,7 @@ async fn a_redirect_for_good_is_remembered_up_to_the_first_that_is_not() {
 #[tokio::test]
 async fn the_configured_address_has_the_last_word() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     server.set("/old", moved(301, "/new"));
     server.set("/new", ok(ONE).header("etag", "\"1\""));
     let feed = at(&server, "/old");
@@ -121,7 +121,7 @@ async fn the_configured_address_has_the_last_word() {
 #[tokio::test]
 async fn a_redirect_learned_with_an_unchanged_feed_is_remembered() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     server.set("/old", ok(ONE).header("etag", "\"1\""));
     let feed = at(&server, "/old");
     poll(&*feed, &memory).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_redirect_learned_with_an_unchanged_feed_is_remembered() {
 #[tokio::test]
 async fn a_login_in_the_address_is_sent_and_never_stored() {
     let server = Server::start().await;
-    let memory = Memory::new();
+    let memory = Recorder::new();
     server.set("/old", moved(301, "/new"));
     server.set("/new", ok(ONE));
     let base = server.base.replace("http://", "http://me:hush@");
@@ -153,7 +153,7 @@ async fn a_login_in_the_address_is_sent_and_never_stored() {
 async fn redirects_have_bounds() {
     let server = Server::start().await;
     server.set("/feed", moved(302, "/feed"));
-    let error = poll(&*at(&server, "/feed"), &Memory::new()).await.unwrap_err();
+    let error = poll(&*at(&server, "/feed"), &Recorder::new()).await.unwrap_err();
     assert!(error.to_string().ends_with("/feed redirects more than 10 times"), "{error}");
     assert_eq!(server.paths().len(), 11);
     for answer in [moved(301, "file:///etc/passwd"), moved(301, "javascript:alert(1)"), status(302)] {
@@ -181,7 +181,7 @@ async fn a_redirect_leads_to_no_local_address_but_the_configured_host() {
         "3232235521",
     ] {
         server.set("/feed", moved(302, &format!("http://{host}:{port}/inbox/extract?lease=24h")));
-        let failure = poll(&*at(&server, "/feed"), &Memory::new()).await.unwrap_err();
+        let failure = poll(&*at(&server, "/feed"), &Recorder::new()).await.unwrap_err();
         let text = failure.to_string();
         // Where a name under `localhost` is not resolved at all, that is as good.
         if !text.contains("cannot be reached") {
@@ -193,14 +193,14 @@ async fn a_redirect_leads_to_no_local_address_but_the_configured_host() {
     assert!(other.paths().is_empty());
     server.set("/feed", moved(302, &format!("{}/feed", other.base)));
     other.set("/feed", ok(ONE));
-    assert!(poll(&*at(&server, "/feed"), &Memory::new()).await.is_ok());
+    assert!(poll(&*at(&server, "/feed"), &Recorder::new()).await.is_ok());
     assert_eq!(other.asked()[0].header("x-inboxclaw-request"), "1", "what our own server knows us by");
 }
 
 #[tokio::test]
 async fn an_address_remembered_from_a_redirect_is_a_strangers_word_too() {
     let (server, other) = (Server::start().await, Server::start().await);
-    let memory = Memory::new();
+    let memory = Recorder::new();
     server.set("/old", moved(301, "/new"));
     server.set("/new", ok(ONE));
     let feed = at(&server, "/old");
@@ -220,7 +220,7 @@ async fn a_location_of_any_bytes_is_followed() {
     for (location, path) in [("/лента", "/%D0%BB%D0%B5%D0%BD%D1%82%D0%B0"), ("/a b", "/a%20b")] {
         server.set("/feed", moved(301, location));
         server.set(path, ok(ONE));
-        poll(&*at(&server, "/feed"), &Memory::new()).await.unwrap();
+        poll(&*at(&server, "/feed"), &Recorder::new()).await.unwrap();
         assert_eq!(server.paths(), ["/feed", path]);
     }
 }
@@ -261,12 +261,12 @@ async fn a_feed_beyond_the_limit_names_it() {
     server.set("/packed", ok(include_bytes!("feeds/bomb.xml.gz")).header("content-encoding", "gzip"));
     for path in ["/plain", "/packed"] {
         let feed = build(json!({ "url": format!("{}{path}", server.base), "max_bytes": 4_999 }));
-        let error = poll(&*feed, &Memory::new()).await.unwrap_err();
+        let error = poll(&*feed, &Recorder::new()).await.unwrap_err();
         assert!(error.to_string().ends_with("has more than the limit of 4999 bytes"), "{error}");
         assert_eq!(error.action.as_deref(), Some("raise `max_bytes` (now 4999) if the feed is fine"));
     }
     // Packed it is small and unpacked within the default limit.
-    assert!(poll(&*at(&server, "/packed"), &Memory::new()).await.unwrap().events.is_empty());
+    assert!(poll(&*at(&server, "/packed"), &Recorder::new()).await.unwrap().events.is_empty());
 }
 
 #[tokio::test]
@@ -281,7 +281,7 @@ async fn nobody_at_home_is_a_failure_of_the_connection() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let feed = build(json!({ "url": format!("http://me:hush@{address}/f?key=hush") }));
-    let failure = poll(&*feed, &Memory::new()).await.unwrap_err();
+    let failure = poll(&*feed, &Recorder::new()).await.unwrap_err();
     assert_eq!(failure.class, Class::Connectivity);
     let text = failure.to_string();
     assert!(
@@ -294,6 +294,6 @@ async fn nobody_at_home_is_a_failure_of_the_connection() {
 async fn a_silent_server_is_a_timeout() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let feed = build(json!({ "url": format!("http://{}/f", listener.local_addr().unwrap()) }));
-    let failure = poll(&*feed, &Memory::new()).await.unwrap_err();
+    let failure = poll(&*feed, &Recorder::new()).await.unwrap_err();
     assert_eq!(failure.class, Class::Timeout, "{failure}");
 }

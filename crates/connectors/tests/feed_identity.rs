@@ -7,12 +7,12 @@ mod reading;
 mod server;
 mod support;
 
-use inboxclaw_contract::{Draft, Expiry};
+use inboxclaw_contract::Expiry;
 use reading::build;
 use serde_json::{Value, json};
 use server::{Server, ok};
 use sha2::{Digest, Sha256};
-use support::{Memory, OWNER, Polled, poll, turn_id};
+use support::{Polled, Recorder, poll};
 
 fn rss(items: &[String]) -> String {
     format!("<rss version=\"2.0\"><channel><title>D</title>{}</channel></rss>", items.concat())
@@ -34,12 +34,12 @@ fn brief(guid: &str, title: &str, link: &str) -> String {
 /// A feed that is read again and again.
 struct Life {
     server: Server,
-    memory: Memory,
+    memory: Recorder,
 }
 
 impl Life {
     async fn new() -> Self {
-        Self { server: Server::start().await, memory: Memory::new() }
+        Self { server: Server::start().await, memory: Recorder::new() }
     }
 
     async fn poll(&self, document: impl Into<Vec<u8>>) -> Polled {
@@ -240,7 +240,7 @@ async fn what_an_earlier_version_remembered_is_no_news() {
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     let [e, f] = ["e", "f"].map(|link| format!("seen:3#{}", variant(&format!("https://d.example/{link}"))));
-    let mut draft = Draft::open(&life.memory, OWNER, turn_id()).await.unwrap();
+    let mut draft = life.memory.draft().await;
     for key in ["seen:1", "past:2", "seen:https://d.example/x", &e, &f] {
         draft.put(key, &old, Expiry::Never).unwrap();
     }

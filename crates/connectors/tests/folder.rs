@@ -10,7 +10,7 @@ use std::path::Path;
 use inboxclaw_connectors::SINKS;
 use inboxclaw_contract::{Class, Event, Json, OwnerId, Receipt, Seq, Sink};
 use serde_json::json;
-use support::{Memory, deliver, outside};
+use support::{Recorder, deliver, outside};
 
 fn build(base: &Path, path: &str) -> Box<dyn Sink> {
     let kind = SINKS.iter().find(|kind| kind.name == "folder").unwrap();
@@ -53,7 +53,7 @@ async fn events_go_to_the_file_of_their_day_in_utc() {
         event(2, "2026-11-23T01:30:00+02:00"),
         event(3, "2026-11-23T00:00:00Z"),
     ];
-    let receipts = deliver(&*sink, &batch, &Memory::new(), true).await.unwrap();
+    let receipts = deliver(&*sink, &batch, &Recorder::new(), true).await.unwrap();
     assert_eq!(receipts, [Receipt::Done, Receipt::Done, Receipt::Done]);
     let read = |day: &str| fs::read_to_string(base.path().join("deep/out").join(day)).unwrap();
     let line = |id: i64, at: &str| {
@@ -71,7 +71,7 @@ async fn events_go_to_the_file_of_their_day_in_utc() {
 async fn a_batch_repeated_after_a_crash_is_written_once() {
     let base = tempfile::tempdir().unwrap();
     let sink = build(base.path(), "out");
-    let memory = Memory::new();
+    let memory = Recorder::new();
     deliver(&*sink, &today(&[1, 2]), &memory, true).await.unwrap();
     deliver(&*sink, &today(&[3, 4, 5]), &memory, false).await.unwrap();
     deliver(&*sink, &today(&[3]), &memory, false).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_batch_repeated_after_a_crash_is_written_once() {
 async fn a_line_that_broke_off_is_removed() {
     let base = tempfile::tempdir().unwrap();
     let sink = build(base.path(), "out");
-    let memory = Memory::new();
+    let memory = Recorder::new();
     deliver(&*sink, &today(&[1]), &memory, true).await.unwrap();
     let file = base.path().join("out/2026-11-22.jsonl");
     let whole = fs::read(&file).unwrap();
@@ -100,7 +100,7 @@ async fn a_line_that_broke_off_is_removed() {
 async fn what_people_do_to_a_file_loses_no_event() {
     let base = tempfile::tempdir().unwrap();
     let sink = build(base.path(), "out");
-    let memory = Memory::new();
+    let memory = Recorder::new();
     deliver(&*sink, &today(&[1, 2]), &memory, true).await.unwrap();
     let file = base.path().join("out/2026-11-22.jsonl");
     let text = fs::read_to_string(&file).unwrap();
@@ -121,8 +121,8 @@ async fn what_people_do_to_a_file_loses_no_event() {
 async fn lost_state_repeats_nothing_that_is_in_the_file() {
     let base = tempfile::tempdir().unwrap();
     let sink = build(base.path(), "out");
-    deliver(&*sink, &today(&[1, 2]), &Memory::new(), true).await.unwrap();
-    deliver(&*sink, &today(&[1, 2, 3]), &Memory::new(), true).await.unwrap();
+    deliver(&*sink, &today(&[1, 2]), &Recorder::new(), true).await.unwrap();
+    deliver(&*sink, &today(&[1, 2, 3]), &Recorder::new(), true).await.unwrap();
     assert_eq!(ids(base.path()), [1, 2, 3]);
 }
 
@@ -132,7 +132,7 @@ async fn a_folder_that_cannot_be_is_a_setting_that_cannot_work() {
     fs::write(base.path().join("taken"), "").unwrap();
     for path in ["taken", "taken/below"] {
         let sink = build(base.path(), path);
-        let failure = deliver(&*sink, &today(&[1]), &Memory::new(), true).await.unwrap_err();
+        let failure = deliver(&*sink, &today(&[1]), &Recorder::new(), true).await.unwrap_err();
         assert_eq!(failure.class, Class::Configuration, "{failure}");
         assert!(failure.to_string().starts_with("cannot append to "), "{failure}");
     }

@@ -10,14 +10,14 @@ use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Next, Outside};
 use serde_json::{Value, json};
-use support::{Memory, outside, poll};
+use support::{Recorder, outside, poll};
 
 #[tokio::test]
 async fn numbers_come_from_the_second_poll_on() {
     let kind = SOURCES.iter().find(|kind| kind.name == "mock").unwrap();
     let built = (kind.build)(json!({}), &outside("/")).unwrap();
     assert_eq!(built.interval, Some(Duration::from_secs(10)));
-    let memory = Memory::new();
+    let memory = Recorder::new();
     let first = poll(&*built.source, &memory).await.unwrap();
     assert_eq!((first.next, first.events.len()), (Next::Wait, 0));
     for _ in 0..200 {

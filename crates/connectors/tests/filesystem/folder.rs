@@ -6,21 +6,21 @@ use std::path::PathBuf;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Class, Draft, Failure, NewEvent, Next, Outside, OwnerId, Settled, Source};
+use inboxclaw_contract::{Class, Event, Failure, Next, Outside, Settled, Source};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Memory, outside, poll};
+use crate::support::{Recorder, outside, poll};
 
 /// A folder `root` in a temporary folder, a source, and its state.
 pub(crate) struct Folder {
     dir: TempDir,
     settings: Value,
     start: Option<StartAt>,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Recorder,
     pub(crate) source: Box<dyn Source>,
     /// The events of the last check.
-    pub(crate) events: Vec<NewEvent>,
+    pub(crate) events: Vec<Event>,
     /// What its last turn said that is no failure.
     pub(crate) notices: Vec<String>,
     /// What its last turn wanted next.
@@ -35,7 +35,7 @@ impl Folder {
         let mut all = json!({ "path": "root", "watch_mode": "poll" });
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let source = build(&dir, &all, None);
-        let memory = Memory::new();
+        let memory = Recorder::new();
         let (events, notices) = (Vec::new(), Vec::new());
         Self { dir, settings: all, start: None, memory, source, events, notices, next: Next::Wait }
     }
@@ -145,8 +145,7 @@ impl Folder {
 
     /// A poll whose turn is lost before it is stored.
     pub(crate) async fn lost_poll(&self) {
-        let mut draft =
-            Draft::open(&self.memory, OwnerId(1), inboxclaw_contract::turn::TurnId(0)).await.unwrap();
+        let mut draft = self.memory.draft().await;
         self.source.poll(&mut draft).await.unwrap();
         drop(draft);
         self.source.settled(Settled::Dropped);
@@ -165,7 +164,7 @@ fn build(dir: &TempDir, settings: &Value, start: Option<StartAt>) -> Box<dyn Sou
     (kind.build)(settings.clone(), &Outside { own_files, start, ..outside(dir.path()) }).unwrap().source
 }
 
-fn describe(event: &NewEvent) -> String {
+fn describe(event: &Event) -> String {
     let data: Value = event.data.parse().unwrap();
     let kind = event.event_type.strip_prefix("fs.file_").unwrap();
     match data.get("old_path") {

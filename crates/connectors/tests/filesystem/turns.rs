@@ -25,9 +25,9 @@ async fn a_large_baseline_takes_turns_survives_a_crash_and_takes_in_what_appears
     let mut largest = 0;
     // A lost turn of the walk costs nothing.
     folder.lost_poll().await;
-    while folder.memory.entries_now().len() < TURN / 2 {
+    while folder.memory.entries().len() < TURN / 2 {
         assert_eq!(poll(&*folder.source, &folder.memory).await.unwrap().next, Next::More);
-        largest = largest.max(folder.memory.entries_now().len());
+        largest = largest.max(folder.memory.entries().len());
     }
     assert!(largest <= TURN, "{largest}");
     assert!(folder.memory.values()["baseline"].contains("\"complete\":false"));
@@ -35,7 +35,7 @@ async fn a_large_baseline_takes_turns_survives_a_crash_and_takes_in_what_appears
     folder.write("appeared meanwhile", "");
     folder.restart(json!({}));
     folder.check(&[]).await;
-    assert_eq!(folder.memory.entries_now().len(), MANY + 3, "the mark and a text");
+    assert_eq!(folder.memory.entries().len(), MANY + 3, "the mark and a text");
     assert!(folder.memory.values()["baseline"].contains("\"complete\":true"));
     folder.write("appeared later", "");
     folder.check(&["created appeared later"]).await;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Clock, Draft, Failure, NewEvent, Next, Settled, Source};
+use inboxclaw_contract::{Clock, Event, Failure, Next, Settled, Source};
 use inboxclaw_fakes::google::gmail::Mailbox;
 use inboxclaw_fakes::google::{Fake, Options};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{self, Memory, OWNER, Polled};
+use crate::support::{self, Polled, Recorder};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,7 +22,7 @@ const ENDLESS: usize = 5_000;
 
 pub(crate) struct World {
     pub(crate) fake: Fake,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Recorder,
     pub(crate) settings: Value,
     pub(crate) start: Option<StartAt>,
     source: Box<dyn Source>,
@@ -53,7 +53,7 @@ impl World {
         fake.token_file(&folder.path().join("token.json")).unwrap();
         let clock = Arc::new(Hands { now: Mutex::new(now), step: Mutex::default() });
         let source = build(folder.path(), &fake, &settings, None, clock.clone());
-        Self { fake, memory: Memory::new(), settings, start: None, source, clock, folder }
+        Self { fake, memory: Recorder::new(), settings, start: None, source, clock, folder }
     }
 
     /// A world whose source has begun at an empty mailbox.
@@ -97,8 +97,7 @@ impl World {
 
     /// One turn that is never committed.
     pub(crate) async fn dropped_turn(&self) {
-        let turn_id = inboxclaw_contract::turn::TurnId(u128::MAX);
-        let mut draft = Draft::open(&self.memory, OWNER, turn_id).await.unwrap();
+        let mut draft = self.memory.draft().await;
         drop(self.source.poll(&mut draft).await);
         self.source.settled(Settled::Dropped);
     }
@@ -165,12 +164,12 @@ impl World {
 }
 
 /// `received ID`, `label_added ID-RECORD-lab-add`.
-pub(crate) fn told(event: &NewEvent) -> String {
+pub(crate) fn told(event: &Event) -> String {
     let kind = event.event_type.trim_start_matches("gmail.message_").trim_start_matches("gmail.");
     format!("{kind} {}", event.event_id)
 }
 
-pub(crate) fn data(event: &NewEvent) -> Value {
+pub(crate) fn data(event: &Event) -> Value {
     event.data.parse().unwrap()
 }
 

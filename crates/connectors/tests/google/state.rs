@@ -1,22 +1,14 @@
 //! What is kept in state: listings over several turns, and the event that tells of a gap.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use inboxclaw_connectors::google::gap::{EVENT, Gap};
 use inboxclaw_connectors::google::listing::Listing;
-use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{Draft, Expiry, Outcome};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{Memory, OWNER};
-
-async fn draft(memory: &Memory) -> Draft<'_> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let turn = TurnId(NEXT.fetch_add(1, Ordering::Relaxed).into());
-    Draft::open(memory, OWNER, turn).await.unwrap()
-}
+use crate::support::Recorder;
 
 async fn commit(draft: Draft<'_>) {
     assert!(matches!(draft.commit().await.unwrap(), Outcome::Committed(_)));
@@ -24,24 +16,24 @@ async fn commit(draft: Draft<'_>) {
 
 #[tokio::test]
 async fn a_listing_is_remembered_over_turns_until_it_is_cleared() {
-    let (memory, listing) = (Memory::new(), Listing::new("listed:a:"));
+    let (memory, listing) = (Recorder::new(), Listing::new("listed:a:"));
     let mut expected = HashSet::new();
     // More pages than are read at once, the last ones of which have no ids or known ones.
     for page in 0..120_u64 {
-        let mut turn = draft(&memory).await;
+        let mut turn = memory.draft().await;
         let ids = if page < 118 { vec![format!("{page}-1"), format!("{page}-2")] } else { Vec::new() };
         listing.add(&mut turn, page, &ids.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         expected.extend(ids);
         commit(turn).await;
     }
-    let mut turn = draft(&memory).await;
+    let mut turn = memory.draft().await;
     // A page that is handled once more takes the place of the first time; what is not ours stays apart.
     listing.add(&mut turn, 0, &["0-1", "0-2"]).unwrap();
     turn.put("listed:ab:00000000", &["other"], Expiry::Never).unwrap();
     assert_eq!(listing.ids(&mut turn, 120).await.unwrap(), Some(expected));
     commit(turn).await;
 
-    let mut turn = draft(&memory).await;
+    let mut turn = memory.draft().await;
     listing.clear(&mut turn).unwrap();
     assert_eq!(listing.ids(&mut turn, 120).await.unwrap(), None);
     commit(turn).await;
@@ -50,8 +42,8 @@ async fn a_listing_is_remembered_over_turns_until_it_is_cleared() {
 
 #[tokio::test]
 async fn a_page_that_somebody_took_away_or_edited_does_not_pass_for_empty() {
-    let (memory, listing) = (Memory::new(), Listing::new("listed:"));
-    let mut turn = draft(&memory).await;
+    let (memory, listing) = (Recorder::new(), Listing::new("listed:"));
+    let mut turn = memory.draft().await;
     listing.add(&mut turn, 0, &["a"]).unwrap();
     listing.add(&mut turn, 1, &["b"]).unwrap();
     turn.put("listed:note", &json!({ "by": "hand" }), Expiry::Never).unwrap();
@@ -79,9 +71,9 @@ fn gap() -> Gap {
 
 #[tokio::test]
 async fn a_gap_is_told_once() {
-    let memory = Memory::new();
+    let memory = Recorder::new();
     for _ in 0..2 {
-        let mut turn = draft(&memory).await;
+        let mut turn = memory.draft().await;
         gap().emit(&mut turn, "5", "9").unwrap();
         commit(turn).await;
     }
@@ -102,9 +94,9 @@ async fn a_gap_is_told_once() {
 
 #[tokio::test]
 async fn a_cursor_that_somebody_edited_does_not_hide_a_gap() {
-    let memory = Memory::new();
+    let memory = Recorder::new();
     for lost in ["line\nbreak", "other\nbreak", &"x".repeat(5000), ""] {
-        let mut turn = draft(&memory).await;
+        let mut turn = memory.draft().await;
         gap().emit(&mut turn, lost, "9").unwrap();
         commit(turn).await;
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use inboxclaw_contract::{NewEvent, Next};
+use inboxclaw_contract::{Event, Next};
 use inboxclaw_fakes::google::calendar::Cancelled;
 use inboxclaw_fakes::google::faults::Fault;
 use inboxclaw_fakes::google::life::Life;
@@ -284,7 +284,7 @@ async fn live(seed: u64) {
 /// What was stored since: how many gaps, and the ids of the other events in their order.
 fn told(world: &World, before: usize) -> (usize, Vec<String>) {
     let told = world.memory.events().split_off(before);
-    let (gaps, others): (Vec<NewEvent>, Vec<NewEvent>) =
+    let (gaps, others): (Vec<Event>, Vec<Event>) =
         told.into_iter().partition(|event| event.event_type == "inboxclaw.source.gap");
     let mut ids: Vec<String> = others.into_iter().map(|event| event.event_id).collect();
     ids.sort();

@@ -1,6 +1,6 @@
 //! Tokens that are no longer accepted: of a calendar, of a page.
 
-use inboxclaw_contract::{NewEvent, Next};
+use inboxclaw_contract::{Event, Next};
 use inboxclaw_fakes::google::calendar::{Edit, Slot};
 use inboxclaw_fakes::google::faults::{Fault, Rule};
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,7 @@ fn edit(text: &str) -> Edit {
 }
 
 /// The gap says what was found, and since when it was looked for.
-fn announced(world: &World, gap: &NewEvent, known: Timestamp) {
+fn announced(world: &World, gap: &Event, known: Timestamp) {
     assert_eq!(gap.event_type, "inboxclaw.source.gap");
     assert_eq!(gap.entity_id.as_deref(), Some(CAL));
     let data = data(gap);

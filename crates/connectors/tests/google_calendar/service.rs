@@ -15,7 +15,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Memory, Polled, outside, poll};
+use crate::support::{Polled, Recorder, outside, poll};
 use crate::world::{at, build, short};
 
 /// A request for events: the calendar and the parameters.
@@ -36,7 +36,7 @@ impl Asked {
 
 /// A running service and a state.
 pub(crate) struct Service {
-    pub(crate) memory: Memory,
+    pub(crate) memory: Recorder,
     base: String,
     dir: TempDir,
 }
@@ -61,7 +61,7 @@ impl Service {
             "expiry": "2100-01-01T00:00:00Z",
         });
         std::fs::write(dir.path().join("token.json"), token.to_string()).unwrap();
-        Self { memory: Memory::new(), base, dir }
+        Self { memory: Recorder::new(), base, dir }
     }
 
     pub(crate) fn source(&self, calendars: &[&str]) -> Box<dyn Source> {

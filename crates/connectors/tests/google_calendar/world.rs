@@ -3,26 +3,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Draft, Failure, NewEvent, Next, Outcome, Outside, Settled, Source};
+use inboxclaw_contract::{Event, Failure, Next, Outcome, Outside, Settled, Source};
 use inboxclaw_fakes::google::calendar::{Calendars, Plan, Slot};
 use inboxclaw_fakes::google::{Clock, Fake, Options};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::{Memory, OWNER, Polled, outside, poll};
+use crate::support::{Polled, Recorder, outside, poll};
 
 /// The calendar of most tests.
 pub(crate) const CAL: &str = "me@example.com";
 
 pub(crate) struct World {
     pub(crate) fake: Fake,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Recorder,
     dir: tempfile::TempDir,
 }
 
@@ -37,7 +35,7 @@ impl inboxclaw_contract::Clock for Shown {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let (fake, memory) = (Fake::start(Options::default()).await.unwrap(), Memory::new());
+        let (fake, memory) = (Fake::start(Options::default()).await.unwrap(), Recorder::new());
         fake.clock().stop(at("2026-11-22T12:00:00Z"));
         let dir = tempfile::tempdir().unwrap();
         fake.token_file(&dir.path().join("token.json")).unwrap();
@@ -90,7 +88,7 @@ impl World {
     }
 
     /// Polls until there is nothing more to take.
-    pub(crate) async fn round(&self, source: &dyn Source) -> Vec<NewEvent> {
+    pub(crate) async fn round(&self, source: &dyn Source) -> Vec<Event> {
         let mut events = Vec::new();
         loop {
             let polled = poll(source, &self.memory).await.unwrap();
@@ -142,27 +140,27 @@ pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-pub(crate) fn data(event: &NewEvent) -> Value {
+pub(crate) fn data(event: &Event) -> Value {
     event.data.parse().unwrap()
 }
 
-pub(crate) fn short(event: &NewEvent) -> String {
+pub(crate) fn short(event: &Event) -> String {
     let word = event.event_type.rsplit('.').next().unwrap();
     format!("{word} {}", data(event)["summary"].as_str().unwrap_or("-"))
 }
 
 /// A turn that is cut off before it is durable.
-pub(crate) async fn dropped(source: &dyn Source, memory: &Memory) {
-    let mut draft = Draft::open(memory, OWNER, unused_turn()).await.unwrap();
+pub(crate) async fn dropped(source: &dyn Source, memory: &Recorder) {
+    let mut draft = memory.draft().await;
     let _ = source.poll(&mut draft).await;
     source.settled(Settled::Dropped);
 }
 
 /// Two programs that begin a turn on the same state; what comes second conflicts if both write.
-pub(crate) async fn raced(sources: [&dyn Source; 2], memory: &Memory) {
+pub(crate) async fn raced(sources: [&dyn Source; 2], memory: &Recorder) {
     let mut drafts = Vec::new();
     for source in sources {
-        let mut draft = Draft::open(memory, OWNER, unused_turn()).await.unwrap();
+        let mut draft = memory.draft().await;
         let polled = source.poll(&mut draft).await;
         drafts.push((source, draft, polled));
     }
@@ -172,12 +170,7 @@ pub(crate) async fn raced(sources: [&dyn Source; 2], memory: &Memory) {
     }
 }
 
-fn unused_turn() -> TurnId {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    TurnId(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)) << 64)
-}
-
 /// A turn of which nothing is expected.
-pub(crate) async fn turn(source: &dyn Source, memory: &Memory) -> Result<Polled, Failure> {
+pub(crate) async fn turn(source: &dyn Source, memory: &Recorder) -> Result<Polled, Failure> {
     poll(source, memory).await
 }

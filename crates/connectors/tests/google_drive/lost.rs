@@ -1,6 +1,6 @@
 //! Tokens that are refused: everything is compared, what changed meanwhile is reported once, and the gap is announced.
 
-use inboxclaw_contract::{Expiry, NewEvent, Next};
+use inboxclaw_contract::{Event, Expiry, Next};
 use inboxclaw_fakes::google::drive::NewFile;
 use inboxclaw_fakes::google::faults::{Fault, Rule};
 use serde_json::json;
@@ -28,7 +28,7 @@ async fn changed(status: u16) -> (World, Vec<&'static str>) {
 }
 
 /// What was told, by the alphabet.
-fn sorted(events: &[NewEvent]) -> Vec<String> {
+fn sorted(events: &[Event]) -> Vec<String> {
     let mut told: Vec<String> = events.iter().map(told).collect();
     told.sort();
     told

@@ -107,7 +107,7 @@ async fn live(life: Life) {
     world.restart();
     world.is_quiet().await;
     let mut expected: Vec<String> = world.drive().history[from..].iter().flat_map(told).collect();
-    let short = |event: &inboxclaw_contract::NewEvent| {
+    let short = |event: &inboxclaw_contract::Event| {
         let kind = event.event_type.trim_start_matches("google.drive.file_");
         format!("{kind} {} {}", event.entity_id.clone().unwrap(), event.occurred_at.unwrap())
     };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inboxclaw_contract::NewEvent;
+use inboxclaw_contract::Event;
 use inboxclaw_fakes::google::drive::{Drive, File, NewFile, Person};
 use inboxclaw_fakes::google::faults::Fault;
 use jiff::Timestamp;
@@ -113,8 +113,8 @@ fn knows(world: &World, with_texts: bool) {
 }
 
 /// The events of a file between two looks say how it came from one state to the other.
-fn fits(before: Option<&File>, after: Option<&File>, events: &[&NewEvent], is_text_known: bool) {
-    let kind = |event: &&NewEvent| event.event_type.trim_start_matches("google.drive.file_").to_owned();
+fn fits(before: Option<&File>, after: Option<&File>, events: &[&Event], is_text_known: bool) {
+    let kind = |event: &&Event| event.event_type.trim_start_matches("google.drive.file_").to_owned();
     let kinds: Vec<String> = events.iter().map(kind).collect();
     let count = |kind: &str| kinds.iter().filter(|found| *found == kind).count();
     let told = format!("{kinds:?} {before:?} {after:?}");
@@ -171,7 +171,7 @@ async fn live(life: Life) {
             if !before.contains_key(id) && drive.is_some_and(|drive| !drives.contains(drive)) {
                 continue;
             }
-            let of_file: Vec<&NewEvent> =
+            let of_file: Vec<&Event> =
                 events.iter().filter(|event| event.entity_id.as_ref() == Some(id)).collect();
             let is_text_known = !fails && values.contains_key(&format!("gdrive:text:{id}"));
             fits(before.get(id), after.get(id), &of_file, is_text_known);

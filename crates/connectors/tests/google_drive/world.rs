@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Class, Clock, Draft, Failure, NewEvent, Next, Outcome, OwnerId, Settled, Source};
+use inboxclaw_contract::{Class, Clock, Draft, Event, Failure, Next, Outcome, Settled, Source};
 use inboxclaw_fakes::google::drive::{Drive, NewFile};
 use inboxclaw_fakes::google::faults::Fault;
 use inboxclaw_fakes::google::pages::Manners;
@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Memory, Polled, outside, poll};
+use crate::support::{Polled, Recorder, outside, poll};
 
 /// Most turns of a round: more is a loop.
 const TURNS: usize = 2_000;
@@ -41,7 +41,7 @@ impl Clock for Shown {
 /// All of it.
 pub(crate) struct World {
     pub(crate) fake: Fake,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Recorder,
     pub(crate) source: Box<dyn Source>,
     settings: Value,
     start: Option<StartAt>,
@@ -66,7 +66,7 @@ impl World {
         fake.clock().stop("2026-11-22T12:00:00Z".parse().unwrap());
         let folder = tempfile::tempdir().unwrap();
         fake.token_file(&folder.path().join("token.json")).unwrap();
-        let memory = Memory::new();
+        let memory = Recorder::new();
         let drag = Arc::default();
         let source = build(&fake, &folder, &settings, start, &drag);
         Self { fake, memory, source, settings, start, folder, drag }
@@ -148,7 +148,7 @@ impl World {
     }
 
     /// Turns until the source waits: events and troubles.
-    pub(crate) async fn try_round(&self) -> Result<(Vec<NewEvent>, Vec<Failure>), Failure> {
+    pub(crate) async fn try_round(&self) -> Result<(Vec<Event>, Vec<Failure>), Failure> {
         let (mut events, mut problems) = (Vec::new(), Vec::new());
         for _ in 0..TURNS {
             let polled = self.turn().await?;
@@ -162,7 +162,7 @@ impl World {
     }
 
     /// As [`try_round`](Self::try_round), where nothing may fail.
-    pub(crate) async fn round(&self) -> Vec<NewEvent> {
+    pub(crate) async fn round(&self) -> Vec<Event> {
         let (events, problems) = self.try_round().await.unwrap();
         assert!(problems.is_empty(), "{problems:?}");
         events
@@ -198,16 +198,14 @@ impl World {
 
     /// Changes the state as a person would.
     pub(crate) async fn edit_all(&self, change: impl FnOnce(&mut Draft<'_>)) {
-        let id = inboxclaw_contract::turn::TurnId(u128::MAX - u128::from(self.memory.writes()));
-        let mut draft = Draft::open(&self.memory, OwnerId(1), id).await.unwrap();
+        let mut draft = self.memory.draft().await;
         change(&mut draft);
         assert!(matches!(draft.commit().await.unwrap(), Outcome::Committed(_)));
     }
 
     /// A turn that is cut off before it is stored.
     pub(crate) async fn lose_turn(&self) {
-        let id = inboxclaw_contract::turn::TurnId(1 << 100);
-        let mut draft = Draft::open(&self.memory, OwnerId(1), id).await.unwrap();
+        let mut draft = self.memory.draft().await;
         let _ = self.source.poll(&mut draft).await;
         drop(draft);
         self.source.settled(Settled::Dropped);
@@ -215,7 +213,7 @@ impl World {
 }
 
 /// An event in short: the last word of its type and the name of the file, or what it is about.
-pub(crate) fn told(event: &NewEvent) -> String {
+pub(crate) fn told(event: &Event) -> String {
     let data: Value = event.data.parse().unwrap();
     let name = data["name"].as_str().or(data["lastKnownName"].as_str());
     let name = name.unwrap_or(event.entity_id.as_deref().unwrap_or_default());
@@ -225,7 +223,7 @@ pub(crate) fn told(event: &NewEvent) -> String {
 }
 
 /// The data of an event.
-pub(crate) fn data(event: &NewEvent) -> Value {
+pub(crate) fn data(event: &Event) -> Value {
     event.data.parse().unwrap()
 }
 

@@ -8,7 +8,7 @@ use inboxclaw_contract::Source;
 use serde_json::{Value, json};
 
 use crate::server::{Server, ok};
-use crate::support::{Memory, Polled, outside, poll};
+use crate::support::{Polled, Recorder, outside, poll};
 
 /// A document and what is expected of it.
 pub struct Case {
@@ -74,7 +74,7 @@ impl Case {
             .iter()
             .fold(ok(self.body.clone()), |answer, (name, value)| answer.header(name, *value));
         server.set("/feed", answer);
-        poll(&*build(&server), &Memory::new()).await
+        poll(&*build(&server), &Recorder::new()).await
     }
 }
 
