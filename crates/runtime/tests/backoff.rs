@@ -7,8 +7,8 @@ mod support;
 use std::time::Duration;
 
 use inboxclaw_contract::turn::RunFacts;
-use inboxclaw_contract::{Class, Failure, Owner};
-use support::{Act, World, fail};
+use inboxclaw_contract::{Class, Clock, Failure, Owner};
+use support::{Act, ByName, World, fail};
 
 #[tokio::test(start_paused = true)]
 async fn each_class_waits_as_its_line_of_the_table_says() {
@@ -99,7 +99,7 @@ async fn failures_are_stored_and_cleared_by_the_next_commit() {
     world.run();
     world.pass(1).await;
     let mail = Owner::source("mail");
-    let facts = |world: &World| world.store.row(&mail, |row| row.facts.clone());
+    let facts = |world: &World| world.store.run_facts(&mail);
     assert_eq!(facts(&world).failures, 1);
     world.pass(15).await;
     assert_eq!(facts(&world).failures, 2);
@@ -110,9 +110,9 @@ async fn failures_are_stored_and_cleared_by_the_next_commit() {
     assert_eq!(facts(&world), cleared);
     let stats = world.handle.stats();
     assert_eq!((stats[0].turns, stats[0].failures), (1, 2));
-    let before = world.store.with(|inner| inner.writes.len());
+    let before = world.store.by.with(|faults| faults.writes);
     world.pass(60).await;
-    assert_eq!(world.store.with(|inner| inner.writes.len()), before);
+    assert_eq!(world.store.by.with(|faults| faults.writes), before);
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,7 +144,7 @@ async fn a_restart_tries_a_repaired_source_at_once() {
         world.pass(1).await;
         assert_eq!(world.seconds("mail polls"), [0], "{class}");
         assert_eq!(world.code("mail"), "healthy", "{class}");
-        assert_eq!(world.store.row(&Owner::source("mail"), |row| row.facts.failures), 0, "{class}");
+        assert_eq!(world.store.run_facts(&Owner::source("mail")).failures, 0, "{class}");
     }
 }
 
@@ -158,9 +158,9 @@ async fn a_restart_honours_and_shows_the_wait_that_was_asked_for() {
         world.pass(10).await;
         world.stop().await.1.unwrap();
         let mail = Owner::source("mail");
-        let until = world.store.row(&mail, |row| row.facts.next_at).unwrap();
+        let until = world.store.run_facts(&mail).next_at.unwrap();
         let mut world = world.again();
-        let start = world.store.now();
+        let start = world.store.by.clock.now();
         world.source("mail", Some(30), |_| Act::Wait);
         world.run();
         world.pass(1).await;
@@ -173,6 +173,6 @@ async fn a_restart_honours_and_shows_the_wait_that_was_asked_for() {
         let first = world.times("mail polls")[0];
         assert!((wait..wait + 5).contains(&first), "{first} after {wait}");
         assert_eq!(world.code("mail"), "healthy");
-        assert_eq!(world.store.row(&mail, |row| row.facts.clone()).failures, 0);
+        assert_eq!(world.store.run_facts(&mail).failures, 0);
     }
 }

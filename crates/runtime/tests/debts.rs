@@ -4,14 +4,13 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::sinks::{DROPPED, Expired, Lapse, Untold};
+use inboxclaw_contract::sinks::DROPPED;
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Intake, Keeper, Owner, OwnerId, Patterns, Seq, Sinks, StartAt, State};
+use inboxclaw_contract::{Intake, Interval, Keeper, Owner, OwnerId, Patterns, Sinks, StartAt, Ttl};
 use inboxclaw_runtime::{Options, Status};
-use support::{Memory, World, again, done};
+use support::{ByName, World, again, done, memory};
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -22,10 +21,8 @@ fn message(world: &World, sink: &str) -> Option<String> {
 
 /// The data of the events that tell what was dropped.
 fn told(world: &World) -> Vec<serde_json::Value> {
-    world.store.with(|inner| {
-        let told = inner.events.iter().filter(|event| event.event_type == DROPPED);
-        told.map(|event| event.data.parse().unwrap()).collect()
-    })
+    let told = world.store.store.logged().into_iter().filter(|event| event.event_type == DROPPED);
+    told.map(|event| event.data.parse().unwrap()).collect()
 }
 
 /// A sink whose consumer asks, as `http_pull`.
@@ -39,7 +36,7 @@ async fn asked(world: &mut World, name: &str, start: StartAt) -> OwnerId {
 
 fn world(retention_days: i64, owed_max: u64) -> World {
     let owed_max = Duration::from_secs(owed_max);
-    World::over(Arc::new(Memory::new()), Options { retention_days, owed_max, ..Options::default() }, 0)
+    World::over(memory(), Options { retention_days, owed_max, ..Options::default() }, 0)
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,16 +45,16 @@ async fn what_is_owed_for_long_is_warned_of_by_type() {
     asked(&mut world, "pull", StartAt::Now).await;
     world.store_events(&[("a", "t.x", ""), ("b", "t.x", ""), ("c", "other", "")]).await;
     world.run();
-    world.pass(5 * DAY).await;
+    world.pass(DAY).await;
     world.store_events(&[("d", "t.y", "")]).await;
     assert_eq!(message(&world, "pull"), None);
-    world.pass(3 * DAY + HOUR).await;
+    world.pass(7 * DAY + HOUR).await;
     let first = "not confirmed since 2026-01-01T00:00:00+00:00: 2 t.x; from 2026-01-11T00:00:00+00:00 on retention \
                  removes what is owed for longer than database.owed_max (1w 3d): confirm it, or raise database.owed_max";
     assert_eq!(message(&world, "pull").as_deref(), Some(first));
     assert!(!world.report().is_unhealthy());
     // The other type follows in its own time; what is confirmed is warned of no more.
-    world.pass(5 * DAY).await;
+    world.pass(DAY).await;
     assert!(message(&world, "pull").unwrap().contains("2 t.x, 1 t.y; from"), "{:?}", message(&world, "pull"));
     world.store.edit_cursor(&Owner::sink("pull"), Some(r#"{"t.x":3}"#));
     world.pass(HOUR).await;
@@ -97,35 +94,36 @@ async fn nothing_is_warned_of_where_retention_removes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_retention_removed_is_told_once() {
     let mut world = world(5, 10 * DAY);
-    let id = asked(&mut world, "pull", StartAt::Now).await;
-    let at = world.store.snapshot(id).await.unwrap().now;
-    let untold = Some(Untold { count: 7, first: (Seq(2), at), last: (Seq(9), at) });
-    let lapse = Lapse { sink: id, event_type: "t.x".to_owned(), expired: 0, dropped: 9, untold };
-    world.store.with(|inner| inner.lapses.push(lapse.clone()));
+    asked(&mut world, "pull", StartAt::Now).await;
+    world.store_events(&[("a", "t.x", ""), ("b", "other", ""), ("c", "t.x", "")]).await;
+    world.store.by.with(|faults| faults.forgetful = true);
     world.run();
-    world.pass(1).await;
+    world.pass(10 * DAY + HOUR).await;
     let expected = serde_json::json!({
-        "sink": "pull", "type": "t.x", "count": 7, "from": "2026-01-01T00:00:00+00:00", "to": "2026-01-01T00:00:00+00:00",
-        "first_id": 2, "last_id": 9, "why": "owed for longer than 1w 3d (database.owed_max)",
+        "sink": "pull", "type": "t.x", "count": 2, "from": "2026-01-01T00:00:00+00:00", "to": "2026-01-01T00:00:00+00:00",
+        "first_id": 1, "last_id": 3, "why": "owed for longer than 1w 3d (database.owed_max)",
     });
     assert_eq!(told(&world), [expected]);
-    world.pass(3 * HOUR).await;
-    assert_eq!(told(&world).len(), 1);
     // A crash between the event and the note that it is there: told again, it is the same event.
-    world.store.with(|inner| inner.lapses = vec![lapse]);
+    world.pass(3 * HOUR).await;
+    let untold = async |world: &World| world.store.lapses().await.unwrap()[0].untold;
+    assert_eq!((told(&world).len(), untold(&world).await.is_some()), (1, true));
+    world.store.by.with(|faults| faults.forgetful = false);
     world.pass(HOUR).await;
-    assert_eq!((told(&world).len(), world.store.with(|inner| inner.lapses[0].untold)), (1, None));
+    assert_eq!((told(&world).len(), untold(&world).await), (1, None));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_outlived_its_time_is_shown() {
     let mut world = World::new();
     let id = asked(&mut world, "pull", StartAt::Now).await;
+    let ttl = Some(Ttl { default: Some(Interval::from_secs(10)), ..Ttl::default() });
+    let intake = Intake { patterns: Patterns::new(["t.*"]), ttl, start: StartAt::Now };
+    world.store.set_intake(id, &intake).await.unwrap();
     world.run();
-    for events in [3, 4] {
-        let expired = Expired { sink: id, event_type: "t.x".to_owned(), count: events };
-        world.store.with(|inner| inner.expired.push(expired));
-        world.pass(61).await;
+    for ids in [["1", "2", "3"].as_slice(), &["4", "5", "6", "7"]] {
+        world.store_events(&ids.iter().map(|id| (*id, "t.x", "")).collect::<Vec<_>>()).await;
+        world.pass(80).await;
     }
     let shown = "events that outlived their time to live unconfirmed since the start: 7";
     assert_eq!(message(&world, "pull").as_deref(), Some(shown));

@@ -6,23 +6,23 @@ mod support;
 
 use std::time::Duration;
 
-use inboxclaw_contract::{Class, Failure, Interval, Owner, StartAt, Ttl};
-use support::{Deliver, World, again, done, fail_text, never};
+use inboxclaw_contract::store::Prune;
+use inboxclaw_contract::turn::DeliveryChange;
+use inboxclaw_contract::{Class, Failure, Interval, Keeper, Owner, Seq, StartAt, Ttl};
+use support::{ByName, Deliver, World, again, done, fail_text, never};
 
 fn hook() -> Owner {
     Owner::sink("hook")
 }
 
 fn cursor(world: &World) -> Option<String> {
-    world.store.row(&hook(), |row| row.cursor.clone())
+    world.store.cursor(&hook())
 }
 
 /// The rows that the sink owes, as `seq x attempts state`.
 fn owed(world: &World) -> Vec<String> {
-    world.store.with(|inner| {
-        let rows = inner.deliveries.iter();
-        rows.map(|((_, seq), row)| format!("{}x{} {}", seq.0, row.attempts, row.state.as_str())).collect()
-    })
+    let rows = world.store.owed(&hook());
+    rows.iter().map(|row| format!("{}x{} {}", row.seq.0, row.attempts, row.state.as_str())).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +40,7 @@ async fn a_new_sink_gets_the_backlog_or_starts_now() {
     let mut last = world.happened().split_off(2);
     last.sort();
     assert_eq!(last, ["folder d", "hook d"]);
-    assert_eq!(world.store.row(&Owner::sink("folder"), |row| row.cursor.clone()).as_deref(), Some("4"));
+    assert_eq!(world.store.cursor(&Owner::sink("folder")).as_deref(), Some("4"));
     let hook = world.handle.stats().into_iter().find(|stats| stats.owner == hook()).unwrap();
     assert_eq!((hook.delivered, hook.turns > 2), (3, true));
 }
@@ -196,7 +196,7 @@ async fn a_failure_of_the_whole_batch_stores_nothing_and_backs_off_by_its_class(
     world.store_events(&[("a", "t.x", ""), ("b", "t.x", "")]).await;
     world.pass(1).await;
     assert_eq!(cursor(&world), None);
-    assert_eq!(world.store.row(&hook(), |row| row.facts.failures), 1);
+    assert_eq!(world.store.run_facts(&hook()).failures, 1);
     assert_eq!(world.code("hook"), "(connectivity)");
     world.pass(10).await;
     assert!(world.report().is_unhealthy());
@@ -205,7 +205,7 @@ async fn a_failure_of_the_whole_batch_stores_nothing_and_backs_off_by_its_class(
     assert_eq!(world.seconds("hook b"), [35]);
     assert_eq!(world.times("other b"), world.times("other a"));
     assert!(owed(&world).is_empty());
-    assert_eq!(world.store.row(&hook(), |row| row.facts.failures), 0);
+    assert_eq!(world.store.run_facts(&hook()).failures, 0);
     assert_eq!(world.code("hook"), "healthy");
 }
 
@@ -303,7 +303,7 @@ async fn a_dropped_delivery_is_not_tried_again() {
     world.pass(1).await;
     world.store_events(&[("a2", "t.x", "a")]).await;
     world.pass(1).await;
-    world.store.with(|inner| inner.deliveries.retain(|(_, seq), _| seq.0 != 1));
+    world.store.edit(&hook(), |turn| turn.deliveries.push(DeliveryChange::Done { seq: Seq(1) }));
     world.pass(100).await;
     assert_eq!(world.happened(), ["hook a1", "hook b1", "hook a2"]);
 }
@@ -315,17 +315,17 @@ async fn unwanted_events_move_the_position_in_memory_and_are_stored_within_the_h
     world.run();
     world.store_events(&[("a", "t.x", "")]).await;
     world.pass(10).await;
-    let before = world.store.with(|inner| inner.writes.len());
+    let before = world.store.by.with(|faults| faults.writes);
     world.store_events(&[("b", "other", ""), ("c", "other", "")]).await;
     world.pass(60).await;
     // The one write is that of the events.
-    assert_eq!(world.store.with(|inner| inner.writes.len()), before + 1);
+    assert_eq!(world.store.by.with(|faults| faults.writes), before + 1);
     assert_eq!(cursor(&world).as_deref(), Some("1"));
     world.pass(3_600).await;
     assert_eq!(cursor(&world).as_deref(), Some("3"));
-    let after = world.store.with(|inner| inner.writes.len());
+    let after = world.store.by.with(|faults| faults.writes);
     world.pass(7_200).await;
-    assert_eq!(world.store.with(|inner| inner.writes.len()), after);
+    assert_eq!(world.store.by.with(|faults| faults.writes), after);
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,7 +335,7 @@ async fn a_conflicting_delivery_is_repeated() {
     world.run();
     world.pass(1).await;
     let id = world.store.id(&hook());
-    world.store.with(|inner| inner.faults.conflicts.insert(id, 2));
+    world.store.by.with(|faults| faults.conflicts.insert(id, 2));
     world.store_events(&[("a", "t.x", "")]).await;
     world.pass(10).await;
     assert_eq!(world.seconds("hook a"), [1, 1, 2]);
@@ -350,7 +350,8 @@ async fn who_fell_behind_retention_is_told() {
     world.store_events(&[("a", "t.x", "")]).await;
     world.pass(1).await;
     world.store.edit_cursor(&hook(), Some("0"));
-    world.store.with(|inner| inner.pruned = inboxclaw_contract::Seq(1));
+    let all = Prune { older_than: Duration::ZERO, owed_max: Duration::ZERO, limit: 9 };
+    assert_eq!(world.store.store.prune(&all).await.unwrap().events, 1);
     world.pass(1).await;
     let message = world.report().sinks[0].message.clone();
     assert_eq!(message.as_deref(), Some("truncated: stood at 0, retention removed up to 1"));

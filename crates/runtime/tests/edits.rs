@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use inboxclaw_contract::Owner;
-use support::{Act, World};
+use support::{Act, ByName, World};
 use tokio::time::{Instant, sleep};
 
 #[tokio::test(start_paused = true)]
@@ -19,7 +19,7 @@ async fn many_edits_in_a_row_prompt_a_poll_a_second() {
     let (handle, store) = (world.handle.clone(), world.store.clone());
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(10) {
-        store.edit_cursor(&Owner::source("mail"), Some("edited"));
+        store.edit_cursor(&Owner::source("mail"), Some(&begun.elapsed().as_millis().to_string()));
         assert!(handle.wake(&Owner::source("mail")));
         sleep(Duration::from_millis(33)).await;
     }
@@ -42,7 +42,7 @@ async fn turns_under_edits(polite: bool) -> u64 {
         let asked = Instant::now();
         let permit = if polite { Some(handle.edit_permit(&owner).await) } else { None };
         longest = longest.max(asked.elapsed());
-        store.edit_cursor(&owner, Some("edited"));
+        store.edit_cursor(&owner, Some(&begun.elapsed().as_millis().to_string()));
         drop(permit);
         handle.wake(&owner);
         sleep(Duration::from_millis(500)).await;
@@ -73,7 +73,7 @@ async fn an_edit_waits_for_half_a_minute_at_most() {
         let asked = Instant::now();
         let permit = handle.edit_permit(&owner).await;
         longest = longest.max(asked.elapsed());
-        store.edit_cursor(&owner, Some("edited"));
+        store.edit_cursor(&owner, Some(&begun.elapsed().as_millis().to_string()));
         drop(permit);
         sleep(Duration::from_millis(500)).await;
     }

@@ -10,7 +10,7 @@ use inboxclaw_contract::store::{Expire, Policy};
 use inboxclaw_contract::turn::Age;
 use inboxclaw_contract::{Owner, StartAt};
 use inboxclaw_runtime::Status;
-use support::{Act, World, done};
+use support::{Act, ByName, World, done};
 
 fn mail() -> Owner {
     Owner::source("mail")
@@ -21,7 +21,7 @@ fn hook() -> Owner {
 }
 
 fn pause(world: &World, owner: &Owner, paused: bool) {
-    world.store.row(owner, |row| row.facts.paused = paused);
+    world.store.pause(owner, paused);
     assert!(world.handle.wake(owner));
 }
 
@@ -77,7 +77,7 @@ async fn rules_reach_the_store_before_the_first_turn_and_end_with_the_configurat
     world.pass(1).await;
     let told = |world: &World, owner: &Owner| {
         let id = world.store.id(owner);
-        world.store.with(|inner| inner.policies.get(&id).cloned())
+        world.store.by.with(|faults| faults.policies.get(&id).cloned())
     };
     assert_eq!((told(&world, &mail()), told(&world, &hook())), (Some(policy.clone()), Some(policy)));
     world.stop().await.1.unwrap();
@@ -103,7 +103,7 @@ async fn a_limit_shows_in_health_before_it_is_hit() {
         "told while there is room"
     );
     assert_eq!(world.code("mail"), "healthy");
-    world.store.row(&mail(), |row| row.entries.clear());
+    world.store.edit(&mail(), |turn| turn.deleted_prefixes.push(String::new()));
     world.pass(60).await;
     assert_eq!(message(&world), None);
 }
@@ -116,14 +116,14 @@ async fn a_full_state_backs_off_says_the_ways_out_and_goes_on_at_once_when_there
     assert_eq!(world.code("mail"), "configuration");
     let row = world.report().failures[0].clone();
     let message = row.message.unwrap();
-    assert!(message.starts_with("mail would have 6 entries of state, the limit is 5"), "{message}");
+    assert!(message.starts_with("source:mail would have 6 entries of state, the limit is 5"), "{message}");
     let action = row.action.unwrap();
     for way in ["inboxclaw state delete", "state.expire", "state.max_entries", "state.max_bytes"] {
         assert!(action.contains(way), "{action}");
     }
     world.pass(900).await;
     assert_eq!(world.seconds("mail polls"), [0, 60, 120, 180, 240, 300, 1_200], "it does not spin");
-    world.store.row(&mail(), |row| row.entries.clear());
+    world.store.edit(&mail(), |turn| turn.deleted_prefixes.push(String::new()));
     world.handle.wake(&mail());
     world.pass(1).await;
     assert_eq!(world.seconds("mail committed").last(), Some(&1_201));

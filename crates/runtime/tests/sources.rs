@@ -10,7 +10,7 @@ use std::time::Duration;
 use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::{Class, Draft, Failure, Next, Owner, Settled, Source};
 use inboxclaw_runtime::Options;
-use support::{Act, Memory, World};
+use support::{Act, ByName, World, memory};
 use tokio::sync::watch;
 
 #[tokio::test(start_paused = true)]
@@ -25,7 +25,7 @@ async fn a_source_polls_at_once_and_then_by_its_interval() {
 
 #[tokio::test(start_paused = true)]
 async fn jitter_adds_up_to_a_tenth_of_the_interval() {
-    let mut world = World::over(Arc::new(Memory::new()), Options::default(), u64::MAX);
+    let mut world = World::over(memory(), Options::default(), u64::MAX);
     world.source("mail", Some(60), |_| Act::Wait);
     world.source("slow", Some(3_000), |_| Act::Wait);
     world.run();
@@ -94,10 +94,10 @@ async fn an_idle_source_writes_nothing() {
     world.source("push", None, |_| Act::Wait);
     world.run();
     world.pass(1).await;
-    let before = world.store.with(|inner| inner.writes.len());
+    let before = world.store.by.with(|faults| faults.writes);
     world.pass(7_200).await;
     assert!(world.times("mail polls").len() > 700);
-    assert_eq!(world.store.with(|inner| inner.writes.len()), before);
+    assert_eq!(world.store.by.with(|faults| faults.writes), before);
 }
 
 /// A repaired source used to stay deaf for a quarter of an hour, which no restart could end.
@@ -109,14 +109,14 @@ async fn a_paused_source_rests_until_it_is_resumed_and_called() {
     world.run();
     world.pass(10).await;
     let mail = Owner::source("mail");
-    world.store.row(&mail, |row| row.facts.paused = true);
+    world.store.pause(&mail, true);
     world.handle.wake(&mail);
     world.pass(1_000).await;
     assert!(world.handle.is_paused(&mail));
     assert_eq!(world.seconds("mail polls"), [0]);
     assert_eq!(world.report().sources[0].message.as_deref(), Some("paused"));
     assert!(!world.report().is_unhealthy());
-    world.store.row(&mail, |row| row.facts.paused = false);
+    world.store.pause(&mail, false);
     world.handle.wake(&mail);
     world.pass(1).await;
     assert_eq!(world.seconds("mail polls"), [0, 1_010]);

@@ -4,12 +4,11 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::{Owner, StoreError};
 use inboxclaw_runtime::{Claims, Options, RuntimeError, Status};
-use support::{Act, Memory, World};
+use support::{Act, ByName, World, memory};
 
 const SHARED: Claims = Claims::Shared { lasts: Duration::from_secs(60) };
 
@@ -21,7 +20,7 @@ async fn a_conflicting_turn_is_repeated_at_once_then_ever_later_and_shows_in_hea
     world.run();
     world.pass(1).await;
     let id = world.store.id(&Owner::source("mail"));
-    world.store.with(|inner| inner.faults.conflicts.insert(id, 5));
+    world.store.by.with(|faults| faults.conflicts.insert(id, 5));
     world.pass(29).await;
     assert_eq!(world.seconds("mail polls"), [0, 30, 30]);
     assert_eq!(world.seconds("mail dropped"), [30, 30]);
@@ -55,7 +54,7 @@ async fn an_edit_during_a_poll_wins_and_the_source_reads_again() {
     world.run();
     world.pass(1).await;
     assert_eq!(world.seconds("mail polls"), [0, 1]);
-    let cursor = world.store.row(&Owner::source("mail"), |row| row.cursor.clone());
+    let cursor = world.store.cursor(&Owner::source("mail"));
     assert_eq!(cursor.as_deref(), Some("edited"));
 }
 
@@ -65,19 +64,19 @@ async fn a_full_store_drops_turns_shows_in_health_and_recovers() {
     world.source("mail", Some(30), |n| if n == 2 || n == 3 { Act::Emit("same") } else { Act::Wait });
     world.run();
     world.pass(1).await;
-    world.store.with(|inner| inner.faults.full = true);
+    world.store.by.with(|faults| faults.full = true);
     world.pass(30).await;
     assert_eq!(world.seconds("mail dropped"), [30]);
     let report = world.report();
     assert_eq!((report.status, report.store.status), (Status::Unhealthy, Status::Unhealthy));
     assert_eq!(report.store.code, Some("full"));
     assert_eq!(world.code("mail"), "healthy");
-    world.store.with(|inner| inner.faults.full = false);
+    world.store.by.with(|faults| faults.full = false);
     world.pass(5).await;
     assert_eq!(world.seconds("mail polls"), [0, 30, 35]);
     assert_eq!(world.seconds("mail committed"), [0, 35]);
     assert_eq!(world.report().status, Status::Healthy);
-    assert_eq!(world.store.with(|inner| inner.events.len()), 1);
+    assert_eq!(world.store.store.logged().len(), 1);
     assert_eq!(world.handle.stats()[0].stored, 1);
 }
 
@@ -86,9 +85,8 @@ async fn a_full_store_is_asked_ever_more_rarely() {
     let mut world = World::new();
     world.source("mail", Some(30), |_| Act::Emit("same"));
     world.run();
-    world.store.with(|_| ());
     tokio::task::yield_now().await;
-    world.store.with(|inner| inner.faults.full = true);
+    world.store.by.with(|faults| faults.full = true);
     world.pass(200).await;
     assert_eq!(world.seconds("mail polls")[..6], [0, 5, 15, 35, 75, 135]);
     assert!(world.times("mail committed").is_empty());
@@ -100,10 +98,10 @@ async fn a_store_that_cannot_be_read_is_waited_for() {
     world.source("mail", Some(30), |_| Act::Wait);
     world.run();
     world.pass(1).await;
-    world.store.with(|inner| inner.faults.unreadable = true);
+    world.store.by.with(|faults| faults.unreadable = true);
     world.pass(40).await;
     assert_eq!(world.report().store.code, Some("unreadable"));
-    world.store.with(|inner| inner.faults.unreadable = false);
+    world.store.by.with(|faults| faults.unreadable = false);
     world.pass(60).await;
     assert!(world.times("mail polls").len() >= 2, "{:?}", world.times("mail polls"));
     assert_eq!(world.report().status, Status::Healthy);
@@ -116,7 +114,7 @@ async fn a_broken_store_ends_everything_with_an_error() {
     world.source("hangs", Some(30), |_| Act::Hang);
     world.run();
     world.pass(1).await;
-    world.store.with(|inner| inner.faults.broken = true);
+    world.store.by.with(|faults| faults.broken = true);
     let error = world.ended().await.unwrap_err();
     assert!(matches!(error, RuntimeError::Store(StoreError::Broken(_))), "{error}");
     assert_eq!(world.seconds("mail dropped"), [30]);
@@ -129,13 +127,13 @@ async fn commits_are_waited_for_at_the_end() {
     world.source("mail", Some(30), |n| if n == 1 { Act::Wait } else { Act::Emit("late") });
     world.run();
     world.pass(29).await;
-    world.store.with(|inner| inner.faults.slow = Duration::from_secs(4));
+    world.store.by.with(|faults| faults.slow = Duration::from_secs(4));
     world.pass(2).await;
     let (took, result) = world.stop().await;
     assert!(result.is_ok());
     assert!(took > Duration::from_secs(2) && took < Duration::from_secs(4), "{took:?}");
     assert_eq!(world.times("mail committed").len(), 2);
-    assert_eq!(world.store.with(|inner| inner.events.len()), 1);
+    assert_eq!(world.store.store.logged().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,7 +142,7 @@ async fn the_end_comes_after_five_seconds_whatever_the_store_does() {
     world.source("mail", Some(30), |n| if n == 1 { Act::Wait } else { Act::Emit("late") });
     world.run();
     world.pass(29).await;
-    world.store.with(|inner| inner.faults.slow = Duration::from_secs(100));
+    world.store.by.with(|faults| faults.slow = Duration::from_secs(100));
     world.pass(2).await;
     let (took, result) = world.stop().await;
     assert!(result.is_ok());
@@ -154,7 +152,7 @@ async fn the_end_comes_after_five_seconds_whatever_the_store_does() {
 
 #[tokio::test(start_paused = true)]
 async fn the_name_of_the_internal_source_is_not_taken_over() {
-    let store = Arc::new(Memory::new());
+    let store = memory();
     inboxclaw_contract::Keeper::register(store.as_ref(), &Owner::source("inboxclaw"), "mock").await.unwrap();
     let mut world = World::over(store, Options::default(), 0);
     world.source("mail", Some(30), |_| Act::Wait);
@@ -171,12 +169,12 @@ async fn alone_nothing_is_claimed() {
     world.run();
     world.pass(1_000).await;
     world.stop().await.1.unwrap();
-    assert!(world.store.with(|inner| inner.claims.is_empty()));
+    assert!(world.store.by.with(|faults| faults.claims == 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_two_machines_one_polls_and_the_other_takes_over() {
-    let store = Arc::new(Memory::new());
+    let store = memory();
     let options = Options { claims: SHARED, ..Options::default() };
     let mut first = World::over(store.clone(), options.clone(), 0);
     first.source("mail", Some(30), |_| Act::Wait);
@@ -189,7 +187,7 @@ async fn of_two_machines_one_polls_and_the_other_takes_over() {
     assert_eq!(first.seconds("mail polls"), [0, 30, 60, 90]);
     assert!(second.happened().is_empty());
     assert_eq!(second.report().status, Status::Healthy);
-    let renewals = store.with(|inner| inner.claims.len());
+    let renewals = store.by.with(|faults| faults.claims);
     assert!((7..=8).contains(&renewals), "{renewals}");
     // Given back at the end, so that the other need not wait until it runs out.
     first.stop().await.1.unwrap();

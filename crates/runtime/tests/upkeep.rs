@@ -4,25 +4,23 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::{Class, Owner};
+use inboxclaw_contract::turn::EntryChange;
+use inboxclaw_contract::{Class, Clock, Expiry, Json, Keeper, Owner};
 use inboxclaw_runtime::Options;
-use support::{Act, Memory, World, fail};
+use support::{Act, ByName, World, fail, memory};
 
 const HOUR: u64 = 60 * 60;
 
 /// The events of the internal source, as type and status in their data.
 fn announced(world: &World) -> Vec<String> {
-    world.store.with(|inner| {
-        let own = inner.events.iter().filter(|event| event.source_name == "inboxclaw");
-        own.map(|event| event.event_type.clone()).collect()
-    })
+    let own = world.store.store.logged().into_iter().filter(|event| event.source_name == "inboxclaw");
+    own.map(|event| event.event_type).collect()
 }
 
 fn latch(world: &World) -> Option<String> {
-    world.store.row(&Owner::source("mail"), |row| row.facts.announced.clone())
+    world.store.run_facts(&Owner::source("mail")).announced
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +58,7 @@ async fn an_announcement_has_its_fixed_form() {
     world.run();
     world.pass(1).await;
     let id = world.store.id(&Owner::source("mail"));
-    let event = world.store.with(|inner| inner.events[0].clone());
+    let event = world.store.store.logged().remove(0);
     assert!(event.event_id.starts_with(&format!("health:{}:unhealthy:", id.0)), "{}", event.event_id);
     assert_eq!(event.event_id.rsplit(':').next().map(str::len), Some(36));
     assert_eq!(event.entity_id.as_deref(), Some("mail"));
@@ -96,11 +94,11 @@ async fn an_announcement_waits_for_room() {
     world.source("mail", Some(30), |n| if n == 1 { Act::Wait } else { fail(Class::Expired) });
     world.run();
     world.pass(1).await;
-    world.store.with(|inner| inner.faults.full = true);
+    world.store.by.with(|faults| faults.full = true);
     world.pass(40).await;
     assert_eq!(world.code("mail"), "expired");
     assert_eq!(latch(&world).as_deref(), Some("healthy"));
-    world.store.with(|inner| inner.faults.full = false);
+    world.store.by.with(|faults| faults.full = false);
     world.pass(6).await;
     assert_eq!(announced(&world), ["inboxclaw.source.unhealthy"]);
     assert_eq!(latch(&world).as_deref(), Some("unhealthy"));
@@ -120,24 +118,31 @@ async fn a_source_that_could_not_be_built_is_announced_and_the_rest_runs() {
 
 #[tokio::test(start_paused = true)]
 async fn sweeping_goes_on_while_there_is_more() {
-    let mut world =
-        World::over(Arc::new(Memory::new()), Options { retention_days: 0, ..Options::default() }, 0);
-    world.store.with(|inner| inner.steps = 4);
+    let mut world = World::over(memory(), Options { retention_days: 0, ..Options::default() }, 0);
+    // Four steps of what has expired a minute ago.
+    let old = Owner::source("old");
+    world.store.register(&old, "old").await.unwrap();
+    let expiry = Expiry::Until(world.store.by.clock.now() - Duration::from_secs(60));
+    let put = EntryChange::Put { value: Json::empty_object(), expiry, secret: false };
+    world.store.edit(&old, |turn| turn.entries = (0..1_600).map(|n| (n.to_string(), put.clone())).collect());
     world.run();
     world.pass(121).await;
-    let sweeps: Vec<u64> = world.store.with(|inner| inner.sweeps.iter().map(Duration::as_secs).collect());
+    let sweeps: Vec<u64> =
+        world.store.by.with(|faults| faults.sweeps.iter().map(Duration::as_secs).collect());
     assert_eq!(sweeps, [0, 0, 0, 0, 60, 120]);
-    assert!(world.store.with(|inner| inner.prunes.is_empty()));
+    assert!(world.store.by.with(|faults| faults.prunes.is_empty()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn pruning_runs_at_the_start_and_every_hour() {
     let mut world = World::new();
-    world.store.with(|inner| inner.steps = 2);
+    // More than one step looks at.
+    let ids: Vec<String> = (0..5_000).map(|n| n.to_string()).collect();
+    world.store_events(&ids.iter().map(|id| (&**id, "t.x", "")).collect::<Vec<_>>()).await;
     world.run();
     world.pass(4_000).await;
-    let prunes = world.store.with(|inner| inner.prunes.clone());
-    assert_eq!(prunes.len(), 3);
+    let prunes = world.store.by.with(|faults| faults.prunes.clone());
+    assert_eq!(prunes.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [0, 0, 3_600, 3_600]);
     let month = Duration::from_secs(30 * 24 * HOUR);
-    assert!(prunes.iter().all(|prune| (prune.older_than, prune.owed_max) == (month, month)));
+    assert!(prunes.iter().all(|(_, prune)| (prune.older_than, prune.owed_max) == (month, month)));
 }

@@ -1,26 +1,23 @@
 //! What the tests share: a world with a clock that follows paused time, and sources and sinks that do as told.
 
-mod log;
-mod memory;
-mod sinks;
+mod store;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::{
-    Class, Clock, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Patterns, Random,
-    Receipt, Settled, Sink, Source, StartAt, Ttl,
+    Class, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Patterns, Receipt, Settled,
+    Sink, Source, StartAt, Ttl,
 };
 use inboxclaw_runtime::{Doors, Handle, Options, Report, Runtime, RuntimeError};
-use jiff::Timestamp;
-pub use memory::Memory;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+pub use store::{ByName, Memory, memory};
 
 /// What happened when, in milliseconds since the start.
 pub type Trace = Arc<Mutex<Vec<(u128, String)>>>;
@@ -36,33 +33,15 @@ pub struct World {
     task: Option<JoinHandle<Result<(), RuntimeError>>>,
 }
 
-struct Follows(Arc<Memory>);
-
-impl Clock for Follows {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-}
-
-/// Distinct numbers whose upper half is fixed, which decides the jitter.
-struct Numbers(AtomicU64, u64);
-
-impl Random for Numbers {
-    fn next(&self) -> u128 {
-        u128::from(self.1) << 64 | u128::from(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
 impl World {
     /// Without jitter.
     pub fn new() -> Self {
-        Self::over(Arc::new(Memory::new()), Options::default(), 0)
+        Self::over(memory(), Options::default(), 0)
     }
 
     /// Over a store that may hold something; `jitter` is the part of it, from 0 to `u64::MAX`.
     pub fn over(store: Arc<Memory>, options: Options, jitter: u64) -> Self {
-        let random = Numbers(AtomicU64::new(1), jitter);
-        let doors = Doors { clock: Arc::new(Follows(store.clone())), random: Arc::new(random) };
+        let doors = Doors { clock: store.by.clock.clone(), random: Arc::new(store::Numbers(jitter)) };
         let runtime = Runtime::new(store.clone(), doors, options);
         let handle = runtime.handle();
         Self {
@@ -196,9 +175,9 @@ impl World {
 
     /// Stores events of the type and entity given, as another source would.
     pub async fn store_events(&self, events: &[(&str, &str, &str)]) {
-        use inboxclaw_contract::{Keeper, State, Turn, Version, turn::TurnId};
+        use inboxclaw_contract::{Keeper, State, Version};
         let id = self.store.register(&Owner::source("other"), "other").await.unwrap();
-        let mut turn = Turn::new(TurnId(0), id, Version(0));
+        let mut turn = inboxclaw_contract_testing::turn(id, Version(0));
         for (event_id, event_type, entity) in events {
             let event = NewEvent::new(*event_id, *event_type, Json::empty_object());
             turn.events.push(if entity.is_empty() { event } else { event.entity(*entity) });
