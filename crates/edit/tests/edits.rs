@@ -85,13 +85,13 @@ async fn an_edit_wins_over_turns_that_come_before_it() {
             turn.cursor = Some(Some(format!("{n}")));
         })
     });
-    let meddler = Meddler::new(ground.store.clone(), ground.owner, turns.collect());
+    let meddler = Meddler::planned(ground.store.clone(), ground.owner, turns.collect());
     let editor = ground.editor_over(meddler.clone());
     let put = editor.put(ground.owner, "a", json("\"mine\""), Expiry::Keep, None, Condition::Any).await;
     assert_eq!(put.unwrap(), Put { revision: Version(31), created: false });
-    assert_eq!((meddler.left(), ground.state().await.as_str()), (0, "a=\"mine\" @29"));
+    assert_eq!((meddler.by.left(), ground.state().await.as_str()), (0, "a=\"mine\" @29"));
     let plan = vec![before(Step::Commit, |turn| turn.puts("a", "0"))];
-    let meddler = Meddler::new(ground.store.clone(), ground.owner, plan);
+    let meddler = Meddler::planned(ground.store.clone(), ground.owner, plan);
     let editor = ground.editor_over(meddler);
     let error = editor.delete(ground.owner, "a", Condition::Revision(Version(31))).await.unwrap_err();
     assert_eq!(error.to_string(), "the key \"a\" has revision 32");
@@ -103,7 +103,7 @@ async fn an_entry_that_expires_before_the_commit_is_seen_as_gone() {
     ground.put_for("a", "1", seconds(10)).await;
     let clock = ground.clock.clone();
     let plan = vec![before(Step::Commit, move |_| clock.step(10))];
-    let meddler = Meddler::new(ground.store.clone(), ground.owner, plan);
+    let meddler = Meddler::planned(ground.store.clone(), ground.owner, plan);
     let editor = ground.editor_over(meddler);
     let error = editor.delete(ground.owner, "a", Condition::Present).await.unwrap_err();
     assert!(matches!(error, EditError::Condition { found: None, .. }), "{error}");

@@ -78,7 +78,7 @@ async fn a_large_import_comes_to_the_same_as_small_ones() {
 #[tokio::test]
 async fn turns_during_a_large_import_are_not_lost() {
     let ground = prepared().await;
-    let meddler = Meddler::new(
+    let meddler = Meddler::planned(
         ground.store.clone(),
         ground.owner,
         vec![
@@ -98,7 +98,7 @@ async fn turns_during_a_large_import_are_not_lost() {
     );
     let editor = ground.editor_over(meddler.clone());
     let brought = editor.import(ground.owner, lines(&many(MANY, "2")), Mode::Merge, &unseen).await.unwrap();
-    assert_eq!((meddler.left(), brought.version.0), (0, 11));
+    assert_eq!((meddler.by.left(), brought.version.0), (0, 11));
     let keys = ["a", "b", "k00000", "k00001", "k00007", "k00008", "s", "z", "soon"];
     assert_eq!(some(&ground, &keys).await, "3 3 2 2 3 3 - 4 1");
     assert!(ground.state().await.ends_with("@moved"));
@@ -118,10 +118,10 @@ async fn turns_during_a_large_deletion_and_copy_are_not_lost() {
         before(Step::Fill, |turn| turn.puts("k00004", "3")),
         before(Step::Fill, |turn| turn.deletes("k00005")),
     ];
-    let meddler = Meddler::new(ground.store.clone(), ground.owner, plan);
+    let meddler = Meddler::planned(ground.store.clone(), ground.owner, plan);
     let editor = ground.editor_over(meddler.clone());
     let copied = editor.copy(ground.owner, other, "k", Mode::Replace, &unseen).await.unwrap();
-    assert_eq!((meddler.left(), copied.version.0), (0, 1));
+    assert_eq!((meddler.by.left(), copied.version.0), (0, 1));
     let plain = |entries: Vec<Entry>| -> Vec<Entry> {
         entries.into_iter().map(|entry| Entry { revision: Version(0), ..entry }).collect()
     };
@@ -134,11 +134,11 @@ async fn turns_during_a_large_deletion_and_copy_are_not_lost() {
         before(Step::Swap, |turn| turn.cursor = Some(Some("moved".into()))),
     ];
     ground.put("a", "1").await;
-    let meddler = Meddler::new(ground.store.clone(), ground.owner, plan);
+    let meddler = Meddler::planned(ground.store.clone(), ground.owner, plan);
     let editor = ground.editor_over(meddler.clone());
     let choice = Choice { prefix: "k".into(), older_than: None };
     let deleted = editor.delete_chosen(ground.owner, &choice, false, &unseen).await.unwrap();
-    assert_eq!((meddler.left(), deleted.entries), (0, MANY as u64 - 1));
+    assert_eq!((meddler.by.left(), deleted.entries), (0, MANY as u64 - 1));
     assert_eq!(ground.state().await, "a=4 k00009=4 @moved");
 }
 
@@ -156,10 +156,10 @@ async fn turns_during_a_large_rewind_are_taken_back_with_the_rest() {
         before(Step::Swap, |turn| turn.deletes("z")),
         before(Step::Swap, |turn| turn.cursor = Some(Some("moved".into()))),
     ];
-    let meddler = Meddler::new(ground.store.clone(), ground.owner, plan);
+    let meddler = Meddler::planned(ground.store.clone(), ground.owner, plan);
     let editor = ground.editor_over(meddler.clone());
     let rewound = editor.rewind(ground.owner, To::Version(Version(version)), &unseen).await.unwrap();
-    assert_eq!((meddler.left(), rewound.turns, rewound.version.0), (0, 4, version + 5));
+    assert_eq!((meddler.by.left(), rewound.turns, rewound.version.0), (0, 4, version + 5));
     assert_eq!(ground.state().await, state);
     // They are in history: nothing is lost.
     ground.editor().rewind(ground.owner, To::Version(Version(version + 4)), &unseen).await.unwrap();
@@ -180,13 +180,13 @@ async fn a_key_that_changes_during_a_large_undo_is_named() {
         before(Step::Copy, |turn| turn.puts("a", "3")),
         before(Step::Swap, |turn| turn.puts("n00009", "3")),
     ];
-    let meddler = Meddler::new(ground.store.clone(), ground.owner, plan);
+    let meddler = Meddler::planned(ground.store.clone(), ground.owner, plan);
     let error =
         ground.editor_over(meddler).undo(ground.owner, Which::Person, false, &unseen).await.unwrap_err();
     assert_eq!(error.to_string(), "changed since version 6: \"n00009\"");
     let plan = vec![before(Step::Swap, |turn| turn.puts("b", "3"))];
     ground.turn(|turn| turn.puts("n00009", "1")).await;
-    let meddler = Meddler::new(ground.store.clone(), ground.owner, plan);
+    let meddler = Meddler::planned(ground.store.clone(), ground.owner, plan);
     ground.editor_over(meddler).undo(ground.owner, Which::Person, false, &unseen).await.unwrap();
     assert_eq!(ground.state().await, "a=3 b=3 k00000=1 k00001=1 s=1 soon=1 z=1 @old");
 }
@@ -202,10 +202,10 @@ async fn an_export_is_of_one_instant() {
             turn.cursor = Some(Some("moved".into()));
         };
         let plan = vec![before(Step::Scan, moved), before(Step::Scan, |turn| turn.puts("b", "3"))];
-        let meddler = Meddler::new(ground.store.clone(), ground.owner, plan);
+        let meddler = Meddler::planned(ground.store.clone(), ground.owner, plan);
         let editor = ground.editor_over(meddler.clone());
         let text = support::export(&editor, ground.owner, true).await;
-        assert_eq!((meddler.left(), &text), (0, &ground.export(ground.owner, true).await));
+        assert_eq!((meddler.by.left(), &text), (0, &ground.export(ground.owner, true).await));
         assert!(text.lines().next().unwrap().contains("\"cursor\":\"moved\""));
     }
 }
@@ -237,7 +237,7 @@ async fn give_up(calls: usize, after: &str, edit: impl AsyncFn(&Editor, OwnerId)
     let editor = ground.editor_over(meddler.clone());
     let finished = tokio::select! {
         () = edit(&editor, ground.owner) => true,
-        () = meddler.stopped() => false,
+        () = meddler.by.stopped() => false,
     };
     drop((editor, meddler));
     ground.sweep().await;

@@ -4,14 +4,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use inboxclaw_contract::turn::{Swap, TurnId};
-use inboxclaw_contract::{
-    Clock, Entry, Json, Keeper, Outcome, Owner, OwnerId, Random, Spaces, State, Turn, Version, Witness,
-};
+use inboxclaw_contract::turn::Swap;
+use inboxclaw_contract::{Clock, Entry, Keeper, Outcome, Owner, OwnerId, Spaces, State, Version, Witness};
+use inboxclaw_contract_testing::Unique;
+pub(crate) use inboxclaw_contract_testing::{json, turn};
 use inboxclaw_edit::{Editor, Lines, Steps};
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use jiff::Timestamp;
@@ -39,17 +39,6 @@ impl Clock for HandClock {
     /// Days may pass before a start: nobody doubts this clock.
     fn witness(&self) -> Option<Witness> {
         Some(Witness::System)
-    }
-}
-
-/// Numbers in place of chance.
-pub(crate) struct Counter;
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-impl Random for Counter {
-    fn next(&self) -> u128 {
-        u128::from(std::process::id()) << 64 | u128::from(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -98,7 +87,7 @@ impl Ground {
     pub(crate) fn editor(&self) -> Editor {
         Editor {
             store: self.store.clone(),
-            random: Arc::new(Counter),
+            random: Arc::new(Unique),
             author: "cli:ada".into(),
             steps: Steps::default(),
         }
@@ -123,14 +112,6 @@ fn database(folder: &Path) -> PathBuf {
 /// In memory where there is such a place: a life opens its store several times, and each time waits for the disk.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-pub(crate) fn turn(owner: OwnerId, base: Version) -> Turn {
-    Turn::new(TurnId(Counter.next()), owner, base)
-}
-
-pub(crate) fn json(text: &str) -> Json {
-    Json::new(text).unwrap()
 }
 
 /// Nobody looks.

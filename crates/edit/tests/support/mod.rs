@@ -4,46 +4,16 @@
 
 pub(crate) mod meddler;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use inboxclaw_contract::turn::{EntryChange, TurnId};
-use inboxclaw_contract::{
-    Clock, Editable, Entry, Expiry, Json, Keeper, Outcome, Owner, OwnerId, Random, Spaces, State, Turn,
-    Version,
-};
+use inboxclaw_contract::turn::EntryChange;
+use inboxclaw_contract::{Editable, Entry, Expiry, Keeper, Owner, OwnerId, Spaces, State, Turn, Version};
+use inboxclaw_contract_testing::{HandClock, Unique, committed, turn};
+pub(crate) use inboxclaw_contract_testing::{json, seconds};
 use inboxclaw_edit::{Condition, Editor, Lines, Steps};
 use inboxclaw_store::{Durability, HistoryBounds, Options, SqliteStore};
-use jiff::Timestamp;
-
-/// A clock that is moved by hand.
-pub(crate) struct HandClock(AtomicI64);
-
-impl HandClock {
-    pub(crate) fn step(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
-    }
-}
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_microsecond(self.0.load(Ordering::Relaxed)).unwrap()
-    }
-}
-
-/// Numbers in place of chance.
-pub(crate) struct Counter;
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-impl Random for Counter {
-    fn next(&self) -> u128 {
-        u128::from(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 /// A store with one owner.
 pub(crate) struct Ground {
@@ -60,7 +30,7 @@ impl Ground {
 
     pub(crate) async fn with(history: HistoryBounds) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000_000)));
+        let clock = HandClock::new();
         let options = Options { durability: Durability::Normal, history, ..Options::new(clock.clone()) };
         let store = Arc::new(SqliteStore::open(&dir.path().join("a.db"), options).unwrap());
         let owner = store.register(&Owner::source("a"), "test").await.unwrap();
@@ -76,7 +46,7 @@ impl Ground {
     }
 
     pub(crate) fn editor_over(&self, store: Arc<dyn Editable>) -> Editor {
-        Editor { store, random: Arc::new(Counter), author: "cli:ada".into(), steps: Steps::default() }
+        Editor { store, random: Arc::new(Unique), author: "cli:ada".into(), steps: Steps::default() }
     }
 
     /// A person puts a value.
@@ -149,12 +119,9 @@ pub(crate) async fn export(editor: &Editor, owner: OwnerId, secrets: bool) -> St
 /// A turn of an owner on its state as it is.
 pub(crate) async fn commit(store: &dyn Editable, owner: OwnerId, change: impl FnOnce(&mut Turn)) -> Version {
     let base = store.snapshot(owner).await.unwrap().version;
-    let mut turn = Turn::new(TurnId(Counter.next()), owner, base);
+    let mut turn = turn(owner, base);
     change(&mut turn);
-    match store.commit(turn).await.unwrap() {
-        Outcome::Committed(committed) => committed.version,
-        Outcome::Conflict(conflict) => panic!("{conflict}"),
-    }
+    committed(store.commit(turn).await.unwrap()).version
 }
 
 /// Turns in few words.
@@ -174,10 +141,6 @@ impl Words for Turn {
     }
 }
 
-pub(crate) fn json(text: &str) -> Json {
-    Json::new(text).unwrap()
-}
-
 /// An import in pieces that fit no line.
 pub(crate) fn lines(text: &str) -> Lines {
     let pieces: Vec<_> =
@@ -192,10 +155,6 @@ pub(crate) fn many(count: usize, value: &str) -> String {
 
 /// Nobody looks.
 pub(crate) fn unseen(_: u64, _: Option<u64>) {}
-
-pub(crate) fn seconds(seconds: u64) -> Expiry {
-    Expiry::For(Duration::from_secs(seconds))
-}
 
 /// Reads in few words.
 pub(crate) trait Reads {
