@@ -29,13 +29,18 @@ impl HandClock {
         self.wall.load(Ordering::Relaxed) / 1_000_000
     }
 
+    /// The clock is set to this time.
+    pub fn set(&self, time: Timestamp) {
+        self.wall.store(time.as_microsecond(), Ordering::Relaxed);
+    }
+
     /// So many seconds pass; or the clock is set back.
     pub fn step(&self, seconds: i64) {
         self.passed.fetch_add(u64::try_from(seconds).unwrap_or(0) * 1_000_000, Ordering::Relaxed);
         self.jump(seconds);
     }
 
-    /// The clock is set.
+    /// The clock is set so many seconds ahead or back.
     pub fn jump(&self, seconds: i64) {
         self.wall.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
     }

@@ -1,30 +1,21 @@
 //! What a configuration says about states: rules, limits, stopped sources, and where a source begins.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw::outside::outside;
 use inboxclaw_config::{Config, ConfigError, Environment, Origin, load};
+use inboxclaw_contract::Outside;
 use inboxclaw_contract::store::{Expire, Policy};
 use inboxclaw_contract::turn::Age;
-use inboxclaw_contract::{Clock, Outside};
-use jiff::Timestamp;
-
-/// Noon of 2026-11-22.
-struct Noon;
-
-impl Clock for Noon {
-    fn now(&self) -> Timestamp {
-        "2026-11-22T12:00:00Z".parse().unwrap()
-    }
-}
+use inboxclaw_contract_testing::HandClock;
 
 fn read(text: &str) -> Result<Config, ConfigError> {
     let origin =
         Origin { file: "c.yaml".into(), base_dir: "/nowhere".into(), text: text.to_owned(), built_in: false };
     let env = Environment::new([("MANY", "5000"), ("WEEK", "7d")]);
-    load(&origin, env, &Outside { clock: Arc::new(Noon), ..outside() })
+    let clock = HandClock::at("2026-11-22T12:00:00Z".parse().unwrap());
+    load(&origin, env, &Outside { clock, ..outside() })
 }
 
 fn good(text: &str) -> Config {

@@ -4,7 +4,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,9 +11,10 @@ use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::store::{DeliveryQuery, Policy};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
-    Clock, Draft, Event, Expiry, Failure, Intake, Json, Keeper, Log, NewEvent, Next, Owner, Patterns, Random,
+    Clock, Draft, Event, Expiry, Failure, Intake, Json, Keeper, Log, NewEvent, Next, Owner, Patterns,
     Receipt, Seq, Sink, Source, StartAt, State,
 };
+use inboxclaw_contract_testing::Unique;
 use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Status};
 use inboxclaw_store::SqliteStore;
 use jiff::Timestamp;
@@ -27,15 +27,6 @@ struct Wall;
 impl Clock for Wall {
     fn now(&self) -> Timestamp {
         Timestamp::now()
-    }
-}
-
-/// Each life of the program starts elsewhere: turn ids must differ.
-struct Numbers(AtomicU64);
-
-impl Random for Numbers {
-    fn next(&self) -> u128 {
-        u128::from(self.0.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -95,9 +86,9 @@ struct Life {
     task: JoinHandle<Result<(), RuntimeError>>,
 }
 
-fn live(path: &Path, numbers: u32, life: u64) -> Life {
+fn live(path: &Path, numbers: u32) -> Life {
     let store = Arc::new(SqliteStore::open(path, inboxclaw_store::Options::new(Arc::new(Wall))).unwrap());
-    let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Numbers(AtomicU64::new(life << 20))) };
+    let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Unique) };
     let mut runtime = Runtime::new(store.clone(), doors, Options::default());
     let built = BuiltSource {
         source: Box::new(Counting(numbers)),
@@ -129,7 +120,7 @@ impl Life {
 async fn events_reach_a_sink_once_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
-    let mut life = live(&path, 250, 1);
+    let mut life = live(&path, 250);
     for n in (0..250).filter(|n| *n != 42) {
         assert_eq!(life.next().await, n.to_string());
     }
@@ -142,7 +133,7 @@ async fn events_reach_a_sink_once_over_a_restart() {
     assert_eq!(dead.iter().map(|delivery| delivery.seq).collect::<Vec<_>>(), [Seq(43)]);
     assert_eq!(life.handle.health().status, Status::Healthy);
     life.end().await;
-    let mut life = live(&path, 252, 2);
+    let mut life = live(&path, 252);
     assert_eq!(life.next().await, "250");
     assert_eq!(life.next().await, "251");
     life.end().await;
@@ -153,7 +144,7 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
     let dir = tempfile::tempdir().unwrap();
     let options = inboxclaw_store::Options::new(Arc::new(Wall));
     let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), options).unwrap());
-    let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Numbers(AtomicU64::new(1))) };
+    let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Unique) };
     let mut runtime = Runtime::new(store.clone(), doors, Options::default());
     let interval = Some(Duration::from_millis(100));
     let built =
@@ -186,7 +177,7 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_program_commits_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let mut life = live(&dir.path().join("store.db"), 1, 1);
+    let mut life = live(&dir.path().join("store.db"), 1);
     assert_eq!(life.next().await, "0");
     let turns = |life: &Life| {
         life.handle.stats().iter().find(|stats| stats.owner == Owner::source("count")).unwrap().turns

@@ -4,27 +4,18 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::Arc;
 
-use inboxclaw_contract::{Clock, Keeper, Owner, StoreError};
+use inboxclaw_contract::{Keeper, Owner, StoreError};
+use inboxclaw_contract_testing::HandClock;
 use inboxclaw_store::{OpenError, Options, RunFile, SqliteStore, resolved};
-use jiff::Timestamp;
 use rusqlite::Connection;
 
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-}
-
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
-    SqliteStore::open(path, Options::new(Arc::new(Still)))
+    SqliteStore::open(path, Options::new(HandClock::new()))
 }
 
 fn read(path: &Path) -> Result<SqliteStore, OpenError> {
-    SqliteStore::read_only(path, Arc::new(Still))
+    SqliteStore::read_only(path, HandClock::new())
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -98,7 +89,7 @@ fn a_prepared_database_is_ours_and_not_made_yet() {
     let prepared = SqliteStore::prepare(&path).unwrap();
     assert_eq!(names(path.parent().unwrap()), ["a.db.lock"]);
     assert!(matches!(open(&path), Err(OpenError::Locked { .. })));
-    drop(prepared.open(Options::new(Arc::new(Still))).unwrap());
+    drop(prepared.open(Options::new(HandClock::new())).unwrap());
     assert!(read(&path).is_ok());
 
     // A layout from the future is refused by the first half already.

@@ -15,8 +15,8 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use inboxclaw_connectors::google::{Api, At, Client};
-use inboxclaw_contract::{Clock, Outside};
-use jiff::Timestamp;
+use inboxclaw_contract::Outside;
+use inboxclaw_contract_testing::HandClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,7 +29,7 @@ pub struct Google {
     pub base: String,
     pub outside: Outside,
     pub folder: TempDir,
-    clock: Arc<Manual>,
+    clock: Arc<HandClock>,
     shared: Arc<Shared>,
 }
 
@@ -64,14 +64,6 @@ pub fn error(status: u16, reason: &str, message: &str) -> Answer {
     answer(status, &json!({ "error": { "code": status, "message": message, "errors": errors } }))
 }
 
-struct Manual(Mutex<Timestamp>);
-
-impl Clock for Manual {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-}
-
 impl Google {
     /// Starts it, with the token file `token.json` whose token `first` is good until 13:00, at noon.
     pub async fn start() -> Self {
@@ -81,7 +73,7 @@ impl Google {
         let router = Router::new().fallback(serve).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(Manual(Mutex::new("2026-11-22T12:00:00Z".parse().unwrap())));
+        let clock = HandClock::at("2026-11-22T12:00:00Z".parse().unwrap());
         let mut outside = support::outside(folder.path());
         outside.clock = clock.clone();
         let google = Self { base, outside, folder, clock, shared };
@@ -126,7 +118,7 @@ impl Google {
 
     /// Sets the clock to a time of the day.
     pub fn at(&self, time: &str) {
-        *self.clock.0.lock().unwrap() = format!("2026-11-22T{time}Z").parse().unwrap();
+        self.clock.set(format!("2026-11-22T{time}Z").parse().unwrap());
     }
 
     pub fn accept(&self, token: &str) {

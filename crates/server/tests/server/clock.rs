@@ -8,8 +8,6 @@ use serde_json::json;
 
 use super::support::Inbox;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 #[tokio::test]
 async fn a_clock_in_doubt_ends_no_lease_no_batch_and_no_time_to_live() {
     let inbox = Inbox::new().await;
@@ -28,7 +26,7 @@ async fn a_clock_in_doubt_ends_no_lease_no_batch_and_no_time_to_live() {
     let plain = extract(None).await;
     assert_eq!((leased.1, plain.1), (vec![1], vec![2]));
     assert_eq!(server.get("/api/clock").await.json()["doubted"], false);
-    inbox.clock.jump(400 * DAY);
+    inbox.clock.jump(400 * 24 * 60 * 60);
     let clock = server.get("/api/clock").await.json();
     assert_eq!((&clock["doubted"], &clock["followed_in"]), (&true.into(), &3600.into()), "{clock}");
     assert!(server.get("/metrics").await.body.contains("inboxclaw_clock_doubted 1"));

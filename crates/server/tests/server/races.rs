@@ -7,7 +7,7 @@ use inboxclaw_contract::{Outcome, Store};
 use inboxclaw_runtime::pull::{Batch, PullSink, Wanted};
 use serde_json::json;
 
-use super::meddler::{Meddler, When};
+use super::meddler::{Meddled, Meddler, When};
 use super::support::{Inbox, Numbers};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -44,19 +44,19 @@ impl Race {
             let batch = extract(&sink, &store, &random, &second).await;
             told.send(batch).unwrap();
         };
-        let meddler: Arc<dyn Store> = Arc::new(Meddler::new(self.inbox.store.clone(), when, Box::pin(deed)));
+        let meddler: Arc<dyn Store> = Arc::new(Meddler::over(self.inbox.store.clone(), when, Box::pin(deed)));
         let batch = extract(&self.first, &meddler, &self.inbox.random, &first).await;
         (batch, hear.await.unwrap())
     }
 
     /// A store in which the second consumer confirms a batch at that moment.
-    fn confirming(&self, when: When, batch: &Batch) -> Arc<Meddler> {
+    fn confirming(&self, when: When, batch: &Batch) -> Arc<Meddled> {
         let (sink, store, random) =
             (self.second.clone(), self.inbox.store.clone(), self.inbox.random.clone());
         let id = batch.id.unwrap();
         let deed =
             async move { assert!(sink.confirm(store.as_ref(), random.as_ref(), id).await.unwrap() > 0) };
-        Arc::new(Meddler::new(self.inbox.store.clone(), when, Box::pin(deed)))
+        Arc::new(Meddler::over(self.inbox.store.clone(), when, Box::pin(deed)))
     }
 
     async fn confirm(&self, batch: &Batch) -> u64 {
@@ -123,7 +123,7 @@ async fn an_extract_overtaken_by_a_confirmation_does_not_give_what_was_confirmed
             let meddler = race.confirming(when, &batch);
             let store: Arc<dyn Store> = meddler.clone();
             let given = extract(&race.first, &store, &race.inbox.random, &first).await;
-            assert!(meddler.is_done());
+            assert!(meddler.by.is_done());
             assert_eq!(ids(&given), [3, 4, 5, 6], "{when:?} {held:?} {first:?}");
         }
     }
@@ -152,7 +152,7 @@ async fn a_confirmation_overtaken_by_the_same_counts_once() {
             let meddler = race.confirming(when, &batch);
             let random = race.inbox.random.as_ref();
             let marked = race.first.confirm(meddler.as_ref(), random, batch.id.unwrap()).await.unwrap();
-            assert_eq!((marked, meddler.is_done()), (0, true), "{when:?}");
+            assert_eq!((marked, meddler.by.is_done()), (0, true), "{when:?}");
         }
     }
 }
@@ -183,7 +183,7 @@ async fn an_edit_is_not_overwritten_by_a_confirmation() {
         draft.set_cursor(Some(r#"{"z":9}"#.to_owned())).unwrap();
         assert!(matches!(draft.commit().await.unwrap(), Outcome::Committed(_)));
     };
-    let meddler = Meddler::new(race.inbox.store.clone(), When::Commit, Box::pin(edit));
+    let meddler = Meddler::over(race.inbox.store.clone(), When::Commit, Box::pin(edit));
     let random = race.inbox.random.as_ref();
     assert_eq!(race.first.confirm(&meddler, random, batch.id.unwrap()).await.unwrap(), 6);
     let cursor = race.inbox.store.snapshot(owner).await.unwrap().cursor;

@@ -190,7 +190,7 @@ async fn streams_at_the_end_share_what_they_read() {
     for stream in all.iter_mut().chain(&mut some) {
         assert!(stream.message().await.unwrap().starts_with("id: 1\r\nevent: info"));
     }
-    let before = reads.reads();
+    let before = reads.by.reads();
     inbox.emit(&["b", "a"]).await;
     for stream in all.iter_mut().chain([&mut late]) {
         assert_eq!([stream.event().await, stream.event().await], [Some(2), Some(3)]);
@@ -199,7 +199,7 @@ async fn streams_at_the_end_share_what_they_read() {
         assert_eq!(stream.event().await, Some(3));
     }
     // A stream that has just begun may not have looked yet when the event came.
-    let reads = reads.reads() - before;
+    let reads = reads.by.reads() - before;
     assert!((2..=4).contains(&reads), "{reads} reads for 41 streams");
 }
 

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
-    Clock, Draft, Editable, Json, NewEvent, Owner, OwnerId, Patterns, Random, Seq, StartAt, Store,
+    Draft, Editable, Json, NewEvent, Owner, OwnerId, Patterns, Random, Seq, StartAt, Store,
 };
+use inboxclaw_contract_testing::HandClock;
 use inboxclaw_runtime::OwnerStats;
 use inboxclaw_runtime::pull::PullSink;
 use inboxclaw_server::pull::{self, Paths};
@@ -20,38 +20,11 @@ use inboxclaw_server::sse::{self, SseSink};
 use inboxclaw_server::states::Waker;
 use inboxclaw_server::{self as serve, App, Bounds, ServeError, ServerSettings, Vitals};
 use inboxclaw_store::{Durability, Options, SqliteStore};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-/// A clock that only moves when told to, and the time that passed since it began.
-pub(crate) struct ManualClock(Mutex<(Timestamp, Duration)>);
-
-impl ManualClock {
-    /// Time passes.
-    pub(crate) fn advance(&self, by: Duration) {
-        let mut now = self.0.lock().unwrap();
-        (now.0, now.1) = (now.0 + by, now.1 + by);
-    }
-
-    /// The clock is set ahead.
-    pub(crate) fn jump(&self, by: Duration) {
-        self.0.lock().unwrap().0 += by;
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        self.0.lock().unwrap().0
-    }
-
-    fn uptime(&self) -> Duration {
-        self.0.lock().unwrap().1
-    }
-}
 
 /// Different numbers, the same in each run.
 #[derive(Default)]
@@ -92,7 +65,7 @@ pub(crate) struct Inbox {
     /// The same one.
     pub(crate) states: Arc<dyn Editable>,
     pub(crate) woken: Arc<Woken>,
-    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) clock: Arc<HandClock>,
     pub(crate) random: Arc<Numbers>,
     pub(crate) source: OwnerId,
     emitted: AtomicU64,
@@ -103,7 +76,7 @@ impl Inbox {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now = "2026-11-22T06:46:26.063532Z".parse().unwrap();
-        let clock = Arc::new(ManualClock(Mutex::new((now, Duration::ZERO))));
+        let clock = HandClock::at(now);
         // No test pulls the plug.
         let options = Options { durability: Durability::Normal, ..Options::new(clock.clone()) };
         let store = SqliteStore::open(&folder.path().join("inbox.db"), options).unwrap();
