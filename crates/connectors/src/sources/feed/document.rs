@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use reqwest::Url;
 
-use super::item::{Item, shorten};
+use super::item::{Item, Origin, shorten};
 use super::parsed::{MOST_ENTRIES, Parsed};
 use super::parser::{Broken, at, parse};
 
@@ -32,6 +32,11 @@ impl Document {
     /// Reads the body that came from `base` with that `Content-Type`.
     pub(super) fn read(body: &[u8], content_type: Option<&str>, base: &Url) -> Result<Self, Broken> {
         Ok(Self::of(parse(body, content_type, base)?, base))
+    }
+
+    /// The feed as the events of its entries name it.
+    pub(super) fn origin(&self) -> Origin<'_> {
+        Origin { title: self.title.as_deref(), url: &self.url }
     }
 
     fn of(parsed: Parsed, base: &Url) -> Self {

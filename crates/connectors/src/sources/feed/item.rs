@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::document::Document;
 use super::parsed::{Author, Enclosure, Entry};
 use crate::hex::hex;
 
@@ -85,10 +84,11 @@ struct Data<'a> {
     truncated: bool,
 }
 
-#[derive(Serialize)]
-struct Origin<'a> {
-    title: Option<&'a str>,
-    url: &'a str,
+/// The feed that an event names as the origin of its entry.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Origin<'a> {
+    pub(super) title: Option<&'a str>,
+    pub(super) url: &'a str,
 }
 
 impl Item {
@@ -142,7 +142,7 @@ impl Item {
     }
 
     /// The data of an event about it under the name `id`.
-    pub(super) fn data(&self, id: &str, document: &Document) -> Result<Json, JsonError> {
+    pub(super) fn data(&self, id: &str, feed: Origin<'_>) -> Result<Json, JsonError> {
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
         Json::from_value(&Data {
             id,
@@ -156,7 +156,7 @@ impl Item {
             content_type: self.content_type.as_deref(),
             categories: &self.categories,
             enclosures: &self.enclosures,
-            feed: Origin { title: document.title.as_deref(), url: &document.url },
+            feed,
             truncated: self.truncated,
         })
     }

@@ -120,7 +120,7 @@ async fn listed(draft: &mut Draft<'_>) -> Result<Vec<Entry>, Failure> {
 }
 
 fn published(draft: &mut Draft<'_>, document: &Document, item: &Item, name: &str) -> Result<(), Failure> {
-    let data = item.data(name, document).map_err(Failure::internal)?;
+    let data = item.data(name, document.origin()).map_err(Failure::internal)?;
     let mut event = NewEvent::new(name, "feed.entry_published", data).entity(name);
     event.occurred_at = item.appeared_at();
     draft.emit(event)
@@ -144,7 +144,7 @@ fn known(
     }
     let times = [text_of(item.published), text_of(item.updated)];
     let mark = digest([&before.mark, &item.digest, &times[0], &times[1]].map(String::as_str));
-    let data = item.data(name, document).map_err(Failure::internal)?;
+    let data = item.data(name, document.origin()).map_err(Failure::internal)?;
     let event_id = format!("{name}:{}", short(&mark));
     let mut event = NewEvent::new(event_id, "feed.entry_updated", data).entity(name);
     event.occurred_at = item.updated.filter(|updated| Some(*updated) != item.published);
