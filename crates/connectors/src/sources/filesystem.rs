@@ -23,8 +23,10 @@
 
 mod budget;
 mod compare;
+mod config;
 mod doubts;
 mod filter;
+mod inbox;
 mod later;
 mod links;
 mod look;
@@ -45,7 +47,6 @@ mod work;
 mod write;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,14 +59,16 @@ use inboxclaw_contract::{
 use crate::textdiff::Bounds;
 
 use budget::Budget;
-use filter::Filter;
-use links::FollowLinks;
-use memory::{Findings, Memory, Pending, PollContext, Start};
+use config::{Config, WatchMode, blocking};
+use filter::{Filter, FollowLinks};
+use inbox::{Inbox, Scopes};
+use memory::{Memory, Pending, PollContext, Start};
 use own::Own;
 use pass::{Beginning, Pass, Turn};
 use path::Rel;
 use root::Root;
-use watch::{Inbox, Scopes, Watch};
+use trouble::Findings;
+use watch::Watch;
 use work::Manner;
 
 /// Longest preview, in characters.
@@ -74,8 +77,6 @@ const MOST_PREVIEW: usize = 16_384;
 const MOST_DIFF_BYTES: usize = 1 << 20;
 /// Programs write in bursts: so long after the first news, their changes are looked at together.
 const SETTLE: Duration = Duration::from_millis(300);
-/// A character of UTF-8 has at most so many bytes.
-const CHAR_BYTES: usize = 4;
 
 /// Reports files of a folder that are created, updated, moved or deleted (`fs.file_created` and so on).
 ///
@@ -162,21 +163,6 @@ pub struct Settings {
     max_hash_bytes: u64,
 }
 
-/// How changes are noticed.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum WatchMode {
-    /// By news and by looking at everything from time to time.
-    #[default]
-    Hybrid,
-    /// By news.
-    Watch,
-    /// By looking at everything from time to time.
-    Poll,
-}
-
 /// What happens with files that are there at the first start.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
@@ -240,7 +226,11 @@ impl SourceSettings for Settings {
     }
 
     fn doubts(&self, _outside: &Outside) -> Vec<Doubt> {
-        doubts::of(self)
+        doubts::of(
+            &self.ignore_patterns,
+            self.extensions.as_deref().unwrap_or_default(),
+            (self.max_diff_bytes as u64, self.max_hash_bytes),
+        )
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
@@ -288,30 +278,6 @@ impl SourceSettings for Settings {
 fn at_most(setting: &str, found: usize, limit: usize) -> anyhow::Result<()> {
     anyhow::ensure!(found <= limit, "{setting} is {found}, the limit is {limit}");
     Ok(())
-}
-
-/// The settings, checked.
-struct Config {
-    path: PathBuf,
-    watch_mode: WatchMode,
-    interval: Duration,
-    filter: Arc<Filter>,
-    /// Where a folder that is not known yet begins.
-    start: StartAt,
-    /// Characters of the preview, if there is one.
-    preview: Option<usize>,
-    bounds: Bounds,
-    diff_bytes: usize,
-    /// Largest file that is read as a whole.
-    hash_bytes: u64,
-}
-
-impl Config {
-    /// How many bytes of a file's beginning are needed.
-    fn keep(&self, path: &Rel) -> usize {
-        let preview = self.preview.map_or(0, |chars| chars * CHAR_BYTES);
-        if report::is_text(path) { self.diff_bytes.max(preview) } else { 0 }
-    }
 }
 
 struct Filesystem {
@@ -461,9 +427,4 @@ impl Filesystem {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Runs what blocks where it may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(Failure::internal)
 }

@@ -9,10 +9,10 @@ use inboxclaw_contract::{Draft, Entry, Failure};
 
 use super::budget::Budget;
 use super::filter::Filter;
+use super::inbox::Scopes;
 use super::path::{Family, Rel};
 use super::record::{Record, Stat};
 use super::walk::WalkResult;
-use super::watch::Scopes;
 
 /// Entries read at once.
 const PAGE: usize = 1_000;

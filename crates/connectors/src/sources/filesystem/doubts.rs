@@ -2,15 +2,13 @@
 
 use inboxclaw_contract::Doubt;
 
-use super::Settings;
 use super::filter::Filter;
 use super::path::Rel;
 
-/// What is doubtful about the settings.
-pub(super) fn of(settings: &Settings) -> Vec<Doubt> {
-    let extensions = settings.extensions.as_deref().unwrap_or_default();
+/// What is doubtful about `ignore_patterns`, `extensions`, and the pair of `max_diff_bytes` and `max_hash_bytes`.
+pub(super) fn of(patterns: &[String], extensions: &[String], (diff, hash): (u64, u64)) -> Vec<Doubt> {
     let mut doubts: Vec<Doubt> = Vec::new();
-    for pattern in &settings.ignore_patterns {
+    for pattern in patterns {
         let told = about_pattern(pattern).map(|what| format!("the pattern {pattern:?} {what}"));
         doubts.extend(told.map(|message| Doubt::new("ignore_patterns", message)));
     }
@@ -18,9 +16,8 @@ pub(super) fn of(settings: &Settings) -> Vec<Doubt> {
         let told = about_extension(extension).map(|what| format!("the extension {extension:?} {what}"));
         doubts.extend(told.map(|message| Doubt::new("extensions", message)));
     }
-    doubts.extend(about_both(settings, extensions));
-    if settings.max_diff_bytes as u64 > settings.max_hash_bytes {
-        let (diff, hash) = (settings.max_diff_bytes, settings.max_hash_bytes);
+    doubts.extend(about_both(patterns, extensions));
+    if diff > hash {
         let message = format!(
             "{hash} is less than max_diff_bytes, {diff}: larger files are reported whenever they are written, also with the same content"
         );
@@ -104,8 +101,8 @@ fn about_extension(extension: &str) -> Option<String> {
 }
 
 /// Settings that leave nothing over together.
-fn about_both(settings: &Settings, extensions: &[String]) -> Vec<Doubt> {
-    let Ok(filter) = Filter::new(&settings.ignore_patterns, &[], true) else { return Vec::new() };
+fn about_both(patterns: &[String], extensions: &[String]) -> Vec<Doubt> {
+    let Ok(filter) = Filter::new(patterns, &[], true) else { return Vec::new() };
     // Names that nobody would write a pattern for.
     let is_left_out = |extension: &str| {
         let names = ["qzxw", "qzxw/qzxw", ".qzxw", "5"];

@@ -1,12 +1,36 @@
-//! Which paths are looked at: ignore patterns, extensions, depth. The patterns are those of a shell, except that
+//! Which paths are looked at: ignore patterns, extensions, depth, links. The patterns are those of a shell, except that
 //! `*` also matches `/`; they are tried on the whole path and on each leading part of it. Whatever the settings say,
 //! the program's own files are left out.
 
-use crate::mime::extension;
+use serde::{Deserialize, Serialize};
 
-use super::links::FollowLinks;
 use super::own::Own;
 use super::path::Rel;
+use crate::mime::extension;
+
+/// Which links to files are followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FollowLinks {
+    /// Those that lead to a file within the folder, however they are written.
+    #[default]
+    Inside,
+    /// Also those that lead out of the folder, but never into `/proc`, `/sys` or `/dev`.
+    All,
+    /// None.
+    None,
+}
+
+impl FollowLinks {
+    /// The word in the settings.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inside => "inside",
+            Self::All => "all",
+            Self::None => "none",
+        }
+    }
+}
 
 /// What a source looks at.
 #[derive(Debug)]

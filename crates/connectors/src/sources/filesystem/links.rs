@@ -9,42 +9,16 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::filter::Filter;
+use super::filter::{Filter, FollowLinks};
 use super::path::Rel;
 use super::record::{FileKind, Stat, Status};
 use super::tree::{Place, Tree, is_absent};
 
 /// Most links on the way of one: as many as the system follows.
-const MOST_LINKS: usize = 40;
+pub(super) const MOST_LINKS: usize = 40;
 
 /// What lies in these is never looked at by way of a link or from above, whatever the settings say.
 pub(super) const FORBIDDEN: [&str; 3] = ["/proc", "/sys", "/dev"];
-
-/// Which links to files are followed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum FollowLinks {
-    /// Those that lead to a file within the folder, however they are written.
-    #[default]
-    Inside,
-    /// Also those that lead out of the folder, but never into `/proc`, `/sys` or `/dev`.
-    All,
-    /// None.
-    None,
-}
-
-impl FollowLinks {
-    /// The word in the settings.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Inside => "inside",
-            Self::All => "all",
-            Self::None => "none",
-        }
-    }
-}
 
 /// Why something that is there is not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,13 +8,13 @@ use std::time::Duration;
 use inboxclaw_contract::{Next, Settled};
 use jiff::{SignedDuration, Timestamp};
 
+use super::config::{Config, WatchMode};
+use super::inbox::Scopes;
 use super::later::{Later, Note, SMALL};
 use super::pass::Pass;
 use super::path::Rel;
 use super::root::Root;
-use super::trouble::{Unfollowed, Unreadable};
-use super::watch::Scopes;
-use super::{Config, WatchMode};
+use super::trouble::{Findings, Unfollowed, Unreadable};
 
 /// What cannot be read is looked at again after so long.
 const RETRY: Duration = Duration::from_secs(45);
@@ -70,13 +70,6 @@ pub(super) enum Pending {
         /// The file, if it was a pass in the background.
         background: Option<Rel>,
     },
-}
-
-/// What people are told of besides events.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Findings {
-    pub(super) unreadable: Unreadable,
-    pub(super) unfollowed: Unfollowed,
 }
 
 /// What a poll is to do.

@@ -10,11 +10,11 @@ use std::io;
 use inboxclaw_contract::limits::KEY_BYTES;
 use inboxclaw_contract::{Draft, Expiry, Failure};
 
-use super::blocking;
+use super::config::blocking;
+use super::inbox::Scopes;
 use super::path::{Family, Rel};
 use super::root::Root;
 use super::tree::{Tree, is_absent};
-use super::watch::Scopes;
 
 /// Most folders that are remembered, so that the entry stays small.
 const MOST: usize = 1_000;

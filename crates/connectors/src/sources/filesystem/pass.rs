@@ -9,16 +9,17 @@ use inboxclaw_contract::{Draft, Failure};
 
 use super::budget::Budget;
 use super::compare::Comparison;
+use super::config::{Config, blocking};
+use super::inbox::Scopes;
 use super::links::Hidden;
 use super::mounts::Mounts;
 use super::moves::Moves;
 use super::path::{Family, Rel};
 use super::root::{Mark, Root, unmounted};
 use super::walk::Walk;
-use super::watch::{Scopes, Watch};
+use super::watch::Watch;
 use super::work::{Manner, Worklist};
 use super::write::{Rest, Writer};
-use super::{Config, blocking};
 
 /// Changes of a turn besides those of files: the entry about the folder, put at the beginning and at the end, and
 /// the one about disks in it.

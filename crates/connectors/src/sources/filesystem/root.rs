@@ -11,13 +11,10 @@ use std::sync::Arc;
 use inboxclaw_contract::{Class, Failure};
 use serde::{Deserialize, Serialize};
 
-use super::filter::Filter;
-use super::links::{FORBIDDEN, FollowLinks, PathMatch, find};
+use super::filter::{Filter, FollowLinks};
+use super::links::{FORBIDDEN, MOST_LINKS, PathMatch, find};
 use super::path::Rel;
 use super::tree::{Tree, is_absent, is_of_kernel};
-
-/// Most links on the way to the folder: as many as the system follows.
-const MOST_LINKS: usize = 40;
 
 /// The folder as it was found.
 #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@ use std::io;
 
 use inboxclaw_contract::{Class, Failure};
 
-use super::links::{FollowLinks, Hidden};
+use super::filter::FollowLinks;
+use super::links::Hidden;
 use super::path::Rel;
 
 /// Most paths that a message names.
@@ -50,6 +51,13 @@ pub(super) type Unreadable = PathNotes<(Class, String)>;
 
 /// What is there and not looked at.
 pub(super) type Unfollowed = PathNotes<Hidden>;
+
+/// What people are told of besides events.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Findings {
+    pub(super) unreadable: Unreadable,
+    pub(super) unfollowed: Unfollowed,
+}
 
 impl<T> Default for PathNotes<T> {
     fn default() -> Self {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::Config;
 use super::budget::Budget;
+use super::config::Config;
 use super::later::{Later, Note, SMALL};
 use super::look::{Depth, Look, Reading, is_gone, look};
 use super::path::Rel;

@@ -8,14 +8,14 @@ use inboxclaw_contract::{Draft, Entry, Expiry, Failure, Json};
 
 use crate::textdiff::{self, TextDiff};
 
-use super::Config;
 use super::budget::{Budget, STORED};
+use super::config::{Config, blocking};
 use super::later::Note;
 use super::look::{Look, Seen};
-use super::memory::Findings;
 use super::path::{Family, Rel};
 use super::record::{Record, Stat, Version};
 use super::report::{Kind, Report, is_text, preview};
+use super::trouble::Findings;
 use super::work::{Checked, Task, Worklist};
 
 /// How long the last version of a file that is gone is remembered, so that its return is told from a rewind.
@@ -281,7 +281,7 @@ impl<'a, 'd> Writer<'a, 'd> {
             return Ok(None);
         };
         let bounds = self.config.bounds;
-        super::blocking(move || textdiff::diff(&old, &new, bounds)).await
+        blocking(move || textdiff::diff(&old, &new, bounds)).await
     }
 
     async fn old_text(&mut self, path: &Rel, known: &Record) -> Result<Option<String>, Failure> {

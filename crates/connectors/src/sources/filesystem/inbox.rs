@@ -1,0 +1,93 @@
+//! The mailbox between the watcher, which says which paths may have changed, and the polls, which look at them.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::path::Rel;
+
+/// Most paths in the box. Beyond, everything is looked at instead.
+const MOST_PATHS: usize = 20_000;
+
+/// Which paths to look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Scopes {
+    /// Everything.
+    pub(super) all: bool,
+    /// These files, and everything below these folders.
+    pub(super) paths: BTreeSet<Rel>,
+}
+
+impl Scopes {
+    /// Everything.
+    pub(super) fn everything() -> Self {
+        Self { all: true, paths: BTreeSet::new() }
+    }
+
+    /// Whether there is nothing to look at.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.all && self.paths.is_empty()
+    }
+
+    /// Adds what another one holds.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.all |= other.all;
+        self.paths.extend(other.paths);
+        if self.all || self.paths.len() > MOST_PATHS {
+            *self = Self::everything();
+        }
+    }
+}
+
+/// The box between the system's news and the polls.
+#[derive(Default)]
+pub(super) struct Inbox {
+    news: Mutex<Scopes>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    /// Adds something to look at and wakes whoever waits.
+    pub(super) fn put(&self, scopes: Scopes) {
+        if !scopes.is_empty() {
+            lock(&self.news).merge(scopes);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Empties the box.
+    pub(super) fn take(&self) -> Scopes {
+        std::mem::take(&mut lock(&self.news))
+    }
+
+    /// Whether there is nothing in the box.
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.news).is_empty()
+    }
+
+    /// Returns once there is something in the box. May be dropped at any await.
+    pub(super) async fn wait(&self) {
+        while lock(&self.news).is_empty() {
+            self.arrived.notified().await;
+        }
+    }
+}
+
+/// Locks, also after a panic of another thread: what these locks guard is whole between any two statements.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_paths_are_everything() {
+        let paths = (0..=MOST_PATHS).map(|at| Rel::root().join(at.to_string().as_ref()));
+        let mut scopes = Scopes::default();
+        scopes.merge(Scopes { all: false, paths: paths.collect() });
+        assert_eq!(scopes, Scopes::everything());
+    }
+}
