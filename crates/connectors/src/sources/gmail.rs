@@ -29,13 +29,14 @@
 mod address;
 mod api;
 mod arrivals;
+mod context;
 mod events;
 mod messages;
 mod pass;
 mod recovery;
+mod state;
 mod steps;
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,8 +46,11 @@ use inboxclaw_contract::{Doubt, Draft, Failure, Interval, Next, Outside, Source,
 use crate::google::filter::{Filters, Rules as FilterRules};
 use crate::google::{self, At, Client, GMAIL, default_poll_interval};
 use crate::http::check_interval;
-use api::{Api, Message};
-use recovery::{RECOVERY, Recovery};
+use api::Api;
+use context::{Field, Gmail, Rules};
+use pass::End;
+use recovery::Recovery;
+use state::RECOVERY;
 
 /// The label of drafts.
 const DRAFT: &str = "DRAFT";
@@ -110,18 +114,6 @@ pub struct Settings {
     allow_private: bool,
 }
 
-/// What a filter looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Field {
-    /// The subject.
-    Subject,
-    /// How the text begins.
-    Snippet,
-    /// The sender, name and address together.
-    Sender,
-}
-
 fn default_exclude_label_ids() -> Vec<String> {
     vec!["SPAM".to_owned()]
 }
@@ -171,41 +163,6 @@ impl Settings {
     }
 }
 
-struct Gmail {
-    api: Api,
-    rules: Rules,
-    start: StartAt,
-}
-
-/// What is reported.
-struct Rules {
-    /// Labels that hide a message.
-    hiding: Vec<String>,
-    filters: Filters<Field>,
-    label_events: bool,
-    /// How far a recovery looks back.
-    window: Duration,
-}
-
-impl Rules {
-    /// Whether one of these labels hides a message.
-    fn hides(&self, labels: &[String]) -> bool {
-        labels.iter().any(|label| self.hiding.contains(label))
-    }
-
-    /// Whether a filter drops the message.
-    fn filters(&self, message: &Message) -> bool {
-        self.filters.matches(|field| {
-            let value = match field {
-                Field::Subject => events::header(message, "Subject"),
-                Field::Snippet => Some(&*message.snippet),
-                Field::Sender => events::header(message, "From"),
-            };
-            value.map(Cow::Borrowed)
-        })
-    }
-}
-
 #[async_trait]
 impl Source for Gmail {
     async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
@@ -222,7 +179,10 @@ impl Source for Gmail {
             }
         }
         match cursor {
-            Some(cursor) => self.pass(draft, &cursor).await,
+            Some(cursor) => match self.pass(draft, &cursor).await? {
+                End::Next(next) => Ok(next),
+                End::Lost => recovery::begin(self, draft, Some(&cursor)).await,
+            },
             None => recovery::begin(self, draft, None).await,
         }
     }

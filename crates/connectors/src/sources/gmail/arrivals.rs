@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::{StreamExt as _, stream};
 use inboxclaw_contract::{Draft, Failure};
 
-use super::Rules;
 use super::api::{Api, Depth, HistoryId, Message};
+use super::context::Rules;
 use super::events;
 use super::messages::{Known, Messages, Retry, Seen, Why};
 use crate::google::Refusal;

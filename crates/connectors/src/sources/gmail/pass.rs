@@ -8,16 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::api::{Depth, HistoryId, HistoryPage, Record};
 use super::arrivals::{self, Found, Gathered, MOST};
+use super::context::Gmail;
 use super::events::{self, Relabelled};
 use super::messages::{Hidden, Known, Messages, RETRY, Retry, Seen, Why};
+use super::state::{PASS, SYNCED, Synced};
 use super::steps::{self, Step, What};
-use super::{Gmail, recovery};
 use crate::google::{check_next, stored};
-
-/// The key of the pass in progress.
-pub(super) const PASS: &str = "pass";
-/// The key that tells when the cursor moved last.
-pub(super) const SYNCED: &str = "synced";
 
 /// A pass in progress.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,42 +26,38 @@ struct Pass {
     next: Option<HistoryId>,
 }
 
-/// What is known about how far the source came, besides the cursor.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Synced {
-    /// When the cursor moved last.
-    pub(super) at: jiff::Timestamp,
-    /// When the source began to report; nothing when it began with everything there was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) began: Option<jiff::Timestamp>,
+/// How a turn of a pass ends.
+pub(super) enum End {
+    /// The turn is done.
+    Next(Next),
+    /// The history from the cursor on is not to be had: the mailbox itself has to be listed.
+    Lost,
 }
 
 impl Gmail {
     /// Goes on with the pass, or begins one.
-    pub(super) async fn pass(&self, draft: &mut Draft<'_>, cursor: &str) -> Result<Next, Failure> {
+    pub(super) async fn pass(&self, draft: &mut Draft<'_>, cursor: &str) -> Result<End, Failure> {
         let pass = stored::<Pass>(draft, PASS).await?.filter(|pass| pass.from == cursor);
-        let Ok(from) = cursor.parse().map(HistoryId) else {
-            return recovery::begin(self, draft, Some(cursor)).await;
-        };
+        let Ok(from) = cursor.parse().map(HistoryId) else { return Ok(End::Lost) };
         let retried = if pass.is_none() { self.retry(draft).await? } else { Retried::default() };
         // What is refused again and again must not keep the source from its history.
         if retried.cut && retried.done > 0 {
-            return Ok(Next::More);
+            return Ok(End::Next(Next::More));
         }
         let pass = pass.unwrap_or(Pass { from: cursor.to_owned(), page: None, next: None });
         match self.api.history(from, pass.page.as_deref()).await {
             Ok(page) => self.page(draft, pass, page, MOST - retried.asked).await,
             Err(refusal) if refusal.is_lost() => match pass.page {
-                None => recovery::begin(self, draft, Some(cursor)).await,
+                None => Ok(End::Lost),
                 // The next poll begins anew at the cursor; at once could be for ever.
                 Some(_) => {
                     draft.delete(PASS)?;
                     draft.problem(refusal.into());
-                    Ok(Next::Wait)
+                    Ok(End::Next(Next::Wait))
                 }
             },
             // What was tried again and is done now need not be asked for a third time.
-            Err(refusal) if retried.done > 0 && refusal.is_transient() => Ok(Next::More),
+            Err(refusal) if retried.done > 0 && refusal.is_transient() => Ok(End::Next(Next::More)),
             Err(refusal) => Err(refusal.into()),
         }
     }
@@ -77,22 +69,22 @@ impl Gmail {
         pass: Pass,
         page: HistoryPage,
         budget: usize,
-    ) -> Result<Next, Failure> {
+    ) -> Result<End, Failure> {
         let (records, token) = (page.history, page.next_page_token);
         check_next(pass.page.as_deref(), token.as_deref())?;
         let next = pass.next.unwrap_or(page.history_id);
         let from = pass.from.parse().map_or(next, HistoryId);
         if next < from && pass.page.is_none() && self.api.now().await? < from {
             // A cursor ahead of the mailbox was never given by it, and would wait for the mailbox in silence.
-            return recovery::begin(self, draft, Some(&pass.from)).await;
+            return Ok(End::Lost);
         }
         if !self.records(draft, records, budget).await? {
             draft.put(PASS, &Pass { next: Some(next), ..pass }, Expiry::Never)?;
-            return Ok(Next::More);
+            return Ok(End::Next(Next::More));
         }
         if token.is_some() {
             draft.put(PASS, &Pass { page: token, next: Some(next), ..pass }, Expiry::Never)?;
-            return Ok(Next::More);
+            return Ok(End::Next(Next::More));
         }
         if draft.entry(PASS).await?.is_some() {
             draft.delete(PASS)?;
@@ -102,7 +94,7 @@ impl Gmail {
             let began = stored::<Synced>(draft, SYNCED).await?.and_then(|synced| synced.began);
             draft.put(SYNCED, &Synced { at: draft.now(), began }, Expiry::Never)?;
         }
-        Ok(Next::Wait)
+        Ok(End::Next(Next::Wait))
     }
 
     /// Handles records; says whether all of them are.

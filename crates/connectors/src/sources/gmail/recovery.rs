@@ -15,14 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use super::api::{Depth, HistoryId, Listed, Search};
 use super::arrivals::{self, Found, MOST};
+use super::context::Gmail;
+use super::events;
 use super::messages::{HIDDEN, Hidden, Known, Messages, SEEN, Seen, Why};
-use super::pass::{PASS, SYNCED, Synced};
-use super::{Gmail, events};
+use super::state::{PASS, RECOVERY, SYNCED, Synced};
 use crate::google::gap::{Gap, PASSING};
 use crate::google::{check_next, is_id, stored};
 
-/// The key of the listing in progress.
-pub(super) const RECOVERY: &str = "recovery";
 /// Entries looked at in a turn.
 const SCANNED: usize = 5_000;
 /// How much earlier than the last known moment messages are looked for: mail can be dated before it appears.

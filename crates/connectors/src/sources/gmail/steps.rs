@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::Rules;
 use super::api::{Change, HistoryId, Record, Reference};
+use super::context::Rules;
 use crate::google::is_id;
 
 /// Something that happened to one message.
