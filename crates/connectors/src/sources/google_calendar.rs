@@ -3,7 +3,8 @@
 //! One turn handles one page of one calendar. `google_calendar/rounds.rs` says whose turn it is and remembers which
 //! calendar is in trouble, `passes.rs` what a calendar needs next and how it ends, `api.rs` asks, `apply.rs` takes the
 //! items of a page, which `fit.rs` cuts to size, `scan.rs` goes through what is known. What an item means is pure:
-//! `times.rs` reads instants, `classify.rs` decides, `payload.rs` and `attendees.rs` write the event. `state.rs` knows
+//! `times.rs` reads instants, `classify.rs` decides, `compare.rs` finds what differs, `payload.rs` and `attendees.rs`
+//! write the event. `state.rs` knows
 //! the keys.
 //!
 //! What state holds, for each calendar (`CAL` as it is configured, so `primary` stays `primary`); the cursor is unused:
@@ -37,6 +38,7 @@ mod api;
 mod apply;
 mod attendees;
 mod classify;
+mod compare;
 mod context;
 mod fit;
 mod passes;
@@ -62,7 +64,7 @@ use jiff::SignedDuration;
 use crate::google::filter::{Filters, Rules};
 use crate::google::{self, At, CALENDAR, Client, default_poll_interval};
 use crate::http::check_interval;
-use context::{Calendar, Context, Stop};
+use context::{Calendar, Context, Field, Stop};
 use rounds::{Plan, Rounds};
 use state::LEAST_WINDOW;
 
@@ -182,25 +184,6 @@ pub struct Override {
     #[schemars(extend("deprecated" = true))]
     #[expect(dead_code, reason = "accepted in the configurations of earlier programs")]
     collapse_recurring_events: Option<bool>,
-}
-
-/// What a filter can look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Field {
-    /// The title.
-    Summary,
-    /// The description, which may be HTML.
-    Description,
-    /// Where it takes place.
-    Location,
-    /// The organizer's address and name, with a blank between them.
-    Organizer,
-    /// The addresses of all attendees, with blanks between them.
-    Attendees,
-    /// The type: `default`, `birthday`, `focusTime`, `fromGmail`, `outOfOffice` or `workingLocation`.
-    #[serde(rename = "eventType", alias = "event_type")]
-    EventType,
 }
 
 /// Longest id of a calendar, in bytes: with an id of an event it has to fit into a key and into an event id.

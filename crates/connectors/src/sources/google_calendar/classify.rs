@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::times::{Times, is_instance};
-use super::{attendees, payload};
+use super::{attendees, compare};
 use crate::google::stamp;
 
 /// What happened to an event.
@@ -134,7 +134,7 @@ fn differences(before: &Value, after: &Value) -> Vec<Change> {
     if attendees::answers(before) != attendees::answers(after) {
         changes.push(Change::RsvpChanged);
     }
-    if payload::differ(before, after) {
+    if compare::differ(before, after) {
         changes.push(Change::Updated);
     }
     changes

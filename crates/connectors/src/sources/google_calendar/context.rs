@@ -10,16 +10,35 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::attendees;
 use super::classify::Bounds;
 use super::state::Pass;
 use super::times::{Times, is_series};
-use super::{Field, attendees};
 use crate::google::filter::Filters;
 use crate::google::trouble::Trouble;
 use crate::google::{Client, Refusal};
 
 /// How much longer than `max_event_age_days` a snapshot stays, for times when the program is off.
 const GRACE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What a filter can look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Field {
+    /// The title.
+    Summary,
+    /// The description, which may be HTML.
+    Description,
+    /// Where it takes place.
+    Location,
+    /// The organizer's address and name, with a blank between them.
+    Organizer,
+    /// The addresses of all attendees, with blanks between them.
+    Attendees,
+    /// The type: `default`, `birthday`, `focusTime`, `fromGmail`, `outOfOffice` or `workingLocation`.
+    #[serde(rename = "eventType", alias = "event_type")]
+    EventType,
+}
 
 /// What the calendars of a source share.
 pub(super) struct Context {

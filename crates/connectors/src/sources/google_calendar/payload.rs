@@ -6,8 +6,9 @@ use inboxclaw_contract::{Failure, Json, NewEvent};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::attendees;
 use super::classify::Change;
-use super::{attendees, times};
+use super::compare::{changes, without};
 use crate::google::stamp;
 
 /// What payloads do not show of an event.
@@ -16,11 +17,6 @@ const HIDDEN: [&str; 4] = ["sequence", "iCalUID", "etag", "reminders"];
 /// (<https://developers.google.com/workspace/calendar/api/v3/reference/events>): extended properties, the preferences of a
 /// gadget, the parameters of an add-on for conferences.
 const NAMED_BY_OTHERS: [&str; 3] = ["extendedProperties", "preferences", "parameters"];
-/// The fields that hold a time.
-const TIMES: [&str; 3] = ["start", "end", "originalStartTime"];
-/// What may change without being an update; attendees are looked at on their own.
-const UNEQUAL: [&str; 6] = ["etag", "sequence", "iCalUID", "reminders", "updated", "kind"];
-
 /// An event of ours about `item`, or about `previous` where nothing else is left of it. One of them has to be given.
 pub(super) fn event(
     calendar: &str,
@@ -39,12 +35,6 @@ pub(super) fn event(
     let mut event = NewEvent::new(event_id, format!("google.calendar.event.{word}"), data);
     event.occurred_at = occurred_at(change, item, previous);
     Ok(event.entity(format!("{calendar}:{id}")))
-}
-
-/// Whether two resources differ in more than answers and what nobody sees.
-pub(super) fn differ(before: &Value, after: &Value) -> bool {
-    let (before, after) = (normal(before), normal(after));
-    !difference(&before, &after).is_empty()
 }
 
 fn word(change: Change) -> &'static str {
@@ -117,47 +107,6 @@ fn shown(item: &Value, limit: usize) -> Value {
         shown.insert("attendees".to_owned(), attendees::summary(item));
     }
     Value::Object(shown)
-}
-
-/// What of a resource is compared.
-fn normal(item: &Value) -> Map<String, Value> {
-    let mut normal = without(item, &UNEQUAL);
-    if let Some(attendees) = attendees::unanswered(item) {
-        normal.insert("attendees".to_owned(), attendees);
-    }
-    normal
-}
-
-fn changes(before: &Value, after: &Value, limit: usize) -> Map<String, Value> {
-    let (mut old, mut new) = (normal(before), normal(after));
-    if attendees::are_many(before, limit) || attendees::are_many(after, limit) {
-        for (side, item) in [(&mut old, before), (&mut new, after)] {
-            side.insert("attendees".to_owned(), attendees::summary(item));
-        }
-    }
-    difference(&old, &new)
-}
-
-/// What differs, by key. A key that is missing is null.
-fn difference(before: &Map<String, Value>, after: &Map<String, Value>) -> Map<String, Value> {
-    let added = after.keys().filter(|key| !before.contains_key(*key));
-    let keys = before.keys().chain(added).filter(|key| *key != "id");
-    let pair =
-        |key: &String| (before.get(key).unwrap_or(&Value::Null), after.get(key).unwrap_or(&Value::Null));
-    let is_same = |key: &str, (before, after): (&Value, &Value)| match TIMES.contains(&key) {
-        true => times::is_same(before, after),
-        false => before == after,
-    };
-    let differing = keys.map(|key| (key, pair(key))).filter(|(key, pair)| !is_same(key, *pair));
-    differing
-        .map(|(key, (before, after))| (key.clone(), json!({ "before": before, "after": after })))
-        .collect()
-}
-
-fn without(item: &Value, names: &[&str]) -> Map<String, Value> {
-    let fields = item.as_object().into_iter().flatten();
-    let kept = fields.filter(|(name, _)| !names.contains(&name.as_str()));
-    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn renamed(value: Value) -> Value {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::classify::{Bounds, Change, Fate, judge};
 use super::times::Times;
-use super::{attendees, fit, payload, times};
+use super::{attendees, compare, fit, payload, times};
 use crate::google::stamp;
 use Change::{Created, Deleted, RsvpChanged, Updated};
 use Fate::{Drop, Keep};
@@ -437,7 +437,7 @@ fn answers_of_many_are_counted() {
         few.clone(),
         json!({ "attendees": [few["attendees"][0], { "email": "z@x.org", "responseStatus": "needsAction" }] }),
     );
-    assert!(payload::differ(&few, &swapped));
+    assert!(compare::differ(&few, &swapped));
     let event = payload::event("c", Updated, Some(&swapped), Some(&few), 1).unwrap();
     assert_eq!(event.data.parse::<Value>().unwrap()["changes"], json!({}));
 }
