@@ -2,8 +2,9 @@
 //!
 //! `google_drive/api.rs` asks, `snapshot.rs` is what is known of a file, `classify.rs` says what a difference means and
 //! `events.rs` tells it; `take.rs` takes what a page shows of files, with texts from `content.rs`. `logs.rs` follows a
-//! log, `reconcile.rs` compares with a full listing where a log is lost, `census.rs` lists silently what there is,
-//! `drives.rs` sees shared drives appear and vanish, `rounds.rs` decides whose turn it is.
+//! log, `reconcile.rs` compares with a full listing where a log is lost, `census.rs` lists silently what there is, also
+//! in a shared drive that appears, `drives.rs` reports the files of one that vanished, `rounds.rs` decides whose turn it
+//! is.
 //!
 //! What state holds:
 //!
@@ -45,12 +46,13 @@ use inboxclaw_contract::{
     Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
 };
 
-use crate::google::filter::Rules;
-use crate::google::{self, At, DRIVE, default_poll_interval};
+use crate::google::filter::{Filters, Rules};
+use crate::google::{self, At, Client, DRIVE, default_poll_interval};
 use crate::http::check_interval;
+use crate::textdiff::Bounds;
 use api::Api;
 use rounds::Rounds;
-use settings::{BootstrapMode, Config, Field};
+use settings::{BootstrapMode, Config, Field, MOST_BYTES};
 
 /// Reports files of Google Drive that are created, changed, moved, trashed, shared or removed.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -145,8 +147,17 @@ impl SourceSettings for Settings {
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         check_interval(self.poll_interval)?;
-        let api = Api::new(outside, &self)?;
-        let config = Config::new(self)?;
+        let client = Client::new(outside, &DRIVE, &self.at())?.allow_private(self.allow_private);
+        let api = Api::new(client, self.restrict_to_my_drive, self.include_corpus_removals);
+        let config = Config {
+            restrict: self.restrict_to_my_drive,
+            bounds: Bounds { sections: self.max_changed_sections, section_chars: self.max_section_chars },
+            most_bytes: self.max_diffable_file_bytes.min(MOST_BYTES),
+            fingerprint: settings::fingerprint(&self.filters, self.restrict_to_my_drive),
+            start: self.start.unwrap_or(StartAt::Now),
+            filters: Filters::new(&self.filters)?,
+            types: self.eligible_mime_types_for_content_diff,
+        };
         Ok(Box::new(Drive { rounds: Rounds::new(api, config) }))
     }
 }

@@ -2,13 +2,12 @@
 //!
 //! Reference: <https://developers.google.com/workspace/drive/api/reference/rest/v3>.
 
-use inboxclaw_contract::{Class, Failure, Outside};
+use inboxclaw_contract::{Class, Failure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Settings;
 use crate::google::patience::Patience;
-use crate::google::{Ask, Client, DRIVE, Deadline, Refusal, is_id};
+use crate::google::{Ask, Client, Deadline, Refusal, is_id};
 
 /// What is asked of a file.
 const FILE: &str = "id,name,mimeType,parents,trashed,createdTime,modifiedTime,version,ownedByMe,\
@@ -144,14 +143,9 @@ pub(super) struct Api {
 }
 
 impl Api {
-    /// No I/O.
-    ///
-    /// # Errors
-    /// Those of [`Client::new`].
-    pub(super) fn new(outside: &Outside, settings: &Settings) -> anyhow::Result<Self> {
-        let client = Client::new(outside, &DRIVE, &settings.at())?.allow_private(settings.allow_private);
-        let (restrict, corpus_removals) = (settings.restrict_to_my_drive, settings.include_corpus_removals);
-        Ok(Self { client, restrict, corpus_removals, patience: Patience::default() })
+    /// No I/O. `restrict` and `corpus_removals` as in the settings.
+    pub(super) fn new(client: Client, restrict: bool, corpus_removals: bool) -> Self {
+        Self { client, restrict, corpus_removals, patience: Patience::default() }
     }
 
     /// Until when a turn begins requests.

@@ -1,5 +1,5 @@
-//! Lists what there is, silently, so that the first change of an old file is seen as one: at the first start, and when
-//! settings that decide which files are known have changed.
+//! Lists what there is, silently, so that the first change of an old file is seen as one: at the first start, when
+//! settings that decide which files are known have changed, and when a shared drive appears.
 //!
 //! Left out: texts. They are read when a file first changes, and compared from its next change on.
 
@@ -7,13 +7,12 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Draft, Expiry, Failure};
 use jiff::Timestamp;
 
-use super::api::{File, Log};
+use super::api::{File, FilePage, Log};
 use super::classify;
 use super::events::{self, When};
-use super::logs::Step;
 use super::snapshot::Snapshot;
-use super::state::{self, Appear, Baseline, CENSUS, Census, Pass, Stop};
-use super::take::Work;
+use super::state::{self, Appear, Baseline, CENSUS, Census, Pass, Step, Stop};
+use super::take::{Item, Origin, Work};
 use crate::google::{Refusal, check_next, is_id, stored};
 
 /// How often a listing begins anew before it waits for the next poll.
@@ -84,6 +83,51 @@ impl Work<'_> {
         Ok(Step::More)
     }
 
+    /// Lists the shared drive of this log, silently but for files that are new since `start` and for those that were known
+    /// already, such as the ones that moved into it; its log is followed from before the listing.
+    ///
+    /// # Errors
+    /// When the service refuses, or the state.
+    pub(super) async fn appear(
+        &self,
+        draft: &mut Draft<'_>,
+        pass: Option<Appear>,
+        start: Option<Timestamp>,
+    ) -> Result<Step, Stop> {
+        let Some(pass) = pass else {
+            let pin = self.api.start_token(self.log).await?;
+            self.put_appear(draft, Appear { pin, page: None, again: 0 })?;
+            return Ok(Step::More);
+        };
+        let FilePage { files, next_page_token, .. } =
+            match self.api.list(self.log, pass.page.as_deref()).await {
+                Err(refusal) if pass.page.is_some() && refusal.is_lost() => {
+                    let times = pass.again + 1;
+                    self.put_appear(draft, Appear { page: None, again: times, ..pass })?;
+                    return Ok(again(draft, times, refusal));
+                }
+                page => page?,
+            };
+        check_next(pass.page.as_deref(), next_page_token.as_deref())?;
+        let ids = state::known(draft, files.iter().map(|file| file.id.as_str())).await?;
+        let (known, unknown): (Vec<File>, Vec<File>) =
+            files.into_iter().partition(|file| ids.contains_key(&file.id));
+        let items: Vec<Item> = known.into_iter().map(Item::listed).collect();
+        let mut taken = self.take(draft, &items, Origin::Listing).await?;
+        let is_fresh = taken.is_fresh;
+        if !taken.is_all(&items, is_fresh)? {
+            return Ok(Step::More);
+        }
+        self.learn(draft, unknown, None, start).await?;
+        if next_page_token.is_some() {
+            self.put_appear(draft, Appear { page: next_page_token, ..pass })?;
+            return Ok(Step::More);
+        }
+        state::set_cursor(draft, self.log, &pass.pin, draft.now())?;
+        draft.delete(&state::pass_key(self.log))?;
+        Ok(Step::Done)
+    }
+
     /// Remembers files that are not known. What was created after `before` is left to the log; what is new since `start` is
     /// reported.
     ///
@@ -115,6 +159,11 @@ impl Work<'_> {
             draft.put(&state::file_key(&file.file_id), &file, Expiry::Never)?;
         }
         Ok(())
+    }
+
+    fn put_appear(&self, draft: &mut Draft<'_>, pass: Appear) -> Result<(), Failure> {
+        debug_assert_ne!(*self.log, Log::User);
+        draft.put(&state::pass_key(self.log), &Pass::Appear(pass), Expiry::Never)
     }
 }
 

@@ -3,20 +3,9 @@
 use inboxclaw_contract::{Class, Draft, Expiry, Failure};
 
 use super::api::{Change, ChangePage, Log};
-use super::state::{self, Changes, Pass, Stop};
+use super::state::{self, Changes, Pass, Step, Stop};
 use super::take::{Item, Origin, Seen, Work};
 use crate::google::{Refusal, check_next, is_id, stored};
-
-/// How far a turn has brought something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// There is more to do.
-    More,
-    /// It is done for this time.
-    Done,
-    /// There is more to do, but not before the next poll: at once could be for ever.
-    Wait,
-}
 
 impl Work<'_> {
     /// Takes the log one turn further.

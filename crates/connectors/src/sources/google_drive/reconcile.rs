@@ -5,9 +5,8 @@ use inboxclaw_contract::{Class, Draft, Expiry, Failure};
 
 use super::api::Log;
 use super::census;
-use super::logs::Step;
 use super::snapshot::Snapshot;
-use super::state::{self, FILES, Pass, Reconcile, Stop};
+use super::state::{self, FILES, Pass, Reconcile, Step, Stop};
 use super::take::{Item, Origin, Seen, Work};
 use crate::google::gap::{Gap, PASSING};
 use crate::google::{Refusal, check_next, is_id};

@@ -10,9 +10,8 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure, Next, Settled};
 
 use super::api::{Api, Log};
-use super::logs::Step;
 use super::settings::Config;
-use super::state::{self, Baseline, CENSUS, Census, Pass, Stop};
+use super::state::{self, Baseline, CENSUS, Census, Pass, Step, Stop};
 use super::take::Work;
 use crate::google::trouble::Trouble;
 use crate::google::{Refusal, stored};
@@ -212,10 +211,12 @@ impl Rounds {
         let log = Log::Drive(drive.clone());
         let work = self.work(&log, known);
         let is_leaving = matches!(stored(draft, &state::pass_key(&log)).await?, Some(Pass::Vanish(_)));
-        let step = if place.lost.contains(&drive) && !is_leaving {
-            work.begin_vanish(draft).await
-        } else {
-            work.follow(draft).await
+        let may_be_gone = place.lost.contains(&drive) && !is_leaving;
+        let gone = if may_be_gone { work.begin_vanish(draft).await } else { Ok(false) };
+        let step = match gone {
+            Ok(true) => Ok(Step::More),
+            Ok(false) => work.follow(draft).await,
+            Err(stop) => Err(stop),
         };
         match step {
             Ok(step) => {

@@ -7,13 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::Settings;
 use super::snapshot::Snapshot;
 use crate::google::filter::{Filters, Rules};
 use crate::textdiff::Bounds;
 
 /// Largest text that is kept, in bytes: an entry holds 16 MiB.
-const MOST_BYTES: usize = 15 << 20;
+pub(super) const MOST_BYTES: usize = 15 << 20;
 /// The type of a Google document.
 pub(super) const DOCUMENT: &str = "application/vnd.google-apps.document";
 /// How the types of Google's own files begin.
@@ -67,30 +66,11 @@ pub(super) struct Config {
     /// Changes when other files are to be known.
     pub(super) fingerprint: String,
     pub(super) start: StartAt,
-    types: Vec<String>,
-    filters: Filters<Field>,
+    pub(super) types: Vec<String>,
+    pub(super) filters: Filters<Field>,
 }
 
 impl Config {
-    /// Checks what is not checked by the types.
-    ///
-    /// # Errors
-    /// Names the filter that cannot be used.
-    pub(super) fn new(settings: Settings) -> anyhow::Result<Self> {
-        Ok(Self {
-            restrict: settings.restrict_to_my_drive,
-            bounds: Bounds {
-                sections: settings.max_changed_sections,
-                section_chars: settings.max_section_chars,
-            },
-            most_bytes: settings.max_diffable_file_bytes.min(MOST_BYTES),
-            fingerprint: fingerprint(&settings.filters, settings.restrict_to_my_drive),
-            start: settings.start.unwrap_or(StartAt::Now),
-            filters: Filters::new(&settings.filters)?,
-            types: settings.eligible_mime_types_for_content_diff,
-        })
-    }
-
     /// Whether a filter leaves the file out; `known` is what is known of it, if anything.
     pub(super) fn filters_out(&self, id: &str, known: Option<&Snapshot>) -> bool {
         self.filters.matches(|field| -> Vec<Cow<'_, str>> {
@@ -124,8 +104,8 @@ impl Config {
     }
 }
 
-/// As the forerunner writes it, so that an update of the program is no change of the settings.
-fn fingerprint(filters: &Rules<Field>, restrict: bool) -> String {
+/// The fingerprint, as the forerunner writes it, so that an update of the program is no change of the settings.
+pub(super) fn fingerprint(filters: &Rules<Field>, restrict: bool) -> String {
     let list = filters.iter().map(|named| {
         let named = named.iter().map(|(name, rule)| {
             let mut parts = Map::new();

@@ -27,6 +27,17 @@ const PAGE: usize = 1_000;
 /// new, unless they are known; those that were there at the baseline are.
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
 
+/// How far a turn has brought something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// There is more to do.
+    More,
+    /// It is done for this time.
+    Done,
+    /// There is more to do, but not before the next poll: at once could be for ever.
+    Wait,
+}
+
 /// Why a step of a log cannot be taken.
 #[derive(Debug)]
 pub(super) enum Stop {
