@@ -3,7 +3,8 @@
 //!
 //! `account` keeps the token fresh in its `token_file`, `oauth` gets consent for one, both through the token `endpoint`;
 //! `advice` says what a person can do when there is none. `limiter` paces requests, `refusal` reads error bodies,
-//! `listing` remembers what a listing in progress has shown, `filter` holds content filters, `gap` the event that tells
+//! `services` are the
+//! ones that are read, `listing` remembers what a listing in progress has shown, `filter` holds content filters, `gap` the event that tells
 //! of a stretch that may be incomplete, `stamp` reads and writes instants, `trouble` is a failure that is told again,
 //! `patience` ends with a thing that the service fails at.
 //!
@@ -21,6 +22,7 @@ pub mod listing;
 pub mod oauth;
 pub mod patience;
 pub mod refusal;
+mod services;
 pub mod stamp;
 pub mod token_file;
 pub mod trouble;
@@ -40,6 +42,7 @@ use account::Account;
 use limiter::Limiter;
 pub use refusal::Refusal;
 use refusal::Trouble;
+pub use services::{Api, CALENDAR, DRIVE, GMAIL};
 
 /// Google packs answers only for those who say in their name that they unpack them:
 /// <https://developers.google.com/workspace/drive/api/guides/performance#gzip>.
@@ -57,48 +60,6 @@ const LEAST_UNITS: u32 = 600;
 
 /// How long a turn begins requests. One that was begun may take 45 seconds, and a turn has 60.
 const BEGINS: SignedDuration = SignedDuration::from_secs(10);
-
-/// One of the services.
-#[derive(Debug)]
-pub struct Api {
-    /// A word for messages, for the limiter, and for the scope that it needs (see `oauth`).
-    pub name: &'static str,
-    /// Its name in the Cloud console, where it has to be enabled.
-    pub service: &'static str,
-    /// Scheme and host where `api_root` says nothing.
-    pub root: &'static str,
-    /// What follows `api_root` in every address.
-    pub path: &'static str,
-    /// Quota units that one user may spend in a minute.
-    pub units_per_minute: u32,
-}
-
-/// Gmail. 6,000 units a minute and user for projects made since May 2026; older ones may have 15,000 and pay less for a
-/// message: <https://developers.google.com/workspace/gmail/api/reference/quota>.
-pub static GMAIL: Api = Api {
-    name: "gmail",
-    service: "gmail.googleapis.com",
-    root: "https://gmail.googleapis.com",
-    path: "/gmail/v1/users/me",
-    units_per_minute: 6_000,
-};
-/// Drive. 325,000 units a minute and user for projects made since May 2026:
-/// <https://developers.google.com/workspace/drive/api/guides/limits>.
-pub static DRIVE: Api = Api {
-    name: "drive",
-    service: "drive.googleapis.com",
-    root: "https://www.googleapis.com",
-    path: "/drive/v3",
-    units_per_minute: 325_000,
-};
-/// Calendar. 600 requests a minute and user: <https://developers.google.com/workspace/calendar/api/guides/quota>.
-pub static CALENDAR: Api = Api {
-    name: "calendar",
-    service: "calendar-json.googleapis.com",
-    root: "https://www.googleapis.com",
-    path: "/calendar/v3",
-    units_per_minute: 600,
-};
 
 /// Where a client finds its account and its service, as the settings of a source say.
 #[derive(Debug, Clone, Copy)]

@@ -12,8 +12,8 @@ use std::time::Duration;
 use inboxclaw_contract::{Class, Failure, Outside, Random};
 use tokio::time::Instant;
 
-use super::Api;
 use super::account::Account;
+use super::services::Api;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What may be spent at once, as the part of a minute's units: one in so many.

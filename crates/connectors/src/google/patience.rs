@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use inboxclaw_contract::Class;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// How often in a row a service may fail at a thing before a source goes on without it.
 const TRIES: u32 = 3;

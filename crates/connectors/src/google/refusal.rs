@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::Api;
+use super::services::Api;
 use crate::http::Reply;
 
 /// Largest body of an error that is read, in bytes.
