@@ -36,8 +36,8 @@ hunt() {
 
 checks() {
   step "format"
-  # Not `cargo fmt`: it does not see the modules that the lists of connectors declare.
-  find crates bench fuzz -name target -prune -o -name '*.rs' -print0 | xargs -0 rustfmt --check --edition 2024
+  cargo fmt --all --check
+  for apart in fuzz bench/peers; do cargo fmt --manifest-path "$apart/Cargo.toml" --check; done
   step "lints"
   cargo clippy --workspace --all-targets --locked -- -D warnings
   step "documents to test against"

@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 use inboxclaw_connectors::{SINKS, SOURCES};
 use schemars::{Schema, SchemaGenerator};
@@ -45,6 +46,19 @@ fn names_are_unique_and_plain() {
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
         assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     }
+}
+
+#[test]
+fn every_file_of_a_connector_is_in_the_list_under_its_name() {
+    let files = |folder: &str| -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
+        // A connector of several files has a file and a folder of its name.
+        let paths = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        paths.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    let listed = |names: Vec<&str>| -> BTreeSet<String> { names.into_iter().map(str::to_owned).collect() };
+    assert_eq!(listed(SOURCES.iter().map(|kind| kind.name).collect()), files("sources"));
+    assert_eq!(listed(SINKS.iter().map(|kind| kind.name).collect()), files("sinks"));
 }
 
 #[test]

@@ -1,0 +1,8 @@
+//! The sinks that push, a file or folder each: to add one, declare its module and put its settings into the list.
+
+use inboxclaw_contract::SinkKind;
+
+pub mod folder;
+
+/// Every kind of sink that pushes, by the word behind `type:`.
+pub static SINKS: &[SinkKind] = &[SinkKind::of::<folder::Settings>()];
