@@ -2,6 +2,7 @@
 //! `*` also matches `/`; they are tried on the whole path and on each leading part of it. Whatever the settings say,
 //! the program's own files are left out.
 
+use fancy_regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::own::Own;
@@ -117,22 +118,10 @@ fn leading_parts(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices('/').map(|(at, _)| &text[..at]).chain([text])
 }
 
+/// A pattern of a shell, as the regular expression that means the same for a whole text. `globset` is no help: it gives
+/// `**`, `{a,b}`, `\` and `[^a]` meanings of their own that cannot all be turned off, and patterns have none of them here.
 #[derive(Debug)]
-struct Pattern(Vec<Token>);
-
-#[derive(Debug)]
-enum Token {
-    /// `*`: any text.
-    Any,
-    /// `?`: any character.
-    One,
-    Char(char),
-    /// `[a-z]`, `[!a-z]`.
-    Set {
-        negated: bool,
-        ranges: Vec<(char, char)>,
-    },
-}
+struct Pattern(Regex);
 
 impl Pattern {
     fn new(text: &str) -> anyhow::Result<Self> {
@@ -141,74 +130,47 @@ impl Pattern {
             !text.starts_with('/'),
             "the pattern {text:?} of ignore_patterns starts with a slash, but paths are relative to the folder"
         );
-        let mut tokens = Vec::new();
+        let unusable = |problem: String| {
+            anyhow::anyhow!("the pattern {text:?} of ignore_patterns cannot be used: {problem}")
+        };
+        let mut regex = String::from(r"(?s)\A");
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             rest = &rest[c.len_utf8()..];
-            tokens.push(match c {
-                '*' => Token::Any,
-                '?' => Token::One,
+            match c {
+                '*' => regex.push_str(".*"),
+                '?' => regex.push('.'),
                 '[' => {
-                    let (set, after) = set(rest).map_err(|problem| {
-                        anyhow::anyhow!("the pattern {text:?} of ignore_patterns cannot be used: {problem}")
-                    })?;
+                    let (set, after) = set(rest).map_err(unusable)?;
+                    regex.push_str(&set);
                     rest = after;
-                    set
                 }
-                c => Token::Char(c),
-            });
+                c => regex.push_str(&literal(c)),
+            }
         }
-        Ok(Self(tokens))
+        regex.push_str(r"\z");
+        Ok(Self(Regex::new(&regex).map_err(|error| unusable(error.to_string()))?))
     }
 
+    /// Such an expression has no look-around and no back-references, so it is matched in linear time and never gives up.
     fn matches(&self, text: &str) -> bool {
-        let (mut at_token, mut at) = (0, 0);
-        // Where to go on when a later token fails: the last `*` takes one character more.
-        let mut retry: Option<(usize, usize)> = None;
-        loop {
-            let next = text[at..].chars().next();
-            match (self.0.get(at_token), next) {
-                (None, None) => return true,
-                (Some(Token::Any), _) => {
-                    at_token += 1;
-                    retry = Some((at_token, at));
-                    continue;
-                }
-                (Some(token), Some(c)) if token.takes(c) => {
-                    at_token += 1;
-                    at += c.len_utf8();
-                    continue;
-                }
-                _ => {}
-            }
-            let Some((token, from)) = retry else { return false };
-            let Some(c) = text[from..].chars().next() else { return false };
-            (at_token, at) = (token, from + c.len_utf8());
-            retry = Some((token, at));
-        }
+        self.0.is_match(text).unwrap_or(false)
     }
 }
 
-impl Token {
-    fn takes(&self, c: char) -> bool {
-        match self {
-            Self::Any | Self::One => true,
-            Self::Char(own) => *own == c,
-            Self::Set { negated, ranges } => {
-                ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) != *negated
-            }
-        }
-    }
+fn literal(c: char) -> String {
+    format!(r"\x{{{:x}}}", u32::from(c))
 }
 
-/// What follows a `[`, up to and with its `]`, and the rest. A `]` right at the start belongs to the set.
-fn set(text: &str) -> Result<(Token, &str), String> {
-    let (negated, body) = text.strip_prefix('!').map_or((false, text), |body| (true, body));
+/// The expression for what follows a `[`, up to and with its `]`, and the rest. A `]` right at the start belongs to the
+/// set.
+fn set(text: &str) -> Result<(String, &str), String> {
+    let (negated, body) = text.strip_prefix('!').map_or(("", text), |body| ("^", body));
     let first = body.chars().next().map_or(0, char::len_utf8);
     let end = body.get(first..).and_then(|later| later.find(']')).map(|end| first + end);
     let end = end.ok_or("a [ has no ], write [[] for the character itself")?;
     let chars: Vec<char> = body[..end].chars().collect();
-    let mut ranges = Vec::new();
+    let mut set = format!("[{negated}");
     let mut at = 0;
     while at < chars.len() {
         let (from, to, taken) = match chars[at..] {
@@ -219,10 +181,11 @@ fn set(text: &str) -> Result<(Token, &str), String> {
         if from > to {
             return Err(format!("the range {from}-{to} goes backwards"));
         }
-        ranges.push((from, to));
+        set.push_str(&format!("{}-{}", literal(from), literal(to)));
         at += taken;
     }
-    Ok((Token::Set { negated, ranges }, &body[end + 1..]))
+    set.push(']');
+    Ok((set, &body[end + 1..]))
 }
 
 #[cfg(test)]
