@@ -7,9 +7,11 @@
 pub mod google;
 mod hex;
 pub mod http;
+mod lock;
 pub mod mime;
 pub mod sinks;
 pub mod sources;
+mod text;
 pub mod textdiff;
 
 pub use sinks::SINKS;

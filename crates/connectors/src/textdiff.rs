@@ -10,6 +10,7 @@ mod tests;
 
 use serde::Serialize;
 
+use crate::text::cut;
 use matcher::Opcode;
 
 /// Most blocks on either side. The method needs the square of it in the worst case.
@@ -70,8 +71,8 @@ pub fn diff(old: &str, new: &str, bounds: Bounds) -> Option<TextDiff> {
         diff.added_char_count += joined_chars(after);
         let missing = bounds.sections - diff.changes.len();
         diff.changes.extend((0..before.len().max(after.len())).take(missing).map(|at| Change {
-            before: before.get(at).map(|text| cut(text, bounds.section_chars)),
-            after: after.get(at).map(|text| cut(text, bounds.section_chars)),
+            before: before.get(at).map(|text| cut(text, bounds.section_chars, CUT)),
+            after: after.get(at).map(|text| cut(text, bounds.section_chars, CUT)),
         }));
     }
     Some(diff)
@@ -105,11 +106,4 @@ fn is_space(c: char) -> bool {
 fn joined_chars(blocks: &[String]) -> usize {
     let chars: usize = blocks.iter().map(|block| block.chars().count()).sum();
     chars + 2 * blocks.len().saturating_sub(1)
-}
-
-fn cut(text: &str, limit: usize) -> String {
-    match text.char_indices().nth(limit) {
-        Some((end, _)) => format!("{}{CUT}", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
@@ -21,6 +21,7 @@ use super::advice;
 use super::endpoint::{self, Denied};
 use super::token_file::{self, Flaw, TokenFile};
 use crate::http::{self, Http, Reach};
+use crate::lock::lock;
 
 /// A token counts as expired this long before it is: a request under way must not meet its end. Google's own libraries
 /// use the same.
@@ -90,7 +91,7 @@ impl Account {
 
     /// Notes that a source here needs the scope behind this word, for the command that an action names.
     pub(super) fn needs(&self, word: &'static str) {
-        self.needs.lock().unwrap_or_else(PoisonError::into_inner).insert(word);
+        lock(&self.needs).insert(word);
     }
 
     /// Lets the token endpoint be in the local network under a name that looks public.
@@ -272,7 +273,7 @@ impl Account {
     }
 
     fn advice(&self, scopes: &[&str], missing: Option<&'static str>) -> String {
-        let needs = self.needs.lock().unwrap_or_else(PoisonError::into_inner);
+        let needs = lock(&self.needs);
         advice::sign_in(&self.path(), scopes, &needs, missing)
     }
 

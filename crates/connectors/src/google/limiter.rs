@@ -6,7 +6,7 @@
 //! failures, and the runtime's.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inboxclaw_contract::{Class, Failure, Outside, Random};
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::account::Account;
 use super::services::Api;
+use crate::lock::lock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What may be spent at once, as the part of a minute's units: one in so many.
@@ -82,7 +83,7 @@ impl Limiter {
         let make = || Ok::<_, Infallible>(Self::new(api, *in_turn, outside.random.clone()));
         let Ok(limiter) = outside.shared.get_or_make(&key, make);
         if let Some(units) = units {
-            limiter.pace().ask(units);
+            lock(&limiter.pace).ask(units);
         }
         limiter
     }
@@ -102,7 +103,7 @@ impl Limiter {
         if at > now() {
             wait_until(at).await;
             // The service may have lost patience with another source meanwhile.
-            self.check(&self.pace(), now(), Duration::ZERO)?;
+            self.check(&lock(&self.pace), now(), Duration::ZERO)?;
         }
         Ok(())
     }
@@ -110,7 +111,7 @@ impl Limiter {
     /// The service wants no requests for `wait`, or names no time. Returns how long there will be none: what it named, or
     /// 1, 2, 4 … 64 seconds where that is longer.
     pub(super) fn block(&self, wait: Option<Duration>) -> Duration {
-        let (now, mut pace) = (now(), self.pace());
+        let (now, mut pace) = (now(), lock(&self.pace));
         let left = pace.blocked.saturating_duration_since(now);
         let own = if left.is_zero() {
             pace.pauses += 1;
@@ -126,7 +127,7 @@ impl Limiter {
 
     /// The service answered.
     pub(super) fn unblock(&self) {
-        let (now, mut pace) = (now(), self.pace());
+        let (now, mut pace) = (now(), lock(&self.pace));
         // What was sent before the pause says nothing about it.
         if pace.blocked <= now {
             pace.pauses = 0;
@@ -140,7 +141,7 @@ impl Limiter {
 
     /// Spends `units` and says from when on they may be used.
     fn book(&self, units: u32) -> Result<Instant, Failure> {
-        let (now, mut pace) = (now(), self.pace());
+        let (now, mut pace) = (now(), lock(&self.pace));
         self.check(&pace, now, self.in_turn)?;
         let spent = pace.spent.max(now) + pace.price(units);
         let wait = spent.saturating_duration_since(now + MINUTE / BURST);
@@ -161,10 +162,6 @@ impl Limiter {
         }
         let cause = format!("{} asked for a pause, of which {}s are left", self.name, whole(left));
         Err(Failure::text(Class::RateLimited, cause).wait(Some(left)))
-    }
-
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -304,11 +301,11 @@ mod tests {
             (now() - start).as_secs()
         };
         assert_eq!(spend(DRIVE.units_per_minute / 10).await, 0);
-        limiter.pace().ask(60_000);
+        lock(&limiter.pace).ask(60_000);
         assert_eq!(spend(9_000).await, 10);
         // Of several that ask the one who asks for the least is believed.
-        limiter.pace().ask(600);
-        limiter.pace().ask(600_000);
+        lock(&limiter.pace).ask(600);
+        lock(&limiter.pace).ask(600_000);
         assert_eq!(spend(90).await, 10);
     }
 

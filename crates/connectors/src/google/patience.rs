@@ -2,11 +2,12 @@
 //! must not hold up everything behind it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use inboxclaw_contract::Class;
 
 use super::refusal::Refusal;
+use crate::lock::lock;
 
 /// How often in a row a service may fail at a thing before a source goes on without it.
 const TRIES: u32 = 3;
@@ -28,7 +29,7 @@ impl Patience {
         if !is_about_it {
             return refusal.is_transient();
         }
-        let mut failures = self.failures();
+        let mut failures = lock(&self.failures);
         if failures.len() >= MOST {
             failures.clear();
         }
@@ -43,11 +44,7 @@ impl Patience {
 
     /// The service answered for a thing.
     pub fn worked(&self, id: &str) {
-        self.failures().remove(id);
-    }
-
-    fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failures).remove(id);
     }
 }
 

@@ -165,11 +165,7 @@ impl From<Refusal> for Failure {
 /// A foreign text for a message: on one line and not too long.
 pub(super) fn cut(text: &str) -> String {
     let text = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let text = text.collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    crate::text::cut(&text.collect::<Vec<_>>().join(" "), SHOWN, "…")
 }
 
 impl Trouble {

@@ -47,7 +47,7 @@ mod work;
 mod write;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -56,6 +56,7 @@ use inboxclaw_contract::{
     Clock, Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
 };
 
+use crate::lock::lock;
 use crate::textdiff::Bounds;
 
 use budget::Budget;
@@ -300,13 +301,13 @@ impl Source for Filesystem {
     async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
         let next = self.look(draft).await;
         if next.is_err() {
-            self.memory().want_all();
+            lock(&self.memory).want_all();
         }
         next
     }
 
     fn settled(&self, settled: Settled) {
-        self.memory().settled(settled);
+        lock(&self.memory).settled(settled);
     }
 }
 
@@ -322,11 +323,14 @@ impl Filesystem {
             needs_all: beginning.is_silent || beginning.is_narrowed,
             now: draft.now(),
         };
-        let start = self.memory().start(&context, || self.news());
+        let start = lock(&self.memory).start(&context, || self.news());
         let (pass, background) = match start {
             Start::Rest => {
-                self.report(draft, &self.memory().findings(&Scopes::default(), Findings::default(), false));
-                return Ok(self.memory().next(&context));
+                self.report(
+                    draft,
+                    &lock(&self.memory).findings(&Scopes::default(), Findings::default(), false),
+                );
+                return Ok(lock(&self.memory).next(&context));
             }
             Start::Resume(pass) => (Some(*pass), None),
             Start::Background(file, pass) => (pass.map(|pass| *pass), Some(file)),
@@ -346,7 +350,7 @@ impl Filesystem {
     /// A pass at its beginning. A watch is renewed before everything is looked at.
     async fn begin(&self, scopes: Scopes, root: &Root) -> Result<Pass, Failure> {
         if scopes.all {
-            self.memory().want_all();
+            lock(&self.memory).want_all();
         }
         if let Some(watch) = self.watch.clone().filter(|_| scopes.all) {
             let (root, config) = (root.clone(), self.config.clone());
@@ -368,7 +372,7 @@ impl Filesystem {
         let budget = if background.is_some() { Budget::slice(clock) } else { Budget::new(clock) };
         let manner = Manner {
             config: self.config.clone(),
-            later: self.memory().later.clone(),
+            later: lock(&self.memory).later.clone(),
             now: context.now,
             is_silent: beginning.is_silent,
             is_patient: background.is_some(),
@@ -377,7 +381,7 @@ impl Filesystem {
         let (config, watch) = (&self.config, self.watch.as_ref());
         let mut turn = Turn { config, watch, draft, budget, manner, is_narrowed, more: &more };
         let (pass, is_done) = pass.advance(&mut turn).await?;
-        let mut memory = self.memory();
+        let mut memory = lock(&self.memory);
         let findings = memory.findings(&pass.scopes, pass.rest.findings.clone(), is_done);
         self.report(draft, &findings);
         if !is_done {
@@ -412,7 +416,7 @@ impl Filesystem {
             self.inbox.put(news);
             return BTreeSet::new();
         }
-        self.memory().extend(&news.paths);
+        lock(&self.memory).extend(&news.paths);
         news.paths
     }
 
@@ -422,9 +426,5 @@ impl Filesystem {
         let failures = watcher.into_iter().chain(findings.unreadable.failures());
         failures.for_each(|failure| draft.problem(failure));
         findings.unfollowed.notices(self.config.filter.links).for_each(|notice| draft.notice(notice));
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use inboxclaw_contract::{Class, Failure, Json};
 
@@ -42,7 +42,7 @@ struct Tail {
 impl Day {
     /// Appends the lines that are not there yet and returns the length that is durable now.
     pub(super) fn append(&self, lock: &Mutex<()>) -> Result<u64, Failure> {
-        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let _held = crate::lock::lock(lock);
         self.write().map_err(|error| {
             let class = match error.kind() {
                 ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Class::Authorization,

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use reqwest::Url;
 
-use super::item::{Item, Origin, shorten};
+use super::item::{Item, Origin};
 use super::parsed::{MOST_ENTRIES, Parsed};
 use super::parser::{Broken, at, parse};
+use crate::text::truncate;
 
 /// Longest title or address of a feed, in bytes: each event repeats them.
 const MOST_ORIGIN: usize = 2 << 10;
@@ -44,7 +45,7 @@ impl Document {
         let items = parsed.entries.into_iter().map(|entry| Item::of(entry, &parsed.authors)).collect();
         let mut title = parsed.title;
         if let Some(title) = &mut title {
-            shorten(title, MOST_ORIGIN);
+            truncate(title, MOST_ORIGIN);
         }
         let page = parsed.page.filter(|page| page.len() <= MOST_ORIGIN);
         Self {

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::parsed::{Author, Enclosure, Entry};
 use crate::hex::hex;
+use crate::text::truncate;
 
 /// Longest name of an entry in bytes. With a prefix, a variant or a mark it still fits a key and an event id.
 const MOST_ID: usize = 1024;
@@ -229,15 +230,6 @@ pub(super) fn text_of(at: Option<Timestamp>) -> String {
     at.map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// The start of a text for which there is only so much room.
-pub(super) fn shorten(text: &mut String, most: usize) -> bool {
-    let long = text.len() > most;
-    if long {
-        text.truncate(text.floor_char_boundary(most));
-    }
-    long
-}
-
 /// A name that fits keys and event ids: the feed says what it is, and feeds say anything.
 fn plain(id: String) -> String {
     if id.len() <= MOST_ID && !id.contains(char::is_control) {
@@ -267,7 +259,7 @@ struct Cut {
 
 impl Cut {
     fn text(&mut self, mut text: String, most: usize) -> String {
-        self.happened |= shorten(&mut text, most);
+        self.happened |= truncate(&mut text, most);
         text
     }
 

@@ -1,11 +1,12 @@
 //! The mailbox between the watcher, which says which paths may have changed, and the polls, which look at them.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
 use super::path::Rel;
+use crate::lock::lock;
 
 /// Most paths in the box. Beyond, everything is looked at instead.
 const MOST_PATHS: usize = 20_000;
@@ -72,11 +73,6 @@ impl Inbox {
             self.arrived.notified().await;
         }
     }
-}
-
-/// Locks, also after a panic of another thread: what these locks guard is whole between any two statements.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

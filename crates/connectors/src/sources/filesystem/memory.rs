@@ -2,7 +2,7 @@
 //! looks at everything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inboxclaw_contract::{Next, Settled};
@@ -15,6 +15,7 @@ use super::pass::Pass;
 use super::path::Rel;
 use super::root::Root;
 use super::trouble::{Findings, Unfollowed, Unreadable};
+use crate::lock::lock;
 
 /// What cannot be read is looked at again after so long.
 const RETRY: Duration = Duration::from_secs(45);
@@ -132,7 +133,7 @@ impl Memory {
     /// What is due without news: small files that were not at rest, and what could not be read.
     fn due(&mut self, config: &Config, now: Timestamp) -> Scopes {
         let is_cheap = |size| size <= SMALL || size > config.hash_bytes;
-        let mut paths: BTreeSet<Rel> = self.later().take_cheap(now, is_cheap).into_iter().collect();
+        let mut paths: BTreeSet<Rel> = lock(&self.later).take_cheap(now, is_cheap).into_iter().collect();
         if self.retry_at.is_some_and(|at| at <= now) {
             paths.extend(self.unreadable.paths().cloned());
         }
@@ -143,7 +144,7 @@ impl Memory {
         if let Some((path, pass)) = self.background.take() {
             return Some(Start::Background(path, Some(Box::new(pass))));
         }
-        let path = self.later().take_smallest(now)?;
+        let path = lock(&self.later).take_smallest(now)?;
         Some(Start::Background(path, None))
     }
 
@@ -192,7 +193,7 @@ impl Memory {
 
     /// Takes note of how files behaved.
     pub(super) fn note(&self, notes: BTreeMap<Rel, (u64, Note)>, now: Timestamp) {
-        let mut later = self.later();
+        let mut later = lock(&self.later);
         for (path, (size, note)) in notes {
             later.note(&path, size, note, now);
         }
@@ -203,7 +204,8 @@ impl Memory {
     pub(super) fn next(&mut self, context: &PollContext<'_>) -> Next {
         let now = context.now;
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        let later = if self.background.is_some() { Some(Duration::ZERO) } else { self.later().wait(now) };
+        let later =
+            if self.background.is_some() { Some(Duration::ZERO) } else { lock(&self.later).wait(now) };
         let is_lost_unseen = context.config.watch_mode != WatchMode::Poll && context.config.interval > ROOT;
         let root = is_lost_unseen.then_some(ROOT);
         match [later, self.retry_at.map(until), root].into_iter().flatten().min() {
@@ -251,7 +253,7 @@ impl Memory {
                     None => None,
                 };
                 if let Some(file) = file.or(self.background.take().map(|(file, _)| file)) {
-                    self.later().put_back(&file);
+                    lock(&self.later).put_back(&file);
                 }
                 self.pass = None;
                 self.todo.merge(std::mem::take(&mut self.running));
@@ -264,10 +266,6 @@ impl Memory {
             Some(file) => self.background = Some((file, pass)),
             None => self.pass = Some(pass),
         }
-    }
-
-    fn later(&self) -> MutexGuard<'_, Later> {
-        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use super::path::Rel;
+use crate::lock::lock;
 
 /// The program's own files. Until they are resolved, none is known.
 #[derive(Debug, Default)]
@@ -31,24 +32,20 @@ impl Own {
     pub(super) fn resolve(&self, root: &Path) {
         let absolute: Vec<PathBuf> = self.configured.iter().flat_map(|path| places(path)).collect();
         let below = absolute.iter().filter_map(|path| Rel::below(root, path)).collect();
-        *self.lock() = Resolved { absolute, below };
+        *lock(&self.resolved) = Resolved { absolute, below };
     }
 
     /// Whether the path is that of such a file.
     pub(super) fn holds(&self, path: &Rel) -> bool {
-        self.lock().below.iter().any(|own| path.belongs_to(own))
+        lock(&self.resolved).below.iter().any(|own| path.belongs_to(own))
     }
 
     /// Whether such a file is at an absolute path without links.
     pub(super) fn is_at(&self, target: &Path) -> bool {
         let root = Path::new("/");
         let Some(target) = Rel::below(root, target) else { return false };
-        let resolved = self.lock();
+        let resolved = lock(&self.resolved);
         resolved.absolute.iter().filter_map(|own| Rel::below(root, own)).any(|own| target.belongs_to(&own))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Resolved> {
-        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

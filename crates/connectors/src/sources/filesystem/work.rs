@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
@@ -15,6 +15,7 @@ use super::look::{Depth, Look, Reading, is_gone, look};
 use super::path::Rel;
 use super::record::Stat;
 use super::root::Root;
+use crate::lock::lock;
 
 /// Most tasks looked at before their entries are written.
 const BATCH: usize = 256;
@@ -86,7 +87,7 @@ impl Manner {
         if self.is_silent {
             return Plan::Look(Depth { whole: stat.size <= SMALL, at_rest_by: None, ..depth });
         }
-        let later = self.later();
+        let later = lock(&self.later);
         if later.is_early(path, self.now) {
             Plan::Wait(Note::Early)
         } else if later.is_restless(path, self.now) {
@@ -110,10 +111,6 @@ impl Manner {
             most: self.config.hash_bytes,
             at_rest_by: Some(self.now),
         }
-    }
-
-    fn later(&self) -> MutexGuard<'_, Later> {
-        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

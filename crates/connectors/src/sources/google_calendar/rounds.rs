@@ -2,12 +2,13 @@
 //! turn, and those that need nothing cost a request. Moves on when a turn is durable.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::anyhow;
 use inboxclaw_contract::{Failure, Next, Settled};
 
 use super::context::{Ailing, Step};
+use crate::lock::lock;
 
 /// The rounds of a source: in each, every calendar has its turns.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Rounds {
 
     /// What is to be done in this turn: the rest of the round, or a new one.
     pub(super) fn plan(&self) -> Plan {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         if inner.plan.queue.is_empty() {
             inner.plan.begin(0, self.calendars);
         }
@@ -61,12 +62,12 @@ impl Rounds {
 
     /// What holds if the turn becomes durable.
     pub(super) fn propose(&self, plan: Plan) {
-        self.lock().proposed = Some(plan);
+        lock(&self.inner).proposed = Some(plan);
     }
 
     /// The turn is durable, or it never was.
     pub(super) fn settled(&self, settled: Settled) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         match (settled, inner.proposed.take()) {
             (Settled::Committed, Some(plan)) => inner.plan = plan,
             (Settled::Committed, None) => {}
@@ -77,10 +78,6 @@ impl Rounds {
                 inner.plan.begin(after, self.calendars);
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@
 //! trouble does not hold up the others: its trouble is reported with every turn until it works again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure, Next, Settled};
@@ -15,6 +15,7 @@ use super::state::{self, Baseline, CENSUS, Census, Pass, Step, Stop};
 use super::take::Work;
 use crate::google::trouble::Trouble;
 use crate::google::{Refusal, stored};
+use crate::lock::lock;
 
 /// The part that is the list of shared drives.
 const DRIVES: &str = "the list of shared drives";
@@ -73,7 +74,7 @@ impl Rounds {
     /// What holds up the whole source.
     pub(super) async fn turn(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
         let (mut place, failed) = {
-            let memory = self.memory();
+            let memory = lock(&self.memory);
             (memory.place.clone(), memory.failed.clone())
         };
         let part = place.part();
@@ -82,11 +83,11 @@ impl Rounds {
         match self.step(draft, &mut place, has_failed).await {
             Ok(next) => {
                 place.troubles.values().for_each(|trouble| draft.problem(trouble.failure()));
-                self.memory().planned = Some(place);
+                lock(&self.memory).planned = Some(place);
                 Ok(next)
             }
             Err(stop) => {
-                self.memory().failed = Some(part);
+                lock(&self.memory).failed = Some(part);
                 Err(stop.into())
             }
         }
@@ -94,14 +95,10 @@ impl Rounds {
 
     /// Moves on, or not.
     pub(super) fn settled(&self, settled: Settled) {
-        let mut memory = self.memory();
+        let mut memory = lock(&self.memory);
         if let (Some(planned), Settled::Committed) = (memory.planned.take(), settled) {
             (memory.place, memory.failed) = (planned, None);
         }
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn step(&self, draft: &mut Draft<'_>, place: &mut Place, has_failed: bool) -> Result<Next, Stop> {

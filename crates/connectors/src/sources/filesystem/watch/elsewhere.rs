@@ -9,10 +9,11 @@ use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::super::filter::Filter;
-use super::super::inbox::{Inbox, Scopes, lock};
+use super::super::inbox::{Inbox, Scopes};
 use super::super::path::Rel;
 use super::super::root::Root;
 use super::super::trouble::Trouble;
+use crate::lock::lock;
 
 /// The operating system's watcher, made when it is first needed.
 pub(in super::super) struct Watch {
