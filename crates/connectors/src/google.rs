@@ -1,12 +1,12 @@
 //! What the sources of Google's services share: one client for an account, its token, its rate limits, and what its
 //! refusals mean.
 //!
-//! `account` keeps the token fresh in its `token_file`, `oauth` gets consent for one, both through the token `endpoint`;
-//! `advice` says what a person can do when there is none. `limiter` paces requests, `refusal` reads error bodies,
-//! `services` are the
-//! ones that are read, `listing` remembers what a listing in progress has shown, `filter` holds content filters, `gap` the event that tells
-//! of a stretch that may be incomplete, `stamp` reads and writes instants, `trouble` is a failure that is told again,
-//! `patience` ends with a thing that the service fails at.
+//! `account` keeps the token fresh in its `token_file`, `oauth` gets consent for one, both through the token
+//! `endpoint`; `advice` says what a person can do when there is none. `limiter` paces requests, `refusal` reads error
+//! bodies, `services` are the ones that are read, `listing` remembers what a listing in progress has shown, `filter`
+//! holds content filters, `gap` the event that tells of a stretch that may be incomplete, `timestamp` reads and writes
+//! instants, `part_failure` is the failure of a part, which is reported until the part works, `retry_limit` ends with a
+//! thing that the service fails at.
 //!
 //! A request that fails in passing is sent again within seconds, here and nowhere else, so that it does not cost its
 //! turn what other requests brought. Left out: what the services' answers mean (the sources), waiting for better times
@@ -20,12 +20,12 @@ pub mod gap;
 pub mod limiter;
 pub mod listing;
 pub mod oauth;
-pub mod patience;
+pub mod part_failure;
 pub mod refusal;
+pub mod retry_limit;
 mod services;
-pub mod stamp;
+pub mod timestamp;
 pub mod token_file;
-pub mod trouble;
 
 use std::net::IpAddr;
 use std::sync::Arc;

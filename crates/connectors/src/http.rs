@@ -6,13 +6,13 @@
 //! - Redirects are not followed: the caller sees them and decides what to remember.
 //! - Each request says how far it may reach, see `http/reach.rs`: an address of the configuration into the local
 //!   network, one that was learnt from outside to public addresses only.
-//! - No request goes to our own server, see `http/own.rs`. Each carries the header [`OUTBOUND`], which our server refuses,
-//!   for the ways there that cannot be seen from here.
+//! - No request goes to our own server, see `http/own_server.rs`. Each carries the header [`OUTBOUND`], which our
+//!   server refuses, for the ways there that cannot be seen from here.
 //!
 //! Left out: retries and waiting, which are the runtime's.
 
 mod failures;
-mod own;
+mod own_server;
 mod reach;
 mod unpack;
 
@@ -115,7 +115,7 @@ impl Http {
         let (client, built) = request.builder.build_split();
         let built = built.map_err(|error| Failure::internal(error.without_url()))?;
         let address = shown(built.url());
-        if own::is_asked_by(built.url(), self.own_server).await {
+        if own_server::is_asked_by(built.url(), self.own_server).await {
             return Err(failures::own_server(&address));
         }
         match client.execute(built).await {

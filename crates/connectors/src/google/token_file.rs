@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::endpoint::{self, Granted, is_sendable};
-use super::stamp;
+use super::timestamp;
 
 /// Largest file that is read, in bytes.
 const FILE_BYTES: u64 = 64 << 10;
@@ -81,7 +81,7 @@ impl TokenFile {
     /// Until when the access token is good; `None` counts as long ago.
     pub fn expiry(&self) -> Option<Timestamp> {
         // Python writes times without an offset and means UTC.
-        stamp::read(self.text("expiry")?)
+        timestamp::read(self.text("expiry")?)
     }
 
     /// The refresh token.

@@ -7,7 +7,8 @@
 //! IPv4 address. Other notations of IPv4 (decimal, octal, hexadecimal, fewer parts) are one number by the time that
 //! they get here: that is how addresses are parsed (<https://url.spec.whatwg.org/#concept-ipv4-parser>).
 //!
-//! Our own server may have any address: `http/own.rs`. It knows our requests by [`OUTBOUND`](inboxclaw_contract::outside::OUTBOUND) and refuses them.
+//! Our own server may have any address: `http/own_server.rs`. It knows our requests by
+//! [`OUTBOUND`](inboxclaw_contract::outside::OUTBOUND) and refuses them.
 //!
 //! Left out: prefixes for NAT64 that a network chose itself, which nothing tells from other addresses; and proxies,
 //! which would have to judge for us (none is used).

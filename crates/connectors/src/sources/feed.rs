@@ -1,9 +1,9 @@
 //! News from feeds: RSS, Atom and JSON Feed by conditional GET.
 //!
 //! `feed/fetch.rs` asks the server and follows redirects. `feed/parser.rs` reads the answer: `decode.rs` makes it text,
-//! `markup.rs`, `tree.rs` and `xml.rs` read RSS and Atom, `json.rs` JSON Feed, `date.rs` and `prose.rs` what is in them,
-//! all into `parsed.rs`. `feed/item.rs` says what an entry is and what its event holds, `identity.rs` which of the known
-//! ones it is, `seen.rs` compares with state and emits.
+//! `markup.rs`, `tree.rs` and `xml.rs` read RSS and Atom, `json.rs` JSON Feed, `date.rs` and `plain_text.rs` what is in
+//! them, all into `parsed.rs`. `feed/item.rs` says what an entry is and what its event holds, `identity.rs` which of
+//! the known ones it is, `report_changes.rs` compares with state and emits.
 //!
 //! What state holds:
 //!
@@ -29,8 +29,8 @@ mod json;
 mod markup;
 mod parsed;
 mod parser;
-mod prose;
-mod seen;
+mod plain_text;
+mod report_changes;
 mod tree;
 mod xml;
 
@@ -159,7 +159,7 @@ impl Source for Feed {
         let (document, mut token) = self.read(before.as_ref(), draft.now()).await?;
         if let Some(document) = document {
             let start = before.is_none().then_some(self.start);
-            seen::report(draft, &document, start).await?;
+            report_changes::report(draft, &document, start).await?;
             if document.cut {
                 // The same document may be whole the next time.
                 token.forget_validators();

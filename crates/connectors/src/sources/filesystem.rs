@@ -8,10 +8,11 @@
 //!
 //! # Event ids
 //!
-//! `{kind}:{path}:{inode}:{ctime}:{digest}[:{times}]` names a version of the file: ctime in nanoseconds, the
-//! first digits of the content's SHA-256 (two contents may share a tick of the clock; of a file whose content is not
-//! read it is the size, `123b`), and how often the very same version came back to the path when it left in between (a
-//! folder moved away and back). For deletions it is the last version reported. The version is kept apart from the stat, which moves with every `chmod`.
+//! `{kind}:{path}:{inode}:{ctime}:{digest}[:{times}]` names a version of the file: ctime in nanoseconds, the first
+//! digits of the content's SHA-256 (two contents may share a tick of the clock; of a file whose content is not read it
+//! is the size, `123b`), and how often the very same version came back to the path when it left in between (a folder
+//! moved away and back). For deletions it is the last version reported. The version is kept apart from the stat, which
+//! moves with every `chmod`.
 //!
 //! Guaranteed: each version that a look sees is reported once, whatever conflicts, crashes and restarts happen in
 //! between; after a rewind, what was reported is reported again under the same id, which the log knows. Not
@@ -24,26 +25,26 @@
 mod budget;
 mod compare;
 mod config;
-mod doubts;
+mod deferred;
 mod filter;
 mod inbox;
-mod later;
 mod links;
-mod look;
-mod memory;
 mod mounts;
 mod moves;
-mod own;
+mod own_files;
 mod pass;
 mod path;
+mod poll_state;
+mod problems;
+mod read_file;
 mod record;
 mod report;
 mod root;
+mod settings_warnings;
 mod tree;
-mod trouble;
 mod walk;
 mod watch;
-mod work;
+mod worklist;
 mod write;
 
 use std::collections::BTreeSet;
@@ -63,14 +64,14 @@ use budget::Budget;
 use config::{Config, WatchMode, blocking};
 use filter::{Filter, FollowLinks};
 use inbox::{Inbox, Scopes};
-use memory::{Memory, Pending, PollContext, Start};
-use own::Own;
+use own_files::Own;
 use pass::{Beginning, Pass, Turn};
 use path::Rel;
+use poll_state::{Memory, Pending, PollContext, Start};
+use problems::Findings;
 use root::Root;
-use trouble::Findings;
 use watch::Watch;
-use work::Manner;
+use worklist::Manner;
 
 /// Longest preview, in characters.
 const MOST_PREVIEW: usize = 16_384;
@@ -227,7 +228,7 @@ impl SourceSettings for Settings {
     }
 
     fn doubts(&self, _outside: &Outside) -> Vec<Doubt> {
-        doubts::of(
+        settings_warnings::of(
             &self.ignore_patterns,
             self.extensions.as_deref().unwrap_or_default(),
             (self.max_diff_bytes as u64, self.max_hash_bytes),
@@ -422,7 +423,7 @@ impl Filesystem {
 
     fn report(&self, draft: &mut Draft<'_>, findings: &Findings) {
         let watcher = self.watch.as_ref().and_then(|watch| watch.trouble());
-        let watcher = watcher.map(trouble::Trouble::failure);
+        let watcher = watcher.map(problems::Trouble::failure);
         let failures = watcher.into_iter().chain(findings.unreadable.failures());
         failures.for_each(|failure| draft.problem(failure));
         findings.unfollowed.notices(self.config.filter.links).for_each(|notice| draft.notice(notice));

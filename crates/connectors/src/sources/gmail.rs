@@ -1,8 +1,9 @@
 //! Mail that arrives, is sent or deleted in a Gmail mailbox, by the history that Gmail keeps of it.
 //!
-//! `gmail/pass.rs` reads the history page by page, `gmail/steps.rs` puts a page in order, `gmail/arrivals.rs` reads
-//! messages, `gmail/recovery.rs` lists the mailbox where the history does not help, `gmail/messages.rs` holds what is
-//! remembered of messages, `gmail/events.rs` and `gmail/address.rs` what events hold, `gmail/api.rs` the requests.
+//! `gmail/pass.rs` reads the history page by page, `gmail/history_steps.rs` puts a page in order,
+//! `gmail/fetch_messages.rs` reads messages, `gmail/recovery.rs` lists the mailbox where the history does not help,
+//! `gmail/message_records.rs` holds what is remembered of messages, `gmail/events.rs` and `gmail/address.rs` what
+//! events hold, `gmail/api.rs` the requests.
 //!
 //! What state holds:
 //!
@@ -17,8 +18,9 @@
 //!
 //! A poll that finds nothing new writes nothing. The history names a message shortly before it can be read, names
 //! messages that are gone, and repeats itself; so a message is asked for until it is there or an hour has passed, and
-//! whatever its history holds is reported once. Mail to oneself is one message, and reported as sent and as received. When Google no longer knows the cursor, which happens after a week or so without polls, the mailbox
-//! itself is compared with what is remembered, and an event `inboxclaw.source.gap` says how far that reaches.
+//! whatever its history holds is reported once. Mail to oneself is one message, and reported as sent and as received.
+//! When Google no longer knows the cursor, which happens after a week or so without polls, the mailbox itself is
+//! compared with what is remembered, and an event `inboxclaw.source.gap` says how far that reaches.
 //!
 //! Left out: the texts and attachments of messages; threads; what happens to labels during a gap, and deletions of
 //! messages that are remembered no longer; moves to the trash, which are changes of labels. Two cases cannot be told
@@ -28,14 +30,14 @@
 
 mod address;
 mod api;
-mod arrivals;
 mod context;
 mod events;
-mod messages;
+mod fetch_messages;
+mod history_steps;
+mod message_records;
 mod pass;
 mod recovery;
 mod state;
-mod steps;
 
 use std::time::Duration;
 

@@ -1,11 +1,10 @@
 //! Events of Google Calendar: created, updated, answered, deleted.
 //!
-//! One turn handles one page of one calendar. `google_calendar/rounds.rs` says whose turn it is and remembers which
-//! calendar is in trouble, `passes.rs` what a calendar needs next and how it ends, `api.rs` asks, `apply.rs` takes the
-//! items of a page, which `fit.rs` cuts to size, `scan.rs` goes through what is known. What an item means is pure:
-//! `times.rs` reads instants, `classify.rs` decides, `compare.rs` finds what differs, `payload.rs` and `attendees.rs`
-//! write the event. `state.rs` knows
-//! the keys.
+//! One turn handles one page of one calendar. `google_calendar/round_robin.rs` says whose turn it is and remembers
+//! which calendar is in trouble, `passes.rs` what a calendar needs next and how it ends, `api.rs` asks, `apply_page.rs`
+//! takes the items of a page, which `size_limit.rs` cuts to size, `scan_snapshots.rs` goes through what is known. What
+//! an item means is pure: `times.rs` reads instants, `classify.rs` decides, `compare.rs` finds what differs,
+//! `payload.rs` and `attendees.rs` write the event. `state.rs` knows the keys.
 //!
 //! What state holds, for each calendar (`CAL` as it is configured, so `primary` stays `primary`); the cursor is unused:
 //!
@@ -14,7 +13,8 @@
 //! - `snap:CAL:EVENT`: the event resource as received, with which the next one is compared. A single event's goes away
 //!   by itself `max_event_age_days` and a week after the event's end: so long, an event that ended and is moved to the
 //!   future is `updated`; later it is `created`. Nothing else depends on the snapshot of an event that was over by the
-//!   passing of time: changes of it are not reported, and neither is its deletion. A series never goes away by itself. Of an instance that was reported and cancelled the cancelled resource stays, which counts as unknown;
+//!   passing of time: changes of it are not reported, and neither is its deletion. A series never goes away by itself.
+//!   Of an instance that was reported and cancelled the cancelled resource stays, which counts as unknown;
 //! - `config_fingerprint:CAL`: the `max_into_future` that the snapshots were made with;
 //! - `time_zone:CAL`: the calendar's zone, at whose midnights whole days begin and end; each answer names it;
 //! - `lookahead_cursor:CAL`: up to where the future was listed; moved on at most once an hour;
@@ -28,23 +28,24 @@
 //!
 //! When the service no longer accepts a sync token, the window is listed and compared with the snapshots, what was
 //! created, changed or deleted meanwhile is reported, and `inboxclaw.source.gap` tells of it. Snapshots without a sync
-//! token are compared in the same way, without a gap. A snapshot that somebody made something else of counts as unknown.
+//! token are compared in the same way, without a gap. A snapshot that somebody made something else of counts as
+//! unknown.
 //!
 //! Left out: what is past when it is first seen, intermediate states of an event that changed several times between
 //! two polls, and clearing what is known of a calendar that is no longer configured: if it is configured again, it
 //! goes on from there; a person who wants its entries gone deletes them by their prefixes.
 
 mod api;
-mod apply;
+mod apply_page;
 mod attendees;
 mod classify;
 mod compare;
 mod context;
-mod fit;
 mod passes;
 mod payload;
-mod rounds;
-mod scan;
+mod round_robin;
+mod scan_snapshots;
+mod size_limit;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -65,7 +66,7 @@ use crate::google::filter::{Filters, Rules};
 use crate::google::{self, At, CALENDAR, Client, default_poll_interval};
 use crate::http::check_interval;
 use context::{Calendar, Context, Field, Stop};
-use rounds::{Plan, Rounds};
+use round_robin::{Plan, Rounds};
 use state::LEAST_WINDOW;
 
 /// Reports events of Google Calendar that are created, changed, answered or deleted.

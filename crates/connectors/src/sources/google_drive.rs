@@ -1,10 +1,10 @@
 //! Files of Google Drive: the change logs of the user and of the shared drives, compared with what is known.
 //!
 //! `google_drive/api.rs` asks, `snapshot.rs` is what is known of a file, `classify.rs` says what a difference means and
-//! `events.rs` tells it; `take.rs` takes what a page shows of files, with texts from `content.rs`. `logs.rs` follows a
-//! log, `reconcile.rs` compares with a full listing where a log is lost, `census.rs` lists silently what there is, also
-//! in a shared drive that appears, `drives.rs` reports the files of one that vanished, `rounds.rs` decides whose turn it
-//! is.
+//! `events.rs` tells it; `apply_page.rs` takes what a page shows of files, with texts from `content.rs`. `logs.rs`
+//! follows a log, `reconcile.rs` compares with a full listing where a log is lost, `drive_listing.rs` lists silently
+//! what there is, also in a shared drive that appears, `vanished_drives.rs` reports the files of one that vanished,
+//! `round_robin.rs` decides whose turn it is.
 //!
 //! What state holds:
 //!
@@ -14,29 +14,29 @@
 //! - `gdrive:gone:` + file: its removal was reported; for 30 days, since several logs tell of one removal;
 //! - `gdrive:baseline`: since when files count as new, and the settings under which everything was listed;
 //! - `gdrive:census`: how far such a listing is;
-//! - `gdrive:pass` for the user's log and `gdrive:pass:` + drive: how far a pass of many pages is. The cursor of the log
-//!   moves when the pass is over;
+//! - `gdrive:pass` for the user's log and `gdrive:pass:` + drive: how far a pass of many pages is. The cursor of the
+//!   log moves when the pass is over;
 //! - `gdrive:listed:` + log: what a comparison has seen so far.
 //!
-//! Each page is a turn. A page whose texts cannot all be read is committed as far as it was handled and read again: what
-//! is done shows in the snapshots.
+//! Each page is a turn. A page whose texts cannot all be read is committed as far as it was handled and read again:
+//! what is done shows in the snapshots.
 //!
-//! Left out: what happened between two polls and left no trace (Drive tells the state of now), who may see a file beyond
-//! whether it is shared with you, comments, revisions, and texts of native files other than documents.
+//! Left out: what happened between two polls and left no trace (Drive tells the state of now), who may see a file
+//! beyond whether it is shared with you, comments, revisions, and texts of native files other than documents.
 
 mod api;
-mod census;
+mod apply_page;
 mod classify;
 mod content;
-mod drives;
+mod drive_listing;
 mod events;
 mod logs;
 mod reconcile;
-mod rounds;
+mod round_robin;
 mod settings;
 mod snapshot;
 mod state;
-mod take;
+mod vanished_drives;
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ use crate::google::{self, At, Client, DRIVE, default_poll_interval};
 use crate::http::check_interval;
 use crate::textdiff::Bounds;
 use api::Api;
-use rounds::Rounds;
+use round_robin::Rounds;
 use settings::{BootstrapMode, Config, Field, MOST_BYTES};
 
 /// Reports files of Google Drive that are created, changed, moved, trashed, shared or removed.

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::date;
 use super::parsed::{Author, Content, Enclosure, Entry, MOST_ENTRIES, Parsed, Place, length, resolved};
-use super::prose;
+use super::plain_text;
 
 /// Most parts of a list within an item that are read. Events show far less.
 const MOST_PARTS: usize = 1_000;
@@ -208,7 +208,7 @@ impl<'a> Fields<'a> {
     }
 
     fn title(&self) -> Option<String> {
-        let title = prose::line(&prose::of_html(&self.text("title")?, true));
+        let title = plain_text::line(&plain_text::of_html(&self.text("title")?, true));
         (!title.is_empty()).then_some(title)
     }
 
@@ -242,7 +242,7 @@ impl<'a> Fields<'a> {
         if is_list {
             return tags.collect();
         }
-        let words = tags.flat_map(|tags| tags.split(',').map(prose::line).collect::<Vec<_>>());
+        let words = tags.flat_map(|tags| tags.split(',').map(plain_text::line).collect::<Vec<_>>());
         words.filter(|word| !word.is_empty()).collect()
     }
 }
@@ -252,7 +252,7 @@ fn text_of(raw: &RawValue) -> Option<String> {
     let text = if json.starts_with('"') {
         // As bytes, because half of a pair of surrogates is no text for the parser.
         let text = serde_json::Deserializer::from_str(json).deserialize_bytes(Text).ok()?;
-        text.trim().chars().filter(|c| prose::is_text(*c)).collect()
+        text.trim().chars().filter(|c| plain_text::is_text(*c)).collect()
     } else if json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
         json.to_owned()
     } else {

@@ -4,7 +4,7 @@
 //! `docs/decisions/0016-an-own-reader-of-feeds.md`). This one never fails, and looks at each byte a bounded number of
 //! times: whatever is searched for and not there is not searched for again.
 //!
-//! Left out: references (`prose.rs`), names and nesting (`tree.rs`).
+//! Left out: references (`plain_text.rs`), names and nesting (`tree.rs`).
 
 /// A piece of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

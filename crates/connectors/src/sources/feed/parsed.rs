@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use reqwest::Url;
 use serde::Serialize;
 
-use super::prose::line;
+use super::plain_text::line;
 
 /// Most entries of a feed that are looked at. Feeds list the newest first.
 pub(super) const MOST_ENTRIES: usize = 10_000;

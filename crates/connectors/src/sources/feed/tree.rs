@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::markup::{self, Token, Tokens};
-use super::prose;
+use super::plain_text;
 
 /// How many elements directly within an entry are kept, and how many below those. Events show far less of each kind.
 const KEPT: usize = 1_000;
@@ -59,13 +59,13 @@ impl Element<'_> {
 
     /// The text, without tags; empty when there is none.
     pub(super) fn text(&self) -> String {
-        prose::text(self.inner).trim().to_owned()
+        plain_text::text(self.inner).trim().to_owned()
     }
 
     /// The first child of a name that says something.
     pub(super) fn child(&self, name: &str) -> Option<String> {
         let found = self.children.iter().filter(|child| child.name == name);
-        found.map(|child| prose::line(&child.text())).find(|text| !text.is_empty())
+        found.map(|child| plain_text::line(&child.text())).find(|text| !text.is_empty())
     }
 }
 
@@ -364,7 +364,7 @@ impl<'a> Stack<'a> {
 fn attribute(attributes: &str, name: &str) -> Option<String> {
     let found = markup::attributes(attributes);
     let (_, value) = found.into_iter().find(|(found, _)| local(found).1.eq_ignore_ascii_case(name))?;
-    let value = prose::unescape(value.trim());
+    let value = plain_text::unescape(value.trim());
     (!value.is_empty()).then_some(value)
 }
 

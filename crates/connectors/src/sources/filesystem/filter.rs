@@ -5,7 +5,7 @@
 use fancy_regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::own::Own;
+use super::own_files::Own;
 use super::path::Rel;
 use crate::mime::extension;
 
@@ -119,7 +119,8 @@ fn leading_parts(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A pattern of a shell, as the regular expression that means the same for a whole text. `globset` is no help: it gives
-/// `**`, `{a,b}`, `\` and `[^a]` meanings of their own that cannot all be turned off, and patterns have none of them here.
+/// `**`, `{a,b}`, `\` and `[^a]` meanings of their own that cannot all be turned off, and patterns have none of them
+/// here.
 #[derive(Debug)]
 struct Pattern(Regex);
 
@@ -152,7 +153,8 @@ impl Pattern {
         Ok(Self(Regex::new(&regex).map_err(|error| unusable(error.to_string()))?))
     }
 
-    /// Such an expression has no look-around and no back-references, so it is matched in linear time and never gives up.
+    /// Such an expression has no look-around and no back-references, so it is matched in linear time and never gives
+    /// up.
     fn matches(&self, text: &str) -> bool {
         self.0.is_match(text).unwrap_or(false)
     }

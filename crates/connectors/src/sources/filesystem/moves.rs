@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::budget::Budget;
 use super::compare::Differences;
-use super::look::{Depth, Look, Reading, look};
 use super::path::Rel;
+use super::read_file::{Depth, Look, Reading, look};
 use super::record::{Record, Stat};
 use super::root::Root;
-use super::work::Worklist;
+use super::worklist::Worklist;
 
 /// Largest file, in bytes, that is read to find out whether it is another one under a new name: others wait meanwhile.
 const LARGEST: u64 = 64 << 20;

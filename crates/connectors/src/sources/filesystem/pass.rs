@@ -18,7 +18,7 @@ use super::path::{Family, Rel};
 use super::root::{Mark, Root, unmounted};
 use super::walk::Walk;
 use super::watch::Watch;
-use super::work::{Manner, Worklist};
+use super::worklist::{Manner, Worklist};
 use super::write::{Rest, Writer};
 
 /// Changes of a turn besides those of files: the entry about the folder, put at the beginning and at the end, and

@@ -10,13 +10,13 @@ use crate::textdiff::{self, TextDiff};
 
 use super::budget::{Budget, STORED};
 use super::config::{Config, blocking};
-use super::later::Note;
-use super::look::{Look, Seen};
+use super::deferred::Note;
 use super::path::{Family, Rel};
+use super::problems::Findings;
+use super::read_file::{Look, Seen};
 use super::record::{Record, Stat, Version};
 use super::report::{Kind, Report, is_text, preview};
-use super::trouble::Findings;
-use super::work::{Checked, Task, Worklist};
+use super::worklist::{Checked, Task, Worklist};
 
 /// How long the last version of a file that is gone is remembered, so that its return is told from a rewind.
 const GONE_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::google::patience::Patience;
+use crate::google::retry_limit::Patience;
 use crate::google::{Ask, Client, Deadline, Refusal};
 
 /// Most records, and most ids, that the API gives at once.

@@ -7,12 +7,12 @@ use inboxclaw_contract::{Draft, Expiry, Failure, Next};
 use serde::{Deserialize, Serialize};
 
 use super::api::{Depth, HistoryId, HistoryPage, Record};
-use super::arrivals::{self, Found, Gathered, MOST};
 use super::context::Gmail;
 use super::events::{self, Relabelled};
-use super::messages::{Hidden, Known, Messages, RETRY, Retry, Seen, Why};
+use super::fetch_messages::{self, Found, Gathered, MOST};
+use super::history_steps::{self, Step, What};
+use super::message_records::{Hidden, Known, Messages, RETRY, Retry, Seen, Why};
 use super::state::{PASS, SYNCED, Synced};
-use super::steps::{self, Step, What};
 use crate::google::{check_next, stored};
 
 /// A pass in progress.
@@ -104,13 +104,13 @@ impl Gmail {
         records: Vec<Record>,
         budget: usize,
     ) -> Result<bool, Failure> {
-        let steps = steps::steps(records, &self.rules);
+        let steps = history_steps::steps(records, &self.rules);
         let ids = steps.iter().map(|step| &*step.message.id);
         let mut messages = Messages::load(draft, ids, self.rules.window).await?;
         let fleeting = forget_fleeting(draft, &mut messages, &steps)?;
         let wanted = self.wanted(&steps, &messages, &fleeting);
         let now = &wanted[..wanted.len().min(budget)];
-        let gathered = arrivals::gather(&self.api, draft, now, Depth::Headers).await?;
+        let gathered = fetch_messages::gather(&self.api, draft, now, Depth::Headers).await?;
         let waiting: HashSet<&str> =
             wanted.iter().map(|id| &**id).filter(|id| gathered.get(id).is_none()).collect();
         for step in steps.iter().filter(|step| !waiting.contains(&*step.message.id)) {
@@ -155,7 +155,7 @@ impl Gmail {
             What::Shown if !may_show(known, step.record) => {}
             What::Added | What::Shown => {
                 if let Some(found) = gathered.get(id) {
-                    arrivals::take(&self.rules, draft, messages, (id, found), step.record)?;
+                    fetch_messages::take(&self.rules, draft, messages, (id, found), step.record)?;
                 }
             }
             What::Deleted => self.deleted(draft, messages, step)?,
@@ -220,7 +220,7 @@ impl Gmail {
         };
         let wanted: Vec<(String, Retry)> = ids.iter().filter_map(due).collect();
         let ids: Vec<String> = wanted.iter().map(|(id, _)| id.clone()).collect();
-        let gathered = match arrivals::gather(&self.api, draft, &ids, Depth::Headers).await {
+        let gathered = match fetch_messages::gather(&self.api, draft, &ids, Depth::Headers).await {
             // Whether it is the account that is refused, or the service that is down, the history will tell.
             Err(refusal) if !refusal.is_transient() || refusal.is_of_server() => {
                 draft.problem(refusal.into());
@@ -241,7 +241,7 @@ impl Gmail {
                 // It stays as it is.
                 Some(Found::Refused) | None => {}
                 Some(found) => {
-                    arrivals::take(&self.rules, draft, &mut messages, (id, found), retry.upto)?;
+                    fetch_messages::take(&self.rules, draft, &mut messages, (id, found), retry.upto)?;
                 }
             }
             done += usize::from(!matches!(messages.get(id), Some(Known::Retry(_))));

@@ -14,10 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::api::{Depth, HistoryId, Listed, Search};
-use super::arrivals::{self, Found, MOST};
 use super::context::Gmail;
 use super::events;
-use super::messages::{HIDDEN, Hidden, Known, Messages, SEEN, Seen, Why};
+use super::fetch_messages::{self, Found, MOST};
+use super::message_records::{HIDDEN, Hidden, Known, Messages, SEEN, Seen, Why};
 use super::state::{PASS, RECOVERY, SYNCED, Synced};
 use crate::google::gap::{Gap, PASSING};
 use crate::google::{check_next, is_id, stored};
@@ -253,10 +253,10 @@ impl Recovery {
         messages: &mut Messages,
         ids: &[String],
     ) -> Result<bool, Failure> {
-        let gathered = arrivals::gather(&gmail.api, draft, ids, Depth::Headers).await?;
+        let gathered = fetch_messages::gather(&gmail.api, draft, ids, Depth::Headers).await?;
         for id in ids {
             if let Some(found) = gathered.get(id) {
-                let reported = arrivals::take(&gmail.rules, draft, messages, (id, found), self.pin)?;
+                let reported = fetch_messages::take(&gmail.rules, draft, messages, (id, found), self.pin)?;
                 self.found += u64::from(reported);
             }
         }
@@ -269,7 +269,7 @@ impl Recovery {
         let is_behind = |entry: &Entry| entry.parse::<Seen>().is_ok_and(|seen| seen.upto < self.pin);
         let (ids, after) = scan(&entries, SEEN, is_behind);
         let mut messages = Messages::load(draft, ids.iter().map(String::as_str), gmail.rules.window).await?;
-        let gathered = arrivals::gather(&gmail.api, draft, &ids, Depth::Presence).await?;
+        let gathered = fetch_messages::gather(&gmail.api, draft, &ids, Depth::Presence).await?;
         for id in &ids {
             let Some(Known::Seen(seen)) = messages.get(id).cloned() else { continue };
             match gathered.get(id) {

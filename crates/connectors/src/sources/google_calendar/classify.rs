@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::times::{Times, is_instance};
 use super::{attendees, compare};
-use crate::google::stamp;
+use crate::google::timestamp;
 
 /// What happened to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +72,9 @@ pub(super) fn is_cancelled(item: &Value) -> bool {
 /// Decides about an item that no filter drops. `snapshot` may be one that was cancelled already, which counts as
 /// unknown: so its instance is created when it is confirmed again, and not deleted twice.
 ///
-/// What is known was reported, or was there before anything was. As long as the service does not cancel it, it is in the
-/// calendar, wherever it is moved to: a meeting that ends early or moves into next year is updated, and only what was
-/// over before and is over now is nobody's news.
+/// What is known was reported, or was there before anything was. As long as the service does not cancel it, it is in
+/// the calendar, wherever it is moved to: a meeting that ends early or moves into next year is updated, and only what
+/// was over before and is over now is nobody's news.
 pub(super) fn judge(item: &Value, snapshot: Option<&Value>, bounds: &Bounds) -> Verdict {
     let known = snapshot.filter(|snapshot| !is_cancelled(snapshot));
     if is_cancelled(item) {
@@ -123,7 +123,7 @@ impl Bounds {
     /// before the change is not.
     pub(super) fn is_past(&self, known: &Value) -> bool {
         let times = Times::of(known, &self.zone);
-        let changed = known["updated"].as_str().and_then(stamp::read);
+        let changed = known["updated"].as_str().and_then(timestamp::read);
         let ended_by_change = times.end.zip(changed).is_some_and(|(end, changed)| end <= changed);
         self.are_over(&times) && !ended_by_change
     }

@@ -15,7 +15,7 @@ use super::classify::Bounds;
 use super::state::Pass;
 use super::times::{Times, is_series};
 use crate::google::filter::Filters;
-use crate::google::trouble::Trouble;
+use crate::google::part_failure::Trouble;
 use crate::google::{Client, Refusal};
 
 /// How much longer than `max_event_age_days` a snapshot stays, for times when the program is off.

@@ -14,7 +14,7 @@ use super::api::{self, Page, Query};
 use super::context::{Ailing, Calendar, Context, Step, Stop};
 use super::state::{Keys, Known, Mode, Pass};
 use super::times::{whole, zone};
-use super::{apply, fit, scan};
+use super::{apply_page, scan_snapshots, size_limit};
 use crate::google::gap::{Gap, PASSING};
 use crate::google::listing::Listing;
 use crate::google::{Refusal, check_next};
@@ -28,8 +28,8 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 /// A sync token that told of nothing is renewed when it is older. They are valid for longer than that.
 const TOKEN_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// A reconciliation lists so much more at both ends, because one that is known and not listed passes for gone: what was
-/// moved out of the window by less than that is found and updated, and the zone of the calendar may be another than that
-/// by which whole days were listed before.
+/// moved out of the window by less than that is found and updated, and the zone of the calendar may be another than
+/// that by which whole days were listed before.
 const MARGIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// The next step of a calendar, the first of a round or a further one.
@@ -124,7 +124,7 @@ impl Walk<'_> {
             Ok(page) => page,
             Err(refusal) => return self.refused(draft, refusal),
         };
-        page.items.iter_mut().for_each(fit::cut);
+        page.items.iter_mut().for_each(size_limit::cut);
         check_next(self.pass.page.as_deref(), page.next_page_token.as_deref())
             .map_err(|failure| self.trouble(failure.into()))?;
         let is_last = page.next_page_token.is_none();
@@ -134,10 +134,10 @@ impl Walk<'_> {
         }
         self.look_at_zone(draft, page.time_zone.as_deref())?;
         let (context, keys) = (self.context, self.keys);
-        apply::items(context, keys, draft, (&mut self.pass, &self.zone), &page.items).await?;
+        apply_page::items(context, keys, draft, (&mut self.pass, &self.zone), &page.items).await?;
         if self.pass.mode == Mode::Reconcile {
             let listing = Listing::new(keys.listed());
-            let ids: Vec<&str> = page.items.iter().filter_map(apply::id).collect();
+            let ids: Vec<&str> = page.items.iter().filter_map(apply_page::id).collect();
             if self.pass.pages == 0 {
                 listing.clear(draft)?;
             }
@@ -255,7 +255,7 @@ impl Walk<'_> {
     }
 
     async fn narrow(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
-        if !scan::narrow(self.keys, draft, (&mut self.pass, &self.zone)).await? {
+        if !scan_snapshots::narrow(self.keys, draft, (&mut self.pass, &self.zone)).await? {
             return self.go_on(draft);
         }
         // What is known before the window's new end stays complete.
@@ -264,7 +264,7 @@ impl Walk<'_> {
     }
 
     async fn vanished(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
-        match scan::vanished(self.context, self.keys, draft, (&mut self.pass, &self.zone)).await? {
+        match scan_snapshots::vanished(self.context, self.keys, draft, (&mut self.pass, &self.zone)).await? {
             Some(true) => {}
             Some(false) => return self.go_on(draft),
             None => {

@@ -9,13 +9,13 @@ use serde_json::{Map, Value, json};
 use super::attendees;
 use super::classify::Change;
 use super::compare::{changes, without};
-use crate::google::stamp;
+use crate::google::timestamp;
 
 /// What payloads do not show of an event.
 const HIDDEN: [&str; 4] = ["sequence", "iCalUID", "etag", "reminders"];
 /// The fields whose keys are names that users and their programs give
-/// (<https://developers.google.com/workspace/calendar/api/v3/reference/events>): extended properties, the preferences of a
-/// gadget, the parameters of an add-on for conferences.
+/// (<https://developers.google.com/workspace/calendar/api/v3/reference/events>): extended properties, the preferences
+/// of a gadget, the parameters of an add-on for conferences.
 const NAMED_BY_OTHERS: [&str; 3] = ["extendedProperties", "preferences", "parameters"];
 /// An event of ours about `item`, or about `previous` where nothing else is left of it. One of them has to be given.
 pub(super) fn event(
@@ -56,7 +56,7 @@ fn version(item: &Value) -> String {
 }
 
 fn occurred_at(change: Change, item: Option<&Value>, previous: Option<&Value>) -> Option<Timestamp> {
-    let at = |item: &Value, name: &str| stamp::read(item[name].as_str()?);
+    let at = |item: &Value, name: &str| timestamp::read(item[name].as_str()?);
     if change == Change::Created {
         return item.and_then(|item| at(item, "created").or_else(|| at(item, "updated")));
     }

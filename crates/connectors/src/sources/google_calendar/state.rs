@@ -1,11 +1,11 @@
 //! What is remembered of a calendar: the keys, and the values under them. What the keys mean is in the module above.
-//! Left out: what becomes of snapshots, which `apply` and `scan` decide.
+//! Left out: what becomes of snapshots, which `apply_page` and `scan_snapshots` decide.
 
 use inboxclaw_contract::{Draft, Entry, Expiry, Failure, Json};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::google::stamp;
+use crate::google::timestamp;
 
 /// Beyond this two windows are of different lengths; numbers of earlier programs are floats.
 const SAME: SignedDuration = SignedDuration::from_millis(1);
@@ -146,7 +146,7 @@ impl Known {
             token_at: token.filter(|_| sync.is_some()).map(|entry| entry.updated_at),
             token: sync,
             window: window.and_then(|entry| window_of(&entry.value)),
-            lookahead: read(&lookahead).and_then(|text| stamp::read(&text)),
+            lookahead: read(&lookahead).and_then(|text| timestamp::read(&text)),
             zone: read(&zone),
             pass,
             has_pass,
@@ -187,7 +187,8 @@ impl Known {
         draft.put(&keys.token(), token, Expiry::Never)
     }
 
-    /// Says which window the snapshots stand for, in seconds. The value is JSON in a text, as earlier programs wrote it.
+    /// Says which window the snapshots stand for, in seconds. The value is JSON in a text, as earlier programs wrote
+    /// it.
     ///
     /// # Errors
     /// Those of [`Draft::put`].
@@ -209,7 +210,7 @@ impl Known {
     /// # Errors
     /// Those of [`Draft::put`].
     pub(super) fn set_lookahead(draft: &mut Draft<'_>, keys: Keys<'_>, at: Timestamp) -> Result<(), Failure> {
-        draft.put(&keys.lookahead(), &stamp::write(at), Expiry::Never)
+        draft.put(&keys.lookahead(), &timestamp::write(at), Expiry::Never)
     }
 }
 

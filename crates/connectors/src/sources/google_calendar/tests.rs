@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 
 use super::classify::{Bounds, Change, Fate, judge};
 use super::times::Times;
-use super::{attendees, compare, fit, payload, times};
-use crate::google::stamp;
+use super::{attendees, compare, payload, size_limit, times};
+use crate::google::timestamp;
 use Change::{Created, Deleted, RsvpChanged, Updated};
 use Fate::{Drop, Keep};
 
 /// Noon of 2026-11-22, an age of two days, a window of ten.
 fn bounds() -> Bounds {
-    let at = |text| stamp::read(text).unwrap();
+    let at = |text| timestamp::read(text).unwrap();
     Bounds {
         zone: TimeZone::UTC,
         now: at("2026-11-22T12:00:00Z"),
@@ -172,9 +172,9 @@ fn whole_days_are_those_of_the_calendar() {
     // 16:42 of the 2nd in Los Angeles, 13:42 of the 3rd in Auckland.
     let bounds = |name: &str| Bounds {
         zone: times::zone(name),
-        now: stamp::read("2026-12-03T00:42:00Z").unwrap(),
+        now: timestamp::read("2026-12-03T00:42:00Z").unwrap(),
         oldest: None,
-        horizon: stamp::read("2026-12-10T00:00:00Z").unwrap(),
+        horizon: timestamp::read("2026-12-10T00:00:00Z").unwrap(),
     };
     for (zone, last, today, first_beyond) in
         [("America/Los_Angeles", 1, 2, 10), ("UTC", 2, 3, 10), ("Pacific/Auckland", 2, 3, 11), ("", 2, 3, 10)]
@@ -197,8 +197,8 @@ fn a_time_without_an_offset_is_one_of_its_zone() {
     );
     let plain = with(on("11-23"), json!({ "start": { "dateTime": "2026-11-23T10:00:00" } }));
     let start = |item: &Value| Times::of(item, &times::zone("America/New_York")).start;
-    assert_eq!(start(&own), stamp::read("2026-11-23T01:00:00Z"));
-    assert_eq!(start(&plain), stamp::read("2026-11-23T15:00:00Z"));
+    assert_eq!(start(&own), timestamp::read("2026-11-23T01:00:00Z"));
+    assert_eq!(start(&plain), timestamp::read("2026-11-23T15:00:00Z"));
 }
 
 #[test]
@@ -321,9 +321,9 @@ fn instants_are_read_in_every_form() {
         ("2026-03-27T10:15:00", "2026-03-27T10:15:00Z"),
         ("2026-03-27", "2026-03-27T00:00:00Z"),
     ] {
-        assert_eq!(stamp::read(text).unwrap().to_string(), expected, "{text}");
+        assert_eq!(timestamp::read(text).unwrap().to_string(), expected, "{text}");
     }
-    assert_eq!(stamp::read("soon"), None);
+    assert_eq!(timestamp::read("soon"), None);
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn an_update_tells_what_differs() {
     assert_eq!(event.event_id, "gcal:me@x.org:e:0042:updated");
     assert_eq!(event.event_type, "google.calendar.event.updated");
     assert_eq!(event.entity_id.as_deref(), Some("me@x.org:e"));
-    assert_eq!(event.occurred_at, stamp::read("2026-11-02T08:00:00Z"));
+    assert_eq!(event.occurred_at, timestamp::read("2026-11-02T08:00:00Z"));
     let moment = |day, hour| json!({ "dt": format!("2026-11-{day}T{hour}:00:00Z"), "tz": "UTC" });
     assert_eq!(
         event.data.parse::<Value>().unwrap(),
@@ -384,7 +384,7 @@ fn a_deletion_shows_what_is_left_and_what_was() {
     before["attendees"][3]["responseStatus"] = json!("accepted");
     let event = payload::event("c", Deleted, Some(&bare()), Some(&before), 3).unwrap();
     assert_eq!(event.event_id, "gcal:c:e:2:deleted");
-    assert_eq!(event.occurred_at, stamp::read("2026-11-02T08:00:00Z"));
+    assert_eq!(event.occurred_at, timestamp::read("2026-11-02T08:00:00Z"));
     let data: Value = event.data.parse().unwrap();
     assert_eq!(data["summary"], "Lunch");
     assert_eq!(data["start"]["dt"], "2026-11-23T10:00:00Z");
@@ -447,12 +447,12 @@ fn what_is_too_large_loses_its_largest_fields_and_says_so() {
     let text = |kib: usize| "x".repeat(kib << 10);
     let mut small = with(on("11-23"), json!({ "description": text(1_000) }));
     let before = small.clone();
-    fit::cut(&mut small);
+    size_limit::cut(&mut small);
     assert_eq!(small, before);
     let fields =
         json!({ "description": text(900), "location": text(800), "attendees": [{ "id": text(600) }] });
     let mut large = with(on("11-23"), fields);
-    fit::cut(&mut large);
+    size_limit::cut(&mut large);
     let rest = with(
         on("11-23"),
         json!({ "attendees": [{ "id": text(600) }], "trimmed": ["description", "location"] }),

@@ -6,7 +6,7 @@ use inboxclaw_contract::{Class, Failure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::google::patience::Patience;
+use crate::google::retry_limit::Patience;
 use crate::google::{Ask, Client, Deadline, Refusal, is_id};
 
 /// What is asked of a file.

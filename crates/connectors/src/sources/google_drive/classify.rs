@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::snapshot::Snapshot;
-use crate::google::stamp;
+use crate::google::timestamp;
 use crate::textdiff::TextDiff;
 
 /// What happened to a file.
@@ -52,7 +52,7 @@ pub(super) fn known(before: &Snapshot, now: &Snapshot, reading: &Reading) -> Vec
 /// What a file means that was not known: nothing, if it was there at `baseline` already, as far as its own times say.
 pub(super) fn first_seen(now: &Snapshot, baseline: Timestamp) -> Option<Kind> {
     let is_later =
-        |text: &Option<String>| text.as_deref().and_then(stamp::read).is_some_and(|at| at > baseline);
+        |text: &Option<String>| text.as_deref().and_then(timestamp::read).is_some_and(|at| at > baseline);
     let is_shared_later = now.is_shared_with_me() && is_later(&now.shared_with_me_time);
     appeared(now).filter(|_| is_shared_later || is_later(&now.created_time))
 }

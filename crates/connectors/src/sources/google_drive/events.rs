@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::classify::{self, Kind};
 use super::snapshot::Snapshot;
-use crate::google::stamp;
+use crate::google::timestamp;
 use crate::textdiff::TextDiff;
 
 /// The texts that a file may have without, and which are left out then.
@@ -37,8 +37,8 @@ pub(super) struct When {
 impl When {
     /// By the service's time, else by the version of the file, else by now.
     pub(super) fn of(time: Option<&str>, version: Option<&str>, now: Timestamp) -> Self {
-        let at = time.and_then(stamp::read).unwrap_or(now);
-        let unique = time.or(version).map_or_else(|| stamp::write(at), str::to_owned);
+        let at = time.and_then(timestamp::read).unwrap_or(now);
+        let unique = time.or(version).map_or_else(|| timestamp::write(at), str::to_owned);
         Self { at, unique }
     }
 }

@@ -3,8 +3,8 @@
 use inboxclaw_contract::{Class, Draft, Expiry, Failure};
 
 use super::api::{Change, ChangePage, Log};
+use super::apply_page::{Item, Origin, Seen, Work};
 use super::state::{self, Changes, Pass, Step, Stop};
-use super::take::{Item, Origin, Seen, Work};
 use crate::google::{Refusal, check_next, is_id, stored};
 
 impl Work<'_> {

@@ -1,13 +1,13 @@
-//! Compares what is known with everything there is, where a log is lost: a new token first, then the listing page by page,
-//! then a look at what is known and was not listed, and only then the token takes the place of the lost one.
+//! Compares what is known with everything there is, where a log is lost: a new token first, then the listing page by
+//! page, then a look at what is known and was not listed, and only then the token takes the place of the lost one.
 
 use inboxclaw_contract::{Class, Draft, Expiry, Failure};
 
 use super::api::Log;
-use super::census;
+use super::apply_page::{Item, Origin, Seen, Work};
+use super::drive_listing;
 use super::snapshot::Snapshot;
 use super::state::{self, FILES, Pass, Reconcile, Step, Stop};
-use super::take::{Item, Origin, Seen, Work};
 use crate::google::gap::{Gap, PASSING};
 use crate::google::{Refusal, check_next, is_id};
 
@@ -76,7 +76,7 @@ impl Work<'_> {
         state::listing(self.log).clear(draft)?;
         let times = pass.again + 1;
         self.put(draft, Reconcile { page: None, pages: 0, again: times, ..pass })?;
-        Ok(census::again(draft, times, refusal))
+        Ok(drive_listing::again(draft, times, refusal))
     }
 
     /// Looks at files that are known and were not listed. Each is asked for: what changes while a listing is read may
@@ -105,7 +105,7 @@ impl Work<'_> {
         let is_progress = taken.handled > 0;
         let is_all = taken.is_all(&items, is_progress)?;
         for id in filtered {
-            super::take::forget(draft, id)?;
+            super::apply_page::forget(draft, id)?;
         }
         pass.found += taken.found;
         pass.deleted += taken.deleted;

@@ -1,5 +1,5 @@
-//! What state holds beside the snapshots: keys, cursors, the baseline, and the passes in progress. An entry that somebody
-//! edited into another shape counts as absent.
+//! What state holds beside the snapshots: keys, cursors, the baseline, and the passes in progress. An entry that
+//! somebody edited into another shape counts as absent.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,8 +11,8 @@ use super::api::Log;
 use super::snapshot::Snapshot;
 use crate::google::Refusal;
 use crate::google::listing::Listing;
-use crate::google::stamp;
 use crate::google::stored;
+use crate::google::timestamp;
 
 /// Where the snapshots are.
 pub(super) const FILES: &str = "gdrive:file:";
@@ -86,7 +86,7 @@ pub(super) struct Baseline {
 impl Baseline {
     /// A baseline of `at`, before or after everything was listed.
     pub(super) fn new(at: Timestamp, fingerprint: &str, listed: bool) -> Self {
-        let (established_at, config_fingerprint) = (stamp::write(at), fingerprint.to_owned());
+        let (established_at, config_fingerprint) = (timestamp::write(at), fingerprint.to_owned());
         Self { trusted: true, established_at, config_fingerprint, listed, listed_at: None }
     }
 
@@ -96,14 +96,15 @@ impl Baseline {
         Self { listed_at: Some(at), ..self }
     }
 
-    /// When everything was known, if it was listed. Baselines of former versions do not say when that was; it is long ago.
+    /// When everything was known, if it was listed. Baselines of former versions do not say when that was; it is long
+    /// ago.
     pub(super) fn all_known(&self) -> Timestamp {
         self.listed_at.unwrap_or(Timestamp::MIN)
     }
 
     /// The instant.
     pub(super) fn at(&self) -> Option<Timestamp> {
-        stamp::read(&self.established_at)
+        timestamp::read(&self.established_at)
     }
 
     /// Whether everything was listed under these settings.

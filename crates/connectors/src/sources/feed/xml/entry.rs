@@ -9,7 +9,7 @@ use reqwest::Url;
 
 use super::super::date;
 use super::super::parsed::{Author, Content, Enclosure, Entry, length, resolved};
-use super::super::prose;
+use super::super::plain_text;
 use super::super::tree::{Element, Space};
 
 const HTML: &str = "text/html";
@@ -92,7 +92,7 @@ fn core(entry: &mut Entry, extra: &mut Extra, child: &Element<'_>, base: &Url, i
         "category" | "subject" => {
             let term =
                 child.attribute("term").or_else(|| child.attribute("label")).unwrap_or_else(|| child.text());
-            entry.categories.extend(filled(prose::line(&term)));
+            entry.categories.extend(filled(plain_text::line(&term)));
         }
         "enclosure" => entry.enclosure(child, base),
         _ => {}
@@ -119,7 +119,7 @@ fn dublin_core(entry: &mut Entry, extra: &mut Extra, child: &Element<'_>) {
             entry.published = date::parse(&child.text());
         }
         "modified" if entry.updated.is_none() => entry.updated = date::parse(&child.text()),
-        "subject" => entry.categories.extend(filled(prose::line(&child.text()))),
+        "subject" => entry.categories.extend(filled(plain_text::line(&child.text()))),
         _ => {}
     }
 }
@@ -203,18 +203,18 @@ pub(super) fn author(element: &Element<'_>) -> Option<Author> {
     let (name, email) = (element.child("name"), element.child("email"));
     let url = element.child("uri").or_else(|| element.child("url"));
     let parts = Author { name, email, url }.filled();
-    parts.or_else(|| Author::parse(&prose::unescape(&element.text())))
+    parts.or_else(|| Author::parse(&plain_text::unescape(&element.text())))
 }
 
 /// A title, which is text in events. Atom says what it is; elsewhere nobody does, and many write HTML.
 pub(super) fn title(element: &Element<'_>, is_atom: bool) -> Option<String> {
     let text = match kind(element).as_str() {
         _ if element.markup => element.text(),
-        HTML | XHTML => prose::of_html(&element.text(), false),
+        HTML | XHTML => plain_text::of_html(&element.text(), false),
         TEXT if is_atom => element.text(),
-        _ => prose::of_html(&element.text(), true),
+        _ => plain_text::of_html(&element.text(), true),
     };
-    filled(prose::line(&text))
+    filled(plain_text::line(&text))
 }
 
 /// A summary: HTML where it is HTML, as its author wrote it.
@@ -225,7 +225,7 @@ fn summary(element: &Element<'_>) -> Option<String> {
 
 /// Text with its references resolved, or markup as it stands there.
 fn html(element: &Element<'_>) -> String {
-    if element.markup { prose::raw(element.inner).trim().to_owned() } else { element.text() }
+    if element.markup { plain_text::raw(element.inner).trim().to_owned() } else { element.text() }
 }
 
 /// The content of Atom (RFC 4287, section 4.1.3) and of its forerunner.
@@ -263,11 +263,11 @@ fn kind(element: &Element<'_>) -> String {
 /// XHTML without the `div` that has to be around it and is no part of it (RFC 4287, section 3.1.1.3).
 fn xhtml(element: &Element<'_>) -> String {
     let only = match element.children.as_slice() {
-        [only] if only.name == "div" && prose::is_all(element.inner, "div") => only.inner,
+        [only] if only.name == "div" && plain_text::is_all(element.inner, "div") => only.inner,
         _ => element.inner,
     };
     // Some announce XHTML and escape it.
-    if element.markup { prose::raw(only).trim().to_owned() } else { element.text() }
+    if element.markup { plain_text::raw(only).trim().to_owned() } else { element.text() }
 }
 
 fn based(element: &Element<'_>, base: &Url) -> Url {

@@ -11,8 +11,8 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use super::super::filter::Filter;
 use super::super::inbox::{Inbox, Scopes};
 use super::super::path::Rel;
+use super::super::problems::Trouble;
 use super::super::root::Root;
-use super::super::trouble::Trouble;
 use crate::lock::lock;
 
 /// The operating system's watcher, made when it is first needed.

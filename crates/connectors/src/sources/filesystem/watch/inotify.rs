@@ -19,9 +19,9 @@ use tokio::io::unix::AsyncFd;
 use super::super::filter::Filter;
 use super::super::inbox::{Inbox, Scopes};
 use super::super::path::Rel;
+use super::super::problems::Trouble;
 use super::super::record::Status;
 use super::super::root::{Root, Way};
-use super::super::trouble::Trouble;
 use crate::lock::lock;
 
 /// Bytes of news read at once: some hundred.

@@ -9,12 +9,12 @@ use inboxclaw_contract::{Next, Settled};
 use jiff::{SignedDuration, Timestamp};
 
 use super::config::{Config, WatchMode};
+use super::deferred::{Later, Note, SMALL};
 use super::inbox::Scopes;
-use super::later::{Later, Note, SMALL};
 use super::pass::Pass;
 use super::path::Rel;
+use super::problems::{Findings, Unfollowed, Unreadable};
 use super::root::Root;
-use super::trouble::{Findings, Unfollowed, Unreadable};
 use crate::lock::lock;
 
 /// What cannot be read is looked at again after so long.

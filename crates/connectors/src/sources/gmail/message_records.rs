@@ -94,8 +94,8 @@ impl Retry {
         Self { upto, since, next: None }
     }
 
-    /// The message is missing at `now`, still. It is asked for again after as long as it has been missing, so that it is
-    /// reported soon if it comes soon; `None` when it has been missing for so long that it never will.
+    /// The message is missing at `now`, still. It is asked for again after as long as it has been missing, so that it
+    /// is reported soon if it comes soon; `None` when it has been missing for so long that it never will.
     pub(super) fn missing(self, now: Timestamp) -> Option<Self> {
         let since = self.since.unwrap_or(now);
         let age = now.duration_since(since);

@@ -1,7 +1,7 @@
 //! Whose turn it is: the user's log, the list of shared drives, each of their logs, and a listing where one is due.
 //!
-//! Memory holds only the place in the round and the troubles of parts; without it a round begins anew. A shared drive in
-//! trouble does not hold up the others: its trouble is reported with every turn until it works again.
+//! Memory holds only the place in the round and the troubles of parts; without it a round begins anew. A shared drive
+//! in trouble does not hold up the others: its trouble is reported with every turn until it works again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
@@ -10,10 +10,10 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure, Next, Settled};
 
 use super::api::{Api, Log};
+use super::apply_page::Work;
 use super::settings::Config;
 use super::state::{self, Baseline, CENSUS, Census, Pass, Step, Stop};
-use super::take::Work;
-use crate::google::trouble::Trouble;
+use crate::google::part_failure::Trouble;
 use crate::google::{Refusal, stored};
 use crate::lock::lock;
 

@@ -10,7 +10,7 @@ use inboxclaw_contract::{Draft, Failure};
 use super::api::{Api, Depth, HistoryId, Message};
 use super::context::Rules;
 use super::events;
-use super::messages::{Known, Messages, Retry, Seen, Why};
+use super::message_records::{Known, Messages, Retry, Seen, Why};
 use crate::google::Refusal;
 
 /// Most messages that a turn reads.

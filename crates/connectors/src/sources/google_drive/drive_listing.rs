@@ -8,11 +8,11 @@ use inboxclaw_contract::{Draft, Expiry, Failure};
 use jiff::Timestamp;
 
 use super::api::{File, FilePage, Log};
+use super::apply_page::{Item, Origin, Work};
 use super::classify;
 use super::events::{self, When};
 use super::snapshot::Snapshot;
 use super::state::{self, Appear, Baseline, CENSUS, Census, Pass, Step, Stop};
-use super::take::{Item, Origin, Work};
 use crate::google::{Refusal, check_next, is_id, stored};
 
 /// How often a listing begins anew before it waits for the next poll.
@@ -83,8 +83,8 @@ impl Work<'_> {
         Ok(Step::More)
     }
 
-    /// Lists the shared drive of this log, silently but for files that are new since `start` and for those that were known
-    /// already, such as the ones that moved into it; its log is followed from before the listing.
+    /// Lists the shared drive of this log, silently but for files that are new since `start` and for those that were
+    /// known already, such as the ones that moved into it; its log is followed from before the listing.
     ///
     /// # Errors
     /// When the service refuses, or the state.
@@ -128,8 +128,8 @@ impl Work<'_> {
         Ok(Step::Done)
     }
 
-    /// Remembers files that are not known. What was created after `before` is left to the log; what is new since `start` is
-    /// reported.
+    /// Remembers files that are not known. What was created after `before` is left to the log; what is new since
+    /// `start` is reported.
     ///
     /// # Errors
     /// When the state cannot be read or written.

@@ -1,7 +1,7 @@
 //! Takes what a page shows of files: reads the texts that are wanted, says what happened, and keeps what is known now.
 //!
-//! What was handled shows in the snapshots: the same page again, after a turn that got only half way, emits nothing twice
-//! and asks for nothing twice.
+//! What was handled shows in the snapshots: the same page again, after a turn that got only half way, emits nothing
+//! twice and asks for nothing twice.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::events::{self, When};
 use super::settings::Config;
 use super::snapshot::Snapshot;
 use super::state::{self, Stop};
-use crate::google::{Deadline, Refusal, stamp};
+use crate::google::{Deadline, Refusal, timestamp};
 
 /// Requests at once.
 const AT_ONCE: usize = 10;
@@ -91,8 +91,8 @@ pub(super) struct Work<'a> {
     pub(super) tracked: &'a BTreeSet<String>,
     /// Since when files count as new by their own times.
     pub(super) baseline: Timestamp,
-    /// When everything had been listed: what appears later and is not known is new, whatever its times say. `None` while
-    /// something may be there that is not known.
+    /// When everything had been listed: what appears later and is not known is new, whatever its times say. `None`
+    /// while something may be there that is not known.
     pub(super) all_known: Option<Timestamp>,
 }
 
@@ -179,8 +179,8 @@ impl Work<'_> {
         Ok(true)
     }
 
-    /// What is to be done, and with which text; none where the item waits for a better time, as a refusal says. One for good
-    /// is a problem, and the item is taken without what was refused.
+    /// What is to be done, and with which text; none where the item waits for a better time, as a refusal says. One for
+    /// good is a problem, and the item is taken without what was refused.
     fn accept(
         &self,
         draft: &mut Draft<'_>,
@@ -217,8 +217,8 @@ impl Work<'_> {
         }
     }
 
-    /// A file that the log says is gone. Unless only My Drive counts, it may have moved to another log, perhaps before it
-    /// was ever seen, and perhaps to one that is not followed yet.
+    /// A file that the log says is gone. Unless only My Drive counts, it may have moved to another log, perhaps before
+    /// it was ever seen, and perhaps to one that is not followed yet.
     fn leave(&self, item: &Item, before: Option<&Snapshot>) -> Plan {
         let is_elsewhere = |before: &Snapshot| match self.log {
             Log::User => self.is_tracked(before),
@@ -348,11 +348,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What a file means that is not known. One that keeps its times from before, as programs that upload do, or that was
-    /// given to the user, is new all the same. A change from before the end of the listing says nothing: the file may have
-    /// slipped from a page to come into one that was done.
+    /// What a file means that is not known. One that keeps its times from before, as programs that upload do, or that
+    /// was given to the user, is new all the same. A change from before the end of the listing says nothing: the file
+    /// may have slipped from a page to come into one that was done.
     fn first_seen(&self, case: &Case<'_>, now: &Snapshot) -> Option<Kind> {
-        let time = case.item.time.as_deref().and_then(stamp::read);
+        let time = case.item.time.as_deref().and_then(timestamp::read);
         let is_after = |listed: Timestamp| time.is_none_or(|time| time > listed);
         match self.all_known.is_some_and(is_after) {
             true => classify::appeared(now),
@@ -374,8 +374,8 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// When something happened. A listing only shows when the content changed, and what leaves the content alone, such as a
-    /// new name, can happen again at the same content, so that such events are told apart by the version.
+    /// When something happened. A listing only shows when the content changed, and what leaves the content alone, such
+    /// as a new name, can happen again at the same content, so that such events are told apart by the version.
     fn when(&self, kind: Kind, now: &Snapshot, at: Timestamp) -> When {
         let version = now.version.as_deref();
         if self.origin == Origin::Log {

@@ -14,7 +14,7 @@ use super::classify::{Bounds, Change, Fate, Verdict, judge};
 use super::context::Context;
 use super::payload;
 use super::state::{Keys, Mode, Pass, snapshot};
-use crate::google::{is_id, stamp};
+use crate::google::{is_id, timestamp};
 
 /// How far the service's clock and the store's may be apart.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -105,10 +105,12 @@ fn is_news(item: &Value, start: StartAt) -> bool {
     match start {
         StartAt::Now => false,
         StartAt::All => true,
-        StartAt::Since(since) => item["created"].as_str().and_then(stamp::read).is_some_and(|at| at >= since),
+        StartAt::Since(since) => {
+            item["created"].as_str().and_then(timestamp::read).is_some_and(|at| at >= since)
+        }
     }
 }
 
 fn changed_at(item: &Value) -> Option<Timestamp> {
-    stamp::read(item["updated"].as_str()?)
+    timestamp::read(item["updated"].as_str()?)
 }

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::budget::Budget;
 use super::config::Config;
-use super::later::{Later, Note, SMALL};
-use super::look::{Depth, Look, Reading, is_gone, look};
+use super::deferred::{Later, Note, SMALL};
 use super::path::Rel;
+use super::read_file::{Depth, Look, Reading, is_gone, look};
 use super::record::Stat;
 use super::root::Root;
 use crate::lock::lock;

@@ -1,19 +1,20 @@
-//! Shared drives that vanish: their files are gone. How one that appears is listed is in `census`.
+//! Shared drives that vanish: their files are gone. How one that appears is listed is in `drive_listing`.
 
 use inboxclaw_contract::{Draft, Expiry};
 
+use super::apply_page::{self, Work};
 use super::snapshot::Snapshot;
 use super::state::{self, FILES, Pass, Step, Stop, Vanish};
-use super::take::{self, Work};
-use crate::google::stamp;
+use crate::google::timestamp;
 
 /// Snapshots looked at in a turn.
 const SNAPSHOTS: usize = 2_000;
 
 impl Work<'_> {
-    /// Begins to take leave of the shared drive of this log, which is no longer listed. A list of several pages may leave one
-    /// out while others come and go (<https://developers.google.com/workspace/drive/api/reference/rest/v3/drives/list>),
-    /// so the drive is asked for. Answers whether it is gone; one that is still there is to be followed.
+    /// Begins to take leave of the shared drive of this log, which is no longer listed. A list of several pages may
+    /// leave one out while others come and go
+    /// (<https://developers.google.com/workspace/drive/api/reference/rest/v3/drives/list>), so the drive is asked for.
+    /// Answers whether it is gone; one that is still there is to be followed.
     ///
     /// # Errors
     /// When the service refuses in other words than that the drive is gone or out of reach, or the state.
@@ -36,12 +37,12 @@ impl Work<'_> {
     pub(super) async fn vanish(&self, draft: &mut Draft<'_>, pass: Vanish) -> Result<Step, Stop> {
         let entries = draft.list(FILES, pass.after.as_deref(), SNAPSHOTS).await?;
         let known = entries.iter().filter_map(|entry| entry.parse::<Snapshot>().ok());
-        let time = stamp::write(pass.at);
+        let time = timestamp::write(pass.at);
         for file in known.filter(|file| file.drive_id.as_deref() == self.log.drive()) {
             if self.config.filters_out(&file.file_id, Some(&file)) {
-                take::forget(draft, &file.file_id)?;
+                apply_page::forget(draft, &file.file_id)?;
             } else {
-                take::remove(draft, &file.file_id, Some(&file), Some(&time))?;
+                apply_page::remove(draft, &file.file_id, Some(&file), Some(&time))?;
             }
         }
         if let Some(last) = entries.last().filter(|_| entries.len() == SNAPSHOTS) {
