@@ -41,7 +41,7 @@ use crate::http::{self, Http, Reach, Reply};
 use account::Account;
 use limiter::Limiter;
 pub use refusal::Refusal;
-use refusal::Trouble;
+use refusal::RefusalKind;
 pub use services::{Api, CALENDAR, DRIVE, GMAIL};
 
 /// Google packs answers only for those who say in their name that they unpack them:
@@ -63,7 +63,7 @@ const BEGINS: SignedDuration = SignedDuration::from_secs(10);
 
 /// Where a client finds its account and its service, as the settings of a source say.
 #[derive(Debug, Clone, Copy)]
-pub struct At<'a> {
+pub struct ClientSettings<'a> {
     /// The token file.
     pub token_file: &'a str,
     /// A server that stands in for Google's.
@@ -74,13 +74,13 @@ pub struct At<'a> {
 
 /// A request: GET, as every request of ours.
 #[derive(Debug, Clone, Default)]
-pub struct Ask<'a> {
+pub struct ApiRequest<'a> {
     path: Vec<&'a str>,
     query: Vec<(&'static str, String)>,
     units: u32,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> ApiRequest<'a> {
     /// A request for `path` below the service's own, one segment each; segments are escaped as needed.
     pub fn new(path: &[&'a str]) -> Self {
         Self { path: path.to_vec(), query: Vec::new(), units: 1 }
@@ -111,7 +111,7 @@ impl<'a> Ask<'a> {
 }
 
 /// What came of a request: the body unless it is too large.
-struct Answer {
+struct ApiResponse {
     status: u16,
     address: String,
     body: Option<Vec<u8>>,
@@ -147,8 +147,8 @@ impl Client {
     /// # Errors
     /// When `token_file` is empty, `api_root` is no address of a server and a path, or `units_per_minute` is too small
     /// for the requests of a turn.
-    pub fn new(outside: &Outside, api: &'static Api, at: &At<'_>) -> anyhow::Result<Self> {
-        let At { token_file, api_root, units_per_minute } = *at;
+    pub fn new(outside: &Outside, api: &'static Api, at: &ClientSettings<'_>) -> anyhow::Result<Self> {
+        let ClientSettings { token_file, api_root, units_per_minute } = *at;
         if let Some(units) = units_per_minute {
             ensure!(units >= LEAST_UNITS, "units_per_minute is {units}, it must be at least {LEAST_UNITS}");
         }
@@ -188,8 +188,8 @@ impl Client {
     ///
     /// # Errors
     /// A [`Refusal`]: no token, no answer, an answer that is no success or cannot be read.
-    pub async fn get<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Refusal> {
-        let Answer { status, address, body } = self.ask(ask, ANSWER_BYTES).await?;
+    pub async fn get<T: DeserializeOwned>(&self, ask: &ApiRequest<'_>) -> Result<T, Refusal> {
+        let ApiResponse { status, address, body } = self.ask(ask, ANSWER_BYTES).await?;
         let body = body.ok_or_else(|| too_large(status, &address))?;
         serde_json::from_slice(&body).map_err(|error| unreadable(status, &address, &error))
     }
@@ -198,13 +198,13 @@ impl Client {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub async fn bytes(&self, ask: &Ask<'_>, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
+    pub async fn bytes(&self, ask: &ApiRequest<'_>, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
         Ok(self.ask(ask, limit).await?.body)
     }
 
     /// Sends a request, and again as long as it fails in a way that may pass within seconds: one request that fails
     /// must not cost a turn what its other requests brought.
-    async fn ask(&self, ask: &Ask<'_>, limit: usize) -> Result<Answer, Refusal> {
+    async fn ask(&self, ask: &ApiRequest<'_>, limit: usize) -> Result<ApiResponse, Refusal> {
         let url = self.url(ask).map_err(Failure::internal)?;
         let mut tries = self.limiter.tries();
         loop {
@@ -217,10 +217,10 @@ impl Client {
         }
     }
 
-    async fn answer(&self, url: &Url, units: u32, limit: usize) -> Result<Answer, Refusal> {
+    async fn answer(&self, url: &Url, units: u32, limit: usize) -> Result<ApiResponse, Refusal> {
         let reply = self.send(url, units).await?;
         let (status, address) = (reply.status().as_u16(), reply.address().to_owned());
-        Ok(Answer { status, address, body: reply.body_within(limit).await? })
+        Ok(ApiResponse { status, address, body: reply.body_within(limit).await? })
     }
 
     /// Sends a request, with another token once more if the first one is refused.
@@ -249,19 +249,21 @@ impl Client {
     async fn refused(&self, reply: Reply, token: &str) -> Refusal {
         let (now, date) = (self.clock.now(), reply.date());
         let mut refusal = Refusal::read(reply, now, self.api, token).await;
-        match refusal.trouble() {
-            Trouble::Quota | Trouble::Daily => {
+        match refusal.kind() {
+            RefusalKind::Quota | RefusalKind::Daily => {
                 refusal.failure.wait = Some(self.limiter.block(refusal.failure.wait));
             }
-            Trouble::Token => {
+            RefusalKind::Token => {
                 let skew = date.and_then(|date| advice::skew(now, date));
                 refusal.failure.action = match skew {
                     Some(action) => Some(action),
                     None => Some(self.account.repair(None).await),
                 };
             }
-            Trouble::Scope => refusal.failure.action = Some(self.account.repair(Some(self.api.name)).await),
-            Trouble::Disabled | Trouble::Policy | Trouble::Other => {}
+            RefusalKind::Scope => {
+                refusal.failure.action = Some(self.account.repair(Some(self.api.name)).await)
+            }
+            RefusalKind::Disabled | RefusalKind::Policy | RefusalKind::Other => {}
         }
         if refusal.is_answer() {
             self.limiter.unblock();
@@ -269,7 +271,7 @@ impl Client {
         refusal
     }
 
-    fn url(&self, ask: &Ask<'_>) -> anyhow::Result<Url> {
+    fn url(&self, ask: &ApiRequest<'_>) -> anyhow::Result<Url> {
         let mut url = self.base.clone();
         let mut segments =
             url.path_segments_mut().map_err(|()| anyhow::anyhow!("api_root cannot be a base"))?;
@@ -295,7 +297,7 @@ pub async fn stored<T: DeserializeOwned>(draft: &mut Draft<'_>, key: &str) -> Re
 pub(crate) fn doubts<F>(
     outside: &Outside,
     api: &'static Api,
-    at: &At<'_>,
+    at: &ClientSettings<'_>,
     filters: &filter::Rules<F>,
 ) -> Vec<Doubt> {
     let mut doubts = filter::doubts(filters);

@@ -20,7 +20,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What may be spent at once, as the part of a minute's units: one in so many.
 const BURST: u32 = 10;
 /// Longest wait for a turn to ask. A longer one would use up the time of the turn.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The first and the longest pause after a refusal, unless the service names a longer one; it doubles in between
 /// (<https://developers.google.com/workspace/gmail/api/guides/handle-errors#exponential-backoff>).
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
@@ -145,10 +145,10 @@ impl Limiter {
         self.check(&pace, now, self.in_turn)?;
         let spent = pace.spent.max(now) + pace.price(units);
         let wait = spent.saturating_duration_since(now + MINUTE / BURST);
-        if wait > PATIENCE {
+        if wait > LONGEST_WAIT {
             let cause =
                 format!("the requests to {} that wait already need another {}s", self.name, whole(wait));
-            return Err(Failure::text(Class::RateLimited, cause).wait(Some(wait - PATIENCE)));
+            return Err(Failure::text(Class::RateLimited, cause).wait(Some(wait - LONGEST_WAIT)));
         }
         pace.spent = spent;
         Ok(pace.blocked.max(now + wait))

@@ -7,7 +7,7 @@ use inboxclaw_contract::{Class, Failure};
 
 /// The failure of a part, kept.
 #[derive(Debug, Clone)]
-pub struct Trouble {
+pub struct PartFailure {
     /// What kind it is.
     pub class: Class,
     text: String,
@@ -15,9 +15,9 @@ pub struct Trouble {
     wait: Option<Duration>,
 }
 
-impl Trouble {
+impl PartFailure {
     /// Keeps a failure, with the part in front of what it says.
-    pub fn of(part: &str, failure: Failure) -> Self {
+    pub fn new(part: &str, failure: Failure) -> Self {
         let Failure { class, cause, action, wait } = failure;
         Self { class, text: format!("{part}: {cause:#}"), action, wait }
     }

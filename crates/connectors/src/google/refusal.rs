@@ -37,7 +37,7 @@ pub struct Refusal {
 
 /// What a refusal is about, as far as somebody here does something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum RefusalKind {
     /// Too many requests.
     Quota,
     /// Too many requests for today.
@@ -60,10 +60,10 @@ impl Refusal {
         let (status, address) = (reply.status(), reply.address().to_owned());
         let mut failure = reply.refused(now);
         let body = reply.body_within(BODY_BYTES).await.ok().flatten().unwrap_or_default();
-        let Said { reasons, message } = Said::read(&body);
-        let trouble = Trouble::of(status.as_u16(), &reasons);
-        if matches!(trouble, Trouble::Quota | Trouble::Daily) && failure.wait.is_none() {
-            failure.wait = time_in(&message, now).or((trouble == Trouble::Daily).then_some(DAILY_WAIT));
+        let ErrorDetails { reasons, message } = ErrorDetails::read(&body);
+        let trouble = RefusalKind::of(status.as_u16(), &reasons);
+        if matches!(trouble, RefusalKind::Quota | RefusalKind::Daily) && failure.wait.is_none() {
+            failure.wait = time_in(&message, now).or((trouble == RefusalKind::Daily).then_some(DAILY_WAIT));
         }
         failure.class = trouble.class().unwrap_or(failure.class);
         failure.action = trouble.action(api);
@@ -100,7 +100,7 @@ impl Refusal {
 
     /// The token is not good for requests of this kind, so that all others of the kind are refused as well.
     pub fn is_of_scope(&self) -> bool {
-        self.trouble() == Trouble::Scope
+        self.kind() == RefusalKind::Scope
     }
 
     /// Whether one of the reasons is `reason`.
@@ -119,13 +119,13 @@ impl Refusal {
         match self.status {
             None => matches!(self.failure.class, Class::Connectivity | Class::Upstream | Class::RateLimited),
             Some(408 | 425) => true,
-            Some(_) => self.is_of_server() || matches!(self.trouble(), Trouble::Quota | Trouble::Token),
+            Some(_) => self.is_of_server() || matches!(self.kind(), RefusalKind::Quota | RefusalKind::Token),
         }
     }
 
     /// Whether the service took the request for one of many that it answers, so that its quotas are kept.
     pub(super) fn is_answer(&self) -> bool {
-        let is_quota = matches!(self.trouble(), Trouble::Quota | Trouble::Daily);
+        let is_quota = matches!(self.kind(), RefusalKind::Quota | RefusalKind::Daily);
         self.status.is_some() && !is_quota && !self.is_of_server()
     }
 
@@ -136,8 +136,12 @@ impl Refusal {
         match self.status {
             None => true,
             Some(403) => matches!(
-                self.trouble(),
-                Trouble::Quota | Trouble::Daily | Trouble::Disabled | Trouble::Policy | Trouble::Token
+                self.kind(),
+                RefusalKind::Quota
+                    | RefusalKind::Daily
+                    | RefusalKind::Disabled
+                    | RefusalKind::Policy
+                    | RefusalKind::Token
             ),
             Some(400) => self.is_precondition(),
             Some(status) => matches!(status, 300..=399 | 401 | 407 | 408 | 409 | 425 | 429 | 500..),
@@ -145,8 +149,8 @@ impl Refusal {
     }
 
     /// What it is about.
-    pub(super) fn trouble(&self) -> Trouble {
-        self.status.map_or(Trouble::Other, |status| Trouble::of(status, &self.reasons))
+    pub(super) fn kind(&self) -> RefusalKind {
+        self.status.map_or(RefusalKind::Other, |status| RefusalKind::of(status, &self.reasons))
     }
 }
 
@@ -168,7 +172,7 @@ pub(super) fn cut(text: &str) -> String {
     crate::text::cut(&text.collect::<Vec<_>>().join(" "), SHOWN, "…")
 }
 
-impl Trouble {
+impl RefusalKind {
     /// By the pages of the services on errors:
     /// <https://developers.google.com/workspace/drive/api/guides/handle-errors>,
     /// <https://developers.google.com/workspace/gmail/api/guides/handle-errors>,
@@ -227,7 +231,7 @@ impl Trouble {
 
 /// What a body says.
 #[derive(Default)]
-struct Said {
+struct ErrorDetails {
     reasons: Vec<String>,
     message: String,
 }
@@ -253,7 +257,7 @@ struct Part {
     reason: String,
 }
 
-impl Said {
+impl ErrorDetails {
     /// The form that the services share; of any other nothing is told, because it may be a page of a proxy.
     fn read(body: &[u8]) -> Self {
         let Ok(Body { error }) = serde_json::from_slice(body) else { return Self::default() };

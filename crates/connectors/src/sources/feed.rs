@@ -46,7 +46,7 @@ use reqwest::header::HeaderValue;
 
 use crate::http::{self, Http};
 use document::Document;
-use fetch::{Answer, Fetched, Fetcher, Token, is_about_address};
+use fetch::{FetchResult, FetchedDocument, Fetcher, Token, is_about_address};
 
 /// Reports new and changed entries of an RSS, Atom or JSON feed, also where it is broken: what cannot be understood is
 /// left out and shows in health with its place. In events `title` is text; `summary` and `content` are what their author
@@ -203,10 +203,10 @@ impl Feed {
 }
 
 /// Reads a document, if there is one, on a thread where that may take a while.
-async fn read(fetched: Fetched) -> Result<(Option<Document>, Token), Failure> {
-    let Answer { body, content_type, url, token } = match fetched {
-        Fetched::Unchanged(token) => return Ok((None, token)),
-        Fetched::Document(answer) => answer,
+async fn read(fetched: FetchResult) -> Result<(Option<Document>, Token), Failure> {
+    let FetchedDocument { body, content_type, url, token } = match fetched {
+        FetchResult::Unchanged(token) => return Ok((None, token)),
+        FetchResult::Document(answer) => answer,
     };
     let address = http::shown(&url);
     let reading = tokio::task::spawn_blocking(move || Document::read(&body, content_type.as_deref(), &url));

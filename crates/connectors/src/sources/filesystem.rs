@@ -64,21 +64,21 @@ use budget::Budget;
 use config::{Config, WatchMode, blocking};
 use filter::{Filter, FollowLinks};
 use inbox::{Inbox, Scopes};
-use own_files::Own;
+use own_files::OwnFiles;
 use pass::{Beginning, Pass, Turn};
-use path::Rel;
-use poll_state::{Memory, Pending, PollContext, Start};
+use path::RelPath;
+use poll_state::{Pending, PollAction, PollContext, PollState};
 use problems::Findings;
 use root::Root;
 use watch::Watch;
-use worklist::Manner;
+use worklist::ReadPolicy;
 
 /// Longest preview, in characters.
 const MOST_PREVIEW: usize = 16_384;
 /// Largest file whose text may be kept, in bytes.
 const MOST_DIFF_BYTES: usize = 1 << 20;
 /// Programs write in bursts: so long after the first news, their changes are looked at together.
-const SETTLE: Duration = Duration::from_millis(300);
+const DEBOUNCE: Duration = Duration::from_millis(300);
 
 /// Reports files of a folder that are created, updated, moved or deleted (`fs.file_created` and so on).
 ///
@@ -219,7 +219,7 @@ impl SourceSettings for Settings {
     }
 
     fn settle(&self) -> Duration {
-        SETTLE
+        DEBOUNCE
     }
 
     fn start(&mut self, start: StartAt) -> anyhow::Result<()> {
@@ -246,7 +246,7 @@ impl SourceSettings for Settings {
         at_most("max_diff_bytes", self.max_diff_bytes, MOST_DIFF_BYTES)?;
         let extensions = self.extensions.unwrap_or_default();
         let mut filter = Filter::new(&self.ignore_patterns, &extensions, self.recursive)?;
-        filter.own = Own::new(outside.own_files.clone());
+        filter.own = OwnFiles::new(outside.own_files.clone());
         filter.links = self.follow_links;
         let config = Arc::new(Config {
             path: outside.base_dir.join(self.path).components().collect(),
@@ -272,7 +272,7 @@ impl SourceSettings for Settings {
             inbox,
             watch,
             clock: outside.clock.clone(),
-            memory: Mutex::default(),
+            state: Mutex::default(),
         }))
     }
 }
@@ -287,7 +287,7 @@ struct Filesystem {
     inbox: Arc<Inbox>,
     watch: Option<Arc<Watch>>,
     clock: Arc<dyn Clock>,
-    memory: Mutex<Memory>,
+    state: Mutex<PollState>,
 }
 
 #[async_trait]
@@ -300,20 +300,20 @@ impl Source for Filesystem {
     }
 
     async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
-        let next = self.look(draft).await;
+        let next = self.poll_folder(draft).await;
         if next.is_err() {
-            lock(&self.memory).want_all();
+            lock(&self.state).want_all();
         }
         next
     }
 
     fn settled(&self, settled: Settled) {
-        lock(&self.memory).settled(settled);
+        lock(&self.state).turn_ended(settled);
     }
 }
 
 impl Filesystem {
-    async fn look(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+    async fn poll_folder(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
         let config = self.config.clone();
         let root = blocking(move || Root::open(&config.path, &config.filter)).await??;
         let beginning = pass::begin(&self.config, &root, draft).await?;
@@ -324,18 +324,18 @@ impl Filesystem {
             needs_all: beginning.is_silent || beginning.is_narrowed,
             now: draft.now(),
         };
-        let start = lock(&self.memory).start(&context, || self.news());
+        let start = lock(&self.state).start(&context, || self.news());
         let (pass, background) = match start {
-            Start::Rest => {
+            PollAction::Idle => {
                 self.report(
                     draft,
-                    &lock(&self.memory).findings(&Scopes::default(), Findings::default(), false),
+                    &lock(&self.state).findings(&Scopes::default(), Findings::default(), false),
                 );
-                return Ok(lock(&self.memory).next(&context));
+                return Ok(lock(&self.state).next(&context));
             }
-            Start::Resume(pass) => (Some(*pass), None),
-            Start::Background(file, pass) => (pass.map(|pass| *pass), Some(file)),
-            Start::Look(scopes) => (Some(self.begin(scopes, &root).await?), None),
+            PollAction::Resume(pass) => (Some(*pass), None),
+            PollAction::Background(file, pass) => (pass.map(|pass| *pass), Some(file)),
+            PollAction::Look(scopes) => (Some(self.begin(scopes, &root).await?), None),
         };
         let pass = match (pass.filter(|pass| pass.is_of(&root)), &background) {
             (Some(pass), _) => pass,
@@ -351,7 +351,7 @@ impl Filesystem {
     /// A pass at its beginning. A watch is renewed before everything is looked at.
     async fn begin(&self, scopes: Scopes, root: &Root) -> Result<Pass, Failure> {
         if scopes.all {
-            lock(&self.memory).want_all();
+            lock(&self.state).want_all();
         }
         if let Some(watch) = self.watch.clone().filter(|_| scopes.all) {
             let (root, config) = (root.clone(), self.config.clone());
@@ -363,7 +363,7 @@ impl Filesystem {
     async fn run(
         &self,
         pass: Pass,
-        background: Option<Rel>,
+        background: Option<RelPath>,
         beginning: Beginning,
         context: &PollContext<'_>,
         draft: &mut Draft<'_>,
@@ -371,35 +371,35 @@ impl Filesystem {
         let more = || self.more();
         let clock = self.clock.clone();
         let budget = if background.is_some() { Budget::slice(clock) } else { Budget::new(clock) };
-        let manner = Manner {
+        let policy = ReadPolicy {
             config: self.config.clone(),
-            later: lock(&self.memory).later.clone(),
+            later: lock(&self.state).later.clone(),
             now: context.now,
             is_silent: beginning.is_silent,
             is_patient: background.is_some(),
         };
         let is_narrowed = beginning.is_narrowed;
         let (config, watch) = (&self.config, self.watch.as_ref());
-        let mut turn = Turn { config, watch, draft, budget, manner, is_narrowed, more: &more };
+        let mut turn = Turn { config, watch, draft, budget, policy, is_narrowed, more: &more };
         let (pass, is_done) = pass.advance(&mut turn).await?;
-        let mut memory = lock(&self.memory);
-        let findings = memory.findings(&pass.scopes, pass.rest.findings.clone(), is_done);
+        let mut state = lock(&self.state);
+        let findings = state.findings(&pass.scopes, pass.result.findings.clone(), is_done);
         self.report(draft, &findings);
         if !is_done {
-            return Ok(memory.end(Pending::Unfinished(Box::new(pass), background), context));
+            return Ok(state.end(Pending::Unfinished(Box::new(pass), background), context));
         }
         if beginning.is_silent && pass.is_split && !pass.is_repeated {
             // What appeared while the baseline was taken belongs to it.
             let mut again = Pass::new(Scopes::everything(), context.root.clone(), watch);
-            (again.is_repeated, again.rest.notes) = (true, pass.rest.notes);
-            return Ok(memory.end(Pending::Unfinished(Box::new(again), None), context));
+            (again.is_repeated, again.result.notes) = (true, pass.result.notes);
+            return Ok(state.end(Pending::Unfinished(Box::new(again), None), context));
         }
         let all = pass.scopes.all;
         if context.needs_all && all {
             pass::complete(&self.config, context.root, draft)?;
         }
-        memory.note(pass.rest.notes, context.now);
-        Ok(memory.end(Pending::Finished { all, at: context.now, findings, background }, context))
+        state.note(pass.result.notes, context.now);
+        Ok(state.end(Pending::Finished { all, at: context.now, findings, background }, context))
     }
 
     /// Takes what the system has told.
@@ -411,19 +411,19 @@ impl Filesystem {
     }
 
     /// Takes what has become known since the pass began. A loss of news is left for the next one.
-    fn more(&self) -> BTreeSet<Rel> {
+    fn more(&self) -> BTreeSet<RelPath> {
         let news = self.inbox.take();
         if news.all {
             self.inbox.put(news);
             return BTreeSet::new();
         }
-        lock(&self.memory).extend(&news.paths);
+        lock(&self.state).extend(&news.paths);
         news.paths
     }
 
     fn report(&self, draft: &mut Draft<'_>, findings: &Findings) {
         let watcher = self.watch.as_ref().and_then(|watch| watch.trouble());
-        let watcher = watcher.map(problems::Trouble::failure);
+        let watcher = watcher.map(problems::WatchProblem::failure);
         let failures = watcher.into_iter().chain(findings.unreadable.failures());
         failures.for_each(|failure| draft.problem(failure));
         findings.unfollowed.notices(self.config.filter.links).for_each(|notice| draft.notice(notice));

@@ -46,11 +46,11 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Doubt, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
 
 use crate::google::filter::{Filters, Rules as FilterRules};
-use crate::google::{self, At, Client, GMAIL, default_poll_interval};
+use crate::google::{self, Client, ClientSettings, GMAIL, default_poll_interval};
 use crate::http::check_interval;
 use api::Api;
 use context::{Field, Gmail, Rules};
-use pass::End;
+use pass::PassEnd;
 use recovery::Recovery;
 use state::RECOVERY;
 
@@ -159,9 +159,9 @@ impl SourceSettings for Settings {
 }
 
 impl Settings {
-    fn at(&self) -> At<'_> {
+    fn at(&self) -> ClientSettings<'_> {
         let (token_file, api_root) = (&*self.token_file, self.api_root.as_deref());
-        At { token_file, api_root, units_per_minute: self.units_per_minute }
+        ClientSettings { token_file, api_root, units_per_minute: self.units_per_minute }
     }
 }
 
@@ -182,8 +182,8 @@ impl Source for Gmail {
         }
         match cursor {
             Some(cursor) => match self.pass(draft, &cursor).await? {
-                End::Next(next) => Ok(next),
-                End::Lost => recovery::begin(self, draft, Some(&cursor)).await,
+                PassEnd::Next(next) => Ok(next),
+                PassEnd::Lost => recovery::begin(self, draft, Some(&cursor)).await,
             },
             None => recovery::begin(self, draft, None).await,
         }

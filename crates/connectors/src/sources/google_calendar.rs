@@ -63,10 +63,10 @@ use inboxclaw_contract::{
 use jiff::SignedDuration;
 
 use crate::google::filter::{Filters, Rules};
-use crate::google::{self, At, CALENDAR, Client, default_poll_interval};
+use crate::google::{self, CALENDAR, Client, ClientSettings, default_poll_interval};
 use crate::http::check_interval;
-use context::{Calendar, Context, Field, Stop};
-use round_robin::{Plan, Rounds};
+use context::{Calendar, CalendarContext, Field, Stop};
+use round_robin::{Round, RoundRobin};
 use state::LEAST_WINDOW;
 
 /// Reports events of Google Calendar that are created, changed, answered or deleted.
@@ -233,22 +233,22 @@ impl SourceSettings for Settings {
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         check_interval(self.poll_interval)?;
         let calendars = self.calendars()?;
-        let context = Context {
+        let context = CalendarContext {
             client: Client::new(outside, &CALENDAR, &self.at())?.allow_private(self.allow_private),
             filters: Filters::new(&self.filters)?,
             max_age: self.max_age()?,
             attendee_limit: self.attendee_detail_limit,
             start: self.start.unwrap_or(StartAt::Now),
         };
-        let rounds = Rounds::new(calendars.len());
-        Ok(Box::new(GoogleCalendar { context, calendars, rounds }))
+        let round_robin = RoundRobin::new(calendars.len());
+        Ok(Box::new(GoogleCalendar { context, calendars, round_robin }))
     }
 }
 
 impl Settings {
-    fn at(&self) -> At<'_> {
+    fn at(&self) -> ClientSettings<'_> {
         let (token_file, api_root) = (&*self.token_file, self.api_root.as_deref());
-        At { token_file, api_root, units_per_minute: self.units_per_minute }
+        ClientSettings { token_file, api_root, units_per_minute: self.units_per_minute }
     }
 
     /// The calendars, each once.
@@ -286,47 +286,47 @@ impl Settings {
 }
 
 struct GoogleCalendar {
-    context: Context,
+    context: CalendarContext,
     calendars: Vec<Calendar>,
-    rounds: Rounds,
+    round_robin: RoundRobin,
 }
 
 #[async_trait]
 impl Source for GoogleCalendar {
     async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
-        let mut plan = self.rounds.plan();
-        let next = self.turn(draft, &mut plan).await?;
-        for trouble in plan.troubles() {
+        let mut round = self.round_robin.round();
+        let next = self.turn(draft, &mut round).await?;
+        for trouble in round.troubles() {
             draft.problem(trouble);
         }
-        self.rounds.propose(plan);
+        self.round_robin.propose(round);
         Ok(next)
     }
 
     fn settled(&self, settled: Settled) {
-        self.rounds.settled(settled);
+        self.round_robin.turn_ended(settled);
     }
 }
 
 impl GoogleCalendar {
     /// One step of the first calendar of the queue that works.
-    async fn turn(&self, draft: &mut Draft<'_>, plan: &mut Plan) -> Result<Next, Failure> {
+    async fn turn(&self, draft: &mut Draft<'_>, round: &mut Round) -> Result<Next, Failure> {
         let deadline = self.context.client.deadline();
-        while let Some(first) = plan.first()
+        while let Some(first) = round.first()
             && let Some(calendar) = self.calendars.get(first.calendar)
         {
             match passes::step(&self.context, calendar, first.is_new, draft).await {
-                Ok(step) => return Ok(plan.worked(step)),
+                Ok(step) => return Ok(round.worked(step)),
                 Err(Stop::Turn(failure)) => return Err(failure),
-                Err(Stop::Calendar(ailing)) => {
-                    let is_slow = ailing.is_slow() || deadline.is_over();
-                    plan.failed(ailing);
+                Err(Stop::Calendar(failing)) => {
+                    let is_slow = failing.is_slow() || deadline.is_over();
+                    round.failed(failing);
                     if is_slow {
                         break;
                     }
                 }
             }
         }
-        plan.next()
+        round.next()
     }
 }

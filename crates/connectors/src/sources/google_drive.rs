@@ -47,11 +47,11 @@ use inboxclaw_contract::{
 };
 
 use crate::google::filter::{Filters, Rules};
-use crate::google::{self, At, Client, DRIVE, default_poll_interval};
+use crate::google::{self, Client, ClientSettings, DRIVE, default_poll_interval};
 use crate::http::check_interval;
 use crate::textdiff::Bounds;
 use api::Api;
-use round_robin::Rounds;
+use round_robin::RoundRobin;
 use settings::{BootstrapMode, Config, Field, MOST_BYTES};
 
 /// Reports files of Google Drive that are created, changed, moved, trashed, shared or removed.
@@ -158,28 +158,28 @@ impl SourceSettings for Settings {
             filters: Filters::new(&self.filters)?,
             types: self.eligible_mime_types_for_content_diff,
         };
-        Ok(Box::new(Drive { rounds: Rounds::new(api, config) }))
+        Ok(Box::new(Drive { round_robin: RoundRobin::new(api, config) }))
     }
 }
 
 impl Settings {
-    fn at(&self) -> At<'_> {
+    fn at(&self) -> ClientSettings<'_> {
         let (token_file, api_root) = (&*self.token_file, self.api_root.as_deref());
-        At { token_file, api_root, units_per_minute: self.units_per_minute }
+        ClientSettings { token_file, api_root, units_per_minute: self.units_per_minute }
     }
 }
 
 struct Drive {
-    rounds: Rounds,
+    round_robin: RoundRobin,
 }
 
 #[async_trait]
 impl Source for Drive {
     async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
-        self.rounds.turn(draft).await
+        self.round_robin.turn(draft).await
     }
 
     fn settled(&self, settled: Settled) {
-        self.rounds.settled(settled);
+        self.round_robin.turn_ended(settled);
     }
 }

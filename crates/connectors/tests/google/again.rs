@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use inboxclaw_connectors::google::{Ask, Client, GMAIL, Refusal};
+use inboxclaw_connectors::google::{ApiRequest, Client, GMAIL, Refusal};
 use inboxclaw_contract::Class;
 use serde_json::{Value, json};
 
 use crate::server::{Answer, Google, answer, error};
 
 async fn get(client: &Client) -> Result<Value, Refusal> {
-    client.get(&Ask::new(&["x"])).await
+    client.get(&ApiRequest::new(&["x"])).await
 }
 
 async fn patient() -> (Google, Client) {

@@ -1,6 +1,6 @@
 //! Addresses and answers: what is asked, what is unpacked, and what a refusal says.
 
-use inboxclaw_connectors::google::{Ask, At, CALENDAR, Client, DRIVE, GMAIL, Refusal};
+use inboxclaw_connectors::google::{ApiRequest, CALENDAR, Client, ClientSettings, DRIVE, GMAIL, Refusal};
 use inboxclaw_contract::Class;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use crate::server::{Google, answer, error};
 
 async fn get(client: &Client) -> Result<Value, Refusal> {
-    client.get(&Ask::new(&["x"])).await
+    client.get(&ApiRequest::new(&["x"])).await
 }
 
 #[tokio::test]
 async fn an_address_is_built_from_its_parts() {
     let google = Google::start().await;
     let root = format!("{}/proxy/x/", google.base);
-    let at = At { token_file: "token.json", api_root: Some(&root), units_per_minute: None };
+    let at = ClientSettings { token_file: "token.json", api_root: Some(&root), units_per_minute: None };
     let client = Client::new(&google.outside, &CALENDAR, &at).unwrap();
-    let ask = Ask::new(&["calendars", "a/b#c@d e%", "events"])
+    let ask = ApiRequest::new(&["calendars", "a/b#c@d e%", "events"])
         .with("fields", "items(id),nextPageToken")
         .with("eventTypes", "a&b")
         .with("eventTypes", "c")
@@ -43,7 +43,7 @@ async fn a_root_is_checked_without_showing_it() {
         ("http://h/?secret", "api_root holds more than scheme, host, port and path"),
         ("http://h/#secret", "api_root holds more than scheme, host, port and path"),
     ] {
-        let at = At { token_file: "token.json", api_root: Some(root), units_per_minute: None };
+        let at = ClientSettings { token_file: "token.json", api_root: Some(root), units_per_minute: None };
         let error = Client::new(&google.outside, &DRIVE, &at).err().unwrap().to_string();
         assert_eq!(error, message, "{root}");
     }
@@ -51,7 +51,7 @@ async fn a_root_is_checked_without_showing_it() {
         (" ", None, "token_file is empty"),
         ("token.json", Some(599), "units_per_minute is 599, it must be at least 600"),
     ] {
-        let at = At { token_file, api_root: None, units_per_minute };
+        let at = ClientSettings { token_file, api_root: None, units_per_minute };
         assert_eq!(Client::new(&google.outside, &DRIVE, &at).err().unwrap().to_string(), message);
     }
 }
@@ -66,7 +66,7 @@ async fn packed_answers_are_asked_for_and_unpacked() {
     ];
     let google = Google::start().await;
     google.answer(answer(200, &json!({})).header("content-encoding", "gzip").body(PACKED));
-    let read: Value = google.client(&DRIVE).get(&Ask::new(&["about"])).await.unwrap();
+    let read: Value = google.client(&DRIVE).get(&ApiRequest::new(&["about"])).await.unwrap();
     assert_eq!(read, json!({ "unpacked": true }));
     let asked = google.asked();
     assert!(asked[0].headers["user-agent"].to_str().unwrap().contains("gzip"));
@@ -74,14 +74,14 @@ async fn packed_answers_are_asked_for_and_unpacked() {
 
     // The limit is of what is held, so it counts what is unpacked.
     google.answer(answer(200, &json!({})).header("content-encoding", "gzip").body(PACKED));
-    assert_eq!(google.client(&DRIVE).bytes(&Ask::new(&["x"]), 16).await.unwrap(), None);
+    assert_eq!(google.client(&DRIVE).bytes(&ApiRequest::new(&["x"]), 16).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn bytes_come_whole_or_not_at_all() {
     let google = Google::start().await;
     let client = google.client(&DRIVE);
-    let ask = Ask::new(&["files", "id"]).with("alt", "media");
+    let ask = ApiRequest::new(&["files", "id"]).with("alt", "media");
     for (limit, expected) in [(5, Some(b"12345".to_vec())), (4, None), (0, None)] {
         google.answer(answer(200, &json!({})).body("12345"));
         assert_eq!(client.bytes(&ask, limit).await.unwrap(), expected, "{limit}");
@@ -149,8 +149,11 @@ async fn an_answer_that_cannot_be_read_may_be_whole_next_time_or_never() {
     for (body, transient) in [("{\"historyId\": \"1", true), ("<html>", true), ("{\"historyId\": 5}", false)]
     {
         google.answer(answer(200, &json!({})).body(body));
-        let refusal =
-            client.get::<Profile>(&Ask::new(&["profile"])).await.map(|profile| profile.history).unwrap_err();
+        let refusal = client
+            .get::<Profile>(&ApiRequest::new(&["profile"]))
+            .await
+            .map(|profile| profile.history)
+            .unwrap_err();
         assert_eq!((refusal.is_transient(), refusal.failure.class), (transient, Class::Upstream), "{body}");
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use inboxclaw_connectors::google::{Ask, CALENDAR, Client, GMAIL, Refusal};
+use inboxclaw_connectors::google::{ApiRequest, CALENDAR, Client, GMAIL, Refusal};
 use inboxclaw_contract::Class;
 use serde_json::Value;
 
 use crate::server::{Answer, Google, error};
 
 async fn get(client: &Client) -> Result<Value, Refusal> {
-    client.get(&Ask::new(&["x"])).await
+    client.get(&ApiRequest::new(&["x"])).await
 }
 
 /// The wait in seconds, rounded up, of a refusal by a quota.

@@ -14,7 +14,7 @@ use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use inboxclaw_connectors::google::{Api, At, Client};
+use inboxclaw_connectors::google::{Api, Client, ClientSettings};
 use inboxclaw_contract::Outside;
 use inboxclaw_contract_testing::HandClock;
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ impl Google {
     }
 
     pub fn client_of(&self, api: &'static Api, token_file: &str) -> Client {
-        let at = At { token_file, api_root: Some(&self.base), units_per_minute: None };
+        let at = ClientSettings { token_file, api_root: Some(&self.base), units_per_minute: None };
         Client::new(&self.outside, api, &at).unwrap()
     }
 

@@ -3,14 +3,14 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use futures_util::future::join_all;
-use inboxclaw_connectors::google::{Ask, CALENDAR, Client, GMAIL, Refusal};
+use inboxclaw_connectors::google::{ApiRequest, CALENDAR, Client, GMAIL, Refusal};
 use inboxclaw_contract::{Class, Failure};
 use serde_json::{Value, json};
 
 use crate::server::{Google, answer, file};
 
 async fn get(client: &Client) -> Result<Value, Refusal> {
-    client.get(&Ask::new(&["profile"])).await
+    client.get(&ApiRequest::new(&["profile"])).await
 }
 
 async fn refused(client: &Client) -> Failure {

@@ -16,38 +16,38 @@ fn refusal(status: u16, reason: &str) -> Refusal {
 #[test]
 fn trouble_is_told_by_status_and_reason() {
     for (status, reason, trouble, transient) in [
-        (403, "rateLimitExceeded", Trouble::Quota, true),
-        (403, "userRateLimitExceeded", Trouble::Quota, true),
-        (403, "quotaExceeded", Trouble::Quota, true),
-        (403, "RESOURCE_EXHAUSTED", Trouble::Quota, true),
-        (429, "rateLimitExceeded", Trouble::Quota, true),
-        (429, "", Trouble::Quota, true),
-        (403, "dailyLimitExceeded", Trouble::Daily, true),
-        (429, "dailyLimitExceeded", Trouble::Daily, true),
-        (403, "accessNotConfigured", Trouble::Disabled, true),
-        (403, "SERVICE_DISABLED", Trouble::Disabled, true),
-        (403, "domainPolicy", Trouble::Policy, true),
-        (403, "insufficientPermissions", Trouble::Scope, false),
-        (403, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", Trouble::Scope, false),
-        (403, "insufficientFilePermissions", Trouble::Other, false),
-        (403, "exportSizeLimitExceeded", Trouble::Other, false),
-        (403, "", Trouble::Other, false),
-        (401, "authError", Trouble::Token, true),
-        (400, "invalid", Trouble::Other, false),
-        (400, "failedPrecondition", Trouble::Other, true),
-        (400, "FAILED_PRECONDITION", Trouble::Other, true),
-        (404, "notFound", Trouble::Other, false),
-        (410, "fullSyncRequired", Trouble::Other, false),
-        (416, "", Trouble::Other, false),
-        (302, "", Trouble::Other, true),
-        (408, "", Trouble::Other, true),
-        (500, "internalError", Trouble::Other, true),
+        (403, "rateLimitExceeded", RefusalKind::Quota, true),
+        (403, "userRateLimitExceeded", RefusalKind::Quota, true),
+        (403, "quotaExceeded", RefusalKind::Quota, true),
+        (403, "RESOURCE_EXHAUSTED", RefusalKind::Quota, true),
+        (429, "rateLimitExceeded", RefusalKind::Quota, true),
+        (429, "", RefusalKind::Quota, true),
+        (403, "dailyLimitExceeded", RefusalKind::Daily, true),
+        (429, "dailyLimitExceeded", RefusalKind::Daily, true),
+        (403, "accessNotConfigured", RefusalKind::Disabled, true),
+        (403, "SERVICE_DISABLED", RefusalKind::Disabled, true),
+        (403, "domainPolicy", RefusalKind::Policy, true),
+        (403, "insufficientPermissions", RefusalKind::Scope, false),
+        (403, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", RefusalKind::Scope, false),
+        (403, "insufficientFilePermissions", RefusalKind::Other, false),
+        (403, "exportSizeLimitExceeded", RefusalKind::Other, false),
+        (403, "", RefusalKind::Other, false),
+        (401, "authError", RefusalKind::Token, true),
+        (400, "invalid", RefusalKind::Other, false),
+        (400, "failedPrecondition", RefusalKind::Other, true),
+        (400, "FAILED_PRECONDITION", RefusalKind::Other, true),
+        (404, "notFound", RefusalKind::Other, false),
+        (410, "fullSyncRequired", RefusalKind::Other, false),
+        (416, "", RefusalKind::Other, false),
+        (302, "", RefusalKind::Other, true),
+        (408, "", RefusalKind::Other, true),
+        (500, "internalError", RefusalKind::Other, true),
         // A word of quota in an answer about something else is no quota.
-        (404, "rateLimitExceeded", Trouble::Other, false),
-        (503, "rateLimitExceeded", Trouble::Other, true),
+        (404, "rateLimitExceeded", RefusalKind::Other, false),
+        (503, "rateLimitExceeded", RefusalKind::Other, true),
     ] {
         let refusal = refusal(status, reason);
-        assert_eq!((refusal.trouble(), refusal.is_transient()), (trouble, transient), "{status} {reason}");
+        assert_eq!((refusal.kind(), refusal.is_transient()), (trouble, transient), "{status} {reason}");
     }
 }
 
@@ -98,13 +98,13 @@ fn both_forms_of_errors_are_read() {
         (json!({"error": "invalid_grant"}), vec![], ""),
         (json!(["error"]), vec![], ""),
     ] {
-        let said = Said::read(body.to_string().as_bytes());
+        let said = ErrorDetails::read(body.to_string().as_bytes());
         assert_eq!(
             (said.reasons, said.message.as_str()),
             (reasons.into_iter().map(str::to_owned).collect(), message)
         );
     }
-    assert!(Said::read(b"<html>").reasons.is_empty());
+    assert!(ErrorDetails::read(b"<html>").reasons.is_empty());
 }
 
 #[test]

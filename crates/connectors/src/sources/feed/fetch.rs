@@ -65,15 +65,15 @@ impl Token {
 }
 
 /// What became of a request.
-pub(super) enum Fetched {
+pub(super) enum FetchResult {
     /// The feed is as it was.
     Unchanged(Token),
     /// The feed may have changed.
-    Document(Answer),
+    Document(FetchedDocument),
 }
 
 /// A document and where it came from.
-pub(super) struct Answer {
+pub(super) struct FetchedDocument {
     pub(super) body: Vec<u8>,
     pub(super) content_type: Option<String>,
     pub(super) url: Url,
@@ -97,7 +97,7 @@ impl Fetcher {
     }
 
     /// Fetches the feed from the configured address, unless it is as `before` says.
-    pub(super) async fn fetch(&self, before: Option<&Token>, now: Timestamp) -> Result<Fetched, Failure> {
+    pub(super) async fn fetch(&self, before: Option<&Token>, now: Timestamp) -> Result<FetchResult, Failure> {
         self.fetch_from(self.url.clone(), before, now).await
     }
 
@@ -107,7 +107,7 @@ impl Fetcher {
         from: Url,
         before: Option<&Token>,
         now: Timestamp,
-    ) -> Result<Fetched, Failure> {
+    ) -> Result<FetchResult, Failure> {
         let mut reach = self.reach(&from);
         let (mut at, mut moved, mut for_good) = (from.clone(), from, true);
         for _ in 0..=MOST_REDIRECTS {
@@ -124,7 +124,7 @@ impl Fetcher {
                 304 => {
                     let token = before.filter(|token| token.etag.is_some() || token.last_modified.is_some());
                     let token = token.ok_or_else(|| reply.refused(now))?.clone();
-                    return Ok(Fetched::Unchanged(Token { moved: self.moved(&moved), ..token }));
+                    return Ok(FetchResult::Unchanged(Token { moved: self.moved(&moved), ..token }));
                 }
                 // A proxy that changed the answer says 203 (RFC 9110, section 15.3.4); 226 is a feed with what is new in
                 // it (RFC 3229), which some servers say of every answer.
@@ -163,7 +163,7 @@ impl Fetcher {
         self.http.send(request).await
     }
 
-    async fn document(&self, reply: Reply, url: Url, moved: Option<String>) -> Result<Fetched, Failure> {
+    async fn document(&self, reply: Reply, url: Url, moved: Option<String>) -> Result<FetchResult, Failure> {
         let header = |name: HeaderName| reply.header(name).map(str::to_owned);
         let validator =
             |name| header(name).filter(|value| !value.is_empty() && value.len() <= MOST_VALIDATOR);
@@ -185,7 +185,7 @@ impl Fetcher {
             let action = format!("raise `max_bytes` (now {limit}) if the feed is fine");
             http::too_large(&address, limit).action(action)
         })?;
-        Ok(Fetched::Document(Answer { body, content_type, url, token }))
+        Ok(FetchResult::Document(FetchedDocument { body, content_type, url, token }))
     }
 
     fn moved(&self, to: &Url) -> Option<String> {

@@ -32,7 +32,7 @@ impl Record {
 
 /// What an item is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct NamedItem {
     /// Its name if it is new.
     pub(super) name: String,
     /// The name of the record that it continues.
@@ -59,8 +59,8 @@ pub(super) fn former_names(items: &[Item], seen: &BTreeMap<String, Record>) -> V
 }
 
 /// Names the items.
-pub(super) fn named(items: &[Item], records: &BTreeMap<String, Record>) -> Vec<Named> {
-    let mut named: Vec<Option<Named>> = vec![None; items.len()];
+pub(super) fn named(items: &[Item], records: &BTreeMap<String, Record>) -> Vec<NamedItem> {
+    let mut named: Vec<Option<NamedItem>> = vec![None; items.len()];
     for (stem, group) in groups(items) {
         let mut known: Vec<&str> = of_stem(records, stem).collect();
         let old = group.iter().flat_map(|at| old_names(&items[*at]));
@@ -76,7 +76,7 @@ pub(super) fn named(items: &[Item], records: &BTreeMap<String, Record>) -> Vec<N
         for ((at, item), pair) in group.iter().zip(&members).zip(pairs) {
             let name = if is_alone { stem.to_owned() } else { variant_name(item, &taken) };
             taken.insert(name.clone());
-            named[*at] = Some(Named { name, known: pair.map(|known_at| known[known_at].to_owned()) });
+            named[*at] = Some(NamedItem { name, known: pair.map(|known_at| known[known_at].to_owned()) });
         }
     }
     named.into_iter().flatten().collect()

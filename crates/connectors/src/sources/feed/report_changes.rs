@@ -12,7 +12,7 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Draft, Entry, Expiry, Failure, NewEvent};
 
 use super::document::Document;
-use super::identity::{self, Named, Record};
+use super::identity::{self, NamedItem, Record};
 use super::item::{Item, Traits, digest, short, text_of};
 
 /// How long an entry that left its feed is remembered.
@@ -26,7 +26,7 @@ const PAGE: usize = 1_000;
 
 /// What is remembered of an entry.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-struct Seen {
+struct StoredEntry {
     /// What it said, see [`Item::digest`].
     digest: String,
     /// Its history.
@@ -56,7 +56,7 @@ pub(super) async fn report(
     let named = identity::named(&document.items, &records);
     let is_known = named.iter().any(|named| named.known.is_some());
     let start = start.filter(|_| !is_known).unwrap_or(StartAt::All);
-    for (item, Named { name, known }) in document.items.iter().zip(&named) {
+    for (item, NamedItem { name, known }) in document.items.iter().zip(&named) {
         match known.as_ref().and_then(|known| records.remove(known)) {
             Some(record) => {
                 // Its name is what it was first known by.
@@ -101,7 +101,7 @@ fn is_news(item: &Item, start: StartAt) -> bool {
 }
 
 fn record(entry: Entry) -> Record {
-    let traits = entry.parse::<Seen>().ok().and_then(|seen| seen.traits);
+    let traits = entry.parse::<StoredEntry>().ok().and_then(|seen| seen.traits);
     Record { entry, traits }
 }
 
@@ -135,7 +135,7 @@ fn known(
     record: &Record,
 ) -> Result<(), Failure> {
     // A value that a person made unreadable is no change upstream.
-    let Ok(before) = record.entry.parse::<Seen>() else {
+    let Ok(before) = record.entry.parse::<StoredEntry>() else {
         return remember(draft, item, name, item.digest.clone());
     };
     if before.digest == item.digest || before.traits.is_none() {
@@ -153,6 +153,6 @@ fn known(
 }
 
 fn remember(draft: &mut Draft<'_>, item: &Item, name: &str, mark: String) -> Result<(), Failure> {
-    let seen = Seen { digest: item.digest.clone(), mark, traits: Some(item.traits.clone()) };
+    let seen = StoredEntry { digest: item.digest.clone(), mark, traits: Some(item.traits.clone()) };
     draft.put(&format!("{SEEN}{name}"), &seen, Expiry::Never)
 }

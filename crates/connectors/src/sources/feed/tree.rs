@@ -20,7 +20,7 @@ const DECLARED: usize = 50;
 
 /// A namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Space {
+pub(super) enum Namespace {
     /// RSS and Atom of all versions. They hardly contradict each other, and are mixed often.
     Core,
     /// Dublin Core and its terms.
@@ -40,7 +40,7 @@ pub(super) enum Space {
 /// An element within a document.
 #[derive(Debug)]
 pub(super) struct Element<'a> {
-    pub(super) space: Space,
+    pub(super) space: Namespace,
     /// In lower case and without its prefix: some write `pubdate`.
     pub(super) name: Cow<'a, str>,
     /// What is between its tags.
@@ -74,15 +74,15 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     tokens: Tokens<'a>,
     /// The declarations that count here, innermost last: depth, prefix, namespace.
-    spaces: Vec<(usize, &'a str, Space)>,
+    spaces: Vec<(usize, &'a str, Namespace)>,
 }
 
 /// A start tag.
 #[derive(Debug, Clone)]
-pub(super) struct Open<'a> {
+pub(super) struct StartTag<'a> {
     /// The place of its `<`.
     pub(super) start: usize,
-    pub(super) space: Space,
+    pub(super) space: Namespace,
     pub(super) name: Cow<'a, str>,
     /// As it stands there.
     full: &'a str,
@@ -91,9 +91,9 @@ pub(super) struct Open<'a> {
 }
 
 /// What a reader meets between the elements that somebody wants.
-pub(super) enum Met<'a> {
+pub(super) enum Tag<'a> {
     /// An element begins.
-    Start(Open<'a>),
+    Start(StartTag<'a>),
     /// An element ends, by its name without a prefix.
     End(Cow<'a, str>),
 }
@@ -104,13 +104,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The next tag. `depth` is that of the elements in it; declarations of deeper ones no longer count.
-    pub(super) fn next(&mut self, depth: usize) -> Option<Met<'a>> {
+    pub(super) fn next(&mut self, depth: usize) -> Option<Tag<'a>> {
         loop {
             match self.tokens.next()? {
                 (start, Token::Start { name, attributes, empty }) => {
-                    return Some(Met::Start(self.open(depth, start, name, attributes, empty)));
+                    return Some(Tag::Start(self.open(depth, start, name, attributes, empty)));
                 }
-                (_, Token::End { name }) => return Some(Met::End(lower(local(name).1))),
+                (_, Token::End { name }) => return Some(Tag::End(lower(local(name).1))),
                 _ => {}
             }
         }
@@ -128,14 +128,14 @@ impl<'a> Reader<'a> {
         full: &'a str,
         attributes: &'a str,
         empty: bool,
-    ) -> Open<'a> {
+    ) -> StartTag<'a> {
         self.spaces.retain(|(declared, ..)| *declared < depth);
         if attributes.contains("xmlns") {
             self.declare(depth, attributes);
         }
         let (prefix, name) = local(full);
         let space = self.space(prefix);
-        Open { start, space, name: lower(name), full, attributes, empty }
+        StartTag { start, space, name: lower(name), full, attributes, empty }
     }
 
     fn declare(&mut self, depth: usize, attributes: &'a str) {
@@ -147,20 +147,21 @@ impl<'a> Reader<'a> {
                 _ => continue,
             };
             let own = depth == 0 && prefix.is_empty();
-            let space = known(address).unwrap_or_else(|| if own { Space::Core } else { usual(prefix, true) });
+            let space =
+                known(address).unwrap_or_else(|| if own { Namespace::Core } else { usual(prefix, true) });
             if self.spaces.len() < DECLARED {
                 self.spaces.push((depth, prefix, space));
             }
         }
     }
 
-    fn space(&self, prefix: &str) -> Space {
+    fn space(&self, prefix: &str) -> Namespace {
         let declared = self.spaces.iter().rev().find(|(_, declared, _)| *declared == prefix);
         declared.map_or_else(|| usual(prefix, false), |(.., space)| *space)
     }
 
     /// Reads the rest of an element, and whether the document went on behind it. `depth` is its own.
-    pub(super) fn element(&mut self, depth: usize, open: Open<'a>) -> (Option<Element<'a>>, bool) {
+    pub(super) fn element(&mut self, depth: usize, open: StartTag<'a>) -> (Option<Element<'a>>, bool) {
         let mut stack = Stack::new(open, self.tokens.at());
         if stack.is_complete() {
             return (stack.close(self.text, self.tokens.at()), true);
@@ -191,7 +192,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Open<'_> {
+impl StartTag<'_> {
     /// As [`Element::attribute`].
     pub(super) fn attribute(&self, name: &str) -> Option<String> {
         attribute(self.attributes, name)
@@ -199,20 +200,20 @@ impl Open<'_> {
 
     /// Whether it begins an entry.
     pub(super) fn is_entry(&self) -> bool {
-        self.space == Space::Core && matches!(&*self.name, "item" | "entry")
+        self.space == Namespace::Core && matches!(&*self.name, "item" | "entry")
     }
 
     /// Whether it is what feeds are in.
     pub(super) fn is_root(&self) -> bool {
         let is_named = matches!(&*self.name, "rss" | "rdf");
-        is_named || self.space == Space::Core && matches!(&*self.name, "feed" | "channel")
+        is_named || self.space == Namespace::Core && matches!(&*self.name, "feed" | "channel")
     }
 
     /// Whether all that it says is in its attributes. Some forget the slash at the end of such a tag.
     pub(super) fn is_void(&self) -> bool {
         let wanted = match (self.space, &*self.name) {
-            (Space::Core, "enclosure") | (Space::Media, "thumbnail") => "url",
-            (Space::Core, "link") => "href",
+            (Namespace::Core, "enclosure") | (Namespace::Media, "thumbnail") => "url",
+            (Namespace::Core, "link") => "href",
             _ => return self.empty,
         };
         let found = markup::attributes(self.attributes);
@@ -221,9 +222,9 @@ impl Open<'_> {
 
     /// Whether this one cannot be within that one, whose end tag is missing then.
     fn follows(&self, before: &Self) -> bool {
-        let is_part = !matches!(self.space, Space::Xhtml | Space::Other);
+        let is_part = !matches!(self.space, Namespace::Xhtml | Namespace::Other);
         let is_next = PLAIN.contains(&&*self.name) || RICH.contains(&&*self.name);
-        is_part && is_next && before.space == Space::Core && PLAIN.contains(&&*before.name)
+        is_part && is_next && before.space == Namespace::Core && PLAIN.contains(&&*before.name)
     }
 }
 
@@ -237,17 +238,17 @@ const MORE: [&str; 6] = ["tagline", "issued", "created", "date", "modified", "su
 
 /// Whether an element at that depth, which is 2 directly within an entry, may say something about the entry. Contents
 /// are often made of thousands of elements of HTML.
-fn is_wanted(depth: usize, open: &Open<'_>) -> bool {
+fn is_wanted(depth: usize, open: &StartTag<'_>) -> bool {
     let name = &*open.name;
     match (depth, open.space) {
-        (_, Space::Other) => false,
-        (2, Space::Core) => PLAIN.contains(&name) || RICH.contains(&name) || MORE.contains(&name),
-        (2, Space::Xhtml) => matches!(name, "body" | "div"),
+        (_, Namespace::Other) => false,
+        (2, Namespace::Core) => PLAIN.contains(&name) || RICH.contains(&name) || MORE.contains(&name),
+        (2, Namespace::Xhtml) => matches!(name, "body" | "div"),
         (2, _) => true,
         // Parts of a person, and what XHTML is in.
-        (3, Space::Core | Space::Xhtml) => matches!(name, "name" | "email" | "uri" | "url" | "div"),
+        (3, Namespace::Core | Namespace::Xhtml) => matches!(name, "name" | "email" | "uri" | "url" | "div"),
         // A group of media, its content, its description.
-        (3..=5, Space::Media) => true,
+        (3..=5, Namespace::Media) => true,
         _ => false,
     }
 }
@@ -263,7 +264,7 @@ struct Stack<'a> {
 }
 
 struct Frame<'a> {
-    open: Open<'a>,
+    open: StartTag<'a>,
     /// Where its inner text begins.
     from: usize,
     markup: bool,
@@ -271,19 +272,19 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    fn new(open: Open<'a>, from: usize) -> Self {
+    fn new(open: StartTag<'a>, from: usize) -> Self {
         Self { open, from, markup: false, children: Vec::new() }
     }
 
     fn close(self, text: &'a str, end: usize) -> Element<'a> {
-        let Open { space, name, attributes, .. } = self.open;
+        let StartTag { space, name, attributes, .. } = self.open;
         let inner = text.get(self.from..end).unwrap_or_default();
         Element { space, name, inner, markup: self.markup, children: self.children, attributes }
     }
 }
 
 impl<'a> Stack<'a> {
-    fn new(open: Open<'a>, from: usize) -> Self {
+    fn new(open: StartTag<'a>, from: usize) -> Self {
         let offset = usize::from(!open.is_entry());
         Self { open: vec![Frame::new(open, from)], beyond: 0, offset, kept: [0, 0] }
     }
@@ -298,11 +299,11 @@ impl<'a> Stack<'a> {
     }
 
     /// Whether this one begins behind the whole element, whose end tag is missing.
-    fn is_left_by(&self, child: &Open<'a>) -> bool {
+    fn is_left_by(&self, child: &StartTag<'a>) -> bool {
         matches!(&*self.open, [only] if child.follows(&only.open))
     }
 
-    fn push(&mut self, text: &'a str, child: Open<'a>, at: usize) {
+    fn push(&mut self, text: &'a str, child: StartTag<'a>, at: usize) {
         if self.beyond == 0 && self.open.last().is_some_and(|top| child.follows(&top.open)) {
             self.pop(text, child.start);
         }
@@ -387,40 +388,40 @@ fn ends_entry(name: &str) -> bool {
 }
 
 /// The namespace of an address. Compared without scheme, case and what is at the end, which vary.
-fn known(address: &str) -> Option<Space> {
+fn known(address: &str) -> Option<Namespace> {
     let address = address.trim().to_ascii_lowercase();
     let address = address.split_once("://").map_or(&*address, |(_, rest)| rest);
     let address = address.trim_end_matches(['/', '#']);
     let is = |start: &str| address.starts_with(start);
     match address {
-        "purl.org/rss/1.0/modules/content" => Some(Space::Content),
-        "purl.org/rss/1.0/modules/dcterms" => Some(Space::Dc),
-        "www.w3.org/1999/xhtml" => Some(Space::Xhtml),
+        "purl.org/rss/1.0/modules/content" => Some(Namespace::Content),
+        "purl.org/rss/1.0/modules/dcterms" => Some(Namespace::Dc),
+        "www.w3.org/1999/xhtml" => Some(Namespace::Xhtml),
         "www.w3.org/2005/atom" | "purl.org/atom/ns" | "purl.org/rss/1.0" | "purl.org/net/rss1.1" => {
-            Some(Space::Core)
+            Some(Namespace::Core)
         }
         _ if is("backend.userland.com/rss") || is("my.netscape.com/") || is("channel.netscape.com/") => {
-            Some(Space::Core)
+            Some(Namespace::Core)
         }
-        _ if is("blogs.law.harvard.edu/tech/rss") || is("cyber.law.harvard.edu/rss") => Some(Space::Core),
-        _ if is("purl.org/dc/elements/") || is("purl.org/dc/terms") => Some(Space::Dc),
-        _ if address.contains("search.yahoo.com/mrss") => Some(Space::Media),
-        _ if address.ends_with("/dtds/podcast-1.0.dtd") => Some(Space::Itunes),
+        _ if is("blogs.law.harvard.edu/tech/rss") || is("cyber.law.harvard.edu/rss") => Some(Namespace::Core),
+        _ if is("purl.org/dc/elements/") || is("purl.org/dc/terms") => Some(Namespace::Dc),
+        _ if address.contains("search.yahoo.com/mrss") => Some(Namespace::Media),
+        _ if address.ends_with("/dtds/podcast-1.0.dtd") => Some(Namespace::Itunes),
         _ => None,
     }
 }
 
 /// The namespace that a prefix usually stands for. `declared` to something that nobody knows, no prefix is another
 /// language's.
-fn usual(prefix: &str, declared: bool) -> Space {
+fn usual(prefix: &str, declared: bool) -> Namespace {
     match prefix.to_ascii_lowercase().as_str() {
-        "" if declared => Space::Other,
-        "" | "atom" | "a10" | "rss" => Space::Core,
-        "dc" | "dcterms" => Space::Dc,
-        "content" => Space::Content,
-        "media" => Space::Media,
-        "itunes" => Space::Itunes,
-        "xhtml" => Space::Xhtml,
-        _ => Space::Other,
+        "" if declared => Namespace::Other,
+        "" | "atom" | "a10" | "rss" => Namespace::Core,
+        "dc" | "dcterms" => Namespace::Dc,
+        "content" => Namespace::Content,
+        "media" => Namespace::Media,
+        "itunes" => Namespace::Itunes,
+        "xhtml" => Namespace::Xhtml,
+        _ => Namespace::Other,
     }
 }

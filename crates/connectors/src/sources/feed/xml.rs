@@ -6,7 +6,7 @@ mod entry;
 use reqwest::Url;
 
 use super::parsed::{Author, MOST_ENTRIES, Parsed, Place};
-use super::tree::{Element, Met, Open, Reader, Space};
+use super::tree::{Element, Namespace, Reader, StartTag, Tag};
 
 /// How many open elements around entries are known.
 const OPEN: usize = 200;
@@ -38,8 +38,8 @@ pub(super) fn read(text: &str, base: &Url) -> Result<Parsed, NoFeed> {
     };
     while let Some(met) = document.reader.next(document.around.len()) {
         match met {
-            Met::Start(open) => document.start(open)?,
-            Met::End(name) => {
+            Tag::Start(open) => document.start(open)?,
+            Tag::End(name) => {
                 if let Some(place) = document.around.iter().rposition(|open| *open == *name) {
                     document.around.truncate(place);
                 }
@@ -70,7 +70,7 @@ enum Root {
 }
 
 impl<'a> Document<'a> {
-    fn start(&mut self, open: Open<'a>) -> Result<(), NoFeed> {
+    fn start(&mut self, open: StartTag<'a>) -> Result<(), NoFeed> {
         if self.root.is_none() {
             if matches!(&*open.name, "html" | "head" | "body") {
                 return Err(NoFeed::Page);
@@ -104,7 +104,7 @@ impl<'a> Document<'a> {
         self.around.last().is_some_and(|name| matches!(name.as_str(), "rss" | "rdf" | "feed" | "channel"))
     }
 
-    fn entry(&mut self, open: Open<'a>) {
+    fn entry(&mut self, open: StartTag<'a>) {
         let start = open.start;
         self.parsed.marked += 1;
         let (element, is_whole) = self.reader.element(self.around.len(), open);
@@ -161,7 +161,7 @@ pub(super) fn feed_of_page(text: &str, base: &Url) -> Option<String> {
     let start = &text[..text.floor_char_boundary(HEAD)];
     let mut reader = Reader::new(start);
     while let Some(met) = reader.next(0) {
-        let Met::Start(open) = met else { continue };
+        let Tag::Start(open) = met else { continue };
         let kind = open.attribute("type").unwrap_or_default();
         let is_feed = ["rss+xml", "atom+xml", "feed+json"].iter().any(|end| kind.ends_with(end));
         if is_feed && open.name == "link" {
@@ -172,11 +172,11 @@ pub(super) fn feed_of_page(text: &str, base: &Url) -> Option<String> {
     None
 }
 
-fn is_about_feed(open: &Open<'_>) -> bool {
+fn is_about_feed(open: &StartTag<'_>) -> bool {
     match open.space {
-        Space::Core => matches!(&*open.name, "title" | "link" | "author" | "managingeditor"),
-        Space::Dc => matches!(&*open.name, "title" | "creator"),
-        Space::Itunes => &*open.name == "author",
+        Namespace::Core => matches!(&*open.name, "title" | "link" | "author" | "managingeditor"),
+        Namespace::Dc => matches!(&*open.name, "title" | "creator"),
+        Namespace::Itunes => &*open.name == "author",
         _ => false,
     }
 }

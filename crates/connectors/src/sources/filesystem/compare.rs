@@ -10,7 +10,7 @@ use inboxclaw_contract::{Draft, Entry, Failure};
 use super::budget::Budget;
 use super::filter::Filter;
 use super::inbox::Scopes;
-use super::path::{Family, Rel};
+use super::path::{Family, RelPath};
 use super::record::{Record, Stat};
 use super::walk::WalkResult;
 
@@ -21,28 +21,28 @@ const PAGE: usize = 1_000;
 #[derive(Default)]
 pub(super) struct Differences {
     /// Known, and no longer looked at by the settings.
-    pub(super) forgotten: BTreeSet<Rel>,
+    pub(super) forgotten: BTreeSet<RelPath>,
     /// Known, and no longer there.
-    pub(super) gone: Vec<(Rel, Record)>,
+    pub(super) gone: Vec<(RelPath, Record)>,
     /// There, and not known.
-    pub(super) new: Vec<(Rel, Stat)>,
+    pub(super) new: Vec<(RelPath, Stat)>,
     /// Known, and to be read again.
-    pub(super) changed: BTreeMap<Rel, Stat>,
+    pub(super) changed: BTreeMap<RelPath, Stat>,
 }
 
 /// A comparison that can pause.
 pub(super) struct Comparison {
     filter: Arc<Filter>,
-    files: HashMap<Rel, Stat>,
-    blocked: BTreeSet<Rel>,
+    files: HashMap<RelPath, Stat>,
+    blocked: BTreeSet<RelPath>,
     /// Where what is known is forgotten without a word.
-    hidden: BTreeSet<Rel>,
+    hidden: BTreeSet<RelPath>,
     /// The largest file that is read, in bytes.
     most: u64,
     /// Where to compare; the root for everything.
-    starts: BTreeSet<Rel>,
+    starts: BTreeSet<RelPath>,
     /// Starts whose own entry is still to be read.
-    single: Vec<Rel>,
+    single: Vec<RelPath>,
     /// Prefixes to list, and the key to resume after in the first.
     prefixes: VecDeque<String>,
     after: Option<String>,
@@ -56,7 +56,7 @@ impl Comparison {
         filter: Arc<Filter>,
         scopes: &Scopes,
         found: WalkResult,
-        hidden: BTreeSet<Rel>,
+        hidden: BTreeSet<RelPath>,
         most: u64,
     ) -> Self {
         let all = scopes.all.then(|| Family::File.prefixes().map(str::to_owned));
@@ -66,7 +66,7 @@ impl Comparison {
             blocked: found.blocked.into_keys().collect(),
             hidden,
             most,
-            starts: if scopes.all { BTreeSet::from([Rel::root()]) } else { scopes.paths.clone() },
+            starts: if scopes.all { BTreeSet::from([RelPath::root()]) } else { scopes.paths.clone() },
             single: if scopes.all { Vec::new() } else { scopes.paths.iter().cloned().collect() },
             prefixes: all.into_iter().flatten().collect(),
             after: None,
@@ -123,7 +123,7 @@ impl Comparison {
     }
 
     /// Plans to read what is known below a folder.
-    fn below(&mut self, folder: &Rel) {
+    fn below(&mut self, folder: &RelPath) {
         let [plain, hashed] = Family::File.prefixes();
         let prefix = format!("{plain}{}/", folder.escaped());
         if prefix.len() <= KEY_BYTES {
@@ -164,17 +164,17 @@ impl Comparison {
         record.sha256.is_none() && record.stat.size <= self.most
     }
 
-    fn is_hidden(&self, path: &Rel) -> bool {
+    fn is_hidden(&self, path: &RelPath) -> bool {
         let parents =
             std::iter::successors(Some(path.clone()), |path| path.split().map(|(folder, _)| folder));
         !self.hidden.is_empty() && parents.into_iter().any(|path| self.hidden.contains(&path))
     }
 }
 
-fn path_of(entry: &Entry, record: Option<&Record>) -> Option<Rel> {
+fn path_of(entry: &Entry, record: Option<&Record>) -> Option<RelPath> {
     let [plain, _] = Family::File.prefixes();
     match entry.key.strip_prefix(plain) {
-        Some(path) => Rel::from_escaped(path),
-        None => Rel::from_escaped(record?.path.as_deref()?),
+        Some(path) => RelPath::from_escaped(path),
+        None => RelPath::from_escaped(record?.path.as_deref()?),
     }
 }

@@ -8,7 +8,7 @@ use inboxclaw_contract::Failure;
 use inboxclaw_contract::settings::StartAt;
 
 use super::filter::Filter;
-use super::path::Rel;
+use super::path::RelPath;
 use super::report::is_text;
 use crate::textdiff::Bounds;
 
@@ -48,7 +48,7 @@ pub(super) struct Config {
 
 impl Config {
     /// How many bytes of a file's beginning are needed.
-    pub(super) fn keep(&self, path: &Rel) -> usize {
+    pub(super) fn keep(&self, path: &RelPath) -> usize {
         let preview = self.preview.map_or(0, |chars| chars * CHAR_BYTES);
         if is_text(path) { self.diff_bytes.max(preview) } else { 0 }
     }

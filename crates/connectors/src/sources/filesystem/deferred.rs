@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::path::Rel;
+use super::path::RelPath;
 
 /// Largest file, in bytes, that is read while others wait.
 pub(super) const SMALL: u64 = 1 << 20;
 /// How long a file may be unstable before it is reported by its size and times, unread.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// The first wait for a file to come to rest; it doubles.
 const FIRST_SMALL: Duration = Duration::from_millis(250);
 /// The same for a large one.
@@ -28,8 +28,8 @@ const REST: Duration = Duration::from_secs(10);
 
 /// The files that are looked at later, and those that changed lately.
 #[derive(Debug, Default)]
-pub(super) struct Later {
-    files: BTreeMap<Rel, Pace>,
+pub(super) struct DeferredFiles {
+    files: BTreeMap<RelPath, Pace>,
 }
 
 /// How a file behaved lately.
@@ -66,9 +66,9 @@ pub(super) enum Note {
     },
 }
 
-impl Later {
+impl DeferredFiles {
     /// Takes note at `now` of what a pass found out about a file of that size.
-    pub(super) fn note(&mut self, path: &Rel, size: u64, note: Note, now: Timestamp) {
+    pub(super) fn note(&mut self, path: &RelPath, size: u64, note: Note, now: Timestamp) {
         if note == Note::Gone {
             self.files.remove(path);
             return;
@@ -102,18 +102,18 @@ impl Later {
     }
 
     /// Whether a change at the path has to wait.
-    pub(super) fn is_early(&self, path: &Rel, now: Timestamp) -> bool {
+    pub(super) fn is_early(&self, path: &RelPath, now: Timestamp) -> bool {
         self.files.get(path).is_some_and(|pace| now < pace.due)
     }
 
     /// Whether a file was unstable for so long that its size and times have to do.
-    pub(super) fn is_restless(&self, path: &Rel, now: Timestamp) -> bool {
+    pub(super) fn is_restless(&self, path: &RelPath, now: Timestamp) -> bool {
         let since = self.files.get(path).and_then(|pace| pace.unstable_since);
-        since.is_some_and(|since| now.duration_since(since) >= PATIENCE)
+        since.is_some_and(|since| now.duration_since(since) >= GIVE_UP_AFTER)
     }
 
     /// The small files that are due, as far as `is_cheap` says so of their size.
-    pub(super) fn take_cheap(&mut self, now: Timestamp, is_cheap: impl Fn(u64) -> bool) -> Vec<Rel> {
+    pub(super) fn take_cheap(&mut self, now: Timestamp, is_cheap: impl Fn(u64) -> bool) -> Vec<RelPath> {
         let due = self.files.iter_mut().filter(|(_, pace)| pace.is_due(now) && is_cheap(pace.size));
         due.map(|(path, pace)| {
             pace.is_wanted = false;
@@ -123,7 +123,7 @@ impl Later {
     }
 
     /// The smallest file that is due.
-    pub(super) fn take_smallest(&mut self, now: Timestamp) -> Option<Rel> {
+    pub(super) fn take_smallest(&mut self, now: Timestamp) -> Option<RelPath> {
         let due = self.files.iter_mut().filter(|(_, pace)| pace.is_due(now));
         let (path, pace) = due.min_by_key(|(_, pace)| pace.size)?;
         pace.is_wanted = false;
@@ -131,7 +131,7 @@ impl Later {
     }
 
     /// Looks at a file again that was taken, since nothing came of it.
-    pub(super) fn put_back(&mut self, path: &Rel) {
+    pub(super) fn put_back(&mut self, path: &RelPath) {
         if let Some(pace) = self.files.get_mut(path) {
             pace.is_wanted = true;
         }

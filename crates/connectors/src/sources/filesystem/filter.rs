@@ -5,8 +5,8 @@
 use fancy_regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::own_files::Own;
-use super::path::Rel;
+use super::own_files::OwnFiles;
+use super::path::RelPath;
 use crate::mime::extension;
 
 /// Which links to files are followed.
@@ -45,7 +45,7 @@ pub(super) struct Filter {
     /// Which links are followed.
     pub(super) links: FollowLinks,
     /// The program's own files.
-    pub(super) own: Own,
+    pub(super) own: OwnFiles,
 }
 
 impl Filter {
@@ -66,12 +66,12 @@ impl Filter {
             extensions: extensions.iter().map(|text| text.trim_start_matches('.').to_lowercase()).collect(),
             recursive,
             links: FollowLinks::default(),
-            own: Own::default(),
+            own: OwnFiles::default(),
         })
     }
 
     /// Whether a file at that path is looked at. Does not ask whether there is one.
-    pub(super) fn wants_file(&self, path: &Rel) -> bool {
+    pub(super) fn wants_file(&self, path: &RelPath) -> bool {
         let text = path.shown();
         self.is_in_depth(&text)
             && self.has_extension(&text)
@@ -80,7 +80,7 @@ impl Filter {
     }
 
     /// Whether something that happened at that path matters, be it a file or a folder.
-    pub(super) fn concerns(&self, path: &Rel) -> bool {
+    pub(super) fn concerns(&self, path: &RelPath) -> bool {
         let text = path.shown();
         path.is_root()
             || (self.is_in_depth(&text)
@@ -89,13 +89,13 @@ impl Filter {
     }
 
     /// Whether a file whose folder is looked at is looked at too.
-    pub(super) fn wants_file_here(&self, path: &Rel) -> bool {
+    pub(super) fn wants_file_here(&self, path: &RelPath) -> bool {
         let text = path.shown();
         self.has_extension(&text) && !self.ignores(&text) && !self.own.holds(path)
     }
 
     /// Whether a folder is read, given that the one around it is.
-    pub(super) fn wants_folder_here(&self, path: &Rel) -> bool {
+    pub(super) fn wants_folder_here(&self, path: &RelPath) -> bool {
         let text = path.shown();
         self.recursive && !self.ignores(&text) && !self.folders.iter().any(|folder| folder.matches(&text))
     }
@@ -196,8 +196,8 @@ mod tests {
 
     use super::*;
 
-    fn rel(path: &str) -> Rel {
-        Rel::below(Path::new("/r"), &Path::new("/r").join(path)).unwrap()
+    fn rel(path: &str) -> RelPath {
+        RelPath::below(Path::new("/r"), &Path::new("/r").join(path)).unwrap()
     }
 
     fn check(patterns: &[&str], wanted: &[&str], ignored: &[&str]) {
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn without_recursion_only_the_folder_itself_counts() {
         let filter = Filter::new(&[], &[], false).unwrap();
-        assert!(filter.wants_file(&rel("a")) && filter.concerns(&Rel::root()));
+        assert!(filter.wants_file(&rel("a")) && filter.concerns(&RelPath::root()));
         assert!(
             !filter.wants_file(&rel("a/b"))
                 && !filter.concerns(&rel("a/b"))

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
-use super::path::Rel;
+use super::path::RelPath;
 use crate::lock::lock;
 
 /// Most paths in the box. Beyond, everything is looked at instead.
@@ -17,7 +17,7 @@ pub(super) struct Scopes {
     /// Everything.
     pub(super) all: bool,
     /// These files, and everything below these folders.
-    pub(super) paths: BTreeSet<Rel>,
+    pub(super) paths: BTreeSet<RelPath>,
 }
 
 impl Scopes {
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn too_many_paths_are_everything() {
-        let paths = (0..=MOST_PATHS).map(|at| Rel::root().join(at.to_string().as_ref()));
+        let paths = (0..=MOST_PATHS).map(|at| RelPath::root().join(at.to_string().as_ref()));
         let mut scopes = Scopes::default();
         scopes.merge(Scopes { all: false, paths: paths.collect() });
         assert_eq!(scopes, Scopes::everything());

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::filter::{Filter, FollowLinks};
-use super::path::Rel;
+use super::path::RelPath;
 use super::record::{FileKind, Stat, Status};
 use super::tree::{Place, Tree, is_absent};
 
@@ -44,7 +44,7 @@ pub(super) enum PathMatch {
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
     /// To a path within the folder, on which no link was met.
-    Inside(Rel),
+    Inside(RelPath),
     /// Out of the folder: to this absolute path, which may or may not exist.
     Outside(PathBuf),
     /// To nothing, or in circles.
@@ -55,7 +55,7 @@ enum Target {
 ///
 /// # Errors
 /// As the file system says; that nothing is there is no error.
-pub(super) fn find(tree: &Tree, filter: &Filter, path: &Rel) -> io::Result<PathMatch> {
+pub(super) fn find(tree: &Tree, filter: &Filter, path: &RelPath) -> io::Result<PathMatch> {
     let found = || -> io::Result<PathMatch> {
         let place = tree.place(path)?;
         let status = place.status()?;
@@ -69,7 +69,7 @@ pub(super) fn find(tree: &Tree, filter: &Filter, path: &Rel) -> io::Result<PathM
 }
 
 /// What a link leads to.
-fn behind(tree: &Tree, filter: &Filter, path: &Rel, link: &Place) -> io::Result<PathMatch> {
+fn behind(tree: &Tree, filter: &Filter, path: &RelPath, link: &Place) -> io::Result<PathMatch> {
     if filter.links == FollowLinks::None {
         return Ok(PathMatch::Hidden(Hidden::Link));
     }
@@ -81,7 +81,7 @@ fn behind(tree: &Tree, filter: &Filter, path: &Rel, link: &Place) -> io::Result<
     };
     // It may lead back in: by another name of the folder, or by a link out there.
     let real = fs::canonicalize(&outside);
-    if let Some(target) = real.as_ref().ok().and_then(|real| Rel::below(&tree.path, real)) {
+    if let Some(target) = real.as_ref().ok().and_then(|real| RelPath::below(&tree.path, real)) {
         return if filter.own.holds(&target) { Ok(PathMatch::Other) } else { open(tree, &target) };
     }
     // Whether it is there at all is nothing to tell of where it is not followed.
@@ -101,7 +101,7 @@ fn follow_outside(filter: &Filter, real: &Path) -> io::Result<PathMatch> {
         return Ok(PathMatch::Other);
     }
     let top = Tree::open(PathBuf::from("/"))?;
-    match Rel::below(&top.path, real) {
+    match RelPath::below(&top.path, real) {
         Some(target) => match open(&top, &target)? {
             PathMatch::Hidden(_) => Ok(PathMatch::Hidden(Hidden::Link)),
             found => Ok(found),
@@ -111,7 +111,7 @@ fn follow_outside(filter: &Filter, real: &Path) -> io::Result<PathMatch> {
 }
 
 /// The file at a path without links. Should a link have come there meanwhile, it is none.
-fn open(tree: &Tree, path: &Rel) -> io::Result<PathMatch> {
+fn open(tree: &Tree, path: &RelPath) -> io::Result<PathMatch> {
     let place = tree.place(path)?;
     let status = place.status()?;
     file(tree, place, &status)
@@ -129,18 +129,18 @@ fn file(tree: &Tree, place: Place, status: &Status) -> io::Result<PathMatch> {
 
 /// Follows a link as long as it stays in the folder. Each step looks into an open folder and takes no link unseen, so
 /// that the answer holds whatever is swapped on the way meanwhile.
-fn target(tree: &Tree, path: &Rel, link: &Place) -> io::Result<Target> {
+fn target(tree: &Tree, path: &RelPath, link: &Place) -> io::Result<Target> {
     let mut at = path.parent();
     let mut todo: VecDeque<OsString> = VecDeque::new();
     let mut text = link.link()?;
     for _ in 0..MOST_LINKS {
         if text.is_absolute() {
-            let Some(below) = Rel::below(&tree.path, &text) else {
+            let Some(below) = RelPath::below(&tree.path, &text) else {
                 return Ok(Target::Outside(joined(&text, &todo)));
             };
             // Its parts may be `..`, so they are taken one by one.
             text = below.under(Path::new(""));
-            at = Rel::root();
+            at = RelPath::root();
         }
         for part in text.components().rev() {
             todo.push_front(part.as_os_str().to_owned());

@@ -12,7 +12,7 @@ use inboxclaw_contract::{Draft, Expiry, Failure};
 
 use super::config::blocking;
 use super::inbox::Scopes;
-use super::path::{Family, Rel};
+use super::path::{Family, RelPath};
 use super::root::Root;
 use super::tree::{Tree, is_absent};
 
@@ -22,8 +22,8 @@ const MOST: usize = 1_000;
 /// The folders that are the top of another file system.
 #[derive(Default)]
 pub(super) struct Mounts {
-    known: BTreeSet<Rel>,
-    now: BTreeSet<Rel>,
+    known: BTreeSet<RelPath>,
+    now: BTreeSet<RelPath>,
 }
 
 /// What became of a folder that was the top of another file system.
@@ -47,11 +47,11 @@ impl Mounts {
     /// # Errors
     /// When the store cannot be read.
     pub(super) async fn compare(
-        found: BTreeSet<Rel>,
+        found: BTreeSet<RelPath>,
         root: &Root,
         scopes: &Scopes,
         draft: &mut Draft<'_>,
-    ) -> Result<(Self, BTreeMap<Rel, io::Error>), Failure> {
+    ) -> Result<(Self, BTreeMap<RelPath, io::Error>), Failure> {
         let known = read(draft).await?;
         let (tree, asked) = (root.tree.clone(), known.clone());
         let places = blocking(move || places(&tree, asked)).await?;
@@ -85,21 +85,21 @@ impl Mounts {
         if self.now.is_empty() {
             return draft.delete(Self::KEY);
         }
-        let paths: Vec<_> = self.now.iter().map(Rel::escaped).collect();
+        let paths: Vec<_> = self.now.iter().map(RelPath::escaped).collect();
         draft.put(Self::KEY, &paths, Expiry::Never)
     }
 }
 
-async fn read(draft: &mut Draft<'_>) -> Result<BTreeSet<Rel>, Failure> {
+async fn read(draft: &mut Draft<'_>) -> Result<BTreeSet<RelPath>, Failure> {
     // What a person made unreadable says nothing; the next walk finds what is mounted.
     let paths: Option<Vec<String>> = draft.entry(Mounts::KEY).await?.and_then(|entry| entry.parse().ok());
     let paths = paths.unwrap_or_default();
-    Ok(paths.iter().filter_map(|path| Rel::from_escaped(path)).filter(|path| !path.is_root()).collect())
+    Ok(paths.iter().filter_map(|path| RelPath::from_escaped(path)).filter(|path| !path.is_root()).collect())
 }
 
 /// What became of the folders. One below an empty one is out of reach, and stays what it was.
-fn places(tree: &Tree, folders: BTreeSet<Rel>) -> Vec<(Rel, Place)> {
-    let mut places: Vec<(Rel, Place)> = Vec::new();
+fn places(tree: &Tree, folders: BTreeSet<RelPath>) -> Vec<(RelPath, Place)> {
+    let mut places: Vec<(RelPath, Place)> = Vec::new();
     for folder in folders {
         let is_hidden = places.iter().any(|(other, place)| *place == Place::Empty && folder.is_within(other));
         let place = if is_hidden { Place::Mounted } else { place(tree, &folder) };
@@ -108,7 +108,7 @@ fn places(tree: &Tree, folders: BTreeSet<Rel>) -> Vec<(Rel, Place)> {
     places
 }
 
-fn place(tree: &Tree, folder: &Rel) -> Place {
+fn place(tree: &Tree, folder: &RelPath) -> Place {
     let look = || -> io::Result<Place> {
         if tree.folder_status(folder)?.stat.dev != tree.folder_status(&folder.parent())?.stat.dev {
             return Ok(Place::Mounted);
@@ -119,14 +119,14 @@ fn place(tree: &Tree, folder: &Rel) -> Place {
 }
 
 /// Whether files are known below the folder. Those whose paths are too long for a key count for every folder.
-async fn holds(folder: &Rel, draft: &mut Draft<'_>) -> Result<bool, Failure> {
+async fn holds(folder: &RelPath, draft: &mut Draft<'_>) -> Result<bool, Failure> {
     let [plain, hashed] = Family::File.prefixes();
     let prefix = format!("{plain}{}/", folder.escaped());
     Ok((prefix.len() <= KEY_BYTES && !draft.list(&prefix, None, 1).await?.is_empty())
         || !draft.list(hashed, None, 1).await?.is_empty())
 }
 
-fn is_touched(folder: &Rel, scopes: &Scopes) -> bool {
+fn is_touched(folder: &RelPath, scopes: &Scopes) -> bool {
     scopes.all || scopes.paths.iter().any(|path| path.is_within(folder) || folder.is_within(path))
 }
 
@@ -150,7 +150,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_mounted_folder_is_told_from_others() {
-        let rel = |path: &str| Rel::from_escaped(path).unwrap();
+        let rel = |path: &str| RelPath::from_escaped(path).unwrap();
         let top = tree(Path::new("/"));
         assert_eq!(place(&top, &rel("proc")), Place::Mounted);
         assert_eq!(place(&top, &rel("proc/self")), Place::Over);
@@ -162,7 +162,7 @@ mod tests {
         for folder in ["empty", "used/inner"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
-        let rel = |path: &str| Rel::from_escaped(path).unwrap();
+        let rel = |path: &str| RelPath::from_escaped(path).unwrap();
         let folders = ["empty", "empty/inner", "gone", "used"].map(rel);
         let found: Vec<Place> = places(&tree(dir.path()), folders.into_iter().collect())
             .into_iter()

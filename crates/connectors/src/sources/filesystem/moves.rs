@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::budget::Budget;
 use super::compare::Differences;
-use super::path::Rel;
-use super::read_file::{Depth, Look, Reading, look};
+use super::path::RelPath;
+use super::read_file::{Depth, ReadOutcome, Reading, read_file};
 use super::record::{Record, Stat};
 use super::root::Root;
 use super::worklist::Worklist;
@@ -16,27 +16,27 @@ const LARGEST: u64 = 64 << 20;
 
 /// A search for renames that can pause.
 pub(super) struct Moves {
-    gone: BTreeMap<Rel, Record>,
-    new: BTreeMap<Rel, Stat>,
+    gone: BTreeMap<RelPath, Record>,
+    new: BTreeMap<RelPath, Stat>,
     /// Old path by new path, and the stat there.
-    moved: BTreeMap<Rel, (Rel, Stat)>,
-    forgotten: BTreeSet<Rel>,
-    changed: BTreeMap<Rel, Stat>,
+    moved: BTreeMap<RelPath, (RelPath, Stat)>,
+    forgotten: BTreeSet<RelPath>,
+    changed: BTreeMap<RelPath, Stat>,
     /// How the candidates are read.
     depth: Depth,
     /// New files that have the size of one that is gone.
-    to_read: Vec<Rel>,
+    to_read: Vec<RelPath>,
     reading: Option<Reading>,
     /// New files by the digest of their content.
-    read: HashMap<String, Vec<Rel>>,
+    read: HashMap<String, Vec<RelPath>>,
 }
 
 impl Moves {
     /// Pairs by inode; what is left has to be read, unless it is larger than `most`.
     pub(super) fn new(differences: Differences, most: u64) -> Self {
         let Differences { forgotten, gone, new, changed } = differences;
-        let mut gone: BTreeMap<Rel, Record> = gone.into_iter().collect();
-        let mut new: BTreeMap<Rel, Stat> = new.into_iter().collect();
+        let mut gone: BTreeMap<RelPath, Record> = gone.into_iter().collect();
+        let mut new: BTreeMap<RelPath, Stat> = new.into_iter().collect();
         let moved = by_inode(&mut gone, &mut new);
         let most = most.min(LARGEST);
         let lost = gone.values().filter(|record| record.sha256.is_some()).map(|record| record.stat.size);
@@ -63,19 +63,19 @@ impl Moves {
                 return false;
             }
             budget.take(1);
-            match look(root, &path, self.depth, budget, self.reading.take()) {
-                Look::File(seen) => {
+            match read_file(root, &path, self.depth, budget, self.reading.take()) {
+                ReadOutcome::File(seen) => {
                     if let Some(sha256) = seen.sha256 {
                         self.read.entry(sha256).or_default().push(path);
                     }
                 }
-                Look::Unfinished(reading) => {
+                ReadOutcome::Unfinished(reading) => {
                     self.reading = Some(*reading);
                     self.to_read.push(path);
                     return false;
                 }
                 // The turn that reports it says what is wrong with it.
-                Look::Absent | Look::Unstable(_) | Look::Unreadable(_) => {}
+                ReadOutcome::Absent | ReadOutcome::Unstable(_) | ReadOutcome::Unreadable(_) => {}
             }
         }
         true
@@ -83,7 +83,7 @@ impl Moves {
 
     /// Everything that is to be done, at the end.
     pub(super) fn into_worklist(mut self) -> Worklist {
-        let mut lost: HashMap<&str, Vec<&Rel>> = HashMap::new();
+        let mut lost: HashMap<&str, Vec<&RelPath>> = HashMap::new();
         for (path, record) in &self.gone {
             if let Some(sha256) = &record.sha256 {
                 lost.entry(sha256).or_default().push(path);
@@ -95,7 +95,7 @@ impl Moves {
                 _ => None,
             }
         });
-        let pairs: Vec<(Rel, Rel)> = pairs.collect();
+        let pairs: Vec<(RelPath, RelPath)> = pairs.collect();
         for (to, from) in pairs {
             self.gone.remove(&from);
             if let Some(stat) = self.new.remove(&to) {
@@ -108,15 +108,18 @@ impl Moves {
 }
 
 /// Takes out the pairs that are one file, the first of several paths in order.
-fn by_inode(gone: &mut BTreeMap<Rel, Record>, new: &mut BTreeMap<Rel, Stat>) -> BTreeMap<Rel, (Rel, Stat)> {
-    let mut lost: HashMap<(u64, u64), Vec<Rel>> = HashMap::new();
+fn by_inode(
+    gone: &mut BTreeMap<RelPath, Record>,
+    new: &mut BTreeMap<RelPath, Stat>,
+) -> BTreeMap<RelPath, (RelPath, Stat)> {
+    let mut lost: HashMap<(u64, u64), Vec<RelPath>> = HashMap::new();
     for (path, record) in gone.iter().rev() {
         lost.entry((record.stat.dev, record.stat.ino)).or_default().push(path.clone());
     }
     let mut moved = BTreeMap::new();
     for (to, stat) in &*new {
         let Some(candidates) = lost.get_mut(&(stat.dev, stat.ino)) else { continue };
-        let is_match = |from: &Rel| gone.get(from).is_some_and(|record| record.stat.is_same_file(stat));
+        let is_match = |from: &RelPath| gone.get(from).is_some_and(|record| record.stat.is_same_file(stat));
         if let Some(at) = candidates.iter().rposition(is_match) {
             moved.insert(to.clone(), (candidates.remove(at), *stat));
         }

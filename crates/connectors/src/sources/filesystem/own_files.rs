@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::path::Rel;
+use super::path::RelPath;
 use crate::lock::lock;
 
 /// The program's own files. Until they are resolved, none is known.
 #[derive(Debug, Default)]
-pub(super) struct Own {
+pub(super) struct OwnFiles {
     configured: Vec<PathBuf>,
     resolved: Mutex<Resolved>,
 }
@@ -19,10 +19,10 @@ pub(super) struct Own {
 struct Resolved {
     absolute: Vec<PathBuf>,
     /// Those below the root.
-    below: Vec<Rel>,
+    below: Vec<RelPath>,
 }
 
-impl Own {
+impl OwnFiles {
     /// The files at these absolute paths, with all that belongs to them.
     pub(super) fn new(configured: Vec<PathBuf>) -> Self {
         Self { configured, resolved: Mutex::default() }
@@ -31,21 +31,25 @@ impl Own {
     /// Finds out where they are now, and where that is below `root`, whose links are resolved. Blocks.
     pub(super) fn resolve(&self, root: &Path) {
         let absolute: Vec<PathBuf> = self.configured.iter().flat_map(|path| places(path)).collect();
-        let below = absolute.iter().filter_map(|path| Rel::below(root, path)).collect();
+        let below = absolute.iter().filter_map(|path| RelPath::below(root, path)).collect();
         *lock(&self.resolved) = Resolved { absolute, below };
     }
 
     /// Whether the path is that of such a file.
-    pub(super) fn holds(&self, path: &Rel) -> bool {
+    pub(super) fn holds(&self, path: &RelPath) -> bool {
         lock(&self.resolved).below.iter().any(|own| path.belongs_to(own))
     }
 
     /// Whether such a file is at an absolute path without links.
     pub(super) fn is_at(&self, target: &Path) -> bool {
         let root = Path::new("/");
-        let Some(target) = Rel::below(root, target) else { return false };
+        let Some(target) = RelPath::below(root, target) else { return false };
         let resolved = lock(&self.resolved);
-        resolved.absolute.iter().filter_map(|own| Rel::below(root, own)).any(|own| target.belongs_to(&own))
+        resolved
+            .absolute
+            .iter()
+            .filter_map(|own| RelPath::below(root, own))
+            .any(|own| target.belongs_to(&own))
     }
 }
 

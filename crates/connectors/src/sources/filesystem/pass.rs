@@ -14,12 +14,12 @@ use super::inbox::Scopes;
 use super::links::Hidden;
 use super::mounts::Mounts;
 use super::moves::Moves;
-use super::path::{Family, Rel};
-use super::root::{Mark, Root, unmounted};
+use super::path::{Family, RelPath};
+use super::root::{Root, RootRecord, unmounted};
 use super::walk::Walk;
 use super::watch::Watch;
-use super::worklist::{Manner, Worklist};
-use super::write::{Rest, Writer};
+use super::worklist::{ReadPolicy, Worklist};
+use super::write::{PassResult, Writer};
 
 /// Changes of a turn besides those of files: the entry about the folder, put at the beginning and at the end, and
 /// the one about disks in it.
@@ -31,7 +31,7 @@ const REPEATS: usize = 3;
 /// A pass and how far it is.
 pub(super) struct Pass {
     pub(super) scopes: Scopes,
-    pub(super) rest: Rest,
+    pub(super) result: PassResult,
     /// Whether writing took more than one turn.
     pub(super) is_split: bool,
     /// Whether it is the second one of a baseline.
@@ -62,11 +62,11 @@ pub(super) struct Turn<'a, 'd> {
     pub(super) watch: Option<&'a Arc<Watch>>,
     pub(super) draft: &'a mut Draft<'d>,
     pub(super) budget: Budget,
-    pub(super) manner: Manner,
+    pub(super) policy: ReadPolicy,
     /// Whether fewer links are followed than before: what is known of the others is forgotten without a word.
     pub(super) is_narrowed: bool,
     /// Takes what has become known since the pass began, and remembers that it is being looked at.
-    pub(super) more: &'a (dyn Fn() -> BTreeSet<Rel> + Sync),
+    pub(super) more: &'a (dyn Fn() -> BTreeSet<RelPath> + Sync),
 }
 
 impl Pass {
@@ -75,7 +75,7 @@ impl Pass {
         let walk = walk(&scopes, &root, watch);
         Self {
             scopes,
-            rest: Rest::default(),
+            result: PassResult::default(),
             is_split: false,
             is_repeated: false,
             repeats: 0,
@@ -119,9 +119,9 @@ impl Pass {
                 Stage::Work(worklist) => {
                     turn.budget.take(MARKS);
                     let (mut worklist, is_done) =
-                        Self::work(worklist, &self.root, &mut self.rest, turn).await?;
+                        Self::work(worklist, &self.root, &mut self.result, turn).await?;
                     for (path, size, note) in worklist.notes.drain(..) {
-                        self.rest.note(&path, size, note);
+                        self.result.note(&path, size, note);
                     }
                     self.is_split |= !is_done;
                     if is_done {
@@ -167,7 +167,7 @@ impl Pass {
         self.mounts = known;
         found.blocked.extend(missing);
         for (path, error) in &found.blocked {
-            self.rest.findings.unreadable.insert(path.clone(), error);
+            self.result.findings.unreadable.insert(path.clone(), error);
         }
         let mut forgotten = BTreeSet::new();
         for (path, hidden) in std::mem::take(&mut found.hidden) {
@@ -175,7 +175,7 @@ impl Pass {
             if hidden == Hidden::Kernel || turn.is_narrowed {
                 forgotten.insert(path.clone());
             }
-            self.rest.findings.unfollowed.put(path, hidden);
+            self.result.findings.unfollowed.put(path, hidden);
         }
         let (filter, most) = (turn.config.filter.clone(), turn.config.hash_bytes);
         Ok((Stage::Compare(Comparison::new(filter, &self.scopes, found, forgotten, most)), true))
@@ -194,13 +194,13 @@ impl Pass {
     async fn work(
         mut worklist: Worklist,
         root: &Root,
-        rest: &mut Rest,
+        result: &mut PassResult,
         turn: &mut Turn<'_, '_>,
     ) -> Result<(Worklist, bool), Failure> {
         while !worklist.is_empty() && !turn.budget.is_spent() {
-            let (manner, folder) = (turn.manner.clone(), root.clone());
+            let (policy, folder) = (turn.policy.clone(), root.clone());
             let (list, batch) = spend(turn, move |budget| {
-                let batch = worklist.check(&folder, &manner, budget);
+                let batch = worklist.check(&folder, &policy, budget);
                 (worklist, batch)
             })
             .await?;
@@ -208,8 +208,8 @@ impl Pass {
             if batch.iter().any(|checked| checked.gone.is_some()) {
                 check_root(turn, root).await?;
             }
-            let rest = (&mut worklist, &mut *rest, &mut turn.budget);
-            Writer::write(turn.config, turn.draft, turn.manner.is_silent, batch, rest).await?;
+            let result = (&mut worklist, &mut *result, &mut turn.budget);
+            Writer::write(turn.config, turn.draft, turn.policy.is_silent, batch, result).await?;
         }
         let is_done = worklist.is_empty();
         Ok((worklist, is_done))
@@ -230,9 +230,10 @@ pub(super) struct Beginning {
 /// # Errors
 /// When the folder seems to lack its disk, or the store cannot be read.
 pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -> Result<Beginning, Failure> {
-    let old: Option<Mark> = draft.entry(Mark::KEY).await?.and_then(|entry| entry.parse().ok());
+    let old: Option<RootRecord> = draft.entry(RootRecord::KEY).await?.and_then(|entry| entry.parse().ok());
     let links = config.filter.links;
-    let is_other = old.as_ref().is_some_and(|old| old.is_other(&Mark::new(&config.path, root, false, links)));
+    let is_other =
+        old.as_ref().is_some_and(|old| old.is_other(&RootRecord::new(&config.path, root, false, links)));
     if is_other {
         for prefix in Family::ALL.into_iter().flat_map(Family::prefixes) {
             draft.delete_prefix(prefix)?;
@@ -247,7 +248,7 @@ pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -
     }
     // Until everything was looked at, the state is that of the links that were followed before.
     let followed = known.map_or(links, |old| old.follow_links);
-    put_mark(Mark::new(&config.path, root, complete, followed), old.as_ref(), draft)?;
+    put_mark(RootRecord::new(&config.path, root, complete, followed), old.as_ref(), draft)?;
     Ok(Beginning { is_silent: !complete, is_narrowed: followed != links })
 }
 
@@ -256,15 +257,19 @@ pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -
 /// # Errors
 /// When the turn has no room.
 pub(super) fn complete(config: &Config, root: &Root, draft: &mut Draft<'_>) -> Result<(), Failure> {
-    put_mark(Mark::new(&config.path, root, true, config.filter.links), None, draft)
+    put_mark(RootRecord::new(&config.path, root, true, config.filter.links), None, draft)
 }
 
-fn put_mark(mark: Mark, old: Option<&Mark>, draft: &mut Draft<'_>) -> Result<(), Failure> {
-    if old == Some(&mark) { Ok(()) } else { draft.put(Mark::KEY, &mark, inboxclaw_contract::Expiry::Never) }
+fn put_mark(mark: RootRecord, old: Option<&RootRecord>, draft: &mut Draft<'_>) -> Result<(), Failure> {
+    if old == Some(&mark) {
+        Ok(())
+    } else {
+        draft.put(RootRecord::KEY, &mark, inboxclaw_contract::Expiry::Never)
+    }
 }
 
 fn walk(scopes: &Scopes, root: &Root, watch: Option<&Arc<Watch>>) -> Walk {
-    let starts = if scopes.all { BTreeSet::from([Rel::root()]) } else { scopes.paths.clone() };
+    let starts = if scopes.all { BTreeSet::from([RelPath::root()]) } else { scopes.paths.clone() };
     Walk::new(root.clone(), watch.cloned(), starts)
 }
 

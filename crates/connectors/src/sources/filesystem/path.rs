@@ -16,7 +16,7 @@ const ID_PATH_BYTES: usize = EVENT_TEXT_BYTES - 200;
 
 /// A path relative to the root, `/` between its parts; empty for the root itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Rel(Box<[u8]>);
+pub(super) struct RelPath(Box<[u8]>);
 
 /// Which entry of a file. Each has two prefixes, one for paths that fit into a key and one for their digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Family {
     }
 }
 
-impl Rel {
+impl RelPath {
     /// The root.
     pub(super) fn root() -> Self {
         Self(Box::default())
@@ -202,8 +202,8 @@ fn escape(path: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn rel(bytes: &[u8]) -> Rel {
-        Rel(bytes.into())
+    fn rel(bytes: &[u8]) -> RelPath {
+        RelPath(bytes.into())
     }
 
     #[test]
@@ -217,10 +217,10 @@ mod tests {
         ] {
             let path = rel(path);
             assert_eq!(path.key(Family::File), (key.to_owned(), true));
-            assert_eq!(Rel::from_escaped(&key[2..]), Some(path));
+            assert_eq!(RelPath::from_escaped(&key[2..]), Some(path));
         }
-        assert_eq!(Rel::from_escaped("%G0"), None);
-        assert_eq!(Rel::from_escaped("%2"), None);
+        assert_eq!(RelPath::from_escaped("%G0"), None);
+        assert_eq!(RelPath::from_escaped("%2"), None);
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
         let folder = rel(b"a/b");
         for (path, within) in [("a/b", true), ("a/b/c", true), ("a/bc", false), ("a", false), ("", false)] {
             assert_eq!(rel(path.as_bytes()).is_within(&folder), within, "{path}");
-            assert!(rel(path.as_bytes()).is_within(&Rel::root()));
+            assert!(rel(path.as_bytes()).is_within(&RelPath::root()));
         }
     }
 }

@@ -9,10 +9,10 @@ use inboxclaw_contract::{Next, Settled};
 use jiff::{SignedDuration, Timestamp};
 
 use super::config::{Config, WatchMode};
-use super::deferred::{Later, Note, SMALL};
+use super::deferred::{DeferredFiles, Note, SMALL};
 use super::inbox::Scopes;
 use super::pass::Pass;
-use super::path::Rel;
+use super::path::RelPath;
 use super::problems::{Findings, Unfollowed, Unreadable};
 use super::root::Root;
 use crate::lock::lock;
@@ -28,15 +28,15 @@ const LEAST: Duration = Duration::from_millis(100);
 
 /// Between two polls.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct PollState {
     /// A pass that goes on in the next turn.
     pass: Option<Pass>,
     /// A pass over a file that nobody waits for, which goes on when there is nothing else to do.
-    background: Option<(Rel, Pass)>,
+    background: Option<(RelPath, Pass)>,
     /// Whether such a pass comes next, though there may be news: each has every second turn.
     is_background_next: bool,
     /// The files of such passes, and those that are never at rest.
-    pub(super) later: Arc<Mutex<Later>>,
+    pub(super) later: Arc<Mutex<DeferredFiles>>,
     /// What the pass looks at, to start over should a turn of it be lost.
     running: Scopes,
     /// What is to be looked at besides the news.
@@ -60,7 +60,7 @@ pub(super) struct Memory {
 /// How a poll ended.
 pub(super) enum Pending {
     /// The pass goes on; with the file if it is one in the background.
-    Unfinished(Box<Pass>, Option<Rel>),
+    Unfinished(Box<Pass>, Option<RelPath>),
     /// The pass is over.
     Finished {
         /// Whether it looked at everything.
@@ -69,20 +69,20 @@ pub(super) enum Pending {
         at: Timestamp,
         findings: Findings,
         /// The file, if it was a pass in the background.
-        background: Option<Rel>,
+        background: Option<RelPath>,
     },
 }
 
 /// What a poll is to do.
-pub(super) enum Start {
+pub(super) enum PollAction {
     /// Go on.
     Resume(Box<Pass>),
     /// Look at these.
     Look(Scopes),
     /// Read a file that nobody waits for, or go on with it.
-    Background(Rel, Option<Box<Pass>>),
+    Background(RelPath, Option<Box<Pass>>),
     /// Nothing.
-    Rest,
+    Idle,
 }
 
 /// What a poll starts from.
@@ -96,9 +96,9 @@ pub(super) struct PollContext<'a> {
     pub(super) now: Timestamp,
 }
 
-impl Memory {
+impl PollState {
     /// Decides what a poll does.
-    pub(super) fn start(&mut self, context: &PollContext<'_>, news: impl FnOnce() -> Scopes) -> Start {
+    pub(super) fn start(&mut self, context: &PollContext<'_>, news: impl FnOnce() -> Scopes) -> PollAction {
         let PollContext { config, root, now, .. } = *context;
         let since = |before: Option<Timestamp>| before.map(|before| now.duration_since(before));
         let since_poll = since(self.last_poll);
@@ -106,7 +106,7 @@ impl Memory {
         let is_expected = self.asked_for.take().is_some_and(|at| at <= now);
         let old_root = self.root.replace(root.clone());
         if let Some(pass) = self.pass.take() {
-            return Start::Resume(Box::new(pass));
+            return PollAction::Resume(Box::new(pass));
         }
         let is_background_next = std::mem::take(&mut self.is_background_next) && !context.needs_all;
         if is_background_next && let Some(start) = self.background(now) {
@@ -124,32 +124,32 @@ impl Memory {
         let is_surprise = scopes.is_empty() && !is_expected;
         scopes.all |= (by_timer && is_due) || (is_surprise && (by_timer || is_asked));
         if scopes.is_empty() {
-            return self.background(now).unwrap_or(Start::Rest);
+            return self.background(now).unwrap_or(PollAction::Idle);
         }
         self.running = scopes.clone();
-        Start::Look(scopes)
+        PollAction::Look(scopes)
     }
 
     /// What is due without news: small files that were not at rest, and what could not be read.
     fn due(&mut self, config: &Config, now: Timestamp) -> Scopes {
         let is_cheap = |size| size <= SMALL || size > config.hash_bytes;
-        let mut paths: BTreeSet<Rel> = lock(&self.later).take_cheap(now, is_cheap).into_iter().collect();
+        let mut paths: BTreeSet<RelPath> = lock(&self.later).take_cheap(now, is_cheap).into_iter().collect();
         if self.retry_at.is_some_and(|at| at <= now) {
             paths.extend(self.unreadable.paths().cloned());
         }
         Scopes { all: false, paths }
     }
 
-    fn background(&mut self, now: Timestamp) -> Option<Start> {
+    fn background(&mut self, now: Timestamp) -> Option<PollAction> {
         if let Some((path, pass)) = self.background.take() {
-            return Some(Start::Background(path, Some(Box::new(pass))));
+            return Some(PollAction::Background(path, Some(Box::new(pass))));
         }
         let path = lock(&self.later).take_smallest(now)?;
-        Some(Start::Background(path, None))
+        Some(PollAction::Background(path, None))
     }
 
     /// More to look at in the pass that runs.
-    pub(super) fn extend(&mut self, paths: &BTreeSet<Rel>) {
+    pub(super) fn extend(&mut self, paths: &BTreeSet<RelPath>) {
         self.running.paths.extend(paths.iter().cloned());
     }
 
@@ -160,7 +160,7 @@ impl Memory {
 
     /// What people are told of, given what a pass over `scopes` found so far.
     pub(super) fn findings(&self, scopes: &Scopes, found: Findings, is_finished: bool) -> Findings {
-        let root = BTreeSet::from([Rel::root()]);
+        let root = BTreeSet::from([RelPath::root()]);
         let none = BTreeSet::new();
         let replaced = match (is_finished, scopes.all) {
             (false, _) => &none,
@@ -192,7 +192,7 @@ impl Memory {
     }
 
     /// Takes note of how files behaved.
-    pub(super) fn note(&self, notes: BTreeMap<Rel, (u64, Note)>, now: Timestamp) {
+    pub(super) fn note(&self, notes: BTreeMap<RelPath, (u64, Note)>, now: Timestamp) {
         let mut later = lock(&self.later);
         for (path, (size, note)) in notes {
             later.note(&path, size, note, now);
@@ -229,7 +229,7 @@ impl Memory {
     }
 
     /// Moves on, or starts over.
-    pub(super) fn settled(&mut self, settled: Settled) {
+    pub(super) fn turn_ended(&mut self, settled: Settled) {
         match (settled, self.pending.take()) {
             (Settled::Committed, Some(Pending::Unfinished(pass, background))) => {
                 self.go_on(*pass, background)
@@ -261,7 +261,7 @@ impl Memory {
         }
     }
 
-    fn go_on(&mut self, pass: Pass, background: Option<Rel>) {
+    fn go_on(&mut self, pass: Pass, background: Option<RelPath>) {
         match background {
             Some(file) => self.background = Some((file, pass)),
             None => self.pass = Some(pass),

@@ -8,7 +8,7 @@ use inboxclaw_contract::{Class, Failure};
 
 use super::filter::FollowLinks;
 use super::links::Hidden;
-use super::path::Rel;
+use super::path::RelPath;
 
 /// Most paths that a message names.
 const NAMED: usize = 3;
@@ -16,16 +16,16 @@ const NAMED: usize = 3;
 const NAME_CHARS: usize = 160;
 
 /// A path and what the system says about it.
-type Told<'a> = (&'a Rel, &'a str);
+type PathError<'a> = (&'a RelPath, &'a str);
 
 /// Something about the watcher that a person has to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct WatchProblem {
     text: String,
     action: &'static str,
 }
 
-impl Trouble {
+impl WatchProblem {
     /// A watch that could not be made, `is_full` when the system allows no more of them.
     pub(super) fn watcher(is_full: bool, error: &dyn Display) -> Self {
         let action = if is_full {
@@ -44,7 +44,7 @@ impl Trouble {
 
 /// What is to be said of paths within the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PathNotes<T>(BTreeMap<Rel, T>);
+pub(super) struct PathNotes<T>(BTreeMap<RelPath, T>);
 
 /// The files and folders that cannot be read.
 pub(super) type Unreadable = PathNotes<(Class, String)>;
@@ -67,12 +67,12 @@ impl<T> Default for PathNotes<T> {
 
 impl<T> PathNotes<T> {
     /// Adds one.
-    pub(super) fn put(&mut self, path: Rel, note: T) {
+    pub(super) fn put(&mut self, path: RelPath, note: T) {
         self.0.insert(path, note);
     }
 
     /// Replaces what was known below `scopes` by what was found there.
-    pub(super) fn replace(&mut self, scopes: &BTreeSet<Rel>, found: Self) {
+    pub(super) fn replace(&mut self, scopes: &BTreeSet<RelPath>, found: Self) {
         self.0.retain(|path, _| !scopes.iter().any(|scope| path.is_within(scope)));
         self.0.extend(found.0);
     }
@@ -83,20 +83,20 @@ impl<T> PathNotes<T> {
     }
 
     /// The paths.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Rel> {
+    pub(super) fn paths(&self) -> impl Iterator<Item = &RelPath> {
         self.0.keys()
     }
 }
 
 impl Unreadable {
     /// Adds one.
-    pub(super) fn insert(&mut self, path: Rel, error: &io::Error) {
+    pub(super) fn insert(&mut self, path: RelPath, error: &io::Error) {
         self.put(path, (class(error), error.to_string()));
     }
 
     /// One failure for each class, naming the first paths.
     pub(super) fn failures(&self) -> Vec<Failure> {
-        let mut by_class: BTreeMap<&str, (Class, Vec<Told<'_>>)> = BTreeMap::new();
+        let mut by_class: BTreeMap<&str, (Class, Vec<PathError<'_>>)> = BTreeMap::new();
         for (path, (class, error)) in &self.0 {
             by_class.entry(class.as_str()).or_insert((*class, Vec::new())).1.push((path, error));
         }
@@ -126,7 +126,7 @@ impl Unfollowed {
 }
 
 /// `2 links ("a", "b")`.
-fn counted<'a>(what: &str, paths: impl Iterator<Item = &'a Rel> + Clone) -> Option<String> {
+fn counted<'a>(what: &str, paths: impl Iterator<Item = &'a RelPath> + Clone) -> Option<String> {
     let count = paths.clone().count();
     let plural = if count == 1 { "" } else { "s" };
     (count > 0).then(|| format!("{count} {what}{plural} ({})", named(paths.map(short), count)))
@@ -142,7 +142,7 @@ fn named(names: impl Iterator<Item = String>, count: usize) -> String {
 }
 
 /// A path in quotes, without its middle when it is long, so that what is said about it is not what gets cut off.
-fn short(path: &Rel) -> String {
+fn short(path: &RelPath) -> String {
     let path = path.shown();
     let chars = path.chars().count();
     if chars <= NAME_CHARS {
@@ -162,7 +162,7 @@ pub(super) fn class(error: &io::Error) -> Class {
     }
 }
 
-fn failure(class: Class, paths: &[Told<'_>]) -> Failure {
+fn failure(class: Class, paths: &[PathError<'_>]) -> Failure {
     let names = paths.iter().map(|(path, error)| format!("{}: {error}", short(path)));
     let failure = Failure::text(class, format!("cannot read {}", named(names, paths.len())));
     if class == Class::Authorization {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::budget::Budget;
 use super::links::PathMatch;
-use super::path::Rel;
+use super::path::RelPath;
 use super::record::{FileKind, Stat, Status};
 use super::root::Root;
 use super::tree::is_absent;
@@ -37,9 +37,9 @@ pub(super) struct Depth {
 }
 
 /// What is at a path.
-pub(super) enum Look {
+pub(super) enum ReadOutcome {
     /// A regular file, or a link to one.
-    File(Seen),
+    File(FileSnapshot),
     /// No file (any more), or one that is not looked at.
     Absent,
     /// It was written, or replaced, while it was looked at. Its size, in bytes.
@@ -51,7 +51,7 @@ pub(super) enum Look {
 }
 
 /// One version of a file.
-pub(super) struct Seen {
+pub(super) struct FileSnapshot {
     pub(super) stat: Stat,
     /// In hexadecimal digits; `None` when the content was not read.
     pub(super) sha256: Option<String>,
@@ -61,7 +61,7 @@ pub(super) struct Seen {
 
 /// A file that is being read.
 pub(super) struct Reading {
-    path: Rel,
+    path: RelPath,
     depth: Depth,
     file: File,
     before: Stat,
@@ -83,7 +83,7 @@ enum Step {
 
 impl Reading {
     /// Starts to read; `None` when there is no regular file.
-    fn start(root: &Root, path: &Rel, depth: Depth) -> io::Result<Option<Self>> {
+    fn start(root: &Root, path: &RelPath, depth: Depth) -> io::Result<Option<Self>> {
         // Its kind is asked before it is opened: to open a device may do something, even without reading.
         let PathMatch::File(place, found) = root.find(path)? else { return Ok(None) };
         let file = place.open()?;
@@ -145,7 +145,7 @@ impl Reading {
     }
 
     /// The version that was read, if the path still shows it.
-    fn finish(self, root: &Root) -> io::Result<Look> {
+    fn finish(self, root: &Root) -> io::Result<ReadOutcome> {
         let before = self.before;
         let is_at_rest = self.depth.whole
             || self.depth.at_rest_by.is_none_or(|now| {
@@ -155,39 +155,41 @@ impl Reading {
             });
         let is_there = matches!(root.find(&self.path)?, PathMatch::File(_, stat) if stat == before);
         if self.is_changed()? || !is_there || !is_at_rest {
-            return Ok(Look::Unstable(before.size));
+            return Ok(ReadOutcome::Unstable(before.size));
         }
         let sha256 = self.depth.whole.then(|| hex(&self.hasher.finalize()));
-        Ok(Look::File(Seen { stat: before, sha256, head: self.head }))
+        Ok(ReadOutcome::File(FileSnapshot { stat: before, sha256, head: self.head }))
     }
 }
 
 /// Looks at a path. `resumed` is what an earlier look at this or another path left unfinished.
-pub(super) fn look(
+pub(super) fn read_file(
     root: &Root,
-    path: &Rel,
+    path: &RelPath,
     depth: Depth,
     budget: &mut Budget,
     resumed: Option<Reading>,
-) -> Look {
-    let read = || -> io::Result<Look> {
+) -> ReadOutcome {
+    let read = || -> io::Result<ReadOutcome> {
         let resumed = resumed.filter(|reading| reading.path == *path);
         let started = if resumed.is_some() { resumed } else { Reading::start(root, path, depth)? };
-        let Some(mut reading) = started else { return Ok(Look::Absent) };
+        let Some(mut reading) = started else { return Ok(ReadOutcome::Absent) };
         match reading.advance(budget)? {
             Step::End => reading.finish(root),
-            Step::Spent => Ok(Look::Unfinished(Box::new(reading))),
-            Step::Changed => Ok(Look::Unstable(reading.before.size)),
+            Step::Spent => Ok(ReadOutcome::Unfinished(Box::new(reading))),
+            Step::Changed => Ok(ReadOutcome::Unstable(reading.before.size)),
         }
     };
-    read().unwrap_or_else(|error| if is_absent(&error) { Look::Absent } else { Look::Unreadable(error) })
+    read().unwrap_or_else(|error| {
+        if is_absent(&error) { ReadOutcome::Absent } else { ReadOutcome::Unreadable(error) }
+    })
 }
 
 /// Whether no regular file is at the path, or one that is not looked at.
 ///
 /// # Errors
 /// When the file system does not say.
-pub(super) fn is_gone(root: &Root, path: &Rel) -> io::Result<bool> {
+pub(super) fn is_gone(root: &Root, path: &RelPath) -> io::Result<bool> {
     Ok(!matches!(root.find(path)?, PathMatch::File(..)))
 }
 
@@ -204,11 +206,11 @@ mod tests {
     const WHOLE: Depth = Depth { keep: 3, whole: true, most: u64::MAX, at_rest_by: None };
 
     /// A file of `SIZE` zeros in a folder.
-    fn folder() -> (tempfile::TempDir, Root, Rel) {
+    fn folder() -> (tempfile::TempDir, Root, RelPath) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), vec![0; SIZE]).unwrap();
         let root = Root::open(dir.path(), &Arc::new(Filter::new(&[], &[], true).unwrap())).unwrap();
-        (dir, root, Rel::root().join("file".as_ref()))
+        (dir, root, RelPath::root().join("file".as_ref()))
     }
 
     #[test]
@@ -218,9 +220,9 @@ mod tests {
         let mut turns = 0;
         let seen = loop {
             turns += 1;
-            match look(&root, &path, WHOLE, &mut Budget::of_bytes(2 * CHUNK), resumed.take()) {
-                Look::File(seen) => break seen,
-                Look::Unfinished(reading) => resumed = Some(*reading),
+            match read_file(&root, &path, WHOLE, &mut Budget::of_bytes(2 * CHUNK), resumed.take()) {
+                ReadOutcome::File(seen) => break seen,
+                ReadOutcome::Unfinished(reading) => resumed = Some(*reading),
                 _ => panic!("the file is there and at rest"),
             }
         };
@@ -234,7 +236,9 @@ mod tests {
         let (_dir, root, path) = folder();
         let mut budget = Budget::of_bytes(10 * SIZE);
         let depth = Depth { most: SIZE as u64 - 1, ..WHOLE };
-        let Look::File(seen) = look(&root, &path, depth, &mut budget, None) else { panic!("it is there") };
+        let ReadOutcome::File(seen) = read_file(&root, &path, depth, &mut budget, None) else {
+            panic!("it is there")
+        };
         assert_eq!((seen.sha256, seen.head), (None, vec![0; 3]));
         assert_eq!(budget.bytes(), 10 * SIZE as u64 - 3);
     }
@@ -253,8 +257,8 @@ mod tests {
             (SignedDuration::from_secs(-5), false, true),
         ] {
             let depth = Depth { whole, at_rest_by: Some(written + after), ..WHOLE };
-            let look = look(&root, &path, depth, &mut Budget::of_bytes(10 * SIZE), None);
-            assert_eq!(matches!(look, Look::File(_)), is_at_rest, "{after} {whole}");
+            let look = read_file(&root, &path, depth, &mut Budget::of_bytes(10 * SIZE), None);
+            assert_eq!(matches!(look, ReadOutcome::File(_)), is_at_rest, "{after} {whole}");
         }
     }
 
@@ -276,13 +280,14 @@ mod tests {
         ];
         for change in changes {
             let (dir, root, path) = folder();
-            let Look::Unfinished(reading) = look(&root, &path, WHOLE, &mut Budget::of_bytes(CHUNK), None)
+            let ReadOutcome::Unfinished(reading) =
+                read_file(&root, &path, WHOLE, &mut Budget::of_bytes(CHUNK), None)
             else {
                 panic!("the budget ends before the file")
             };
             change(&path.under(dir.path()));
-            let look = look(&root, &path, WHOLE, &mut Budget::of_bytes(10 * SIZE), Some(*reading));
-            assert!(matches!(look, Look::Unstable(size) if size == SIZE as u64));
+            let look = read_file(&root, &path, WHOLE, &mut Budget::of_bytes(10 * SIZE), Some(*reading));
+            assert!(matches!(look, ReadOutcome::Unstable(size) if size == SIZE as u64));
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::mime;
 use crate::textdiff::TextDiff;
 
-use super::path::Rel;
+use super::path::RelPath;
 use super::record::Version;
 
 /// Digits of the content's digest in an event id. They tell two contents apart that were written within one tick
@@ -45,14 +45,14 @@ impl Kind {
 /// One thing that happened to one version of a file.
 pub(super) struct Report<'a> {
     pub(super) kind: Kind,
-    pub(super) path: &'a Rel,
+    pub(super) path: &'a RelPath,
     pub(super) version: Version,
     /// Of the content, if it was read.
     pub(super) sha256: Option<&'a str>,
     pub(super) size: u64,
     pub(super) preview: Option<String>,
     pub(super) diff: Option<TextDiff>,
-    pub(super) old_path: Option<&'a Rel>,
+    pub(super) old_path: Option<&'a RelPath>,
 }
 
 #[derive(Serialize)]
@@ -79,8 +79,8 @@ impl Report<'_> {
     /// When the turn has no room for it.
     pub(super) fn emit(&self, draft: &mut Draft<'_>) -> Result<(), Failure> {
         let (path, path_bytes) = (self.path.shown(), self.path.lossless());
-        let old_path = self.old_path.map(Rel::shown);
-        let old_path_bytes = self.old_path.and_then(Rel::lossless);
+        let old_path = self.old_path.map(RelPath::shown);
+        let old_path_bytes = self.old_path.and_then(RelPath::lossless);
         let payload = Payload {
             path: &path,
             path_bytes: path_bytes.as_deref(),
@@ -110,7 +110,7 @@ impl Report<'_> {
 }
 
 /// Whether a file's content is taken for text, by its extension.
-pub(super) fn is_text(path: &Rel) -> bool {
+pub(super) fn is_text(path: &RelPath) -> bool {
     let extension = mime::extension(&path.shown()).to_ascii_lowercase();
     !BINARY.contains(&extension.as_str())
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::{Filter, FollowLinks};
 use super::links::{FORBIDDEN, MOST_LINKS, PathMatch, find};
-use super::path::Rel;
+use super::path::RelPath;
 use super::tree::{Tree, is_absent, is_of_kernel};
 
 /// The folder as it was found.
@@ -26,14 +26,14 @@ pub(super) struct Root {
 
 /// A link on the way to the folder: a name in a folder whose own path has no links.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Way {
+pub(super) struct RootLink {
     pub(super) folder: PathBuf,
     pub(super) name: OsString,
 }
 
 /// The entry about the folder. It exists from the first turn on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub(super) struct RootRecord {
     /// As configured.
     path: String,
     dev: u64,
@@ -49,7 +49,7 @@ fn all() -> FollowLinks {
     FollowLinks::All
 }
 
-impl Mark {
+impl RootRecord {
     /// The key of the entry.
     pub(super) const KEY: &'static str = "baseline";
 
@@ -79,8 +79,8 @@ impl Root {
     pub(super) fn open(configured: &Path, filter: &Arc<Filter>) -> Result<Self, Failure> {
         let open = || -> io::Result<(Self, bool)> {
             let tree = Tree::open(fs::canonicalize(configured)?)?;
-            let is_empty = tree.is_empty(&Rel::root())?;
-            let is_of_kernel = is_of_kernel(tree.folder(&Rel::root())?)?;
+            let is_empty = tree.is_empty(&RelPath::root())?;
+            let is_of_kernel = is_of_kernel(tree.folder(&RelPath::root())?)?;
             Ok((Self { tree, filter: filter.clone(), is_empty }, is_of_kernel))
         };
         let (root, is_of_kernel) = open().map_err(|error| failure(configured, &error))?;
@@ -116,7 +116,7 @@ impl Root {
     }
 
     /// The links on the way from the setting to the folder. Blocks.
-    pub(super) fn ways(configured: &Path) -> Vec<Way> {
+    pub(super) fn ways(configured: &Path) -> Vec<RootLink> {
         let mut ways = Vec::new();
         let mut at = PathBuf::from("/");
         let mut todo: VecDeque<OsString> = VecDeque::new();
@@ -131,7 +131,7 @@ impl Root {
                 Some(Component::Normal(name)) => match fs::read_link(at.join(name)) {
                     Ok(_) if ways.len() == MOST_LINKS => break,
                     Ok(target) => {
-                        ways.push(Way { folder: at.clone(), name: name.to_owned() });
+                        ways.push(RootLink { folder: at.clone(), name: name.to_owned() });
                         push(&mut todo, &target);
                     }
                     Err(_) => at.push(name),
@@ -146,12 +146,12 @@ impl Root {
     ///
     /// # Errors
     /// As the file system says; that nothing is there is no error.
-    pub(super) fn find(&self, path: &Rel) -> io::Result<PathMatch> {
+    pub(super) fn find(&self, path: &RelPath) -> io::Result<PathMatch> {
         find(&self.tree, &self.filter, path)
     }
 
     /// Whether a folder within is one that is never looked at, such as `/dev` below `/`.
-    pub(super) fn is_forbidden(&self, folder: &Rel) -> bool {
+    pub(super) fn is_forbidden(&self, folder: &RelPath) -> bool {
         !folder.is_root() && FORBIDDEN.iter().any(|top| folder.under(&self.tree.path) == Path::new(top))
     }
 
@@ -201,7 +201,7 @@ mod tests {
         symlink("circle", base.join("circle")).unwrap();
         let ways = |path: &str| -> Vec<String> {
             let shown =
-                |way: Way| way.folder.join(way.name).strip_prefix(&base).unwrap().display().to_string();
+                |way: RootLink| way.folder.join(way.name).strip_prefix(&base).unwrap().display().to_string();
             Root::ways(&base.join(path)).into_iter().map(shown).collect()
         };
         assert_eq!(ways("a/real"), Vec::<String>::new());

@@ -3,7 +3,7 @@
 use inboxclaw_contract::Doubt;
 
 use super::filter::Filter;
-use super::path::Rel;
+use super::path::RelPath;
 
 /// What is doubtful about `ignore_patterns`, `extensions`, and the pair of `max_diff_bytes` and `max_hash_bytes`.
 pub(super) fn of(patterns: &[String], extensions: &[String], (diff, hash): (u64, u64)) -> Vec<Doubt> {
@@ -107,7 +107,7 @@ fn about_both(patterns: &[String], extensions: &[String]) -> Vec<Doubt> {
     let is_left_out = |extension: &str| {
         let names = ["qzxw", "qzxw/qzxw", ".qzxw", "5"];
         names.iter().all(|name| {
-            let path = Rel::root().join(format!("{name}{extension}").as_ref());
+            let path = RelPath::root().join(format!("{name}{extension}").as_ref());
             !filter.wants_file(&path)
         })
     };

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustix::fs::{Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
-use super::path::Rel;
+use super::path::RelPath;
 use super::record::{Stat, Status};
 
 /// Longest whole path, in bytes: the system takes no longer one where a path is given, and what cannot be named to
@@ -60,7 +60,7 @@ impl Tree {
     ///
     /// # Errors
     /// [`is_absent`] ones when a part of the way is missing or no folder, else as the file system says.
-    pub(super) fn place(&self, path: &Rel) -> io::Result<Place> {
+    pub(super) fn place(&self, path: &RelPath) -> io::Result<Place> {
         let Some((folder, name)) = path.split() else {
             return Ok(Place { folder: self.open_beneath(path, PLACE)?, name: ".".into() });
         };
@@ -75,7 +75,7 @@ impl Tree {
     ///
     /// # Errors
     /// As [`place`](Self::place).
-    pub(super) fn folder(&self, path: &Rel) -> io::Result<OwnedFd> {
+    pub(super) fn folder(&self, path: &RelPath) -> io::Result<OwnedFd> {
         self.check_length(path)?;
         self.open_beneath(path, OFlags::RDONLY | OFlags::NONBLOCK)
     }
@@ -84,7 +84,7 @@ impl Tree {
     ///
     /// # Errors
     /// As [`place`](Self::place).
-    pub(super) fn folder_status(&self, path: &Rel) -> io::Result<Status> {
+    pub(super) fn folder_status(&self, path: &RelPath) -> io::Result<Status> {
         Status::of(self.open_beneath(path, PLACE)?)
     }
 
@@ -92,7 +92,7 @@ impl Tree {
     ///
     /// # Errors
     /// As [`place`](Self::place).
-    pub(super) fn is_empty(&self, path: &Rel) -> io::Result<bool> {
+    pub(super) fn is_empty(&self, path: &RelPath) -> io::Result<bool> {
         let mut entries = Dir::new(self.folder(path)?)?;
         while let Some(entry) = entries.read() {
             if !is_dots(entry?.file_name().to_bytes()) {
@@ -102,7 +102,7 @@ impl Tree {
         Ok(true)
     }
 
-    fn open_beneath(&self, path: &Rel, access: OFlags) -> io::Result<OwnedFd> {
+    fn open_beneath(&self, path: &RelPath, access: OFlags) -> io::Result<OwnedFd> {
         let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         if path.is_root() {
             return Ok(openat(&self.handle, ".", flags, Mode::empty())?);
@@ -117,7 +117,7 @@ impl Tree {
         by_parts(self.handle.as_fd(), path, flags)
     }
 
-    fn check_length(&self, path: &Rel) -> io::Result<()> {
+    fn check_length(&self, path: &RelPath) -> io::Result<()> {
         let length = self.path.as_os_str().len() + 1 + path.as_os_str().len();
         if length > PATH_BYTES { Err(Errno::NAMETOOLONG.into()) } else { Ok(()) }
     }
@@ -164,7 +164,7 @@ impl Place {
 /// Opens a folder at once. `None` where the system cannot: before Linux 5.6, and where a filter of system calls
 /// forbids what it does not know.
 #[cfg(target_os = "linux")]
-fn in_one_step(root: BorrowedFd<'_>, path: &Rel, flags: OFlags) -> Option<io::Result<OwnedFd>> {
+fn in_one_step(root: BorrowedFd<'_>, path: &RelPath, flags: OFlags) -> Option<io::Result<OwnedFd>> {
     use rustix::fs::{ResolveFlags, openat2};
 
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -175,7 +175,7 @@ fn in_one_step(root: BorrowedFd<'_>, path: &Rel, flags: OFlags) -> Option<io::Re
 }
 
 /// Opens a folder part by part, each a real folder in the one before.
-fn by_parts(root: BorrowedFd<'_>, path: &Rel, flags: OFlags) -> io::Result<OwnedFd> {
+fn by_parts(root: BorrowedFd<'_>, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {
     let way = PLACE | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut parts = path.parts().peekable();
     let mut folder: Option<OwnedFd> = None;

@@ -13,7 +13,7 @@ use rustix::fs::{Dir, FileType};
 
 use super::budget::Budget;
 use super::links::{Hidden, PathMatch};
-use super::path::Rel;
+use super::path::RelPath;
 use super::record::{FileKind, Stat, Status};
 use super::root::Root;
 use super::tree::{is_absent, is_dots, is_of_kernel};
@@ -24,9 +24,9 @@ pub(super) struct Walk {
     root: Root,
     watch: Option<Arc<Watch>>,
     /// Where to start: files, folders or nothing any more.
-    starts: BTreeSet<Rel>,
-    folders: Vec<Rel>,
-    reading: Option<(Rel, Dir)>,
+    starts: BTreeSet<RelPath>,
+    folders: Vec<RelPath>,
+    reading: Option<(RelPath, Dir)>,
     /// Whether the file systems that were met, by device, are made up by the kernel.
     kernel: HashMap<u64, bool>,
     found: WalkResult,
@@ -36,18 +36,18 @@ pub(super) struct Walk {
 #[derive(Default)]
 pub(super) struct WalkResult {
     /// The files that are looked at.
-    pub(super) files: HashMap<Rel, Stat>,
+    pub(super) files: HashMap<RelPath, Stat>,
     /// What could not be read. What is known at or below these paths is neither there nor gone.
-    pub(super) blocked: BTreeMap<Rel, io::Error>,
+    pub(super) blocked: BTreeMap<RelPath, io::Error>,
     /// What is there and not looked at: links, and folders with all below them.
-    pub(super) hidden: BTreeMap<Rel, Hidden>,
+    pub(super) hidden: BTreeMap<RelPath, Hidden>,
     /// The folders that are the top of another file system than the one around them.
-    pub(super) mounts: BTreeSet<Rel>,
+    pub(super) mounts: BTreeSet<RelPath>,
 }
 
 impl Walk {
     /// A walk from `starts`, the root for everything.
-    pub(super) fn new(root: Root, watch: Option<Arc<Watch>>, starts: BTreeSet<Rel>) -> Self {
+    pub(super) fn new(root: Root, watch: Option<Arc<Watch>>, starts: BTreeSet<RelPath>) -> Self {
         Self {
             root,
             watch,
@@ -93,7 +93,7 @@ impl Walk {
         self.found
     }
 
-    fn start(&mut self, path: &Rel) -> io::Result<()> {
+    fn start(&mut self, path: &RelPath) -> io::Result<()> {
         let filter = self.root.filter.clone();
         match self.root.tree.place(path)?.status()?.kind {
             FileKind::Folder if path.is_root() || filter.wants_folder_here(path) => {
@@ -106,7 +106,7 @@ impl Walk {
     }
 
     /// Opens a folder to read it, unless it is none any more. Takes note of where another file system begins.
-    fn open(&mut self, path: &Rel) -> io::Result<()> {
+    fn open(&mut self, path: &RelPath) -> io::Result<()> {
         let folder = self.root.tree.folder(path)?;
         let dev = Status::of(&folder)?.stat.dev;
         if self.root.is_forbidden(path) || self.is_of_kernel(dev, &folder)? {
@@ -135,7 +135,7 @@ impl Walk {
         Ok(is_of_kernel)
     }
 
-    fn entry(&mut self, folder: &Rel, entries: &Dir, name: &OsStr, kind: FileType) {
+    fn entry(&mut self, folder: &RelPath, entries: &Dir, name: &OsStr, kind: FileType) {
         if is_dots(name.as_bytes()) {
             return;
         }
@@ -162,7 +162,7 @@ impl Walk {
     }
 
     /// Takes what is in the folder that is being read.
-    fn file(&mut self, path: &Rel, entries: &Dir, name: &OsStr) -> io::Result<()> {
+    fn file(&mut self, path: &RelPath, entries: &Dir, name: &OsStr) -> io::Result<()> {
         let status = Status::at(entries.fd()?, name)?;
         // The usual case needs no second look.
         if status.kind == FileKind::File && status.stat.dev == self.root.tree.stat.dev {
@@ -173,7 +173,7 @@ impl Walk {
     }
 
     /// Takes what is at a path.
-    fn find(&mut self, path: &Rel) -> io::Result<()> {
+    fn find(&mut self, path: &RelPath) -> io::Result<()> {
         match self.root.find(path)? {
             PathMatch::File(_, stat) => drop(self.found.files.insert(path.clone(), stat)),
             PathMatch::Hidden(hidden) => drop(self.found.hidden.insert(path.clone(), hidden)),
@@ -182,7 +182,7 @@ impl Walk {
         Ok(())
     }
 
-    fn block(&mut self, path: Rel, error: io::Error) {
+    fn block(&mut self, path: RelPath, error: io::Error) {
         if !is_absent(&error) {
             self.found.blocked.insert(path, error);
         }

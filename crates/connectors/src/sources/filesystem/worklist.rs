@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::budget::Budget;
 use super::config::Config;
-use super::deferred::{Later, Note, SMALL};
-use super::path::Rel;
-use super::read_file::{Depth, Look, Reading, is_gone, look};
+use super::deferred::{DeferredFiles, Note, SMALL};
+use super::path::RelPath;
+use super::read_file::{Depth, ReadOutcome, Reading, is_gone, read_file};
 use super::record::Stat;
 use super::root::Root;
 use crate::lock::lock;
@@ -28,22 +28,22 @@ const HEADS: usize = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Task {
     /// Drop an entry without a word.
-    Forget(Rel),
+    Forget(RelPath),
     /// A file that is no longer there.
-    Gone(Rel),
+    Gone(RelPath),
     /// A file under another path.
     Moved {
         /// Where it was.
-        from: Rel,
+        from: RelPath,
         /// Where it is.
-        to: Rel,
+        to: RelPath,
         /// What the file system said of it there.
         stat: Stat,
     },
     /// A file that was not known.
-    New(Rel, Stat),
+    New(RelPath, Stat),
     /// A file that has to be read again.
-    Changed(Rel, Stat),
+    Changed(RelPath, Stat),
 }
 
 /// A task with what the file system says about it right now.
@@ -52,7 +52,7 @@ pub(super) struct Checked {
     /// Whether nothing is left at the old path, for tasks that have one.
     pub(super) gone: Option<io::Result<bool>>,
     /// What is at the new path, for tasks that have one.
-    pub(super) look: Option<Look>,
+    pub(super) look: Option<ReadOutcome>,
 }
 
 impl Checked {
@@ -63,10 +63,10 @@ impl Checked {
 
 /// How the files of a pass are looked at.
 #[derive(Clone)]
-pub(super) struct Manner {
+pub(super) struct ReadPolicy {
     pub(super) config: Arc<Config>,
     /// How files behaved lately.
-    pub(super) later: Arc<Mutex<Later>>,
+    pub(super) later: Arc<Mutex<DeferredFiles>>,
     pub(super) now: Timestamp,
     /// Whether a baseline is taken: it does not wait for large files to be read, nor for any to be at rest.
     pub(super) is_silent: bool,
@@ -75,36 +75,36 @@ pub(super) struct Manner {
 }
 
 /// What to do with a file.
-enum Plan {
+enum ReadPlan {
     Look(Depth),
     Wait(Note),
 }
 
-impl Manner {
+impl ReadPolicy {
     /// What to do with a file that is new or changed.
-    fn plan(&self, path: &Rel, stat: &Stat) -> Plan {
+    fn plan(&self, path: &RelPath, stat: &Stat) -> ReadPlan {
         let depth = self.depth(path);
         if self.is_silent {
-            return Plan::Look(Depth { whole: stat.size <= SMALL, at_rest_by: None, ..depth });
+            return ReadPlan::Look(Depth { whole: stat.size <= SMALL, at_rest_by: None, ..depth });
         }
         let later = lock(&self.later);
         if later.is_early(path, self.now) {
-            Plan::Wait(Note::Early)
+            ReadPlan::Wait(Note::Early)
         } else if later.is_restless(path, self.now) {
-            Plan::Look(Depth { whole: false, at_rest_by: None, ..depth })
+            ReadPlan::Look(Depth { whole: false, at_rest_by: None, ..depth })
         } else if stat.size > SMALL && stat.size <= depth.most && !self.is_patient {
-            Plan::Wait(Note::Large)
+            ReadPlan::Wait(Note::Large)
         } else {
-            Plan::Look(depth)
+            ReadPlan::Look(depth)
         }
     }
 
     /// How to look at a file under its new name. A large one is not read for that.
-    fn moved(&self, path: &Rel, stat: &Stat) -> Depth {
+    fn moved(&self, path: &RelPath, stat: &Stat) -> Depth {
         Depth { whole: stat.size <= SMALL, at_rest_by: None, ..self.depth(path) }
     }
 
-    fn depth(&self, path: &Rel) -> Depth {
+    fn depth(&self, path: &RelPath) -> Depth {
         Depth {
             keep: self.config.keep(path),
             whole: true,
@@ -117,25 +117,25 @@ impl Manner {
 /// Tasks in order.
 #[derive(Default)]
 pub(super) struct Worklist {
-    forgotten: BTreeSet<Rel>,
-    gone: BTreeSet<Rel>,
+    forgotten: BTreeSet<RelPath>,
+    gone: BTreeSet<RelPath>,
     /// Old path by new path, and the stat there.
-    moved: BTreeMap<Rel, (Rel, Stat)>,
-    new: BTreeMap<Rel, Stat>,
-    changed: BTreeMap<Rel, Stat>,
+    moved: BTreeMap<RelPath, (RelPath, Stat)>,
+    new: BTreeMap<RelPath, Stat>,
+    changed: BTreeMap<RelPath, Stat>,
     reading: Option<Reading>,
     /// What was left for later, with the sizes.
-    pub(super) notes: Vec<(Rel, u64, Note)>,
+    pub(super) notes: Vec<(RelPath, u64, Note)>,
 }
 
 impl Worklist {
     /// A list of these tasks; `moved` holds the old path by the new one.
     pub(super) fn new(
-        forgotten: BTreeSet<Rel>,
-        gone: BTreeSet<Rel>,
-        moved: BTreeMap<Rel, (Rel, Stat)>,
-        new: BTreeMap<Rel, Stat>,
-        changed: BTreeMap<Rel, Stat>,
+        forgotten: BTreeSet<RelPath>,
+        gone: BTreeSet<RelPath>,
+        moved: BTreeMap<RelPath, (RelPath, Stat)>,
+        new: BTreeMap<RelPath, Stat>,
+        changed: BTreeMap<RelPath, Stat>,
     ) -> Self {
         Self { forgotten, gone, moved, new, changed, ..Self::default() }
     }
@@ -170,7 +170,7 @@ impl Worklist {
     }
 
     /// Takes and checks the next tasks, as far as the budget goes. Blocks.
-    pub(super) fn check(&mut self, root: &Root, manner: &Manner, budget: &mut Budget) -> Vec<Checked> {
+    pub(super) fn check(&mut self, root: &Root, policy: &ReadPolicy, budget: &mut Budget) -> Vec<Checked> {
         let mut checked = Vec::new();
         let mut heads = 0;
         let most = BATCH.min(budget.steps() / CHANGES + 1);
@@ -185,12 +185,12 @@ impl Worklist {
                 Task::Forget(_) => (None, None),
                 Task::Gone(path) => (Some(is_gone(root, path)), None),
                 Task::Moved { from, to, stat } => {
-                    let look = self.look(root, to, manner.moved(to, stat), budget);
+                    let look = self.look(root, to, policy.moved(to, stat), budget);
                     (Some(is_gone(root, from)), Some(look))
                 }
-                Task::New(path, stat) | Task::Changed(path, stat) => match manner.plan(path, stat) {
-                    Plan::Look(depth) => (None, Some(self.look(root, path, depth, budget))),
-                    Plan::Wait(note) => {
+                Task::New(path, stat) | Task::Changed(path, stat) => match policy.plan(path, stat) {
+                    ReadPlan::Look(depth) => (None, Some(self.look(root, path, depth, budget))),
+                    ReadPlan::Wait(note) => {
                         self.notes.push((path.clone(), stat.size, note));
                         budget.take(1);
                         continue;
@@ -198,15 +198,15 @@ impl Worklist {
                 },
             };
             match look {
-                Some(Look::Unfinished(reading)) => {
+                Some(ReadOutcome::Unfinished(reading)) => {
                     self.reading = Some(*reading);
                     self.put(task);
                     break;
                 }
                 look => {
-                    if let Some(Look::File(seen)) = &look {
+                    if let Some(ReadOutcome::File(seen)) = &look {
                         heads += seen.head.len();
-                        self.note_unread(&task, seen.sha256.is_some(), manner);
+                        self.note_unread(&task, seen.sha256.is_some(), policy);
                     }
                     checked.push(Checked { task, gone, look });
                 }
@@ -215,16 +215,16 @@ impl Worklist {
         checked
     }
 
-    fn look(&mut self, root: &Root, path: &Rel, depth: Depth, budget: &mut Budget) -> Look {
-        look(root, path, depth, budget, self.reading.take())
+    fn look(&mut self, root: &Root, path: &RelPath, depth: Depth, budget: &mut Budget) -> ReadOutcome {
+        read_file(root, path, depth, budget, self.reading.take())
     }
 
     /// What a baseline takes note of without reading it is read later, when nothing else is to be done.
-    fn note_unread(&mut self, task: &Task, is_read: bool, manner: &Manner) {
+    fn note_unread(&mut self, task: &Task, is_read: bool, policy: &ReadPolicy) {
         if let Task::New(path, stat) | Task::Changed(path, stat) = task
-            && manner.is_silent
+            && policy.is_silent
             && !is_read
-            && stat.size <= manner.config.hash_bytes
+            && stat.size <= policy.config.hash_bytes
         {
             self.notes.push((path.clone(), stat.size, Note::Large));
         }

@@ -11,9 +11,9 @@ use crate::textdiff::{self, TextDiff};
 use super::budget::{Budget, STORED};
 use super::config::{Config, blocking};
 use super::deferred::Note;
-use super::path::{Family, Rel};
+use super::path::{Family, RelPath};
 use super::problems::Findings;
-use super::read_file::{Look, Seen};
+use super::read_file::{FileSnapshot, ReadOutcome};
 use super::record::{Record, Stat, Version};
 use super::report::{Kind, Report, is_text, preview};
 use super::worklist::{Checked, Task, Worklist};
@@ -23,16 +23,16 @@ const GONE_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// What became of the tasks of a pass besides what was written.
 #[derive(Debug, Default)]
-pub(super) struct Rest {
+pub(super) struct PassResult {
     /// What could not be read, and what is not looked at.
     pub(super) findings: Findings,
     /// How files behaved, with their sizes.
-    pub(super) notes: BTreeMap<Rel, (u64, Note)>,
+    pub(super) notes: BTreeMap<RelPath, (u64, Note)>,
 }
 
-impl Rest {
+impl PassResult {
     /// Takes note of how a file behaved. What comes later says more.
-    pub(super) fn note(&mut self, path: &Rel, size: u64, note: Note) {
+    pub(super) fn note(&mut self, path: &RelPath, size: u64, note: Note) {
         self.notes.insert(path.clone(), (size, note));
     }
 }
@@ -43,15 +43,15 @@ pub(super) struct Writer<'a, 'd> {
     draft: &'a mut Draft<'d>,
     /// During the baseline nothing is reported, but for files written since the time where the source starts.
     silent: bool,
-    known: HashMap<Rel, Known>,
+    known: HashMap<RelPath, PathRecords>,
     worklist: &'a mut Worklist,
-    rest: &'a mut Rest,
+    result: &'a mut PassResult,
     budget: &'a mut Budget,
 }
 
 /// What the state holds about a path.
 #[derive(Default)]
-struct Known {
+struct PathRecords {
     record: Option<Record>,
     gone: Option<Version>,
 }
@@ -66,9 +66,9 @@ impl<'a, 'd> Writer<'a, 'd> {
         draft: &'a mut Draft<'d>,
         silent: bool,
         batch: Vec<Checked>,
-        (worklist, rest, budget): (&'a mut Worklist, &'a mut Rest, &'a mut Budget),
+        (worklist, result, budget): (&'a mut Worklist, &'a mut PassResult, &'a mut Budget),
     ) -> Result<(), Failure> {
-        let mut writer = Self { config, draft, silent, known: HashMap::new(), worklist, rest, budget };
+        let mut writer = Self { config, draft, silent, known: HashMap::new(), worklist, result, budget };
         let room = writer.draft.room();
         writer.read(&batch).await?;
         for checked in batch {
@@ -79,8 +79,8 @@ impl<'a, 'd> Writer<'a, 'd> {
     }
 
     async fn read(&mut self, batch: &[Checked]) -> Result<(), Failure> {
-        let mut paths: Vec<&Rel> = Vec::new();
-        let mut arrived: Vec<&Rel> = Vec::new();
+        let mut paths: Vec<&RelPath> = Vec::new();
+        let mut arrived: Vec<&RelPath> = Vec::new();
         for checked in batch {
             match &checked.task {
                 Task::Forget(path) | Task::Gone(path) | Task::Changed(path, _) => paths.push(path),
@@ -97,7 +97,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         for (path, entry) in paths.iter().zip(self.entries(Family::File, &paths).await?) {
             // What a person made unreadable says nothing.
             let record = entry.and_then(|entry| entry.parse().ok());
-            self.known.insert((*path).clone(), Known { record, gone: None });
+            self.known.insert((*path).clone(), PathRecords { record, gone: None });
         }
         if self.reports() {
             for (path, entry) in arrived.iter().zip(self.entries(Family::Gone, &arrived).await?) {
@@ -108,7 +108,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         Ok(())
     }
 
-    async fn entries(&mut self, family: Family, paths: &[&Rel]) -> Result<Vec<Option<Entry>>, Failure> {
+    async fn entries(&mut self, family: Family, paths: &[&RelPath]) -> Result<Vec<Option<Entry>>, Failure> {
         let keys: Vec<String> = paths.iter().map(|path| path.key(family).0).collect();
         self.draft.entries(&keys).await
     }
@@ -117,7 +117,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         match (task, gone, look) {
             (Task::Forget(path), ..) => self.drop_entries(&path),
             (Task::Gone(path), Some(gone), _) => self.check_gone(&path, gone),
-            (Task::Moved { from, to, .. }, Some(Ok(true)), Some(Look::File(seen)))
+            (Task::Moved { from, to, .. }, Some(Ok(true)), Some(ReadOutcome::File(seen)))
                 if self.record(&from).is_some() && self.record(&to).is_none() =>
             {
                 self.moved(&from, &to, seen).await
@@ -133,45 +133,45 @@ impl<'a, 'd> Writer<'a, 'd> {
         }
     }
 
-    fn check_gone(&mut self, path: &Rel, gone: std::io::Result<bool>) -> Result<(), Failure> {
+    fn check_gone(&mut self, path: &RelPath, gone: std::io::Result<bool>) -> Result<(), Failure> {
         match gone {
             Ok(true) => self.deleted(path),
             Ok(false) => {
                 let size = self.record(path).map_or(0, |record| record.stat.size);
-                self.rest.note(path, size, Note::Unstable);
+                self.result.note(path, size, Note::Unstable);
                 Ok(())
             }
             Err(error) => {
-                self.rest.findings.unreadable.insert(path.clone(), &error);
+                self.result.findings.unreadable.insert(path.clone(), &error);
                 Ok(())
             }
         }
     }
 
-    async fn check_file(&mut self, path: &Rel, look: Look) -> Result<(), Failure> {
+    async fn check_file(&mut self, path: &RelPath, look: ReadOutcome) -> Result<(), Failure> {
         match (look, self.record(path).cloned()) {
-            (Look::File(seen), None) => self.created(path, seen),
-            (Look::File(seen), Some(record)) if record.holds(&seen.stat, seen.sha256.as_deref()) => {
+            (ReadOutcome::File(seen), None) => self.created(path, seen),
+            (ReadOutcome::File(seen), Some(record)) if record.holds(&seen.stat, seen.sha256.as_deref()) => {
                 self.refresh(path, record, seen)
             }
-            (Look::File(seen), Some(record)) => self.updated(path, &record, seen).await,
-            (Look::Absent, None) | (Look::Unfinished(_), _) => Ok(()),
-            (Look::Absent, Some(record)) => {
-                self.rest.note(path, record.stat.size, Note::Unstable);
+            (ReadOutcome::File(seen), Some(record)) => self.updated(path, &record, seen).await,
+            (ReadOutcome::Absent, None) | (ReadOutcome::Unfinished(_), _) => Ok(()),
+            (ReadOutcome::Absent, Some(record)) => {
+                self.result.note(path, record.stat.size, Note::Unstable);
                 Ok(())
             }
-            (Look::Unstable(size), _) => {
-                self.rest.note(path, size, Note::Unstable);
+            (ReadOutcome::Unstable(size), _) => {
+                self.result.note(path, size, Note::Unstable);
                 Ok(())
             }
-            (Look::Unreadable(error), _) => {
-                self.rest.findings.unreadable.insert(path.clone(), &error);
+            (ReadOutcome::Unreadable(error), _) => {
+                self.result.findings.unreadable.insert(path.clone(), &error);
                 Ok(())
             }
         }
     }
 
-    fn created(&mut self, path: &Rel, seen: Seen) -> Result<(), Failure> {
+    fn created(&mut self, path: &RelPath, seen: FileSnapshot) -> Result<(), Failure> {
         let gone = self.known.get(path).and_then(|known| known.gone);
         let version = Version::after(&seen.stat, gone);
         self.report(Kind::Created, path, &seen, version, None, None)?;
@@ -184,7 +184,7 @@ impl<'a, 'd> Writer<'a, 'd> {
     }
 
     /// The content is the one that is known; only the stat moved.
-    fn refresh(&mut self, path: &Rel, known: Record, seen: Seen) -> Result<(), Failure> {
+    fn refresh(&mut self, path: &RelPath, known: Record, seen: FileSnapshot) -> Result<(), Failure> {
         let text = self.text(path, &seen);
         if text.is_some() != known.text {
             self.put_text(path, text.as_deref(), known.text)?;
@@ -193,7 +193,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         self.put(path, Record::new(seen.stat, seen.sha256.or(known.sha256), version, text.is_some()))
     }
 
-    async fn updated(&mut self, path: &Rel, known: &Record, seen: Seen) -> Result<(), Failure> {
+    async fn updated(&mut self, path: &RelPath, known: &Record, seen: FileSnapshot) -> Result<(), Failure> {
         let version = Version::after(&seen.stat, None);
         let text = self.text(path, &seen);
         let diff =
@@ -204,7 +204,7 @@ impl<'a, 'd> Writer<'a, 'd> {
     }
 
     /// Reports the new path. What was written at the same time is reported as a change of its own, later.
-    async fn moved(&mut self, from: &Rel, to: &Rel, seen: Seen) -> Result<(), Failure> {
+    async fn moved(&mut self, from: &RelPath, to: &RelPath, seen: FileSnapshot) -> Result<(), Failure> {
         let Some(known) = self.record(from).cloned() else { return Ok(()) };
         let gone = self.known.get(to).and_then(|known| known.gone);
         let version = Version::after(&seen.stat, gone);
@@ -226,9 +226,9 @@ impl<'a, 'd> Writer<'a, 'd> {
         self.put(to, record)
     }
 
-    fn deleted(&mut self, path: &Rel) -> Result<(), Failure> {
+    fn deleted(&mut self, path: &RelPath) -> Result<(), Failure> {
         let Some(known) = self.record(path).cloned() else { return Ok(()) };
-        let seen = Seen { stat: known.stat, sha256: known.sha256.clone(), head: Vec::new() };
+        let seen = FileSnapshot { stat: known.stat, sha256: known.sha256.clone(), head: Vec::new() };
         self.report(Kind::Deleted, path, &seen, known.version(), None, None)?;
         self.drop_entries(path)?;
         self.remember_gone(path, &known)
@@ -237,11 +237,11 @@ impl<'a, 'd> Writer<'a, 'd> {
     fn report(
         &mut self,
         kind: Kind,
-        path: &Rel,
-        seen: &Seen,
+        path: &RelPath,
+        seen: &FileSnapshot,
         version: Version,
         diff: Option<TextDiff>,
-        old_path: Option<&Rel>,
+        old_path: Option<&RelPath>,
     ) -> Result<(), Failure> {
         if self.is_silent(&seen.stat) {
             return Ok(());
@@ -250,9 +250,9 @@ impl<'a, 'd> Writer<'a, 'd> {
         let (sha256, size) = (seen.sha256.as_deref(), seen.stat.size);
         match kind {
             Kind::Created | Kind::Updated => {
-                self.rest.note(path, size, Note::Reported { read: sha256.is_some() })
+                self.result.note(path, size, Note::Reported { read: sha256.is_some() })
             }
-            Kind::Moved | Kind::Deleted => self.rest.note(old_path.unwrap_or(path), size, Note::Gone),
+            Kind::Moved | Kind::Deleted => self.result.note(old_path.unwrap_or(path), size, Note::Gone),
         }
         Report { kind, path, version, sha256, size, preview, diff, old_path }.emit(self.draft)
     }
@@ -273,7 +273,7 @@ impl<'a, 'd> Writer<'a, 'd> {
 
     async fn diff(
         &mut self,
-        path: &Rel,
+        path: &RelPath,
         known: &Record,
         new: Option<&str>,
     ) -> Result<Option<TextDiff>, Failure> {
@@ -284,23 +284,23 @@ impl<'a, 'd> Writer<'a, 'd> {
         blocking(move || textdiff::diff(&old, &new, bounds)).await
     }
 
-    async fn old_text(&mut self, path: &Rel, known: &Record) -> Result<Option<String>, Failure> {
+    async fn old_text(&mut self, path: &RelPath, known: &Record) -> Result<Option<String>, Failure> {
         let entry = if known.text { self.draft.entry(&path.key(Family::Text).0).await? } else { None };
         Ok(entry.and_then(|entry| entry.parse().ok()))
     }
 
     /// The text to keep for the next difference.
-    fn text(&self, path: &Rel, seen: &Seen) -> Option<String> {
+    fn text(&self, path: &RelPath, seen: &FileSnapshot) -> Option<String> {
         let is_whole = seen.head.len() as u64 == seen.stat.size;
         let is_kept = is_whole && seen.head.len() <= self.config.diff_bytes && self.config.diff_bytes > 0;
         (is_kept && is_text(path)).then(|| String::from_utf8_lossy(&seen.head).into_owned())
     }
 
-    fn record(&self, path: &Rel) -> Option<&Record> {
+    fn record(&self, path: &RelPath) -> Option<&Record> {
         self.known.get(path)?.record.as_ref()
     }
 
-    fn put(&mut self, path: &Rel, mut record: Record) -> Result<(), Failure> {
+    fn put(&mut self, path: &RelPath, mut record: Record) -> Result<(), Failure> {
         let (key, is_readable) = path.key(Family::File);
         record.path = (!is_readable).then(|| path.escaped().into_owned());
         record.fresh |= record.stat.is_fresh(self.draft.now());
@@ -310,7 +310,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         self.draft.put(&key, &record, Expiry::Never)
     }
 
-    fn put_text(&mut self, path: &Rel, text: Option<&str>, had_text: bool) -> Result<(), Failure> {
+    fn put_text(&mut self, path: &RelPath, text: Option<&str>, had_text: bool) -> Result<(), Failure> {
         let (key, _) = path.key(Family::Text);
         match text {
             Some(text) => {
@@ -323,7 +323,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         }
     }
 
-    fn drop_entries(&mut self, path: &Rel) -> Result<(), Failure> {
+    fn drop_entries(&mut self, path: &RelPath) -> Result<(), Failure> {
         let has_text = self.record(path).is_none_or(|record| record.text);
         if has_text {
             self.draft.delete(&path.key(Family::Text).0)?;
@@ -331,7 +331,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         self.draft.delete(&path.key(Family::File).0)
     }
 
-    fn remember_gone(&mut self, path: &Rel, known: &Record) -> Result<(), Failure> {
+    fn remember_gone(&mut self, path: &RelPath, known: &Record) -> Result<(), Failure> {
         if self.is_silent(&known.stat) {
             return Ok(());
         }

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::google::retry_limit::Patience;
-use crate::google::{Ask, Client, Deadline, Refusal};
+use crate::google::retry_limit::RetryLimit;
+use crate::google::{ApiRequest, Client, Deadline, Refusal};
 
 /// Most records, and most ids, that the API gives at once.
 const PAGE: &str = "500";
@@ -168,7 +168,7 @@ pub(super) struct Api {
     types: &'static [&'static str],
     fields: String,
     /// With messages that the service fails at.
-    pub(super) patience: Patience,
+    pub(super) retry_limit: RetryLimit,
 }
 
 impl Api {
@@ -180,7 +180,7 @@ impl Api {
         let mut fields = format!("messagesAdded({REFERENCE}),messagesDeleted({REFERENCE})");
         fields += &format!(",labelsAdded({REFERENCE},labelIds),labelsRemoved({REFERENCE},labelIds)");
         let fields = format!("history(id,{fields}),nextPageToken,historyId");
-        Self { client, types, fields, patience: Patience::default() }
+        Self { client, types, fields, retry_limit: RetryLimit::default() }
     }
 
     /// Until when a turn begins requests.
@@ -190,13 +190,14 @@ impl Api {
 
     /// Where the mailbox is now.
     pub(super) async fn now(&self) -> Result<HistoryId, Refusal> {
-        let ask = Ask::new(&["profile"]).with("fields", "historyId");
+        let ask = ApiRequest::new(&["profile"]).with("fields", "historyId");
         Ok(self.client.get::<Profile>(&ask).await?.history_id)
     }
 
     /// A page of what happened since `from`.
     pub(super) async fn history(&self, from: HistoryId, page: Option<&str>) -> Result<HistoryPage, Refusal> {
-        let ask = Ask::new(&["history"]).with("startHistoryId", from.0.to_string()).with("maxResults", PAGE);
+        let ask =
+            ApiRequest::new(&["history"]).with("startHistoryId", from.0.to_string()).with("maxResults", PAGE);
         let ask = self.types.iter().fold(ask, |ask, name| ask.with("historyTypes", *name));
         let ask = ask.with_some("pageToken", page).with("fields", &*self.fields);
         self.client.get(&ask.units(2)).await
@@ -204,7 +205,7 @@ impl Api {
 
     /// A page of ids, spam and trash included.
     pub(super) async fn list(&self, search: Search<'_>, page: Option<&str>) -> Result<Listed, Refusal> {
-        let ask = Ask::new(&["messages"]).with("maxResults", PAGE).with("includeSpamTrash", "true");
+        let ask = ApiRequest::new(&["messages"]).with("maxResults", PAGE).with("includeSpamTrash", "true");
         let ask = match search {
             Search::Label(label) => ask.with("labelIds", label),
             Search::Since(since) => {
@@ -218,7 +219,7 @@ impl Api {
     /// A message.
     pub(super) async fn message(&self, id: &str, depth: Depth) -> Result<Message, Refusal> {
         let path = ["messages", id];
-        let ask = Ask::new(&path).units(20);
+        let ask = ApiRequest::new(&path).units(20);
         let ask = match depth {
             Depth::Presence => ask.with("format", "minimal").with("fields", "id"),
             Depth::Headers => {

@@ -40,7 +40,7 @@ struct Labels<'a> {
 }
 
 /// A change of labels.
-pub(super) struct Relabelled<'a> {
+pub(super) struct LabelChange<'a> {
     /// The message.
     pub(super) id: &'a str,
     /// Its thread.
@@ -96,7 +96,7 @@ pub(super) fn deleted(draft: &mut Draft<'_>, id: &str, thread: Option<&str>) -> 
 }
 
 /// Emits a change of labels.
-pub(super) fn relabelled(draft: &mut Draft<'_>, change: &Relabelled<'_>) -> Result<(), Failure> {
+pub(super) fn relabelled(draft: &mut Draft<'_>, change: &LabelChange<'_>) -> Result<(), Failure> {
     let (kind, mark) = match change.added {
         true => ("gmail.label_added", "lab-add"),
         false => ("gmail.label_removed", "lab-rem"),

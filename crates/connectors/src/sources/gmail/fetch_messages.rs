@@ -10,7 +10,7 @@ use inboxclaw_contract::{Draft, Failure};
 use super::api::{Api, Depth, HistoryId, Message};
 use super::context::Rules;
 use super::events;
-use super::message_records::{Known, Messages, Retry, Seen, Why};
+use super::message_records::{HiddenReason, MessageRecord, Messages, ReportedMessage, Retry};
 use crate::google::Refusal;
 
 /// Most messages that a turn reads.
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 10;
 
 /// What asking for a message brought.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum FetchedMessage {
     /// It is there.
     Message(Box<Message>),
     /// It is not there, or not yet.
@@ -31,15 +31,15 @@ pub(super) enum Found {
 
 /// What asking for several messages brought.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
-    found: HashMap<String, Found>,
+pub(super) struct FetchedMessages {
+    found: HashMap<String, FetchedMessage>,
     /// Whether some were not asked for, or have to be asked for again.
     pub(super) cut: bool,
 }
 
-impl Gathered {
+impl FetchedMessages {
     /// What came of a message; nothing when it has to be asked for again.
-    pub(super) fn get(&self, id: &str) -> Option<&Found> {
+    pub(super) fn get(&self, id: &str) -> Option<&FetchedMessage> {
         self.found.get(id)
     }
 }
@@ -50,27 +50,27 @@ impl Gathered {
 ///
 /// # Errors
 /// When nothing came and something may later: then there is nothing to commit.
-pub(super) async fn gather(
+pub(super) async fn fetch(
     api: &Api,
     draft: &mut Draft<'_>,
     ids: &[String],
     depth: Depth,
-) -> Result<Gathered, Refusal> {
+) -> Result<FetchedMessages, Refusal> {
     let stopped = AtomicBool::new(false);
     let (stop, most) = (&stopped, ids.len().min(MOST));
     let deadline = api.deadline();
     let goes_on = || !stop.load(Ordering::Relaxed) && !deadline.is_over();
     let asked = stream::iter(ids[..most].to_vec()).take_while(|_| ready(goes_on())).map(|id| async move {
         let answer = match api.message(&id, depth).await {
-            Ok(message) => Asked::Is(message),
-            Err(refusal) if refusal.is_missing() => Asked::Missing,
-            Err(refusal) if api.patience.waits(&id, &refusal) => Asked::NotNow(refusal),
-            Err(refusal) => Asked::Never(refusal),
+            Ok(message) => FetchResult::Is(message),
+            Err(refusal) if refusal.is_missing() => FetchResult::Missing,
+            Err(refusal) if api.retry_limit.may_retry(&id, &refusal) => FetchResult::NotNow(refusal),
+            Err(refusal) => FetchResult::Never(refusal),
         };
-        if matches!(answer, Asked::Is(_) | Asked::Missing) {
-            api.patience.worked(&id);
+        if matches!(answer, FetchResult::Is(_) | FetchResult::Missing) {
+            api.retry_limit.succeeded(&id);
         }
-        stop.fetch_or(matches!(answer, Asked::NotNow(_)), Ordering::Relaxed);
+        stop.fetch_or(matches!(answer, FetchResult::NotNow(_)), Ordering::Relaxed);
         (id, answer)
     });
     let answers: Vec<_> = asked.buffered(AT_ONCE).collect().await;
@@ -78,7 +78,7 @@ pub(super) async fn gather(
 }
 
 /// What asking for one message brought.
-enum Asked {
+enum FetchResult {
     Is(Message),
     Missing,
     /// It has to be asked for again.
@@ -88,14 +88,18 @@ enum Asked {
 }
 
 /// Tells answers from refusals of all kinds.
-fn sort(draft: &mut Draft<'_>, answers: Vec<(String, Asked)>, wanted: usize) -> Result<Gathered, Refusal> {
+fn sort(
+    draft: &mut Draft<'_>,
+    answers: Vec<(String, FetchResult)>,
+    wanted: usize,
+) -> Result<FetchedMessages, Refusal> {
     let (mut found, mut passing, mut lasting) = (HashMap::new(), None, Vec::new());
     for (id, answer) in answers {
         match answer {
-            Asked::Is(message) => drop(found.insert(id, Found::Message(Box::new(message)))),
-            Asked::Missing => drop(found.insert(id, Found::Missing)),
-            Asked::NotNow(refusal) => drop(passing.get_or_insert(refusal)),
-            Asked::Never(refusal) => lasting.push((id, refusal)),
+            FetchResult::Is(message) => drop(found.insert(id, FetchedMessage::Message(Box::new(message)))),
+            FetchResult::Missing => drop(found.insert(id, FetchedMessage::Missing)),
+            FetchResult::NotNow(refusal) => drop(passing.get_or_insert(refusal)),
+            FetchResult::Never(refusal) => lasting.push((id, refusal)),
         }
     }
     if found.is_empty() {
@@ -110,41 +114,45 @@ fn sort(draft: &mut Draft<'_>, answers: Vec<(String, Asked)>, wanted: usize) -> 
             cause: failure.cause.context(format!("cannot read the message {id}")),
             ..failure
         });
-        found.insert(id, Found::Refused);
+        found.insert(id, FetchedMessage::Refused);
     }
-    Ok(Gathered { cut: found.len() < wanted, found })
+    Ok(FetchedMessages { cut: found.len() < wanted, found })
 }
 
 /// Handles a message that may be news: reports it, or remembers why not. Says whether it was reported.
 ///
 /// # Errors
 /// Those of the draft.
-pub(super) fn take(
+pub(super) fn apply(
     rules: &Rules,
     draft: &mut Draft<'_>,
     messages: &mut Messages,
-    (id, found): (&str, &Found),
+    (id, found): (&str, &FetchedMessage),
     upto: HistoryId,
 ) -> Result<bool, Failure> {
     let message = match found {
-        Found::Message(message) => message,
+        FetchedMessage::Message(message) => message,
         // A message can be named before it can be read.
-        Found::Missing | Found::Refused => {
-            let since = matches!(found, Found::Missing).then(|| draft.now());
-            messages.set(draft, id, Known::Retry(Retry::new(upto, since)))?;
+        FetchedMessage::Missing | FetchedMessage::Refused => {
+            let since = matches!(found, FetchedMessage::Missing).then(|| draft.now());
+            messages.set(draft, id, MessageRecord::Retry(Retry::new(upto, since)))?;
             return Ok(false);
         }
     };
     let hidden = if rules.hides(&message.label_ids) {
-        Some(Why::Label)
+        Some(HiddenReason::Label)
     } else {
-        rules.filters(message).then_some(Why::Filter)
+        rules.filters(message).then_some(HiddenReason::Filter)
     };
     if let Some(why) = hidden {
-        messages.set(draft, id, Known::hidden(why, upto))?;
+        messages.set(draft, id, MessageRecord::hidden(why, upto))?;
         return Ok(false);
     }
     events::mail(draft, id, message)?;
-    messages.set(draft, id, Known::Seen(Seen { thread: message.thread_id.clone(), upto }))?;
+    messages.set(
+        draft,
+        id,
+        MessageRecord::Reported(ReportedMessage { thread: message.thread_id.clone(), upto }),
+    )?;
     Ok(true)
 }

@@ -15,7 +15,7 @@ pub(super) struct Step {
     /// The message.
     pub(super) message: Reference,
     /// What happened.
-    pub(super) what: What,
+    pub(super) what: StepKind,
     /// The labels added or removed.
     pub(super) labels: Vec<String>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Step {
 /// What can happen to a message. Within a record it happens in this order, so that whoever hears of labels knows the
 /// message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum What {
+pub(super) enum StepKind {
     /// It is new.
     Added,
     /// It lost a label that hid it.
@@ -41,17 +41,17 @@ pub(super) fn steps(mut records: Vec<Record>, rules: &Rules) -> Vec<Step> {
     records.sort_by_key(|record| record.id);
     let mut steps = Steps::default();
     for Record { id, messages_added, messages_deleted, labels_added, labels_removed } in records {
-        steps.add(id, What::Added, messages_added);
+        steps.add(id, StepKind::Added, messages_added);
         let shows = |change: &&Change| rules.hides(&change.label_ids);
         let shown = labels_removed
             .iter()
             .filter(shows)
             .map(|change| Change { message: change.message.clone(), label_ids: Vec::new() });
-        steps.add(id, What::Shown, shown.collect());
-        steps.add(id, What::Deleted, messages_deleted);
+        steps.add(id, StepKind::Shown, shown.collect());
+        steps.add(id, StepKind::Deleted, messages_deleted);
         if rules.label_events {
-            steps.add(id, What::LabelsAdded, labels_added);
-            steps.add(id, What::LabelsRemoved, labels_removed);
+            steps.add(id, StepKind::LabelsAdded, labels_added);
+            steps.add(id, StepKind::LabelsRemoved, labels_removed);
         }
     }
     steps.list
@@ -60,11 +60,11 @@ pub(super) fn steps(mut records: Vec<Record>, rules: &Rules) -> Vec<Step> {
 #[derive(Default)]
 struct Steps {
     list: Vec<Step>,
-    places: HashMap<(HistoryId, String, What), usize>,
+    places: HashMap<(HistoryId, String, StepKind), usize>,
 }
 
 impl Steps {
-    fn add(&mut self, record: HistoryId, what: What, changes: Vec<Change>) {
+    fn add(&mut self, record: HistoryId, what: StepKind, changes: Vec<Change>) {
         for Change { message, label_ids: labels } in changes {
             if !is_id(&message.id) {
                 continue;

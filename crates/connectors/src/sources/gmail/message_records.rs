@@ -32,18 +32,18 @@ const AT_ONCE: usize = 999;
 
 /// What is known of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum MessageRecord {
     /// It was reported.
-    Seen(Seen),
+    Reported(ReportedMessage),
     /// It was not.
-    Hidden(Hidden),
+    Hidden(HiddenMessage),
     /// It was named but could not be read; tried again at the start of passes.
     Retry(Retry),
 }
 
 /// A message that was reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seen {
+pub(super) struct ReportedMessage {
     /// Its thread, for the event of its deletion.
     #[serde(default)]
     pub(super) thread: Option<String>,
@@ -54,9 +54,9 @@ pub(super) struct Seen {
 
 /// A message that was not reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Hidden {
+pub(super) struct HiddenMessage {
     /// Why.
-    pub(super) why: Why,
+    pub(super) why: HiddenReason,
     /// The point up to which it is accounted for.
     #[serde(default)]
     pub(super) upto: HistoryId,
@@ -65,7 +65,7 @@ pub(super) struct Hidden {
 /// Why a message is not reported, or not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Why {
+pub(super) enum HiddenReason {
     /// It carries a label that hides it.
     Label,
     /// A filter matches.
@@ -104,20 +104,20 @@ impl Retry {
     }
 }
 
-impl Known {
+impl MessageRecord {
     /// Hidden for this reason.
-    pub(super) fn hidden(why: Why, upto: HistoryId) -> Self {
-        Self::Hidden(Hidden { why, upto })
+    pub(super) fn hidden(why: HiddenReason, upto: HistoryId) -> Self {
+        Self::Hidden(HiddenMessage { why, upto })
     }
 
     /// Whether it is deleted, or was never there.
     pub(super) fn is_gone(&self) -> bool {
-        matches!(self, Self::Hidden(Hidden { why: Why::Gone, .. }))
+        matches!(self, Self::Hidden(HiddenMessage { why: HiddenReason::Gone, .. }))
     }
 
     fn key(&self, id: &str) -> String {
         let prefix = match self {
-            Self::Seen(_) => SEEN,
+            Self::Reported(_) => SEEN,
             Self::Hidden(_) => HIDDEN,
             Self::Retry(_) => RETRY,
         };
@@ -127,7 +127,7 @@ impl Known {
 
 /// What is known of some messages, in step with the draft.
 pub(super) struct Messages {
-    known: HashMap<String, Known>,
+    known: HashMap<String, MessageRecord>,
     window: Duration,
 }
 
@@ -154,12 +154,12 @@ impl Messages {
     }
 
     /// What is known of a message.
-    pub(super) fn get(&self, id: &str) -> Option<&Known> {
+    pub(super) fn get(&self, id: &str) -> Option<&MessageRecord> {
         self.known.get(id)
     }
 
     /// Remembers this of a message, and nothing else. Writes nothing when nothing is new.
-    pub(super) fn set(&mut self, draft: &mut Draft<'_>, id: &str, now: Known) -> Result<(), Failure> {
+    pub(super) fn set(&mut self, draft: &mut Draft<'_>, id: &str, now: MessageRecord) -> Result<(), Failure> {
         let key = now.key(id);
         let before = self.known.get(id);
         if before == Some(&now) {
@@ -171,13 +171,13 @@ impl Messages {
         }
         match &now {
             // A look at a message that was reported makes the report no younger.
-            Known::Seen(seen) if stays => draft.put(&key, seen, Expiry::Keep)?,
-            Known::Seen(seen) => draft.put(&key, seen, Expiry::For(self.window))?,
-            Known::Hidden(hidden) if hidden.why == Why::Gone => {
+            MessageRecord::Reported(seen) if stays => draft.put(&key, seen, Expiry::Keep)?,
+            MessageRecord::Reported(seen) => draft.put(&key, seen, Expiry::For(self.window))?,
+            MessageRecord::Hidden(hidden) if hidden.why == HiddenReason::Gone => {
                 draft.put(&key, hidden, Expiry::For(GONE_FOR))?;
             }
-            Known::Hidden(hidden) => draft.put(&key, hidden, Expiry::For(HIDDEN_FOR))?,
-            Known::Retry(retry) => draft.put(&key, retry, Expiry::Never)?,
+            MessageRecord::Hidden(hidden) => draft.put(&key, hidden, Expiry::For(HIDDEN_FOR))?,
+            MessageRecord::Retry(retry) => draft.put(&key, retry, Expiry::Never)?,
         }
         self.known.insert(id.to_owned(), now);
         Ok(())
@@ -185,10 +185,10 @@ impl Messages {
 }
 
 /// Reads the entries that a message has under the three prefixes.
-fn read(entries: &[Option<Entry>]) -> Option<Known> {
+fn read(entries: &[Option<Entry>]) -> Option<MessageRecord> {
     let [seen, hidden, retry] = entries else { return None };
-    let seen = seen.as_ref().and_then(|entry| entry.parse().ok()).map(Known::Seen);
-    let hidden = || hidden.as_ref().and_then(|entry| entry.parse().ok()).map(Known::Hidden);
-    let retry = || retry.as_ref().and_then(|entry| entry.parse().ok()).map(Known::Retry);
+    let seen = seen.as_ref().and_then(|entry| entry.parse().ok()).map(MessageRecord::Reported);
+    let hidden = || hidden.as_ref().and_then(|entry| entry.parse().ok()).map(MessageRecord::Hidden);
+    let retry = || retry.as_ref().and_then(|entry| entry.parse().ok()).map(MessageRecord::Retry);
     seen.or_else(hidden).or_else(retry)
 }

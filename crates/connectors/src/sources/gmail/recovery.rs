@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::api::{Depth, HistoryId, Listed, Search};
 use super::context::Gmail;
 use super::events;
-use super::fetch_messages::{self, Found, MOST};
-use super::message_records::{HIDDEN, Hidden, Known, Messages, SEEN, Seen, Why};
+use super::fetch_messages::{self, FetchedMessage, MOST};
+use super::message_records::{
+    HIDDEN, HiddenMessage, HiddenReason, MessageRecord, Messages, ReportedMessage, SEEN,
+};
 use super::state::{PASS, RECOVERY, SYNCED, Synced};
 use crate::google::gap::{Gap, PASSING};
 use crate::google::{check_next, is_id, stored};
@@ -37,7 +39,7 @@ pub(super) struct Recovery {
     /// When it was pinned.
     pinned: Timestamp,
     /// The messages that are looked for.
-    look: Look,
+    look: SearchRange,
     /// When the lost cursor was known to be good.
     from: Option<Timestamp>,
     /// What is being done.
@@ -53,7 +55,7 @@ pub(super) struct Recovery {
 /// The messages that are looked for, besides hidden ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Look {
+enum SearchRange {
     /// None.
     Nowhere,
     /// Those since then.
@@ -62,7 +64,7 @@ enum Look {
     Everywhere,
 }
 
-impl Look {
+impl SearchRange {
     fn since(self) -> Option<Timestamp> {
         match self {
             Self::Since(since) => Some(since),
@@ -95,11 +97,11 @@ pub(super) async fn begin(gmail: &Gmail, draft: &mut Draft<'_>, lost: Option<&st
             let before = synced.map(|synced| synced.at.checked_sub(MARGIN).unwrap_or(synced.at));
             let began = synced.and_then(|synced| synced.began);
             let since = [window(gmail, now), before, began].into_iter().flatten().max();
-            since.map_or(Look::Everywhere, Look::Since)
+            since.map_or(SearchRange::Everywhere, SearchRange::Since)
         }
-        (None, StartAt::Now) => Look::Nowhere,
-        (None, StartAt::All) => Look::Everywhere,
-        (None, StartAt::Since(since)) => Look::Since(since),
+        (None, StartAt::Now) => SearchRange::Nowhere,
+        (None, StartAt::All) => SearchRange::Everywhere,
+        (None, StartAt::Since(since)) => SearchRange::Since(since),
     };
     let recovery = Recovery {
         lost: lost.map(str::to_owned),
@@ -130,12 +132,12 @@ pub(super) async fn turn(
     match recovery.stage {
         Stage::Hidden(number) => match gmail.rules.hiding.get(number) {
             Some(label) => recovery.hidden(gmail, draft, number, label).await,
-            None if recovery.look != Look::Nowhere => recovery.go_on(draft, Stage::Listed, None),
+            None if recovery.look != SearchRange::Nowhere => recovery.go_on(draft, Stage::Listed, None),
             None => recovery.finish(gmail, draft),
         },
         Stage::Listed => recovery.listed(gmail, draft).await,
-        Stage::Shown => recovery.shown(gmail, draft).await,
-        Stage::Deleted => recovery.gone(gmail, draft).await,
+        Stage::Shown => recovery.find_shown(gmail, draft).await,
+        Stage::Deleted => recovery.find_deleted(gmail, draft).await,
     }
 }
 
@@ -147,7 +149,7 @@ impl Recovery {
     }
 
     /// A page of a listing; none when its token was refused and the listing begins anew with the next poll.
-    async fn ask(
+    async fn list_page(
         &mut self,
         gmail: &Gmail,
         draft: &mut Draft<'_>,
@@ -185,18 +187,20 @@ impl Recovery {
         number: usize,
         label: &str,
     ) -> Result<Next, Failure> {
-        let Some(page) = self.ask(gmail, draft, Search::Label(label)).await? else { return Ok(Next::Wait) };
+        let Some(page) = self.list_page(gmail, draft, Search::Label(label)).await? else {
+            return Ok(Next::Wait);
+        };
         let ids = || page.messages.iter().map(|message| &*message.id);
         let mut messages = Messages::load(draft, ids(), gmail.rules.window).await?;
         for id in ids() {
             match messages.get(id) {
                 // Reported before it was hidden.
-                Some(Known::Seen(seen)) => {
-                    let seen = Seen { upto: self.pin, ..seen.clone() };
-                    messages.set(draft, id, Known::Seen(seen))?;
+                Some(MessageRecord::Reported(seen)) => {
+                    let seen = ReportedMessage { upto: self.pin, ..seen.clone() };
+                    messages.set(draft, id, MessageRecord::Reported(seen))?;
                 }
                 Some(known) if known.is_gone() => {}
-                _ => messages.set(draft, id, Known::hidden(Why::Label, self.pin))?,
+                _ => messages.set(draft, id, MessageRecord::hidden(HiddenReason::Label, self.pin))?,
             }
         }
         match page.next_page_token {
@@ -208,15 +212,15 @@ impl Recovery {
     /// Reports what nobody knows of a page of messages.
     async fn listed(&mut self, gmail: &Gmail, draft: &mut Draft<'_>) -> Result<Next, Failure> {
         let search = Search::Since(self.look.since());
-        let Some(mut page) = self.ask(gmail, draft, search).await? else { return Ok(Next::Wait) };
+        let Some(mut page) = self.list_page(gmail, draft, search).await? else { return Ok(Next::Wait) };
         // The oldest first, as they came.
         page.messages.reverse();
         let ids = || page.messages.iter().map(|message| &*message.id);
         let mut messages = Messages::load(draft, ids(), gmail.rules.window).await?;
         for id in ids() {
-            if let Some(Known::Seen(seen)) = messages.get(id) {
-                let seen = Seen { upto: self.pin, ..seen.clone() };
-                messages.set(draft, id, Known::Seen(seen))?;
+            if let Some(MessageRecord::Reported(seen)) = messages.get(id) {
+                let seen = ReportedMessage { upto: self.pin, ..seen.clone() };
+                messages.set(draft, id, MessageRecord::Reported(seen))?;
             }
         }
         let unknown: Vec<String> = ids().filter(|id| messages.get(id).is_none()).map(str::to_owned).collect();
@@ -230,10 +234,12 @@ impl Recovery {
     }
 
     /// Looks again at messages that a label hid and that were not listed with one: they were shown, or deleted.
-    async fn shown(&mut self, gmail: &Gmail, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+    async fn find_shown(&mut self, gmail: &Gmail, draft: &mut Draft<'_>) -> Result<Next, Failure> {
         let entries = draft.list(HIDDEN, self.at.as_deref(), SCANNED).await?;
         let is_behind = |entry: &Entry| {
-            entry.parse::<Hidden>().is_ok_and(|hidden| hidden.why == Why::Label && hidden.upto < self.pin)
+            entry
+                .parse::<HiddenMessage>()
+                .is_ok_and(|hidden| hidden.why == HiddenReason::Label && hidden.upto < self.pin)
         };
         let (ids, after) = scan(&entries, HIDDEN, is_behind);
         let mut messages = Messages::load(draft, ids.iter().map(String::as_str), gmail.rules.window).await?;
@@ -253,37 +259,42 @@ impl Recovery {
         messages: &mut Messages,
         ids: &[String],
     ) -> Result<bool, Failure> {
-        let gathered = fetch_messages::gather(&gmail.api, draft, ids, Depth::Headers).await?;
+        let fetched = fetch_messages::fetch(&gmail.api, draft, ids, Depth::Headers).await?;
         for id in ids {
-            if let Some(found) = gathered.get(id) {
-                let reported = fetch_messages::take(&gmail.rules, draft, messages, (id, found), self.pin)?;
+            if let Some(found) = fetched.get(id) {
+                let reported = fetch_messages::apply(&gmail.rules, draft, messages, (id, found), self.pin)?;
                 self.found += u64::from(reported);
             }
         }
-        Ok(gathered.cut)
+        Ok(fetched.cut)
     }
 
     /// Looks for messages that were reported and not listed, and reports those that are gone.
-    async fn gone(&mut self, gmail: &Gmail, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+    async fn find_deleted(&mut self, gmail: &Gmail, draft: &mut Draft<'_>) -> Result<Next, Failure> {
         let entries = draft.list(SEEN, self.at.as_deref(), SCANNED).await?;
-        let is_behind = |entry: &Entry| entry.parse::<Seen>().is_ok_and(|seen| seen.upto < self.pin);
+        let is_behind =
+            |entry: &Entry| entry.parse::<ReportedMessage>().is_ok_and(|seen| seen.upto < self.pin);
         let (ids, after) = scan(&entries, SEEN, is_behind);
         let mut messages = Messages::load(draft, ids.iter().map(String::as_str), gmail.rules.window).await?;
-        let gathered = fetch_messages::gather(&gmail.api, draft, &ids, Depth::Presence).await?;
+        let fetched = fetch_messages::fetch(&gmail.api, draft, &ids, Depth::Presence).await?;
         for id in &ids {
-            let Some(Known::Seen(seen)) = messages.get(id).cloned() else { continue };
-            match gathered.get(id) {
-                Some(Found::Missing) => {
+            let Some(MessageRecord::Reported(seen)) = messages.get(id).cloned() else { continue };
+            match fetched.get(id) {
+                Some(FetchedMessage::Missing) => {
                     events::deleted(draft, id, seen.thread.as_deref())?;
                     self.deleted += 1;
-                    messages.set(draft, id, Known::hidden(Why::Gone, self.pin))?;
+                    messages.set(draft, id, MessageRecord::hidden(HiddenReason::Gone, self.pin))?;
                 }
-                Some(_) => messages.set(draft, id, Known::Seen(Seen { upto: self.pin, ..seen }))?,
+                Some(_) => messages.set(
+                    draft,
+                    id,
+                    MessageRecord::Reported(ReportedMessage { upto: self.pin, ..seen }),
+                )?,
                 None => {}
             }
         }
         match after {
-            _ if gathered.cut => self.go_on(draft, Stage::Deleted, self.at.clone()),
+            _ if fetched.cut => self.go_on(draft, Stage::Deleted, self.at.clone()),
             Some(after) => self.go_on(draft, Stage::Deleted, Some(after)),
             None => self.finish(gmail, draft),
         }
@@ -296,9 +307,9 @@ impl Recovery {
         draft.set_cursor(Some(self.pin.0.to_string()))?;
         let Some(lost) = &self.lost else {
             let began = match self.look {
-                Look::Nowhere => Some(self.pinned),
-                Look::Since(since) => Some(since),
-                Look::Everywhere => None,
+                SearchRange::Nowhere => Some(self.pinned),
+                SearchRange::Since(since) => Some(since),
+                SearchRange::Everywhere => None,
             };
             draft.put(SYNCED, &Synced { at: self.pinned, began }, Expiry::Never)?;
             return Ok(Next::More);

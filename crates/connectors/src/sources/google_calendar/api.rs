@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::google::{Ask, Client, Refusal};
+use crate::google::{ApiRequest, Client, Refusal};
 
 /// Most items of a page, the service's limit.
 const PAGE_ITEMS: &str = "2500";
@@ -46,7 +46,7 @@ pub(super) async fn page(
     query: Query<'_>,
     page: Option<&str>,
 ) -> Result<Page, Refusal> {
-    let ask = Ask::new(&["calendars", calendar, "events"])
+    let ask = ApiRequest::new(&["calendars", calendar, "events"])
         .with("showDeleted", "true")
         .with("singleEvents", "true")
         .with("maxResults", PAGE_ITEMS)

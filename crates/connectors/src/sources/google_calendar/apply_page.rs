@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::classify::{Bounds, Change, Fate, Verdict, judge};
-use super::context::Context;
+use super::classify::{Bounds, Change, SnapshotAction, Verdict, judge};
+use super::context::CalendarContext;
 use super::payload;
 use super::state::{Keys, Mode, Pass, snapshot};
 use crate::google::{is_id, timestamp};
@@ -24,7 +24,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// # Errors
 /// When the state cannot be read, or the turn becomes too large.
 pub(super) async fn items(
-    context: &Context,
+    context: &CalendarContext,
     keys: Keys<'_>,
     draft: &mut Draft<'_>,
     (pass, zone): (&mut Pass, &TimeZone),
@@ -45,13 +45,13 @@ pub(super) async fn items(
         for change in verdict.changes {
             draft.emit(payload::event(keys.0, change, Some(item), snapshot, context.attendee_limit)?)?;
         }
-        match verdict.fate {
-            Fate::Keep => {
+        match verdict.action {
+            SnapshotAction::Keep => {
                 draft.put(&key, item, context.expiry(item, zone))?;
                 snapshots.insert(key, Some(Cow::Borrowed(item)));
             }
-            Fate::Drop if snapshots.remove(&key).is_some() => draft.delete(&key)?,
-            Fate::Drop => {}
+            SnapshotAction::Drop if snapshots.remove(&key).is_some() => draft.delete(&key)?,
+            SnapshotAction::Drop => {}
         }
     }
     Ok(())
@@ -64,7 +64,7 @@ pub(super) fn id(item: &Value) -> Option<&str> {
 
 /// What becomes of an item in this pass; `None`: nothing.
 fn decide(
-    context: &Context,
+    context: &CalendarContext,
     pass: &Pass,
     bounds: &Bounds,
     item: &Value,

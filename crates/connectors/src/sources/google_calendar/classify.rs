@@ -24,7 +24,7 @@ pub(super) enum Change {
 
 /// What becomes of the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum SnapshotAction {
     /// The item is the snapshot now.
     Keep,
     /// There is none any more.
@@ -37,7 +37,7 @@ pub(super) struct Verdict {
     /// The events, in their order.
     pub(super) changes: Vec<Change>,
     /// The snapshot.
-    pub(super) fate: Fate,
+    pub(super) action: SnapshotAction,
 }
 
 /// What is reported, by time.
@@ -54,13 +54,13 @@ pub(super) struct Bounds {
 }
 
 impl Verdict {
-    fn new(changes: impl Into<Vec<Change>>, fate: Fate) -> Self {
-        Self { changes: changes.into(), fate }
+    fn new(changes: impl Into<Vec<Change>>, action: SnapshotAction) -> Self {
+        Self { changes: changes.into(), action }
     }
 
     /// Nothing to report, nothing to remember.
     pub(super) fn ignored() -> Self {
-        Self::new([], Fate::Drop)
+        Self::new([], SnapshotAction::Drop)
     }
 }
 
@@ -83,27 +83,31 @@ pub(super) fn judge(item: &Value, snapshot: Option<&Value>, bounds: &Bounds) -> 
     let own = Times::of(item, &bounds.zone);
     let Some(known) = known else {
         let is_reported = !bounds.are_over(&own) && !bounds.are_beyond(&own);
-        return if is_reported { Verdict::new([Change::Created], Fate::Keep) } else { Verdict::ignored() };
+        return if is_reported {
+            Verdict::new([Change::Created], SnapshotAction::Keep)
+        } else {
+            Verdict::ignored()
+        };
     };
     let before = Times::of(known, &bounds.zone);
     let times = if own.are_known() { own } else { before };
-    let fate = if bounds.are_forgotten(&times) { Fate::Drop } else { Fate::Keep };
+    let action = if bounds.are_forgotten(&times) { SnapshotAction::Drop } else { SnapshotAction::Keep };
     if bounds.are_over(&before) && bounds.are_over(&times) {
-        return Verdict::new([], fate);
+        return Verdict::new([], action);
     }
-    Verdict::new(differences(known, item), fate)
+    Verdict::new(differences(known, item), action)
 }
 
 /// Decides about an item that is no event any more.
 fn judge_cancelled(item: &Value, known: Option<&Value>, is_noted: bool, bounds: &Bounds) -> Verdict {
     // Of an instance that was reported the cancelled resource stays. Some come with a date of long ago.
     let stays = is_noted && is_instance(item) && !bounds.are_over(&Times::of(item, &bounds.zone));
-    let fate = if stays { Fate::Keep } else { Fate::Drop };
-    let Some(known) = known else { return Verdict::new([], fate) };
+    let action = if stays { SnapshotAction::Keep } else { SnapshotAction::Drop };
+    let Some(known) = known else { return Verdict::new([], action) };
     if bounds.is_past(known) {
         return Verdict::ignored();
     }
-    Verdict::new([Change::Deleted], fate)
+    Verdict::new([Change::Deleted], action)
 }
 
 impl Bounds {

@@ -15,7 +15,7 @@ use super::classify::Bounds;
 use super::state::Pass;
 use super::times::{Times, is_series};
 use crate::google::filter::Filters;
-use crate::google::part_failure::Trouble;
+use crate::google::part_failure::PartFailure;
 use crate::google::{Client, Refusal};
 
 /// How much longer than `max_event_age_days` a snapshot stays, for times when the program is off.
@@ -41,7 +41,7 @@ pub(super) enum Field {
 }
 
 /// What the calendars of a source share.
-pub(super) struct Context {
+pub(super) struct CalendarContext {
     /// Who asks.
     pub(super) client: Client,
     /// What is left out.
@@ -71,14 +71,14 @@ pub(super) enum Step {
     /// Not before the next round.
     Done,
     /// The pass begins anew in the next round, because of this.
-    Anew(Ailing),
+    Anew(FailingCalendar),
 }
 
 /// Why a step did not work. Nothing is in the draft.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The calendar is in trouble, others may work.
-    Calendar(Ailing),
+    Calendar(FailingCalendar),
     /// No calendar would work.
     Turn(Failure),
 }
@@ -91,17 +91,17 @@ impl From<Failure> for Stop {
 
 /// Why a calendar does not work.
 #[derive(Debug, Clone)]
-pub(super) struct Ailing {
-    pub(super) trouble: Trouble,
+pub(super) struct FailingCalendar {
+    pub(super) trouble: PartFailure,
     /// Whether it may pass by itself.
-    pub(super) passes: bool,
+    pub(super) is_transient: bool,
     /// Whether it outlived a round: then a step that works is not yet the end of it.
     pub(super) lasts: bool,
     /// Whether a step worked since, so that it may be over.
     pub(super) quiet: bool,
 }
 
-impl Ailing {
+impl FailingCalendar {
     /// Tells the trouble of a calendar from that of the account, which no calendar would work with.
     pub(super) fn of(calendar: &str, refusal: Refusal) -> Stop {
         let Refusal { status, failure, .. } = &refusal;
@@ -114,7 +114,7 @@ impl Ailing {
         if is_ours {
             return Stop::Turn(refusal.failure);
         }
-        let (is_missing, passes) = (refusal.is_missing(), refusal.is_transient());
+        let (is_missing, is_transient) = (refusal.is_missing(), refusal.is_transient());
         let mut failure = refusal.failure;
         if is_missing {
             failure.class = Class::Configuration;
@@ -123,13 +123,13 @@ impl Ailing {
                  shared with the account",
             );
         }
-        Stop::Calendar(Self { passes, ..Self::passing(calendar, failure) })
+        Stop::Calendar(Self { is_transient, ..Self::transient(calendar, failure) })
     }
 
     /// Trouble of a calendar that may pass by itself.
-    pub(super) fn passing(calendar: &str, failure: Failure) -> Self {
-        let trouble = Trouble::of(&format!("the calendar {calendar}"), failure);
-        Self { trouble, passes: true, lasts: false, quiet: false }
+    pub(super) fn transient(calendar: &str, failure: Failure) -> Self {
+        let trouble = PartFailure::new(&format!("the calendar {calendar}"), failure);
+        Self { trouble, is_transient: true, lasts: false, quiet: false }
     }
 
     /// Whether it took most of a turn's time.
@@ -138,7 +138,7 @@ impl Ailing {
     }
 }
 
-impl Context {
+impl CalendarContext {
     /// What is reported in a pass. Changes are seen from the present, a listing by the stretch that it covers.
     pub(super) fn bounds(&self, now: Timestamp, pass: &Pass, zone: &TimeZone) -> Bounds {
         // An age beyond the beginning of time is as good as none.

@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::api::{self, Page, Query};
-use super::context::{Ailing, Calendar, Context, Step, Stop};
-use super::state::{Keys, Known, Mode, Pass};
+use super::context::{Calendar, CalendarContext, FailingCalendar, Step, Stop};
+use super::state::{CalendarState, Keys, Mode, Pass};
 use super::times::{whole, zone};
 use super::{apply_page, scan_snapshots, size_limit};
 use crate::google::gap::{Gap, PASSING};
@@ -37,13 +37,13 @@ const MARGIN: SignedDuration = SignedDuration::from_hours(24);
 /// # Errors
 /// When its request is refused; see [`Stop`].
 pub(super) async fn step(
-    context: &Context,
+    context: &CalendarContext,
     calendar: &Calendar,
     is_first: bool,
     draft: &mut Draft<'_>,
 ) -> Result<Step, Stop> {
     let keys = Keys(&calendar.id);
-    let mut known = Known::read(draft, keys).await?;
+    let mut known = CalendarState::read(draft, keys).await?;
     let pass = match known.pass.take().filter(|pass| !(is_first && pass.is_unbegun())) {
         Some(pass) => pass,
         None => {
@@ -54,7 +54,7 @@ pub(super) async fn step(
         }
     };
     let zone = zone(known.zone.as_deref().unwrap_or_default());
-    let walk = Walk { context, calendar, keys, known, pass, zone };
+    let walk = PassTurn { context, calendar, keys, known, pass, zone };
     match walk.pass.mode {
         Mode::Narrow => walk.narrow(draft).await,
         Mode::Reconcile if walk.pass.token.is_some() => walk.vanished(draft).await,
@@ -63,7 +63,7 @@ pub(super) async fn step(
 }
 
 /// The pass that a round begins with.
-async fn begin(calendar: &Calendar, known: &Known, draft: &mut Draft<'_>) -> Result<Pass, Failure> {
+async fn begin(calendar: &Calendar, known: &CalendarState, draft: &mut Draft<'_>) -> Result<Pass, Failure> {
     let now = draft.now();
     if known.token.is_some() {
         let mode = if known.reaches_beyond(calendar.window) { Mode::Narrow } else { Mode::Changes };
@@ -77,7 +77,7 @@ async fn begin(calendar: &Calendar, known: &Known, draft: &mut Draft<'_>) -> Res
 }
 
 /// Compares within the window that the snapshots stand for; what is beyond it is no news.
-fn reconciliation(calendar: &Calendar, known: &Known, now: Timestamp) -> Pass {
+fn reconciliation(calendar: &Calendar, known: &CalendarState, now: Timestamp) -> Pass {
     let window = known.window.map_or(calendar.window, |known| known.min(calendar.window));
     pass(Mode::Reconcile, known.token.clone(), now, now, window)
 }
@@ -105,16 +105,16 @@ fn pass(mode: Mode, from: Option<String>, now: Timestamp, since: Timestamp, wind
 }
 
 /// A pass of a calendar in one turn.
-struct Walk<'a> {
-    context: &'a Context,
+struct PassTurn<'a> {
+    context: &'a CalendarContext,
     calendar: &'a Calendar,
     keys: Keys<'a>,
-    known: Known,
+    known: CalendarState,
     pass: Pass,
     zone: TimeZone,
 }
 
-impl Walk<'_> {
+impl PassTurn<'_> {
     async fn page(mut self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
         if self.pass.mode == Mode::Changes {
             // Pages may come hours apart, and what is reported is seen from the present.
@@ -165,7 +165,7 @@ impl Walk<'_> {
     /// Whole days begin and end at the midnights of the calendar's zone, which each page names.
     fn look_at_zone(&mut self, draft: &mut Draft<'_>, named: Option<&str>) -> Result<(), Failure> {
         if let Some(name) = named.filter(|name| self.known.zone.as_deref() != Some(*name)) {
-            Known::set_zone(draft, self.keys, name)?;
+            CalendarState::set_zone(draft, self.keys, name)?;
             self.zone = zone(name);
         }
         Ok(())
@@ -184,7 +184,7 @@ impl Walk<'_> {
                 let is_news = self.pass.pages > 0 || !page.items.is_empty();
                 let age = self.known.token_at.map(|at| draft.now().duration_since(at));
                 if is_news || age.is_none_or(|age| age > TOKEN_AGE) {
-                    Known::set_token(draft, keys, token)?;
+                    CalendarState::set_token(draft, keys, token)?;
                     self.known.token = Some(token.to_owned());
                 }
                 self.follow_up(draft)
@@ -196,15 +196,15 @@ impl Walk<'_> {
                 self.go_on(draft)
             }
             Mode::Baseline => {
-                Known::set_token(draft, keys, token)?;
-                self.settle(draft)
+                CalendarState::set_token(draft, keys, token)?;
+                self.close_window(draft)
             }
             Mode::Lookahead => {
-                Known::set_lookahead(draft, keys, until)?;
+                CalendarState::set_lookahead(draft, keys, until)?;
                 self.known.lookahead = Some(until);
                 self.follow_up(draft)
             }
-            Mode::Widen | Mode::Narrow => self.settle(draft),
+            Mode::Widen | Mode::Narrow => self.close_window(draft),
         }
     }
 
@@ -233,7 +233,7 @@ impl Walk<'_> {
             }
             None if is_short => Some(next(Mode::Widen, now)),
             None => {
-                Known::set_lookahead(draft, self.keys, next(Mode::Lookahead, now).until)?;
+                CalendarState::set_lookahead(draft, self.keys, next(Mode::Lookahead, now).until)?;
                 None
             }
             Some(_) => None,
@@ -248,9 +248,9 @@ impl Walk<'_> {
     }
 
     /// The snapshots stand for the pass's window now.
-    fn settle(self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
-        Known::set_window(draft, self.keys, self.pass.window)?;
-        Known::set_lookahead(draft, self.keys, self.pass.until)?;
+    fn close_window(self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
+        CalendarState::set_window(draft, self.keys, self.pass.window)?;
+        CalendarState::set_lookahead(draft, self.keys, self.pass.until)?;
         self.done(draft)
     }
 
@@ -259,7 +259,7 @@ impl Walk<'_> {
             return self.go_on(draft);
         }
         // What is known before the window's new end stays complete.
-        self.settle(draft)?;
+        self.close_window(draft)?;
         Ok(Step::More)
     }
 
@@ -277,8 +277,8 @@ impl Walk<'_> {
         if let Some(lost) = &self.pass.from {
             self.gap().emit(draft, lost, &token)?;
         }
-        Known::set_token(draft, self.keys, &token)?;
-        self.settle(draft)
+        CalendarState::set_token(draft, self.keys, &token)?;
+        self.close_window(draft)
     }
 
     fn gap(&self) -> Gap {
@@ -301,9 +301,9 @@ impl Walk<'_> {
         if self.pass.page.is_some() && refusal.is_lost() {
             self.pass.page = None;
             self.pass.pages = 0;
-            let ailing = Ailing::passing(&self.calendar.id, refusal.into());
+            let failing = FailingCalendar::transient(&self.calendar.id, refusal.into());
             self.go_on(draft)?;
-            return Ok(Step::Anew(ailing));
+            return Ok(Step::Anew(failing));
         }
         // Without a page, what is missing is the calendar.
         if self.pass.mode == Mode::Changes && refusal.is_lost() && !refusal.is_missing() {
@@ -314,11 +314,11 @@ impl Walk<'_> {
     }
 
     fn trouble(&self, refusal: Refusal) -> Stop {
-        Ailing::of(&self.calendar.id, refusal)
+        FailingCalendar::of(&self.calendar.id, refusal)
     }
 
     fn go_on(self, draft: &mut Draft<'_>) -> Result<Step, Stop> {
-        Known::go_on(draft, self.keys, &self.pass)?;
+        CalendarState::go_on(draft, self.keys, &self.pass)?;
         Ok(Step::More)
     }
 

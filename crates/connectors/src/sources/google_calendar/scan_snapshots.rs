@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::classify::{Change, is_cancelled};
-use super::context::Context;
+use super::context::CalendarContext;
 use super::payload;
 use super::state::{Keys, Pass, snapshot};
 use super::times::{Times, is_series};
@@ -38,7 +38,7 @@ pub(super) async fn narrow(
 /// # Errors
 /// When the state cannot be read.
 pub(super) async fn vanished(
-    context: &Context,
+    context: &CalendarContext,
     keys: Keys<'_>,
     draft: &mut Draft<'_>,
     (pass, zone): (&mut Pass, &TimeZone),
@@ -65,7 +65,7 @@ async fn next(keys: Keys<'_>, draft: &mut Draft<'_>, pass: &mut Pass) -> Result<
 
 /// A snapshot of what was not listed: gone, unless it is over, was gone before, or was not to be listed.
 fn missed(
-    context: &Context,
+    context: &CalendarContext,
     keys: Keys<'_>,
     draft: &mut Draft<'_>,
     (pass, zone): (&mut Pass, &TimeZone),

@@ -110,7 +110,7 @@ impl Pass {
 
 /// What is known of a calendar when a turn begins.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct CalendarState {
     /// The sync token.
     pub(super) token: Option<String>,
     /// When the sync token was given.
@@ -127,7 +127,7 @@ pub(super) struct Known {
     pub(super) has_pass: bool,
 }
 
-impl Known {
+impl CalendarState {
     /// Reads it. What does not parse counts as absent.
     ///
     /// # Errors

@@ -3,12 +3,12 @@
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::classify::{Bounds, Change, Fate, judge};
+use super::classify::{Bounds, Change, SnapshotAction, judge};
 use super::times::Times;
 use super::{attendees, compare, payload, size_limit, times};
 use crate::google::timestamp;
 use Change::{Created, Deleted, RsvpChanged, Updated};
-use Fate::{Drop, Keep};
+use SnapshotAction::{Drop, Keep};
 
 /// Noon of 2026-11-22, an age of two days, a window of ten.
 fn bounds() -> Bounds {
@@ -52,12 +52,12 @@ fn placeholder() -> Value {
 }
 
 /// An item, what is known of it, and what is decided.
-type Case<'a> = (&'a str, Value, Option<Value>, &'a [Change], Fate);
+type Case<'a> = (&'a str, Value, Option<Value>, &'a [Change], SnapshotAction);
 
 fn check(cases: Vec<Case<'_>>) {
-    for (what, item, snapshot, changes, fate) in cases {
+    for (what, item, snapshot, changes, action) in cases {
         let verdict = judge(&item, snapshot.as_ref(), &bounds());
-        assert_eq!((verdict.changes.as_slice(), verdict.fate), (changes, fate), "{what}");
+        assert_eq!((verdict.changes.as_slice(), verdict.action), (changes, action), "{what}");
     }
 }
 
@@ -183,7 +183,7 @@ fn whole_days_are_those_of_the_calendar() {
         assert_eq!(new(last), [], "{zone}: yesterday is over");
         assert_eq!(new(today), [Created], "{zone}: today is not");
         let moved = judge(&day(today), Some(&day(today + 1)), &bounds(zone));
-        assert_eq!((moved.changes, moved.fate), (vec![Updated], Keep), "{zone}");
+        assert_eq!((moved.changes, moved.action), (vec![Updated], Keep), "{zone}");
         assert_eq!(new(first_beyond - 1), [Created], "{zone}");
         assert_eq!(new(first_beyond), [], "{zone}");
     }

@@ -6,8 +6,8 @@ use inboxclaw_contract::{Class, Failure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::google::retry_limit::Patience;
-use crate::google::{Ask, Client, Deadline, Refusal, is_id};
+use crate::google::retry_limit::RetryLimit;
+use crate::google::{ApiRequest, Client, Deadline, Refusal, is_id};
 
 /// What is asked of a file.
 const FILE: &str = "id,name,mimeType,parents,trashed,createdTime,modifiedTime,version,ownedByMe,\
@@ -139,13 +139,13 @@ pub(super) struct Api {
     restrict: bool,
     corpus_removals: bool,
     /// With files whose content the service fails at.
-    pub(super) patience: Patience,
+    pub(super) retry_limit: RetryLimit,
 }
 
 impl Api {
     /// No I/O. `restrict` and `corpus_removals` as in the settings.
     pub(super) fn new(client: Client, restrict: bool, corpus_removals: bool) -> Self {
-        Self { client, restrict, corpus_removals, patience: Patience::default() }
+        Self { client, restrict, corpus_removals, retry_limit: RetryLimit::default() }
     }
 
     /// Until when a turn begins requests.
@@ -155,7 +155,7 @@ impl Api {
 
     /// The token from which a log tells what changes from now on.
     pub(super) async fn start_token(&self, log: &Log) -> Result<String, Refusal> {
-        let ask = Ask::new(&["changes", "startPageToken"])
+        let ask = ApiRequest::new(&["changes", "startPageToken"])
             .units(READ)
             .with("supportsAllDrives", "true")
             .with_some("driveId", log.drive())
@@ -165,7 +165,7 @@ impl Api {
 
     /// A page of a log.
     pub(super) async fn changes(&self, log: &Log, token: &str) -> Result<ChangePage, Refusal> {
-        let ask = Ask::new(&["changes"])
+        let ask = ApiRequest::new(&["changes"])
             .units(LIST)
             .with("pageToken", token)
             .with("pageSize", PAGE)
@@ -184,7 +184,10 @@ impl Api {
 
     /// A file; `None` when it is gone or out of reach.
     pub(super) async fn file(&self, id: &str) -> Result<Option<File>, Refusal> {
-        let ask = Ask::new(&["files", id]).units(READ).with("supportsAllDrives", "true").with("fields", FILE);
+        let ask = ApiRequest::new(&["files", id])
+            .units(READ)
+            .with("supportsAllDrives", "true")
+            .with("fields", FILE);
         match self.client.get(&ask).await {
             Ok(file) => Ok(Some(file)),
             Err(refusal) if refusal.is_missing() => Ok(None),
@@ -194,7 +197,7 @@ impl Api {
 
     /// A page of the files that a log is about, trashed ones too.
     pub(super) async fn list(&self, log: &Log, page: Option<&str>) -> Result<FilePage, Refusal> {
-        let ask = Ask::new(&["files"])
+        let ask = ApiRequest::new(&["files"])
             .units(LIST)
             .with("spaces", "drive")
             .with("pageSize", PAGE)
@@ -213,7 +216,7 @@ impl Api {
     pub(super) async fn drives(&self) -> Result<Vec<String>, Refusal> {
         let (mut ids, mut page) = (Vec::new(), None::<String>);
         for _ in 0..DRIVE_PAGES {
-            let ask = Ask::new(&["drives"])
+            let ask = ApiRequest::new(&["drives"])
                 .units(LIST)
                 .with("pageSize", "100")
                 .with("fields", "nextPageToken,drives(id,name)")
@@ -236,13 +239,13 @@ impl Api {
 
     /// The text of a Google document, as Markdown; `None` when it is larger than `limit` bytes.
     pub(super) async fn export(&self, id: &str, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let ask = Ask::new(&["files", id, "export"]).units(DOWNLOAD);
+        let ask = ApiRequest::new(&["files", id, "export"]).units(DOWNLOAD);
         self.client.bytes(&ask.with("mimeType", "text/markdown"), limit).await
     }
 
     /// The content of a file; `None` when it is larger than `limit` bytes.
     pub(super) async fn media(&self, id: &str, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let ask = Ask::new(&["files", id]).units(DOWNLOAD);
+        let ask = ApiRequest::new(&["files", id]).units(DOWNLOAD);
         let ask = ask.with("alt", "media").with("supportsAllDrives", "true");
         self.client.bytes(&ask, limit).await
     }

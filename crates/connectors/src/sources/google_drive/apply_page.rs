@@ -35,25 +35,25 @@ pub(super) struct Item {
     pub(super) id: String,
     /// When it changed, where the page says so.
     pub(super) time: Option<String>,
-    pub(super) seen: Seen,
+    pub(super) seen: FileState,
 }
 
 impl Item {
     /// What a listing says.
     pub(super) fn listed(file: File) -> Self {
-        Self { id: file.id.clone(), time: None, seen: Seen::Is(Box::new(file)) }
+        Self { id: file.id.clone(), time: None, seen: FileState::Present(Box::new(file)) }
     }
 }
 
 /// The state of a file.
 #[derive(Debug)]
-pub(super) enum Seen {
+pub(super) enum FileState {
     /// It is there.
-    Is(Box<File>),
+    Present(Box<File>),
     /// It is gone, or out of reach.
     Gone,
     /// It is to be asked for.
-    Unsaid,
+    Unknown,
 }
 
 /// Where the items are from.
@@ -65,9 +65,9 @@ pub(super) enum Origin {
     Listing,
 }
 
-/// What was taken.
+/// What was applied.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct AppliedPage {
     /// How many items were handled, from the first on.
     pub(super) handled: usize,
     /// Whether anything changed.
@@ -83,7 +83,7 @@ pub(super) struct Taken {
 }
 
 /// What a turn works with.
-pub(super) struct Work<'a> {
+pub(super) struct LogContext<'a> {
     pub(super) api: &'a Api,
     pub(super) config: &'a Config,
     pub(super) log: &'a Log,
@@ -97,7 +97,7 @@ pub(super) struct Work<'a> {
 }
 
 /// What is to be done about an item.
-enum Plan {
+enum ItemAction {
     Nothing,
     /// Forget the file without a word.
     Forget,
@@ -106,36 +106,36 @@ enum Plan {
     /// Keep its state and report what happened; read its text first, or not.
     Keep(Box<Snapshot>, bool),
     /// Ask for it first.
-    Ask,
+    Fetch,
 }
 
 /// What requests about an item came to: what is to be done about it, unless a refusal is waited for.
-struct Answer {
-    plan: Plan,
+struct ItemResponse {
+    plan: ItemAction,
     text: Option<String>,
     refusal: Option<Refusal>,
 }
 
-impl Work<'_> {
+impl LogContext<'_> {
     /// Takes items in their order until the bounds of a turn are reached or a request fails that may succeed later.
     ///
     /// # Errors
     /// When the state cannot be read or written.
-    pub(super) async fn take(
+    pub(super) async fn apply_page(
         &self,
         draft: &mut Draft<'_>,
         items: &[Item],
         origin: Origin,
-    ) -> Result<Taken, Failure> {
-        let (mut taken, mut rest, deadline) = (Taken::default(), items, self.api.deadline());
+    ) -> Result<AppliedPage, Failure> {
+        let (mut applied, mut rest, deadline) = (AppliedPage::default(), items, self.api.deadline());
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(distinct(rest));
-            if !self.batch(draft, batch, (origin, &deadline), &mut taken).await? {
+            if !self.batch(draft, batch, (origin, &deadline), &mut applied).await? {
                 break;
             }
             rest = later;
         }
-        Ok(taken)
+        Ok(applied)
     }
 
     /// Takes items of different files. Gives whether it took them all.
@@ -144,7 +144,7 @@ impl Work<'_> {
         draft: &mut Draft<'_>,
         items: &[Item],
         (origin, deadline): (Origin, &Deadline<'_>),
-        taken: &mut Taken,
+        applied: &mut AppliedPage,
     ) -> Result<bool, Failure> {
         let known = state::known(draft, items.iter().map(|item| item.id.as_str())).await?;
         let gone = state::gone(draft, items.iter().map(|item| item.id.as_str())).await?;
@@ -164,117 +164,120 @@ impl Work<'_> {
         for (item, plan) in items.iter().zip(plans) {
             let (plan, text) = match plan {
                 Some(plan) => (plan, None),
-                None if taken.is_enough(origin, deadline) => return Ok(false),
+                None if applied.is_enough(origin, deadline) => return Ok(false),
                 None => {
                     // Answers come in the order of the items that have requests.
                     let Some(answer) = answers.next().await else { return Ok(false) };
-                    let Some(accepted) = self.accept(draft, item, answer, taken) else { return Ok(false) };
+                    let Some(accepted) = self.accept(draft, item, answer, applied) else { return Ok(false) };
                     accepted
                 }
             };
-            let case = Case { item, before: known.get(&item.id), was_gone: is_gone(item), origin };
-            self.apply(draft, case, plan, text, taken).await?;
-            taken.handled += 1;
+            let case = ItemContext { item, before: known.get(&item.id), was_gone: is_gone(item), origin };
+            self.apply_item(draft, case, plan, text, applied).await?;
+            applied.handled += 1;
         }
         Ok(true)
     }
 
     /// What is to be done, and with which text; none where the item waits for a better time, as a refusal says. One for
-    /// good is a problem, and the item is taken without what was refused.
+    /// good is a problem, and the item is applied without what was refused.
     fn accept(
         &self,
         draft: &mut Draft<'_>,
         item: &Item,
-        answer: Answer,
-        taken: &mut Taken,
-    ) -> Option<(Plan, Option<String>)> {
-        taken.fetches += 1;
+        answer: ItemResponse,
+        applied: &mut AppliedPage,
+    ) -> Option<(ItemAction, Option<String>)> {
+        applied.fetches += 1;
         if let Some(refusal) = answer.refusal {
-            if matches!(answer.plan, Plan::Ask) || self.api.patience.waits(&item.id, &refusal) {
-                taken.refusal = Some(refusal);
+            if matches!(answer.plan, ItemAction::Fetch) || self.api.retry_limit.may_retry(&item.id, &refusal)
+            {
+                applied.refusal = Some(refusal);
                 return None;
             }
             draft.problem(unreadable(item, refusal));
         } else {
-            self.api.patience.worked(&item.id);
+            self.api.retry_limit.succeeded(&item.id);
         }
         Some((answer.plan, answer.text))
     }
 
-    fn plan(&self, item: &Item, before: Option<&Snapshot>, was_gone: bool, origin: Origin) -> Plan {
+    fn plan(&self, item: &Item, before: Option<&Snapshot>, was_gone: bool, origin: Origin) -> ItemAction {
         match (&item.seen, before) {
-            (Seen::Unsaid, _) => Plan::Ask,
-            (Seen::Is(file), _) => {
+            (FileState::Unknown, _) => ItemAction::Fetch,
+            (FileState::Present(file), _) => {
                 let now = Snapshot::from(File::clone(file));
                 if *self.log == Log::User && self.is_tracked(&now) {
-                    Plan::Nothing
+                    ItemAction::Nothing
                 } else {
                     self.keep(now, before, origin)
                 }
             }
-            (Seen::Gone, None) if was_gone || self.config.filters_out(&item.id, None) => Plan::Nothing,
-            (Seen::Gone, before) => self.leave(item, before),
+            (FileState::Gone, None) if was_gone || self.config.filters_out(&item.id, None) => {
+                ItemAction::Nothing
+            }
+            (FileState::Gone, before) => self.leave(item, before),
         }
     }
 
     /// A file that the log says is gone. Unless only My Drive counts, it may have moved to another log, perhaps before
     /// it was ever seen, and perhaps to one that is not followed yet.
-    fn leave(&self, item: &Item, before: Option<&Snapshot>) -> Plan {
+    fn leave(&self, item: &Item, before: Option<&Snapshot>) -> ItemAction {
         let is_elsewhere = |before: &Snapshot| match self.log {
             Log::User => self.is_tracked(before),
             // Old snapshots, without a version, do not say in which drive the file was.
             Log::Drive(id) => before.version.is_some() && before.drive_id.as_ref() != Some(id),
         };
         if before.is_some_and(is_elsewhere) {
-            Plan::Nothing
+            ItemAction::Nothing
         } else if self.config.filters_out(&item.id, before) {
-            Plan::Forget
+            ItemAction::Forget
         } else if self.config.restrict {
-            Plan::Remove
+            ItemAction::Remove
         } else {
-            Plan::Ask
+            ItemAction::Fetch
         }
     }
 
     /// A file that is there.
-    fn keep(&self, now: Snapshot, before: Option<&Snapshot>, origin: Origin) -> Plan {
+    fn keep(&self, now: Snapshot, before: Option<&Snapshot>, origin: Origin) -> ItemAction {
         let is_out = origin == Origin::Listing && self.config.restrict && !now.is_owned();
         if is_out || !now.is_intended() || self.config.filters_out(&now.file_id, Some(&now)) {
-            return if before.is_some() { Plan::Forget } else { Plan::Nothing };
+            return if before.is_some() { ItemAction::Forget } else { ItemAction::Nothing };
         }
         let is_due = match before {
             Some(before) => classify::may_be_updated(before, &now),
             None => origin == Origin::Log,
         };
         let reads = is_due && self.config.wants_text(&now);
-        Plan::Keep(Box::new(now), reads)
+        ItemAction::Keep(Box::new(now), reads)
     }
 
     /// Asks for what a plan needs: for the file, for its text, or for one after the other.
     async fn ask(
         &self,
-        plan: Plan,
+        plan: ItemAction,
         item: &Item,
         (before, origin): (Option<&Snapshot>, Origin),
         deadline: &Deadline<'_>,
-    ) -> Answer {
-        let is_gone = matches!(item.seen, Seen::Gone);
-        let mut answer = Answer { plan, text: None, refusal: None };
-        if let Plan::Ask = answer.plan {
+    ) -> ItemResponse {
+        let is_gone = matches!(item.seen, FileState::Gone);
+        let mut answer = ItemResponse { plan, text: None, refusal: None };
+        if let ItemAction::Fetch = answer.plan {
             answer.plan = match self.api.file(&item.id).await {
                 // Who has the link may still see it.
                 Ok(Some(file)) if is_gone && *self.log == Log::User && file.drive_id.is_none() => {
-                    Plan::Remove
+                    ItemAction::Remove
                 }
                 Ok(Some(file)) => self.keep(Snapshot::from(file), before, origin),
-                Ok(None) if is_gone || before.is_some() => Plan::Remove,
-                Ok(None) => Plan::Nothing,
+                Ok(None) if is_gone || before.is_some() => ItemAction::Remove,
+                Ok(None) => ItemAction::Nothing,
                 Err(refusal) => {
                     // The log says that it is gone, and nobody may look whether it is elsewhere, or not yet.
                     let plan = match is_gone {
-                        true if refusal.is_transient() => Plan::Ask,
-                        true => Plan::Remove,
-                        false => Plan::Nothing,
+                        true if refusal.is_transient() => ItemAction::Fetch,
+                        true => ItemAction::Remove,
+                        false => ItemAction::Nothing,
                     };
                     answer.refusal = Some(refusal);
                     plan
@@ -285,7 +288,7 @@ impl Work<'_> {
                 return answer;
             }
         }
-        if let Plan::Keep(now, true) = &answer.plan {
+        if let ItemAction::Keep(now, true) = &answer.plan {
             match content::read(self.api, self.config, now).await {
                 Ok(text) => answer.text = text,
                 Err(refusal) => answer.refusal = Some(refusal),
@@ -294,26 +297,26 @@ impl Work<'_> {
         answer
     }
 
-    async fn apply(
+    async fn apply_item(
         &self,
         draft: &mut Draft<'_>,
-        case: Case<'_>,
-        plan: Plan,
+        case: ItemContext<'_>,
+        plan: ItemAction,
         text: Option<String>,
-        taken: &mut Taken,
+        applied: &mut AppliedPage,
     ) -> Result<(), Failure> {
         match plan {
-            Plan::Nothing | Plan::Ask => Ok(()),
-            Plan::Forget => {
-                taken.is_fresh = true;
+            ItemAction::Nothing | ItemAction::Fetch => Ok(()),
+            ItemAction::Forget => {
+                applied.is_fresh = true;
                 forget(draft, &case.item.id)
             }
-            Plan::Remove => {
-                taken.is_fresh = true;
-                taken.deleted += 1;
+            ItemAction::Remove => {
+                applied.is_fresh = true;
+                applied.deleted += 1;
                 remove(draft, &case.item.id, case.before, case.item.time.as_deref())
             }
-            Plan::Keep(now, _) => self.report(draft, &case, *now, text, taken).await,
+            ItemAction::Keep(now, _) => self.report(draft, &case, *now, text, applied).await,
         }
     }
 
@@ -321,13 +324,13 @@ impl Work<'_> {
     async fn report(
         &self,
         draft: &mut Draft<'_>,
-        case: &Case<'_>,
+        case: &ItemContext<'_>,
         mut now: Snapshot,
         text: Option<String>,
-        taken: &mut Taken,
+        applied: &mut AppliedPage,
     ) -> Result<(), Failure> {
         let (reading, bytes) = content::keep(draft, self.config.bounds, case.before, &mut now, text).await?;
-        taken.bytes += bytes;
+        applied.bytes += bytes;
         let kinds = match case.before {
             Some(before) => classify::known(before, &now, &reading),
             None => self.first_seen(case, &now).into_iter().collect(),
@@ -337,12 +340,12 @@ impl Work<'_> {
             let diff = reading.diff.as_ref().filter(|_| *kind == Kind::Updated);
             draft.emit(events::change(*kind, case.before, &now, diff, &when)?)?;
         }
-        taken.found += u64::from(!kinds.is_empty());
+        applied.found += u64::from(!kinds.is_empty());
         if case.was_gone {
             draft.delete(&state::gone_key(&now.file_id))?;
         }
         if case.before != Some(&now) {
-            taken.is_fresh = true;
+            applied.is_fresh = true;
             draft.put(&state::file_key(&now.file_id), &now, Expiry::Never)?;
         }
         Ok(())
@@ -351,7 +354,7 @@ impl Work<'_> {
     /// What a file means that is not known. One that keeps its times from before, as programs that upload do, or that
     /// was given to the user, is new all the same. A change from before the end of the listing says nothing: the file
     /// may have slipped from a page to come into one that was done.
-    fn first_seen(&self, case: &Case<'_>, now: &Snapshot) -> Option<Kind> {
+    fn first_seen(&self, case: &ItemContext<'_>, now: &Snapshot) -> Option<Kind> {
         let time = case.item.time.as_deref().and_then(timestamp::read);
         let is_after = |listed: Timestamp| time.is_none_or(|time| time > listed);
         match self.all_known.is_some_and(is_after) {
@@ -366,14 +369,14 @@ impl Work<'_> {
 }
 
 /// An item and what is known of its file.
-struct Case<'a> {
+struct ItemContext<'a> {
     item: &'a Item,
     before: Option<&'a Snapshot>,
     was_gone: bool,
     origin: Origin,
 }
 
-impl Case<'_> {
+impl ItemContext<'_> {
     /// When something happened. A listing only shows when the content changed, and what leaves the content alone, such
     /// as a new name, can happen again at the same content, so that such events are told apart by the version.
     fn when(&self, kind: Kind, now: &Snapshot, at: Timestamp) -> When {
@@ -395,13 +398,13 @@ impl Case<'_> {
     }
 }
 
-impl Plan {
+impl ItemAction {
     fn has_request(&self) -> bool {
-        matches!(self, Self::Keep(_, true) | Self::Ask)
+        matches!(self, Self::Keep(_, true) | Self::Fetch)
     }
 }
 
-impl Taken {
+impl AppliedPage {
     /// Whether the bounds of a turn are reached. A turn must get somewhere: a page of a log is read again as a whole.
     fn is_enough(&self, origin: Origin, deadline: &Deadline<'_>) -> bool {
         let is_full = self.fetches >= MOST_FETCHES || self.bytes >= MOST_TEXT || deadline.is_over();

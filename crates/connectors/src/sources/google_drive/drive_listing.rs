@@ -8,20 +8,20 @@ use inboxclaw_contract::{Draft, Expiry, Failure};
 use jiff::Timestamp;
 
 use super::api::{File, FilePage, Log};
-use super::apply_page::{Item, Origin, Work};
+use super::apply_page::{Item, LogContext, Origin};
 use super::classify;
 use super::events::{self, When};
 use super::snapshot::Snapshot;
-use super::state::{self, Appear, Baseline, CENSUS, Census, Pass, Step, Stop};
+use super::state::{self, Appear, Baseline, DriveListing, LISTING, Pass, Step, Stop};
 use crate::google::{Refusal, check_next, is_id, stored};
 
 /// How often a listing begins anew before it waits for the next poll.
-const PATIENCE: u32 = 3;
+const GIVE_UP_AFTER: u32 = 3;
 
-impl Census {
+impl DriveListing {
     /// Puts it into its entry.
     pub(super) fn put(&self, draft: &mut Draft<'_>) -> Result<(), Failure> {
-        draft.put(CENSUS, self, Expiry::Never)
+        draft.put(LISTING, self, Expiry::Never)
     }
 
     /// The log whose files are being listed.
@@ -44,17 +44,21 @@ impl Census {
         if let Some(pin) = self.pin.filter(|_| draft.cursor().is_none()) {
             state::set_cursor(draft, &Log::User, &pin, self.at)?;
         }
-        draft.delete(CENSUS)
+        draft.delete(LISTING)
     }
 }
 
-impl Work<'_> {
+impl LogContext<'_> {
     /// Takes the listing of one log a page further; `Done` when the log is listed.
     ///
     /// # Errors
     /// When the service refuses, or the state.
-    pub(super) async fn count(&self, draft: &mut Draft<'_>, census: &mut Census) -> Result<Step, Stop> {
-        let is_first = census.pin.is_some();
+    pub(super) async fn list_page(
+        &self,
+        draft: &mut Draft<'_>,
+        listing: &mut DriveListing,
+    ) -> Result<Step, Stop> {
+        let is_first = listing.pin.is_some();
         let start = is_first.then(|| since(self.config.start)).flatten();
         if *self.log != Log::User && state::cursor(draft, self.log).await?.is_none() {
             let pass: Option<Pass> = stored(draft, &state::pass_key(self.log)).await?;
@@ -62,24 +66,24 @@ impl Work<'_> {
                 Some(Pass::Appear(pass)) => Some(pass),
                 _ => None,
             };
-            return self.appear(draft, pass, start).await;
+            return self.list_new_drive(draft, pass, start).await;
         }
-        let page = match self.api.list(self.log, census.page.as_deref()).await {
-            Err(refusal) if census.page.is_some() && refusal.is_lost() => {
-                (census.page, census.again) = (None, census.again + 1);
-                census.put(draft)?;
-                return Ok(again(draft, census.again, refusal));
+        let page = match self.api.list(self.log, listing.page.as_deref()).await {
+            Err(refusal) if listing.page.is_some() && refusal.is_lost() => {
+                (listing.page, listing.again) = (None, listing.again + 1);
+                listing.put(draft)?;
+                return Ok(again(draft, listing.again, refusal));
             }
             page => page?,
         };
-        check_next(census.page.as_deref(), page.next_page_token.as_deref())?;
-        let before = (!is_first).then_some(census.at);
-        self.learn(draft, page.files, before, start).await?;
-        census.page = page.next_page_token;
-        if census.page.is_none() {
+        check_next(listing.page.as_deref(), page.next_page_token.as_deref())?;
+        let before = (!is_first).then_some(listing.at);
+        self.remember_unknown(draft, page.files, before, start).await?;
+        listing.page = page.next_page_token;
+        if listing.page.is_none() {
             return Ok(Step::Done);
         }
-        census.put(draft)?;
+        listing.put(draft)?;
         Ok(Step::More)
     }
 
@@ -88,7 +92,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// When the service refuses, or the state.
-    pub(super) async fn appear(
+    pub(super) async fn list_new_drive(
         &self,
         draft: &mut Draft<'_>,
         pass: Option<Appear>,
@@ -113,12 +117,12 @@ impl Work<'_> {
         let (known, unknown): (Vec<File>, Vec<File>) =
             files.into_iter().partition(|file| ids.contains_key(&file.id));
         let items: Vec<Item> = known.into_iter().map(Item::listed).collect();
-        let mut taken = self.take(draft, &items, Origin::Listing).await?;
-        let is_fresh = taken.is_fresh;
-        if !taken.is_all(&items, is_fresh)? {
+        let mut applied = self.apply_page(draft, &items, Origin::Listing).await?;
+        let is_fresh = applied.is_fresh;
+        if !applied.is_all(&items, is_fresh)? {
             return Ok(Step::More);
         }
-        self.learn(draft, unknown, None, start).await?;
+        self.remember_unknown(draft, unknown, None, start).await?;
         if next_page_token.is_some() {
             self.put_appear(draft, Appear { page: next_page_token, ..pass })?;
             return Ok(Step::More);
@@ -133,7 +137,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// When the state cannot be read or written.
-    pub(super) async fn learn(
+    pub(super) async fn remember_unknown(
         &self,
         draft: &mut Draft<'_>,
         files: Vec<File>,
@@ -169,7 +173,7 @@ impl Work<'_> {
 
 /// How to go on after a listing has begun anew so many times because a page was refused.
 pub(super) fn again(draft: &mut Draft<'_>, times: u32, refusal: Refusal) -> Step {
-    if !times.is_multiple_of(PATIENCE) {
+    if !times.is_multiple_of(GIVE_UP_AFTER) {
         return Step::More;
     }
     draft.problem(refusal.into());

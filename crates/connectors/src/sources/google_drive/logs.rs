@@ -3,11 +3,11 @@
 use inboxclaw_contract::{Class, Draft, Expiry, Failure};
 
 use super::api::{Change, ChangePage, Log};
-use super::apply_page::{Item, Origin, Seen, Work};
+use super::apply_page::{FileState, Item, LogContext, Origin};
 use super::state::{self, Changes, Pass, Step, Stop};
 use crate::google::{Refusal, check_next, is_id, stored};
 
-impl Work<'_> {
+impl LogContext<'_> {
     /// Takes the log one turn further.
     ///
     /// # Errors
@@ -17,11 +17,13 @@ impl Work<'_> {
         let pass: Option<Pass> = stored(draft, &state::pass_key(self.log)).await?;
         let is_drive = *self.log != Log::User;
         match (cursor, pass) {
-            (_, Some(Pass::Vanish(pass))) if is_drive => self.vanish(draft, pass).await,
-            (None, Some(Pass::Appear(pass))) if is_drive => self.appear(draft, Some(pass), None).await,
-            (None, _) if is_drive => self.appear(draft, None, None).await,
+            (_, Some(Pass::Vanish(pass))) if is_drive => self.remove_files(draft, pass).await,
+            (None, Some(Pass::Appear(pass))) if is_drive => {
+                self.list_new_drive(draft, Some(pass), None).await
+            }
+            (None, _) if is_drive => self.list_new_drive(draft, None, None).await,
             (cursor, Some(Pass::Reconcile(pass))) if pass.from == cursor => self.compare(draft, pass).await,
-            (None, _) => self.pin(draft, None, "there was no cursor").await,
+            (None, _) => self.begin_comparison(draft, None, "there was no cursor").await,
             (Some(from), Some(Pass::Changes(pass))) if pass.from == from => {
                 self.page(draft, pass, true).await
             }
@@ -51,9 +53,9 @@ impl Work<'_> {
         }
         let restrict = self.config.restrict;
         let items: Vec<Item> = changes.into_iter().filter_map(|change| item(change, restrict)).collect();
-        let mut taken = self.take(draft, &items, Origin::Log).await?;
-        let is_fresh = taken.is_fresh;
-        if !taken.is_all(&items, is_fresh)? {
+        let mut applied = self.apply_page(draft, &items, Origin::Log).await?;
+        let is_fresh = applied.is_fresh;
+        if !applied.is_all(&items, is_fresh)? {
             return Ok(Step::More);
         }
         if let Some(next) = next_page_token {
@@ -77,7 +79,7 @@ impl Work<'_> {
             draft.put(&state::pass_key(self.log), &pass, Expiry::Never)?;
             return Ok(Step::More);
         }
-        self.pin(draft, Some(pass.from), &refusal.failure.to_string()).await
+        self.begin_comparison(draft, Some(pass.from), &refusal.failure.to_string()).await
     }
 }
 
@@ -86,10 +88,10 @@ impl Work<'_> {
 fn item(change: Change, restrict: bool) -> Option<Item> {
     let id = change.file_id.filter(|id| is_id(id))?;
     let seen = match change.file {
-        Some(_) if change.removed && restrict => Seen::Gone,
-        Some(file) => Seen::Is(Box::new(file)),
-        None if change.removed => Seen::Gone,
-        None => Seen::Unsaid,
+        Some(_) if change.removed && restrict => FileState::Gone,
+        Some(file) => FileState::Present(Box::new(file)),
+        None if change.removed => FileState::Gone,
+        None => FileState::Unknown,
     };
     Some(Item { id, time: change.time, seen })
 }

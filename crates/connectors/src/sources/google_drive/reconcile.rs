@@ -4,7 +4,7 @@
 use inboxclaw_contract::{Class, Draft, Expiry, Failure};
 
 use super::api::Log;
-use super::apply_page::{Item, Origin, Seen, Work};
+use super::apply_page::{FileState, Item, LogContext, Origin};
 use super::drive_listing;
 use super::snapshot::Snapshot;
 use super::state::{self, FILES, Pass, Reconcile, Step, Stop};
@@ -16,12 +16,12 @@ const KEYS: usize = 20_000;
 /// Most files that were not listed to be looked at in a turn.
 const MISSING: usize = 5_000;
 
-impl Work<'_> {
+impl LogContext<'_> {
     /// Begins: takes a token for what changes from now on.
     ///
     /// # Errors
     /// When the service gives none.
-    pub(super) async fn pin(
+    pub(super) async fn begin_comparison(
         &self,
         draft: &mut Draft<'_>,
         from: Option<String>,
@@ -40,7 +40,7 @@ impl Work<'_> {
     /// # Errors
     /// When the service refuses, or the state.
     pub(super) async fn compare(&self, draft: &mut Draft<'_>, pass: Reconcile) -> Result<Step, Stop> {
-        if pass.listed { self.look(draft, pass).await } else { self.list(draft, pass).await }
+        if pass.listed { self.compare_unlisted(draft, pass).await } else { self.list(draft, pass).await }
     }
 
     async fn list(&self, draft: &mut Draft<'_>, mut pass: Reconcile) -> Result<Step, Stop> {
@@ -57,10 +57,10 @@ impl Work<'_> {
         }
         let files = page.files.into_iter().filter(|file| is_id(&file.id));
         let items: Vec<Item> = files.map(Item::listed).collect();
-        let mut taken = self.take(draft, &items, Origin::Listing).await?;
-        let is_fresh = taken.is_fresh;
-        let is_all = taken.is_all(&items, is_fresh)?;
-        pass.found += taken.found;
+        let mut applied = self.apply_page(draft, &items, Origin::Listing).await?;
+        let is_fresh = applied.is_fresh;
+        let is_all = applied.is_all(&items, is_fresh)?;
+        pass.found += applied.found;
         if is_all {
             let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
             state::listing(self.log).add(draft, pass.pages, &ids)?;
@@ -81,7 +81,7 @@ impl Work<'_> {
 
     /// Looks at files that are known and were not listed. Each is asked for: what changes while a listing is read may
     /// slip from a page to come into one that is done.
-    async fn look(&self, draft: &mut Draft<'_>, mut pass: Reconcile) -> Result<Step, Stop> {
+    async fn compare_unlisted(&self, draft: &mut Draft<'_>, mut pass: Reconcile) -> Result<Step, Stop> {
         let Some(listed) = state::listing(self.log).ids(draft, pass.pages).await? else {
             let (page, after) = (None, None);
             self.put(draft, Reconcile { page, pages: 0, listed: false, after, ..pass })?;
@@ -98,18 +98,18 @@ impl Work<'_> {
             if self.config.filters_out(id, known.get(*id)) {
                 filtered.push(*id);
             } else {
-                items.push(Item { id: (*id).to_owned(), time: None, seen: Seen::Unsaid });
+                items.push(Item { id: (*id).to_owned(), time: None, seen: FileState::Unknown });
             }
         }
-        let mut taken = self.take(draft, &items, Origin::Listing).await?;
-        let is_progress = taken.handled > 0;
-        let is_all = taken.is_all(&items, is_progress)?;
+        let mut applied = self.apply_page(draft, &items, Origin::Listing).await?;
+        let is_progress = applied.handled > 0;
+        let is_all = applied.is_all(&items, is_progress)?;
         for id in filtered {
             super::apply_page::forget(draft, id)?;
         }
-        pass.found += taken.found;
-        pass.deleted += taken.deleted;
-        let last = match taken.handled.checked_sub(1).and_then(|last| items.get(last)) {
+        pass.found += applied.found;
+        pass.deleted += applied.deleted;
+        let last = match applied.handled.checked_sub(1).and_then(|last| items.get(last)) {
             Some(item) if !is_all => Some(state::file_key(&item.id)),
             _ if !is_all => None,
             _ if missing.len() == MISSING => missing.last().map(|id| state::file_key(id)),

@@ -1,6 +1,6 @@
 //! Whose turn it is: the user's log, the list of shared drives, each of their logs, and a listing where one is due.
 //!
-//! Memory holds only the place in the round and the troubles of parts; without it a round begins anew. A shared drive
+//! Memory holds only the round in the round and the troubles of parts; without it a round begins anew. A shared drive
 //! in trouble does not hold up the others: its trouble is reported with every turn until it works again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,10 +10,10 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Draft, Failure, Next, Settled};
 
 use super::api::{Api, Log};
-use super::apply_page::Work;
+use super::apply_page::LogContext;
 use super::settings::Config;
-use super::state::{self, Baseline, CENSUS, Census, Pass, Step, Stop};
-use crate::google::part_failure::Trouble;
+use super::state::{self, Baseline, DriveListing, LISTING, Pass, Step, Stop};
+use crate::google::part_failure::PartFailure;
 use crate::google::{Refusal, stored};
 use crate::lock::lock;
 
@@ -22,8 +22,8 @@ const DRIVES: &str = "the list of shared drives";
 /// Passes of shared drives looked at; more are looked at later.
 const PASSES: usize = 1_000;
 
-/// The rounds of a source.
-pub(super) struct Rounds {
+/// The round_robin of a source.
+pub(super) struct RoundRobin {
     api: Api,
     config: Config,
     memory: Mutex<Memory>,
@@ -31,19 +31,19 @@ pub(super) struct Rounds {
 
 #[derive(Default)]
 struct Memory {
-    place: Place,
+    round: RoundState,
     /// What the turn in progress makes of it.
-    planned: Option<Place>,
+    planned: Option<RoundState>,
     /// The part that the last turn failed at.
     failed: Option<String>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Place {
+struct RoundState {
     stage: Stage,
     /// Shared drives that are no longer listed.
     lost: BTreeSet<String>,
-    troubles: BTreeMap<String, Trouble>,
+    troubles: BTreeMap<String, PartFailure>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -52,17 +52,17 @@ enum Stage {
     User,
     Drives,
     Logs(VecDeque<String>),
-    Census,
+    DriveListing,
 }
 
 /// What a turn knows of state.
-struct Known {
+struct TurnState {
     tracked: BTreeSet<String>,
     baseline: Baseline,
-    census: Option<Census>,
+    listing: Option<DriveListing>,
 }
 
-impl Rounds {
+impl RoundRobin {
     /// At the beginning of a round.
     pub(super) fn new(api: Api, config: Config) -> Self {
         Self { api, config, memory: Mutex::default() }
@@ -73,17 +73,17 @@ impl Rounds {
     /// # Errors
     /// What holds up the whole source.
     pub(super) async fn turn(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
-        let (mut place, failed) = {
+        let (mut round, failed) = {
             let memory = lock(&self.memory);
-            (memory.place.clone(), memory.failed.clone())
+            (memory.round.clone(), memory.failed.clone())
         };
-        let part = place.part();
+        let part = round.part();
         // One that is in trouble already holds up nothing, however often it is tried again.
-        let has_failed = failed.as_ref() == Some(&part) || place.troubles.contains_key(&part);
-        match self.step(draft, &mut place, has_failed).await {
+        let has_failed = failed.as_ref() == Some(&part) || round.troubles.contains_key(&part);
+        match self.step(draft, &mut round, has_failed).await {
             Ok(next) => {
-                place.troubles.values().for_each(|trouble| draft.problem(trouble.failure()));
-                lock(&self.memory).planned = Some(place);
+                round.troubles.values().for_each(|trouble| draft.problem(trouble.failure()));
+                lock(&self.memory).planned = Some(round);
                 Ok(next)
             }
             Err(stop) => {
@@ -94,63 +94,68 @@ impl Rounds {
     }
 
     /// Moves on, or not.
-    pub(super) fn settled(&self, settled: Settled) {
+    pub(super) fn turn_ended(&self, settled: Settled) {
         let mut memory = lock(&self.memory);
         if let (Some(planned), Settled::Committed) = (memory.planned.take(), settled) {
-            (memory.place, memory.failed) = (planned, None);
+            (memory.round, memory.failed) = (planned, None);
         }
     }
 
-    async fn step(&self, draft: &mut Draft<'_>, place: &mut Place, has_failed: bool) -> Result<Next, Stop> {
+    async fn step(
+        &self,
+        draft: &mut Draft<'_>,
+        round: &mut RoundState,
+        has_failed: bool,
+    ) -> Result<Next, Stop> {
         // Cursors of shared drives that were followed under other settings stay for when they are followed again.
         let tracked = if self.config.restrict { BTreeSet::new() } else { state::tracked(draft).await? };
-        let census: Option<Census> = stored(draft, CENSUS).await?;
+        let listing: Option<DriveListing> = stored(draft, LISTING).await?;
         let has_cursor = draft.cursor().is_some();
         let (baseline, is_new) = match Baseline::read(draft).await? {
             Some(baseline) => (baseline, false),
             None => (Baseline::new(state::baseline_instant(draft), &self.config.fingerprint, false), true),
         };
-        let known = Known { tracked, baseline, census };
-        if !has_cursor && known.census.as_ref().is_some_and(|census| census.pin.is_some()) {
+        let known = TurnState { tracked, baseline, listing };
+        if !has_cursor && known.listing.as_ref().is_some_and(|listing| listing.pin.is_some()) {
             // What is to be told of a drive from before the start is told now or never.
             let may_leave_out = has_failed && matches!(self.config.start, StartAt::Now);
-            return self.census(draft, place, known, may_leave_out).await;
+            return self.listing(draft, round, known, may_leave_out).await;
         }
         if is_new {
             if !has_cursor {
-                return self.begin(draft, place).await;
+                return self.begin(draft, round).await;
             }
             known.baseline.put(draft)?;
         }
         if !has_cursor {
-            place.stage = Stage::User;
+            round.stage = Stage::User;
         }
-        match place.stage.clone() {
+        match round.stage.clone() {
             Stage::User => match self.work(&Log::User, &known).follow(draft).await? {
                 Step::More => Ok(Next::More),
                 // Nothing else is followed until there is a cursor.
                 Step::Wait if !has_cursor => Ok(Next::Wait),
-                Step::Done | Step::Wait if self.config.restrict => Ok(self.after_logs(place, &known)),
+                Step::Done | Step::Wait if self.config.restrict => Ok(self.after_logs(round, &known)),
                 Step::Done | Step::Wait => {
-                    place.stage = Stage::Drives;
+                    round.stage = Stage::Drives;
                     Ok(Next::More)
                 }
             },
-            Stage::Drives => self.drives(draft, place, &known, has_failed).await,
-            Stage::Logs(queue) => self.logs(draft, place, &known, queue, has_failed).await,
-            Stage::Census => self.census(draft, place, known, has_failed).await,
+            Stage::Drives => self.drives(draft, round, &known, has_failed).await,
+            Stage::Logs(queue) => self.logs(draft, round, &known, queue, has_failed).await,
+            Stage::DriveListing => self.listing(draft, round, known, has_failed).await,
         }
     }
 
     /// The first turn of all: a token for what changes from now on, and the list of what is to be listed.
-    async fn begin(&self, draft: &mut Draft<'_>, place: &mut Place) -> Result<Next, Stop> {
+    async fn begin(&self, draft: &mut Draft<'_>, round: &mut RoundState) -> Result<Next, Stop> {
         let pin = self.api.start_token(&Log::User).await?;
         let mut drives = Vec::new();
         if !self.config.restrict {
             match self.api.drives().await {
                 Ok(listed) => drives = listed,
                 Err(refusal) if refusal.is_transient() => return Err(refusal.into()),
-                Err(refusal) => place.trouble(DRIVES, refusal),
+                Err(refusal) => round.trouble(DRIVES, refusal),
             }
         }
         self.begin_census(draft, Some(pin), drives)
@@ -165,7 +170,7 @@ impl Rounds {
         drives.reverse();
         let at = state::baseline_instant(draft);
         let config_fingerprint = self.config.fingerprint.clone();
-        Census { at, config_fingerprint, pin, drive: None, drives, page: None, again: 0 }.put(draft)?;
+        DriveListing { at, config_fingerprint, pin, drive: None, drives, page: None, again: 0 }.put(draft)?;
         Ok(Next::More)
     }
 
@@ -173,43 +178,43 @@ impl Rounds {
     async fn drives(
         &self,
         draft: &mut Draft<'_>,
-        place: &mut Place,
-        known: &Known,
+        round: &mut RoundState,
+        known: &TurnState,
         has_failed: bool,
     ) -> Result<Next, Stop> {
         let listed = match self.api.drives().await {
             Ok(listed) => BTreeSet::from_iter(listed),
             Err(refusal) if is_for_all(&refusal, has_failed) => return Err(refusal.into()),
             Err(refusal) => {
-                place.trouble(DRIVES, refusal);
-                return Ok(self.after_logs(place, known));
+                round.trouble(DRIVES, refusal);
+                return Ok(self.after_logs(round, known));
             }
         };
         let passes = draft.keys("gdrive:pass:", None, PASSES).await?;
         let begun = passes.iter().filter_map(|key| key.strip_prefix("gdrive:pass:")).map(str::to_owned);
         let ours: BTreeSet<String> = known.tracked.iter().cloned().chain(begun).collect();
-        place.troubles.retain(|part, _| listed.contains(part) || ours.contains(part));
-        place.lost = ours.difference(&listed).cloned().collect();
+        round.troubles.retain(|part, _| listed.contains(part) || ours.contains(part));
+        round.lost = ours.difference(&listed).cloned().collect();
         // Those that are there first: files may have moved into them from one that is gone.
-        let queue: VecDeque<String> = listed.iter().chain(&place.lost).cloned().collect();
-        Ok(self.go_through(place, known, queue))
+        let queue: VecDeque<String> = listed.iter().chain(&round.lost).cloned().collect();
+        Ok(self.go_through(round, known, queue))
     }
 
     /// Takes the log of the next shared drive a turn further.
     async fn logs(
         &self,
         draft: &mut Draft<'_>,
-        place: &mut Place,
-        known: &Known,
+        round: &mut RoundState,
+        known: &TurnState,
         mut queue: VecDeque<String>,
         has_failed: bool,
     ) -> Result<Next, Stop> {
-        let Some(drive) = queue.front().cloned() else { return Ok(self.after_logs(place, known)) };
+        let Some(drive) = queue.front().cloned() else { return Ok(self.after_logs(round, known)) };
         let log = Log::Drive(drive.clone());
         let work = self.work(&log, known);
         let is_leaving = matches!(stored(draft, &state::pass_key(&log)).await?, Some(Pass::Vanish(_)));
-        let may_be_gone = place.lost.contains(&drive) && !is_leaving;
-        let gone = if may_be_gone { work.begin_vanish(draft).await } else { Ok(false) };
+        let may_be_gone = round.lost.contains(&drive) && !is_leaving;
+        let gone = if may_be_gone { work.begin_removal(draft).await } else { Ok(false) };
         let step = match gone {
             Ok(true) => Ok(Step::More),
             Ok(false) => work.follow(draft).await,
@@ -217,51 +222,51 @@ impl Rounds {
         };
         match step {
             Ok(step) => {
-                place.troubles.remove(&drive);
+                round.troubles.remove(&drive);
                 if step == Step::More {
                     return Ok(Next::More);
                 }
             }
             Err(Stop::Refused(refusal)) if !is_for_all(&refusal, has_failed) => {
-                place.trouble(&drive, refusal)
+                round.trouble(&drive, refusal)
             }
             Err(stop) => return Err(stop),
         }
         queue.pop_front();
-        Ok(self.go_through(place, known, queue))
+        Ok(self.go_through(round, known, queue))
     }
 
     /// Lists silently what there is, if that is due.
-    async fn census(
+    async fn listing(
         &self,
         draft: &mut Draft<'_>,
-        place: &mut Place,
-        known: Known,
+        round: &mut RoundState,
+        known: TurnState,
         has_failed: bool,
     ) -> Result<Next, Stop> {
-        let Some(mut census) = known.census.clone() else {
+        let Some(mut listing) = known.listing.clone() else {
             if known.baseline.is_of(&self.config.fingerprint) {
-                return Ok(self.after_logs(place, &known));
+                return Ok(self.after_logs(round, &known));
             }
             return self.begin_census(draft, None, known.tracked.into_iter().collect());
         };
-        let log = census.log();
-        match self.work(&log, &known).count(draft, &mut census).await {
+        let log = listing.log();
+        match self.work(&log, &known).list_page(draft, &mut listing).await {
             Ok(Step::More) => {}
-            Ok(Step::Done) => census.next(draft).await?,
+            Ok(Step::Done) => listing.next(draft).await?,
             // Meanwhile the logs are followed.
             Ok(Step::Wait) => {
-                place.stage = Stage::User;
+                round.stage = Stage::User;
                 return Ok(Next::Wait);
             }
             // A drive that was lost meanwhile, or that may not be listed.
             Err(Stop::Refused(refusal)) if log != Log::User && !is_for_all(&refusal, has_failed) => {
-                place.trouble(log.name(), refusal);
-                census.next(draft).await?;
+                round.trouble(log.name(), refusal);
+                listing.next(draft).await?;
             }
-            Err(Stop::Refused(refusal)) if census.pin.is_none() && has_failed => {
+            Err(Stop::Refused(refusal)) if listing.pin.is_none() && has_failed => {
                 draft.problem(refusal.into());
-                place.stage = Stage::User;
+                round.stage = Stage::User;
                 return Ok(Next::Wait);
             }
             Err(stop) => return Err(stop),
@@ -270,41 +275,41 @@ impl Rounds {
     }
 
     /// Goes on with the logs of these shared drives.
-    fn go_through(&self, place: &mut Place, known: &Known, queue: VecDeque<String>) -> Next {
+    fn go_through(&self, round: &mut RoundState, known: &TurnState, queue: VecDeque<String>) -> Next {
         if queue.is_empty() {
-            return self.after_logs(place, known);
+            return self.after_logs(round, known);
         }
-        place.stage = Stage::Logs(queue);
+        round.stage = Stage::Logs(queue);
         Next::More
     }
 
     /// The end of a round, unless there is something to list.
-    fn after_logs(&self, place: &mut Place, known: &Known) -> Next {
-        if known.census.is_none() && known.baseline.is_of(&self.config.fingerprint) {
-            place.stage = Stage::User;
+    fn after_logs(&self, round: &mut RoundState, known: &TurnState) -> Next {
+        if known.listing.is_none() && known.baseline.is_of(&self.config.fingerprint) {
+            round.stage = Stage::User;
             Next::Wait
         } else {
-            place.stage = Stage::Census;
+            round.stage = Stage::DriveListing;
             Next::More
         }
     }
 
-    fn work<'a>(&'a self, log: &'a Log, known: &'a Known) -> Work<'a> {
+    fn work<'a>(&'a self, log: &'a Log, known: &'a TurnState) -> LogContext<'a> {
         let baseline = known.baseline.at().unwrap_or_default();
-        let is_listed = known.census.is_none() && known.baseline.is_of(&self.config.fingerprint);
+        let is_listed = known.listing.is_none() && known.baseline.is_of(&self.config.fingerprint);
         let all_known = is_listed.then(|| known.baseline.all_known());
-        Work { api: &self.api, config: &self.config, log, tracked: &known.tracked, baseline, all_known }
+        LogContext { api: &self.api, config: &self.config, log, tracked: &known.tracked, baseline, all_known }
     }
 }
 
-impl Place {
+impl RoundState {
     /// The part that is next, in a word.
     fn part(&self) -> String {
         match &self.stage {
             Stage::User => "user".to_owned(),
             Stage::Drives => DRIVES.to_owned(),
             Stage::Logs(queue) => queue.front().cloned().unwrap_or_default(),
-            Stage::Census => "census".to_owned(),
+            Stage::DriveListing => "census".to_owned(),
         }
     }
 
@@ -314,7 +319,7 @@ impl Place {
         } else {
             format!("the shared drive {part} is not followed")
         };
-        self.troubles.insert(part.to_owned(), Trouble::of(&what, refusal.into()));
+        self.troubles.insert(part.to_owned(), PartFailure::new(&what, refusal.into()));
     }
 }
 

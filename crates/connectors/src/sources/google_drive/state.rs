@@ -17,7 +17,7 @@ use crate::google::timestamp;
 /// Where the snapshots are.
 pub(super) const FILES: &str = "gdrive:file:";
 /// How far a silent listing of everything is.
-pub(super) const CENSUS: &str = "gdrive:census";
+pub(super) const LISTING: &str = "gdrive:census";
 const BASELINE: &str = "gdrive:baseline";
 const SYNCED: &str = "gdrive:synced";
 const CURSORS: &str = "gdrive:shared-drive-cursor:";
@@ -38,7 +38,7 @@ pub(super) enum Step {
     Wait,
 }
 
-/// Why a step of a log cannot be taken.
+/// Why a step of a log cannot be applied.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The service refused, and nothing was written into the draft.
@@ -218,7 +218,7 @@ pub(super) struct Vanish {
 
 /// What a silent listing of everything is at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Census {
+pub(super) struct DriveListing {
     /// The baseline that it makes.
     pub(super) at: Timestamp,
     /// The settings under which it began.

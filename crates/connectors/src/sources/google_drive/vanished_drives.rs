@@ -2,7 +2,7 @@
 
 use inboxclaw_contract::{Draft, Expiry};
 
-use super::apply_page::{self, Work};
+use super::apply_page::{self, LogContext};
 use super::snapshot::Snapshot;
 use super::state::{self, FILES, Pass, Step, Stop, Vanish};
 use crate::google::timestamp;
@@ -10,7 +10,7 @@ use crate::google::timestamp;
 /// Snapshots looked at in a turn.
 const SNAPSHOTS: usize = 2_000;
 
-impl Work<'_> {
+impl LogContext<'_> {
     /// Begins to take leave of the shared drive of this log, which is no longer listed. A list of several pages may
     /// leave one out while others come and go
     /// (<https://developers.google.com/workspace/drive/api/reference/rest/v3/drives/list>), so the drive is asked for.
@@ -18,7 +18,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// When the service refuses in other words than that the drive is gone or out of reach, or the state.
-    pub(super) async fn begin_vanish(&self, draft: &mut Draft<'_>) -> Result<bool, Stop> {
+    pub(super) async fn begin_removal(&self, draft: &mut Draft<'_>) -> Result<bool, Stop> {
         match self.api.start_token(self.log).await {
             Ok(_) => return Ok(false),
             Err(refusal) if matches!(refusal.status, Some(403 | 404)) && !refusal.is_transient() => {}
@@ -34,7 +34,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// When the state cannot be read or written.
-    pub(super) async fn vanish(&self, draft: &mut Draft<'_>, pass: Vanish) -> Result<Step, Stop> {
+    pub(super) async fn remove_files(&self, draft: &mut Draft<'_>, pass: Vanish) -> Result<Step, Stop> {
         let entries = draft.list(FILES, pass.after.as_deref(), SNAPSHOTS).await?;
         let known = entries.iter().filter_map(|entry| entry.parse::<Snapshot>().ok());
         let time = timestamp::write(pass.at);

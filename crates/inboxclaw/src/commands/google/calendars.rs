@@ -1,6 +1,6 @@
 //! `google list-calendars`: the calendars that an account sees.
 
-use inboxclaw_connectors::google::{Ask, At, CALENDAR, Client};
+use inboxclaw_connectors::google::{ApiRequest, CALENDAR, Client, ClientSettings};
 use inboxclaw_contract::{Failure, printable};
 use serde::{Deserialize, Serialize};
 
@@ -65,12 +65,13 @@ async fn fetch(args: &ListCalendars) -> Result<Vec<Calendar>, Failure> {
     let file = args.token_file.to_str().ok_or_else(|| {
         Failure::internal(anyhow::anyhow!("the name of the token file {:?} is not UTF-8", args.token_file))
     })?;
-    let at = At { token_file: file, api_root: args.api_root.as_deref(), units_per_minute: None };
+    let at = ClientSettings { token_file: file, api_root: args.api_root.as_deref(), units_per_minute: None };
     let client = Client::new(&outside(), &CALENDAR, &at).map_err(Failure::internal)?;
     let client = client.allow_private(args.allow_private);
     let (mut calendars, mut token) = (Vec::new(), None);
     loop {
-        let ask = Ask::new(&["users", "me", "calendarList"]).with("maxResults", PAGE).with("fields", FIELDS);
+        let ask =
+            ApiRequest::new(&["users", "me", "calendarList"]).with("maxResults", PAGE).with("fields", FIELDS);
         let page: Page = client.get(&ask.with_some("pageToken", token.take())).await?;
         calendars.extend(page.items.into_iter().map(Calendar::from));
         token = page.next_page_token.filter(|token| !token.is_empty());

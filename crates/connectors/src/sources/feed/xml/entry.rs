@@ -10,7 +10,7 @@ use reqwest::Url;
 use super::super::date;
 use super::super::parsed::{Author, Content, Enclosure, Entry, length, resolved};
 use super::super::plain_text;
-use super::super::tree::{Element, Space};
+use super::super::tree::{Element, Namespace};
 
 const HTML: &str = "text/html";
 const TEXT: &str = "text/plain";
@@ -38,15 +38,15 @@ pub(super) fn read(element: &Element<'_>, base: &Url, is_atom: bool) -> Option<E
     let mut extra = Extra::default();
     for child in &element.children {
         match child.space {
-            Space::Core | Space::Content => core(&mut entry, &mut extra, child, &base, is_atom),
-            Space::Dc => dublin_core(&mut entry, &mut extra, child),
-            Space::Media => media(&mut entry, &mut extra, child, &base),
-            Space::Itunes => itunes(&mut extra, child),
-            Space::Xhtml if entry.content.is_none() && matches!(&*child.name, "body" | "div") => {
+            Namespace::Core | Namespace::Content => core(&mut entry, &mut extra, child, &base, is_atom),
+            Namespace::Dc => dublin_core(&mut entry, &mut extra, child),
+            Namespace::Media => media(&mut entry, &mut extra, child, &base),
+            Namespace::Itunes => itunes(&mut extra, child),
+            Namespace::Xhtml if entry.content.is_none() && matches!(&*child.name, "body" | "div") => {
                 entry.content =
                     filled(xhtml(child)).map(|text| Content { text, media_type: XHTML.to_owned() });
             }
-            Space::Xhtml | Space::Other => {}
+            Namespace::Xhtml | Namespace::Other => {}
         }
     }
     entry.title = entry.title.or(extra.title);

@@ -10,8 +10,8 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::super::filter::Filter;
 use super::super::inbox::{Inbox, Scopes};
-use super::super::path::Rel;
-use super::super::problems::Trouble;
+use super::super::path::RelPath;
+use super::super::problems::WatchProblem;
 use super::super::root::Root;
 use crate::lock::lock;
 
@@ -26,7 +26,7 @@ pub(in super::super) struct Watch {
 struct Running {
     /// The watcher and the root that it was made for.
     watcher: Option<(RecommendedWatcher, PathBuf)>,
-    trouble: Option<Trouble>,
+    trouble: Option<WatchProblem>,
 }
 
 impl Watch {
@@ -51,7 +51,7 @@ impl Watch {
     }
 
     /// Watches the root with all below it.
-    pub(in super::super) fn add(&self, _root: &Root, path: &Rel, _folder: BorrowedFd<'_>) {
+    pub(in super::super) fn add(&self, _root: &Root, path: &RelPath, _folder: BorrowedFd<'_>) {
         let mut running = lock(&self.running);
         if running.trouble.is_some() || !path.is_root() {
             return;
@@ -73,7 +73,7 @@ impl Watch {
     }
 
     /// What keeps it from watching everything, if anything.
-    pub(in super::super) fn trouble(&self) -> Option<Trouble> {
+    pub(in super::super) fn trouble(&self) -> Option<WatchProblem> {
         lock(&self.running).trouble.clone()
     }
 
@@ -94,9 +94,9 @@ fn scopes(event: notify::Result<notify::Event>, root: &Path, filter: &Filter) ->
     if event.kind.is_access() && !is_write {
         return Scopes::default();
     }
-    let paths = event.paths.iter().filter_map(|path| Rel::below(root, path));
-    let paths: std::collections::BTreeSet<Rel> = paths.filter(|path| filter.concerns(path)).collect();
-    Scopes { all: paths.iter().any(Rel::is_root), paths }
+    let paths = event.paths.iter().filter_map(|path| RelPath::below(root, path));
+    let paths: std::collections::BTreeSet<RelPath> = paths.filter(|path| filter.concerns(path)).collect();
+    Scopes { all: paths.iter().any(RelPath::is_root), paths }
 }
 
 /// Whether the watcher will not work for other folders either. A folder that is gone or closed is no such reason:
@@ -114,6 +114,6 @@ fn is_lasting(error: &notify::Error) -> bool {
     }
 }
 
-fn trouble(error: &notify::Error) -> Trouble {
-    Trouble::watcher(matches!(error.kind, ErrorKind::MaxFilesWatch), error)
+fn trouble(error: &notify::Error) -> WatchProblem {
+    WatchProblem::watcher(matches!(error.kind, ErrorKind::MaxFilesWatch), error)
 }

@@ -18,10 +18,10 @@ use tokio::io::unix::AsyncFd;
 
 use super::super::filter::Filter;
 use super::super::inbox::{Inbox, Scopes};
-use super::super::path::Rel;
-use super::super::problems::Trouble;
+use super::super::path::RelPath;
+use super::super::problems::WatchProblem;
 use super::super::record::Status;
-use super::super::root::{Root, Way};
+use super::super::root::{Root, RootLink};
 use crate::lock::lock;
 
 /// Bytes of news read at once: some hundred.
@@ -57,7 +57,7 @@ pub(in super::super) struct Watch {
 struct Running {
     folders: Option<Folders>,
     ways: Option<Ways>,
-    trouble: Option<Trouble>,
+    trouble: Option<WatchProblem>,
 }
 
 /// The watches on the folders within a root.
@@ -65,13 +65,13 @@ struct Folders {
     root: PathBuf,
     queue: Arc<OwnedFd>,
     /// Both ways, so that a folder which is moved or made anew leaves no watch behind.
-    paths: HashMap<i32, Rel>,
-    watches: BTreeMap<Rel, i32>,
+    paths: HashMap<i32, RelPath>,
+    watches: BTreeMap<RelPath, i32>,
 }
 
 /// The watches on the links that lead to the root.
 struct Ways {
-    links: Vec<Way>,
+    links: Vec<RootLink>,
     queue: Arc<OwnedFd>,
     names: HashMap<i32, BTreeSet<OsString>>,
 }
@@ -111,7 +111,7 @@ impl Watch {
 
     /// Watches a folder that is open, without those below it. Without a place for it, changes there are found by
     /// looking only.
-    pub(in super::super) fn add(&self, root: &Root, path: &Rel, folder: BorrowedFd<'_>) {
+    pub(in super::super) fn add(&self, root: &Root, path: &RelPath, folder: BorrowedFd<'_>) {
         let mut running = lock(&self.running);
         if running.trouble.is_some() {
             return;
@@ -153,7 +153,7 @@ impl Watch {
     }
 
     /// What keeps it from watching everything, if anything.
-    pub(in super::super) fn trouble(&self) -> Option<Trouble> {
+    pub(in super::super) fn trouble(&self) -> Option<WatchProblem> {
         lock(&self.running).trouble.clone()
     }
 
@@ -170,7 +170,7 @@ impl Folders {
         Ok(Self { root: root.tree.path.clone(), queue, paths: HashMap::new(), watches: BTreeMap::new() })
     }
 
-    fn add(&mut self, root: &Root, path: &Rel, folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    fn add(&mut self, root: &Root, path: &RelPath, folder: BorrowedFd<'_>) -> Result<(), Errno> {
         let open = format!("/proc/self/fd/{}", folder.as_raw_fd());
         let watch = match add_watch(&self.queue, open.as_str(), FOLDER) {
             Err(Errno::NOENT) => self.add_by_path(root, path, folder)?,
@@ -186,7 +186,7 @@ impl Folders {
     }
 
     /// Without /proc: by its path, and only if that shows the very folder afterwards too.
-    fn add_by_path(&self, root: &Root, path: &Rel, folder: BorrowedFd<'_>) -> Result<i32, Errno> {
+    fn add_by_path(&self, root: &Root, path: &RelPath, folder: BorrowedFd<'_>) -> Result<i32, Errno> {
         let flags = FOLDER.union(WatchFlags::DONT_FOLLOW);
         let watch = add_watch(&self.queue, path.under(&root.tree.path), flags)?;
         let inode = |status: Status| (status.stat.dev, status.stat.ino);
@@ -205,10 +205,10 @@ impl Folders {
     }
 
     /// Ends the watches on a folder and all below it: it was moved, or is gone. What comes to a path is watched anew.
-    fn remove_within(&mut self, path: &Rel) {
+    fn remove_within(&mut self, path: &RelPath) {
         // All that begins with `path/` stands together; between it and `path` there may be `path-1`.
         let below = self.watches.range(path.join(OsStr::new(""))..).map(|(below, _)| below.clone());
-        let below: Vec<Rel> = below.take_while(|below| below.is_within(path)).collect();
+        let below: Vec<RelPath> = below.take_while(|below| below.is_within(path)).collect();
         for path in below.into_iter().chain([path.clone()]) {
             if let Some(watch) = self.watches.remove(&path) {
                 self.remove(watch);
@@ -260,10 +260,10 @@ impl Folders {
 }
 
 impl Ways {
-    fn new(links: Vec<Way>) -> Result<Self, Errno> {
+    fn new(links: Vec<RootLink>) -> Result<Self, Errno> {
         let queue = queue()?;
         let mut names: HashMap<i32, BTreeSet<OsString>> = HashMap::new();
-        for Way { folder, name } in &links {
+        for RootLink { folder, name } in &links {
             match add_watch(&queue, folder, WAY) {
                 Ok(watch) => drop(names.entry(watch).or_default().insert(name.clone())),
                 Err(error) if is_lasting(error) => return Err(error),
@@ -326,6 +326,6 @@ fn is_lasting(error: Errno) -> bool {
     !matches!(error, Errno::NOENT | Errno::ACCESS | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)
 }
 
-fn trouble(error: Errno) -> Trouble {
-    Trouble::watcher(error == Errno::NOSPC, &error)
+fn trouble(error: Errno) -> WatchProblem {
+    WatchProblem::watcher(error == Errno::NOSPC, &error)
 }
