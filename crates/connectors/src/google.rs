@@ -293,7 +293,7 @@ pub async fn stored<T: DeserializeOwned>(draft: &mut Draft<'_>, key: &str) -> Re
 }
 
 /// What is doubtful about the settings that all sources have here: filters that drop nothing, a token file that will be
-/// refused, and a server that gets the token in plain sight.
+/// refused, and a server that gets the token unencrypted.
 pub(crate) fn doubts<F>(
     outside: &Outside,
     api: &'static Api,

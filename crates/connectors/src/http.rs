@@ -1,5 +1,5 @@
-//! The one door to the network for connectors that speak HTTP: a shared client, answers that are never buffered
-//! beyond a limit, and one reading of what a status means. What it means is in `http/failures.rs`.
+//! The HTTP client of all connectors: one shared client, bodies that are never buffered beyond a limit, and one reading
+//! of what a status means. What it means is in `http/failures.rs`.
 //!
 //! - TLS by rustls with the system's root certificates; plain HTTP works without any installed.
 //! - Proxies of the environment (`HTTP_PROXY` and its family) are not used.

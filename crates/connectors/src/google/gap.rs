@@ -1,4 +1,5 @@
-//! The event `inboxclaw.source.gap`: a service forgot where a source had been, and what became of the stretch.
+//! The event `inboxclaw.source.gap`: a service no longer knows the sync token of a source. The event says how far back
+//! the state was compared instead.
 //!
 //! The event is the source's own, so it names no source. Left out: finding what happened meanwhile (the sources).
 

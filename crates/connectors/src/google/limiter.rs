@@ -1,5 +1,5 @@
-//! Paces the requests of an account to a service, so that quotas are kept, whoever of its sources asks: so many units
-//! a minute, and none at all while the service wants none.
+//! Rate limiter: paces the requests of an account to a service, for all of its sources together. It allows so many
+//! quota units a minute, and none while the service asks for a pause.
 //!
 //! This is the one place among connectors that looks at a clock of its own and waits, and the one that says whether a
 //! request is sent again. It waits for seconds at most within one turn; times that are worth a turn of their own are
@@ -102,14 +102,14 @@ impl Limiter {
         let at = self.book(units)?;
         if at > now() {
             wait_until(at).await;
-            // The service may have lost patience with another source meanwhile.
+            // The service may have refused a request of another source meanwhile.
             self.check(&lock(&self.pace), now(), Duration::ZERO)?;
         }
         Ok(())
     }
 
-    /// The service wants no requests for `wait`, or names no time. Returns how long there will be none: what it named, or
-    /// 1, 2, 4 … 64 seconds where that is longer.
+    /// The service wants no requests for `wait`, or names no time. Returns how long there will be none: what it named,
+    /// or 1, 2, 4 … 64 seconds where that is longer.
     pub(super) fn block(&self, wait: Option<Duration>) -> Duration {
         let (now, mut pace) = (now(), lock(&self.pace));
         let left = pace.blocked.saturating_duration_since(now);

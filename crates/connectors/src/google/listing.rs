@@ -1,5 +1,5 @@
-//! What a listing in progress has shown, over as many turns as it takes: the ids of each page are one entry, and at
-//! the end those that are known and were not listed are the ones that are gone.
+//! The ids that a full listing has shown, over as many turns as it takes: those of each page are one entry. At the end,
+//! what is known and was not listed is gone.
 
 use std::collections::HashSet;
 
@@ -28,8 +28,8 @@ impl Listing {
         draft.put(&self.key(page), ids, Expiry::Never)
     }
 
-    /// Every id that `pages` pages have shown; `None` when one of them is no longer there or was made unreadable. What it
-    /// showed would pass for gone, so everything has to be listed anew.
+    /// Every id that `pages` pages have shown; `None` when one of them is no longer there or was made unreadable. What
+    /// it showed would pass for gone, so everything has to be listed anew.
     ///
     /// # Errors
     /// When the state cannot be read.

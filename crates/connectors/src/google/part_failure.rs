@@ -1,5 +1,5 @@
-//! A failure that can be told again: a part of a source that does not work is in trouble in each turn until it works,
-//! so that the health of the source does not change with every turn.
+//! The failure of one part of a source, such as a calendar or a shared drive. It is kept and reported with each turn
+//! until the part works again, so that the health of the source does not change with every turn.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How far a request may reach: the one policy for addresses.
+//! Protection against server-side request forgery: the one policy that says which addresses a request may reach.
 //!
 //! What a person wrote into the configuration may be of the local network. What was learnt from outside (a redirect,
 //! an address in a document) may not: a stranger would otherwise send us where only we get, to services of this

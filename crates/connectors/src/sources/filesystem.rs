@@ -324,6 +324,7 @@ impl Filesystem {
             needs_all: beginning.is_silent || beginning.is_narrowed,
             now: draft.now(),
         };
+        // The news are taken before anything is read: whatever they tell of, the walk sees it, or something newer.
         let start = lock(&self.state).start(&context, || self.news());
         let (pass, background) = match start {
             PollAction::Idle => {
@@ -382,6 +383,7 @@ impl Filesystem {
         let (config, watch) = (&self.config, self.watch.as_ref());
         let mut turn = Turn { config, watch, draft, budget, policy, is_narrowed, more: &more };
         let (pass, is_done) = pass.advance(&mut turn).await?;
+        // No lock is held over an await: what the pass found becomes the state's in one step.
         let mut state = lock(&self.state);
         let findings = state.findings(&pass.scopes, pass.result.findings.clone(), is_done);
         self.report(draft, &findings);

@@ -81,6 +81,8 @@ fn about(feed: &Fields<'_>, base: &Url) -> Parsed {
 /// Reads the items of the list that begins at `list`.
 fn items_into(mut parsed: Parsed, text: &str, list: Option<usize>, base: &Url) -> Parsed {
     let Some(list) = list else { return parsed };
+    // Behind a broken item `is_sure` is false until an object with an id is read, because what is found may still be a
+    // part of the broken one: nothing is counted or complained of until then.
     let (mut at, mut is_sure) = (list + 1, true);
     loop {
         let blank = |c: char| c.is_ascii_whitespace() || c == ',';
@@ -325,6 +327,7 @@ impl Visitor<'_> for Text {
 /// commas with nothing behind them. Each becomes a blank; JSON without a fault stays as it is.
 fn mended(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
+    // A blank takes the place of each fault, so that all places in the text stay what they were, also in messages.
     let mut faults = Vec::new();
     let (mut at, mut in_text) = (0, false);
     while let Some(byte) = bytes.get(at) {

@@ -48,6 +48,8 @@ pub(super) async fn report(
     for entry in listed(draft).await? {
         records.insert(entry.key[SEEN.len()..].to_owned(), record(entry));
     }
+    // Of the entries that left the feed only those are read that could be one of the document's: the others are many,
+    // and they expire by themselves.
     let names = identity::former_names(&document.items, &records);
     let keys: Vec<String> = names.into_iter().map(|name| format!("{PAST}{name}")).collect();
     for entry in draft.entries(&keys).await?.into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! The settings, checked, as every part of a look uses them.
+//! The checked settings, which every step of a pass uses.
 
 use std::path::PathBuf;
 use std::sync::Arc;

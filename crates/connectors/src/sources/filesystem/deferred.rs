@@ -1,5 +1,6 @@
-//! What is looked at later: large files, which must not hold up small ones, and files that are never at rest, which
-//! must not be looked at all the time. Held in memory only: after a start a look at everything finds them again.
+//! Debounce and back-off for single files: large files, which must not hold up small ones, and files that change all
+//! the time, which must not be read all the time. Held in memory only: after a start the first full pass finds them
+//! again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

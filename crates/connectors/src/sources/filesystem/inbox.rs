@@ -1,4 +1,4 @@
-//! The mailbox between the watcher, which says which paths may have changed, and the polls, which look at them.
+//! The inbox of paths to look at: the watcher fills it, and each poll empties it.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::path::RelPath;
 use crate::lock::lock;
 
-/// Most paths in the box. Beyond, everything is looked at instead.
+/// Most paths in the inbox. Beyond, everything is looked at instead.
 const MOST_PATHS: usize = 20_000;
 
 /// Which paths to look at.
@@ -41,7 +41,7 @@ impl Scopes {
     }
 }
 
-/// The box between the system's news and the polls.
+/// The paths to look at, and a signal that there are some.
 #[derive(Default)]
 pub(super) struct Inbox {
     news: Mutex<Scopes>,
@@ -57,17 +57,17 @@ impl Inbox {
         }
     }
 
-    /// Empties the box.
+    /// Takes everything out.
     pub(super) fn take(&self) -> Scopes {
         std::mem::take(&mut lock(&self.news))
     }
 
-    /// Whether there is nothing in the box.
+    /// Whether it is empty.
     pub(super) fn is_empty(&self) -> bool {
         lock(&self.news).is_empty()
     }
 
-    /// Returns once there is something in the box. May be dropped at any await.
+    /// Returns once it is not empty. May be dropped at any await.
     pub(super) async fn wait(&self) {
         while lock(&self.news).is_empty() {
             self.arrived.notified().await;

@@ -1,5 +1,5 @@
-//! Finds out which files were only renamed: by inode, or else by a content that only one file lost and only one
-//! gained. Two paths that exist at the same time are never a rename, whatever inode they share.
+//! Detects renames: by inode, or else by a content that only one file lost and only one gained. Two paths that exist at
+//! the same time are never a rename, whatever inode they share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -1,5 +1,5 @@
-//! The files that the program itself writes, such as its database. To report them would be one more commit, and so
-//! one more change of them, for ever. Links are resolved, since a folder has as many names as links lead to it.
+//! The files that the program itself writes, such as its database. They are left out: to report one would be a commit,
+//! which changes it again, without end. Links are resolved, since a folder has as many names as links lead to it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! A pass: one look at everything, or at what is said to have changed, from the walk to the last entry. It pauses
-//! wherever a turn's budget ends and goes on in the next turn.
+//! A pass: a walk over everything, or over what is said to have changed, then the comparison with state, then the
+//! writing. It pauses wherever a turn's budget ends and goes on in the next turn.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -100,6 +100,8 @@ impl Pass {
     /// # Errors
     /// When the folder is gone, or the store cannot be read.
     pub(super) async fn advance(mut self, turn: &mut Turn<'_, '_>) -> Result<(Self, bool), Failure> {
+        // Each stage begins when the one before is done for all paths: a file is taken for deleted only after the whole
+        // scope was walked, and for new only after it was looked for among those that are gone.
         loop {
             turn.budget.restart();
             let (stage, is_done) = match std::mem::take(&mut self.stage) {

@@ -1,5 +1,5 @@
-//! What the source holds between two polls, and what it does in the next one. All of it can be lost: the next start
-//! looks at everything.
+//! What the source holds in memory between two polls, and what it decides to do in the next one. All of it can be lost:
+//! the next start looks at everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -112,6 +112,8 @@ impl PollState {
         if is_background_next && let Some(start) = self.background(now) {
             return start;
         }
+        // News leave the inbox only here, where they become `running`: from there a turn that is dropped gives them
+        // back.
         let mut scopes = std::mem::take(&mut self.todo);
         scopes.merge(news());
         scopes.merge(self.due(config, now));

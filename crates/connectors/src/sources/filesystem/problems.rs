@@ -1,4 +1,4 @@
-//! What does not work while the rest goes on, and how it is told to people.
+//! Problems that do not stop a pass, and the failures and notices that report them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;

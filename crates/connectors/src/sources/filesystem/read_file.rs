@@ -1,5 +1,5 @@
-//! Looks at one file: its stat, the digest of its content, and its beginning. Reads in steps, so that a file of any
-//! size fits into turns of bounded length. Left out: what the answer means.
+//! Reads one file: its stat, the digest of its content, and its beginning. Reads in steps, so that a file of any size
+//! fits into turns of bounded length. Left out: what the result means.
 
 use std::fs::File;
 use std::io::{self, Read};

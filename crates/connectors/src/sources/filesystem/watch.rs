@@ -1,5 +1,6 @@
-//! News from the operating system: which paths may have changed. It is a hint only; what is true is decided by
-//! looking. How they come differs: Linux is asked directly (`inotify`), the others through a crate (`elsewhere`).
+//! Change notifications of the operating system: which paths may have changed. They are hints only; what is true is
+//! decided by reading the file system. Linux is asked directly (`inotify`), other systems through a crate
+//! (`elsewhere`).
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;

@@ -1,6 +1,6 @@
-//! What is to be done after a comparison, in the order in which it is reported: what is gone, renamed, new, changed.
-//! Each task is looked at once more right before it is written, since time has passed. What would hold up the others,
-//! large files and those that are never at rest, is left for later. Left out: the writing.
+//! The tasks that a comparison found, in the order in which they are reported: deleted, renamed, new, changed. Each
+//! file is read once more right before its task is written, since time has passed. Large files and those that are still
+//! being written are deferred. Left out: the writing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -174,6 +174,8 @@ impl Worklist {
         let mut checked = Vec::new();
         let mut heads = 0;
         let most = BATCH.min(budget.steps() / CHANGES + 1);
+        // `most` is at least one, so a turn with anything left of its budget comes further. A task that is not finished
+        // goes back to its place in the order, with what was read of it.
         while checked.len() < most && heads < HEADS && !budget.is_spent() {
             let Some(task) = self.pop() else { break };
             // A file that was moved may turn out to have changed, and takes its place among those.

@@ -1,4 +1,4 @@
-//! Reads messages, many at once, and reports those that nothing hides.
+//! Fetches messages, several at a time, and reports those that no rule hides.
 
 use std::collections::HashMap;
 use std::future::ready;

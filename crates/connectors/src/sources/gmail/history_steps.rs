@@ -1,4 +1,5 @@
-//! A page of history as steps in their order, each told once however often and in whatever order the page has it.
+//! A page of history as a list of steps in order. Each step is listed once, however often and in whatever order the
+//! page has it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,4 +1,4 @@
-//! What is remembered of messages: one entry each, and only of those that somebody may ask for again.
+//! The stored record of each message that a later step may ask for: reported, hidden, or to be tried again.
 //!
 //! Each entry says up to which point of the history its message is accounted for. A listing that began after a point
 //! was pinned brings entries up to that point, so what a listing did not show are the entries that are still behind,

@@ -1,5 +1,5 @@
-//! A pass over the history from the cursor to its end, one page a turn. The cursor moves after the last page, to where
-//! the mailbox was at the first one.
+//! Incremental sync: a pass over the history from the cursor to its end, one page a turn. The cursor moves after the
+//! last page, to where the mailbox was at the first one.
 
 use std::collections::HashSet;
 
@@ -80,6 +80,8 @@ impl Gmail {
             // A cursor ahead of the mailbox was never given by it, and would wait for the mailbox in silence.
             return Ok(PassEnd::Lost);
         }
+        // The cursor moves last, after the last page, and to where the mailbox was at the first: what happened
+        // meanwhile is read again, and the records of messages tell what of it is done.
         if !self.records(draft, records, budget).await? {
             draft.put(PASS, &Pass { next: Some(next), ..pass }, Expiry::Never)?;
             return Ok(PassEnd::Next(Next::More));
@@ -235,6 +237,8 @@ impl Gmail {
             }
             fetched => fetched?,
         };
+        // A message counts as done when it need not be asked for again, whatever became of it: a pass that got
+        // something done commits before the history is asked for, so that a history that is refused cannot undo it.
         let mut done = 0;
         for (id, retry) in &wanted {
             match fetched.get(id) {

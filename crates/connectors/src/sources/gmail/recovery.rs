@@ -1,4 +1,5 @@
-//! Listings of the mailbox in place of its history: at the first start, and when Google no longer knows the cursor.
+//! Full resync: listings of the mailbox in place of its history, at the first start and when Google no longer knows the
+//! cursor.
 //!
 //! The point from which the history will go on is pinned first; the cursor moves there last. In between, one page a
 //! turn: messages that carry a hiding label; messages since a time, reported if nobody knows them; then, after a

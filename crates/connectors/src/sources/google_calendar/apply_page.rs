@@ -1,5 +1,5 @@
-//! Takes the items of a page: compares each with its snapshot, emits, and brings the snapshot up to date. Left out:
-//! what an item means (`classify`).
+//! Applies the items of a page: compares each with its snapshot, emits events, and updates the snapshot. Left out: what
+//! an item means (`classify`).
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -74,7 +74,7 @@ pub(super) fn is_cancelled(item: &Value) -> bool {
 ///
 /// What is known was reported, or was there before anything was. As long as the service does not cancel it, it is in
 /// the calendar, wherever it is moved to: a meeting that ends early or moves into next year is updated, and only what
-/// was over before and is over now is nobody's news.
+/// was over before and is over now is not reported.
 pub(super) fn judge(item: &Value, snapshot: Option<&Value>, bounds: &Bounds) -> Verdict {
     let known = snapshot.filter(|snapshot| !is_cancelled(snapshot));
     if is_cancelled(item) {

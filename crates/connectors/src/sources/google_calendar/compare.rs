@@ -1,4 +1,4 @@
-//! What differs between two states of an event, apart from answers and what nobody sees.
+//! The difference of two states of an event, apart from answers and fields that payloads never show.
 
 use serde_json::{Map, Value, json};
 

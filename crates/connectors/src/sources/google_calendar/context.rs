@@ -1,5 +1,5 @@
-//! What the steps of a calendar have in common: the settings of the source, what a step leads to, and why one does not
-//! work. Everything else here builds on it.
+//! What the steps of a calendar share: the settings of the source, the result of a step, and why one fails. Everything
+//! else here builds on it.
 
 use std::borrow::Cow;
 use std::time::Duration;

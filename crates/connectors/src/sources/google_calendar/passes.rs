@@ -1,4 +1,5 @@
-//! What a calendar needs next, one step a turn: which pass begins, what becomes of its page, and what follows it.
+//! The sync state machine of a calendar, one step a turn: which pass begins, what its page changes, and what follows
+//! it.
 //!
 //! A round of a calendar is: the changes since the sync token; then, at most once an hour, what came nearer than the
 //! window by the passing of time. Without a sync token it is the baseline, or a reconciliation where snapshots are.
@@ -132,6 +133,8 @@ impl PassTurn<'_> {
             let what = "the last page of a listing came without a sync token";
             return Err(self.trouble(Failure::text(Class::Upstream, what).into()));
         }
+        // The zone comes first, because what the items mean depends on it. Everything that a page brings and the place
+        // after it are one turn: a turn that is dropped is a page that was never read.
         self.look_at_zone(draft, page.time_zone.as_deref())?;
         let (context, keys) = (self.context, self.keys);
         apply_page::items(context, keys, draft, (&mut self.pass, &self.zone), &page.items).await?;
@@ -224,6 +227,9 @@ impl PassTurn<'_> {
         };
         // Beyond the window it tells nothing: the clock was ahead, or somebody edited it.
         let is_true = |at: Timestamp| at.duration_since(end(listed)) <= STRETCH;
+        // The next stretch begins where the last one ended, so no event can come nearer unseen. A window that is to
+        // grow is first brought up to its old end (`Lookahead`), because what lies beyond is new by the setting and
+        // silent.
         let lookahead = self.known.lookahead.map(|at| if is_true(at) { at } else { now });
         let follows = match lookahead {
             Some(at) if end(listed).duration_since(at) >= stretch => Some(next(Mode::Lookahead, since(at))),

@@ -1,5 +1,5 @@
-//! Whose turn it is, and which calendar is in trouble. Kept in memory only: after a restart every calendar has its
-//! turn, and those that need nothing cost a request. Moves on when a turn is durable.
+//! Round robin over the calendars, and which of them fail. Kept in memory only: after a restart every calendar has its
+//! turn, and those that need nothing cost a request. It moves on when a turn is committed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use inboxclaw_contract::{Failure, Next, Settled};
 use super::context::{FailingCalendar, Step};
 use crate::lock::lock;
 
-/// The rounds of a source: in each, every calendar has its turns.
+/// Says whose turn it is: in each round every calendar has its turns.
 #[derive(Debug)]
 pub(super) struct RoundRobin {
     memory: Mutex<Memory>,
@@ -123,7 +123,8 @@ impl Round {
         self.wait()
     }
 
-    /// The first calendar did not work. One that came further before has another try when the others are through.
+    /// The first calendar did not work. It leaves the queue, so a round ends whatever fails. One that came further
+    /// before has another try when the others are through.
     pub(super) fn failed(&mut self, failing: FailingCalendar) {
         let Some(first) = self.queue.pop_front() else { return };
         if first.moved && failing.is_transient {

@@ -1,4 +1,4 @@
-//! Goes through the snapshots of a calendar, some thousand in a turn: forgets what is beyond a smaller window, and
+//! Goes through the snapshots of a calendar, some thousand in a turn: deletes what is beyond a smaller window, and
 //! finds what a reconciliation did not list. Left out: what is listed (`apply_page`).
 
 use inboxclaw_contract::{Draft, Entry, Failure};

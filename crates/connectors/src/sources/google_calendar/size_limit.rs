@@ -1,4 +1,4 @@
-//! Cuts an event resource that is too large to be kept and told of.
+//! Leaves out the largest fields of an event resource that is too large to be stored and emitted.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Takes what a page shows of files: reads the texts that are wanted, says what happened, and keeps what is known now.
+//! Applies a page of a log or a listing: reads the texts that are wanted, emits events, and updates the snapshots.
 //!
 //! What was handled shows in the snapshots: the same page again, after a turn that got only half way, emits nothing
 //! twice and asks for nothing twice.
@@ -65,7 +65,7 @@ pub(super) enum Origin {
     Listing,
 }
 
-/// What was applied.
+/// How far a page was applied.
 #[derive(Debug, Default)]
 pub(super) struct AppliedPage {
     /// How many items were handled, from the first on.
@@ -82,7 +82,7 @@ pub(super) struct AppliedPage {
     bytes: usize,
 }
 
-/// What a turn works with.
+/// One log and what every step of it needs.
 pub(super) struct LogContext<'a> {
     pub(super) api: &'a Api,
     pub(super) config: &'a Config,
@@ -149,6 +149,8 @@ impl LogContext<'_> {
         let known = state::known(draft, items.iter().map(|item| item.id.as_str())).await?;
         let gone = state::gone(draft, items.iter().map(|item| item.id.as_str())).await?;
         let is_gone = |item: &Item| gone.contains(&state::gone_key(&item.id));
+        // Requests run ahead of their items, but items are handled in the order of the page: two changes of one file
+        // are never in one batch, and of a turn that stops early a prefix of the page is done.
         let (mut requests, mut plans) = (Vec::new(), Vec::new());
         for item in items {
             let before = known.get(&item.id);

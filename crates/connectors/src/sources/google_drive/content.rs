@@ -1,4 +1,4 @@
-//! The text of a file: read from the service, kept beside the snapshot, compared with what was kept.
+//! The text of a file: read from the service, stored in an entry next to the snapshot, compared with what was stored.
 
 use inboxclaw_contract::{Draft, Expiry, Failure, Json};
 use sha2::{Digest, Sha256};

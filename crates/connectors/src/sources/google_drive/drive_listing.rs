@@ -1,5 +1,6 @@
-//! Lists what there is, silently, so that the first change of an old file is seen as one: at the first start, when
-//! settings that decide which files are known have changed, and when a shared drive appears.
+//! Silent full listing: remembers the files that are there without events, so that the first change of an old file is
+//! reported as a change. It runs at the first start, when settings that decide which files are known have changed, and
+//! when a shared drive appears.
 //!
 //! Left out: texts. They are read when a file first changes, and compared from its next change on.
 
@@ -68,6 +69,8 @@ impl LogContext<'_> {
             };
             return self.list_new_drive(draft, pass, start).await;
         }
+        // The log's token is older than the listing, so what changes while it is listed is in the log, too: a file that
+        // slips from a page to come into one that is done is seen there, and one that both show is reported once.
         let page = match self.api.list(self.log, listing.page.as_deref()).await {
             Err(refusal) if listing.page.is_some() && refusal.is_lost() => {
                 (listing.page, listing.again) = (None, listing.again + 1);
@@ -113,6 +116,9 @@ impl LogContext<'_> {
                 page => page?,
             };
         check_next(pass.page.as_deref(), next_page_token.as_deref())?;
+        // A file that is known moved here from another log: it is compared, and its changes are reported. One that is
+        // not known is remembered silently. The drive's cursor is set last, so an interrupted listing begins where its
+        // pass is.
         let ids = state::known(draft, files.iter().map(|file| file.id.as_str())).await?;
         let (known, unknown): (Vec<File>, Vec<File>) =
             files.into_iter().partition(|file| ids.contains_key(&file.id));

@@ -1,4 +1,5 @@
-//! Follows a log: a page each turn, and the passes that take its place where it cannot be followed.
+//! Incremental sync of one change log: a page each turn, and the passes that take its place where the log cannot be
+//! followed.
 
 use inboxclaw_contract::{Class, Draft, Expiry, Failure};
 
@@ -53,6 +54,8 @@ impl LogContext<'_> {
         }
         let restrict = self.config.restrict;
         let items: Vec<Item> = changes.into_iter().filter_map(|change| item(change, restrict)).collect();
+        // The page token moves only when the whole page is handled. Until then the same page is read again, and
+        // snapshots tell what of it is done, so nothing is lost and nothing is reported twice.
         let mut applied = self.apply_page(draft, &items, Origin::Log).await?;
         let is_fresh = applied.is_fresh;
         if !applied.is_all(&items, is_fresh)? {

@@ -1,5 +1,5 @@
-//! Compares what is known with everything there is, where a log is lost: a new token first, then the listing page by
-//! page, then a look at what is known and was not listed, and only then the token takes the place of the lost one.
+//! Full resync where a log is lost: takes a new token first, then lists everything page by page, then asks for what is
+//! known and was not listed. The new token takes the place of the lost one last.
 
 use inboxclaw_contract::{Class, Draft, Expiry, Failure};
 
@@ -87,6 +87,8 @@ impl LogContext<'_> {
             self.put(draft, Reconcile { page, pages: 0, listed: false, after, ..pass })?;
             return Ok(Step::More);
         };
+        // Keys come in order, and so do the items made of them. What was handled is a prefix of both, so that the last
+        // handled key says everything about where the next turn goes on.
         let keys = draft.keys(FILES, pass.after.as_deref(), KEYS).await?;
         let missing =
             keys.iter().filter_map(|key| key.strip_prefix(FILES)).filter(|id| !listed.contains(*id));

@@ -1,7 +1,8 @@
-//! Whose turn it is: the user's log, the list of shared drives, each of their logs, and a listing where one is due.
+//! Round robin over the parts of the source: the user's log, the list of shared drives, each of their logs, and a
+//! listing where one is due.
 //!
-//! Memory holds only the round in the round and the troubles of parts; without it a round begins anew. A shared drive
-//! in trouble does not hold up the others: its trouble is reported with every turn until it works again.
+//! Memory holds only the place in the round and the failures of parts; without it a round begins anew. A shared drive
+//! that fails does not hold up the others: its failure is reported with every turn until it works again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
@@ -22,7 +23,7 @@ const DRIVES: &str = "the list of shared drives";
 /// Passes of shared drives looked at; more are looked at later.
 const PASSES: usize = 1_000;
 
-/// The round_robin of a source.
+/// Whose turn it is, and what did not work.
 pub(super) struct RoundRobin {
     api: Api,
     config: Config,
@@ -93,7 +94,8 @@ impl RoundRobin {
         }
     }
 
-    /// Moves on, or not.
+    /// Takes the planned step if the turn was committed. One that was dropped is taken again from the same place: its
+    /// requests told nothing that is stored.
     pub(super) fn turn_ended(&self, settled: Settled) {
         let mut memory = lock(&self.memory);
         if let (Some(planned), Settled::Committed) = (memory.planned.take(), settled) {
@@ -115,6 +117,8 @@ impl RoundRobin {
             Some(baseline) => (baseline, false),
             None => (Baseline::new(state::baseline_instant(draft), &self.config.fingerprint, false), true),
         };
+        // What is stored decides, the place in memory comes second: a person may have edited or rewound the state since
+        // the last turn, and after a restart there is no place.
         let known = TurnState { tracked, baseline, listing };
         if !has_cursor && known.listing.as_ref().is_some_and(|listing| listing.pin.is_some()) {
             // What is to be told of a drive from before the start is told now or never.
@@ -212,6 +216,7 @@ impl RoundRobin {
         let Some(drive) = queue.front().cloned() else { return Ok(self.after_logs(round, known)) };
         let log = Log::Drive(drive.clone());
         let work = self.work(&log, known);
+        // Whether a drive is gone is asked once. From then on the pass in its entry goes on, over turns and restarts.
         let is_leaving = matches!(stored(draft, &state::pass_key(&log)).await?, Some(Pass::Vanish(_)));
         let may_be_gone = round.lost.contains(&drive) && !is_leaving;
         let gone = if may_be_gone { work.begin_removal(draft).await } else { Ok(false) };

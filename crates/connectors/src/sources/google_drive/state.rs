@@ -134,11 +134,11 @@ pub(super) fn baseline_instant(draft: &Draft<'_>) -> Timestamp {
 pub(super) enum Pass {
     /// Reads the log.
     Changes(Changes),
-    /// Compares with everything there is, because the log is lost.
+    /// Compares with a full listing, because the log is lost.
     Reconcile(Reconcile),
     /// Lists a shared drive that is new, silently.
     Appear(Appear),
-    /// Takes leave of a shared drive.
+    /// Reports the files of a shared drive that vanished.
     Vanish(Vanish),
 }
 
@@ -206,7 +206,7 @@ pub(super) struct Appear {
     pub(super) again: u32,
 }
 
-/// How far the leave from a shared drive is.
+/// How far the removal of a shared drive's files is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Vanish {
     /// When it was found to be gone.

@@ -1,4 +1,5 @@
-//! Shared drives that vanish: their files are gone. How one that appears is listed is in `drive_listing`.
+//! Reports the files of a shared drive that vanished as removed. How a drive that appears is listed is in
+//! `drive_listing`.
 
 use inboxclaw_contract::{Draft, Expiry};
 
@@ -11,7 +12,7 @@ use crate::google::timestamp;
 const SNAPSHOTS: usize = 2_000;
 
 impl LogContext<'_> {
-    /// Begins to take leave of the shared drive of this log, which is no longer listed. A list of several pages may
+    /// Begins to remove the shared drive of this log, which is no longer listed. A list of several pages may
     /// leave one out while others come and go
     /// (<https://developers.google.com/workspace/drive/api/reference/rest/v3/drives/list>), so the drive is asked for.
     /// Answers whether it is gone; one that is still there is to be followed.

@@ -1,5 +1,5 @@
-//! Systems other than Linux: through the `notify` crate, whose thread fills the box. One recursive watch is what such
-//! systems offer; links that lead to the root are not watched.
+//! Change notifications of systems other than Linux: through the `notify` crate, whose thread fills the inbox. One
+//! recursive watch is what such systems offer; links that lead to the root are not watched.
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ impl Watch {
     /// The thread hands the news on by itself.
     pub(in super::super) fn catch_up(&self) {}
 
-    /// Returns once there is something in the box. May be dropped at any await.
+    /// Returns once the inbox is not empty. May be dropped at any await.
     pub(in super::super) async fn wait(&self) {
         self.inbox.wait().await;
     }

@@ -124,7 +124,7 @@ impl Watch {
         }
     }
 
-    /// Puts the news that the system has into the box.
+    /// Puts the notifications that the system has into the inbox.
     pub(in super::super) fn catch_up(&self) {
         let mut running = lock(&self.running);
         let mut news =
@@ -136,7 +136,7 @@ impl Watch {
         self.inbox.put(news);
     }
 
-    /// Returns once there is something in the box. May be dropped at any await.
+    /// Returns once the inbox is not empty. May be dropped at any await.
     pub(in super::super) async fn wait(&self) {
         loop {
             self.catch_up();
