@@ -8,12 +8,12 @@ mod large;
 mod links;
 mod model;
 mod moves;
-mod own;
-mod places;
+mod own_files;
 mod rewinds;
 mod settings;
 mod starts;
 #[path = "../support/mod.rs"]
 mod support;
 mod turns;
+mod unusual_paths;
 mod watching;

@@ -4,7 +4,7 @@
 
 mod events;
 mod faults;
-mod hiding;
+mod hidden_messages;
 mod model;
 mod pages;
 mod recovery;

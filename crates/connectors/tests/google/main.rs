@@ -5,9 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod again;
 mod answers;
 mod quotas;
+mod retries;
 mod server;
 mod state;
 mod tokens;

@@ -9,10 +9,10 @@ mod recovery;
 mod service;
 mod starts;
 mod states;
-mod strange;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
+mod unusual_answers;
 mod windows;
 mod world;
 mod zones;

@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod basics;
-mod between;
 mod contents;
-mod corners;
 mod drives;
+mod edge_cases;
 mod faults;
-mod lost;
-mod random;
+mod lost_tokens;
+mod proxy;
+mod random_histories;
 mod starts;
 #[path = "../support/mod.rs"]
 mod support;

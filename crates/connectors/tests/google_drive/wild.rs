@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::random::cases;
+use crate::random_histories::cases;
 use crate::world::{World, data};
 
 /// One life: what happens before each look, and the seed of its faults.

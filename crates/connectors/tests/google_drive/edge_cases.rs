@@ -7,7 +7,7 @@ use inboxclaw_fakes::google::drive::{Drive, NewFile, Person};
 use inboxclaw_fakes::google::faults::{Fault, Rule};
 use serde_json::json;
 
-use crate::between::Between;
+use crate::proxy::Between;
 use crate::world::{World, data, told};
 
 const NOTHING: [&str; 0] = [];
