@@ -55,6 +55,9 @@ const ANSWER_BYTES: usize = 64 << 20;
 /// in Calendar have up to 1,024, and those of a series' instances a time besides.
 const ID_BYTES: usize = 1_100;
 
+/// Requests that a source has under way at the same time.
+pub(crate) const AT_ONCE: usize = 10;
+
 /// Least units a minute: with fewer a single listing would use up the time of a turn.
 const LEAST_UNITS: u32 = 600;
 
@@ -147,8 +150,8 @@ impl Client {
     /// # Errors
     /// When `token_file` is empty, `api_root` is no address of a server and a path, or `units_per_minute` is too small
     /// for the requests of a turn.
-    pub fn new(outside: &Outside, api: &'static Api, at: &ClientSettings<'_>) -> anyhow::Result<Self> {
-        let ClientSettings { token_file, api_root, units_per_minute } = *at;
+    pub fn new(outside: &Outside, api: &'static Api, settings: &ClientSettings<'_>) -> anyhow::Result<Self> {
+        let ClientSettings { token_file, api_root, units_per_minute } = *settings;
         if let Some(units) = units_per_minute {
             ensure!(units >= LEAST_UNITS, "units_per_minute is {units}, it must be at least {LEAST_UNITS}");
         }
@@ -188,8 +191,8 @@ impl Client {
     ///
     /// # Errors
     /// A [`Refusal`]: no token, no answer, an answer that is no success or cannot be read.
-    pub async fn get<T: DeserializeOwned>(&self, ask: &ApiRequest<'_>) -> Result<T, Refusal> {
-        let ApiResponse { status, address, body } = self.ask(ask, ANSWER_BYTES).await?;
+    pub async fn get<T: DeserializeOwned>(&self, request: &ApiRequest<'_>) -> Result<T, Refusal> {
+        let ApiResponse { status, address, body } = self.send_retrying(request, ANSWER_BYTES).await?;
         let body = body.ok_or_else(|| too_large(status, &address))?;
         serde_json::from_slice(&body).map_err(|error| unreadable(status, &address, &error))
     }
@@ -198,20 +201,20 @@ impl Client {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub async fn bytes(&self, ask: &ApiRequest<'_>, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        Ok(self.ask(ask, limit).await?.body)
+    pub async fn bytes(&self, request: &ApiRequest<'_>, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
+        Ok(self.send_retrying(request, limit).await?.body)
     }
 
     /// Sends a request, and again as long as it fails in a way that may pass within seconds: one request that fails
     /// must not cost a turn what its other requests brought.
-    async fn ask(&self, ask: &ApiRequest<'_>, limit: usize) -> Result<ApiResponse, Refusal> {
-        let url = self.url(ask).map_err(Failure::internal)?;
-        let mut tries = self.limiter.tries();
+    async fn send_retrying(&self, request: &ApiRequest<'_>, limit: usize) -> Result<ApiResponse, Refusal> {
+        let url = self.url(request).map_err(Failure::internal)?;
+        let mut retries = self.limiter.retries();
         loop {
             // Who has to wait here is told by the limiter, which waits itself as long as a turn can.
-            self.limiter.take(ask.units).await?;
-            match self.answer(&url, ask.units, limit).await {
-                Err(refusal) if refusal.is_passing() && tries.again(refusal.failure.wait).await => {}
+            self.limiter.acquire(request.units).await?;
+            match self.answer(&url, request.units, limit).await {
+                Err(refusal) if refusal.is_passing() && retries.again(refusal.failure.wait).await => {}
                 answer => return answer,
             }
         }
@@ -229,7 +232,7 @@ impl Client {
         let mut reply = self.send_with(url, &token).await?;
         if reply.status() == StatusCode::UNAUTHORIZED {
             token = self.account.token_besides(&token).await?;
-            self.limiter.take(units).await?;
+            self.limiter.acquire(units).await?;
             reply = self.send_with(url, &token).await?;
         }
         if reply.status().is_success() {
@@ -271,14 +274,14 @@ impl Client {
         refusal
     }
 
-    fn url(&self, ask: &ApiRequest<'_>) -> anyhow::Result<Url> {
+    fn url(&self, request: &ApiRequest<'_>) -> anyhow::Result<Url> {
         let mut url = self.base.clone();
         let mut segments =
             url.path_segments_mut().map_err(|()| anyhow::anyhow!("api_root cannot be a base"))?;
-        segments.extend(&ask.path);
+        segments.extend(&request.path);
         drop(segments);
-        if !ask.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&ask.query);
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
         }
         Ok(url)
     }
@@ -297,16 +300,16 @@ pub async fn stored<T: DeserializeOwned>(draft: &mut Draft<'_>, key: &str) -> Re
 pub(crate) fn doubts<F>(
     outside: &Outside,
     api: &'static Api,
-    at: &ClientSettings<'_>,
+    settings: &ClientSettings<'_>,
     filters: &filter::Rules<F>,
 ) -> Vec<Doubt> {
     let mut doubts = filter::doubts(filters);
-    let account = Account::shared(outside, at.token_file).ok();
+    let account = Account::shared(outside, settings.token_file).ok();
     if let Some(failure) = account.and_then(|account| account.doubt(api.name)) {
         let action = failure.action.as_deref().map(|action| format!("; {action}")).unwrap_or_default();
         doubts.push(Doubt::new("token_file", format!("{failure}{action}")));
     }
-    let root = at.api_root.and_then(|root| http::parse_url("api_root", root).ok());
+    let root = settings.api_root.and_then(|root| http::parse_url("api_root", root).ok());
     if root.is_some_and(|root| !is_private(&root)) {
         let message = "the token is sent without encryption to another machine; use https";
         doubts.push(Doubt::new("api_root", message));

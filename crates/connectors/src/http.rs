@@ -25,6 +25,7 @@ use anyhow::{Context, ensure};
 use inboxclaw_contract::outside::OUTBOUND;
 use inboxclaw_contract::{Class, Clock, Failure, Interval, Outside};
 use jiff::Timestamp;
+pub(crate) use failures::LONGEST_WAIT;
 use reach::{NotPublic, PublicOnly};
 pub use reach::{Reach, is_same_host};
 use reqwest::header::{

@@ -28,6 +28,16 @@ pub struct Bounds {
     pub section_chars: usize,
 }
 
+/// The default of `max_changed_sections`.
+pub(crate) fn default_sections() -> usize {
+    5
+}
+
+/// The default of `max_section_chars`.
+pub(crate) fn default_section_chars() -> usize {
+    300
+}
+
 /// What changed from one text to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -42,7 +42,7 @@ pub(super) fn sign_in(
     )
 }
 
-/// When the client itself is the trouble.
+/// When the client itself is refused.
 pub(super) fn client(sign_in: &str) -> String {
     format!(
         "download the client's file again from the Cloud console, or make a new client there, and {sign_in}"

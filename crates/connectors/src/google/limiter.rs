@@ -98,7 +98,7 @@ impl Limiter {
     ///
     /// # Errors
     /// While the service wants no requests, or when the wait would be too long for a turn: with the wait that is left.
-    pub(super) async fn take(&self, units: u32) -> Result<(), Failure> {
+    pub(super) async fn acquire(&self, units: u32) -> Result<(), Failure> {
         let at = self.book(units)?;
         if at > now() {
             wait_until(at).await;
@@ -135,8 +135,8 @@ impl Limiter {
     }
 
     /// How often a request that is about to be sent may be sent again.
-    pub(super) fn tries(&self) -> Tries<'_> {
-        Tries { limiter: self, until: now() + self.in_turn, refused: 0 }
+    pub(super) fn retries(&self) -> Retries<'_> {
+        Retries { limiter: self, until: now() + self.in_turn, refused: 0 }
     }
 
     /// Spends `units` and says from when on they may be used.
@@ -179,13 +179,13 @@ impl Pace {
 }
 
 /// How often one request may be sent again within its turn.
-pub(super) struct Tries<'a> {
+pub(super) struct Retries<'a> {
     limiter: &'a Limiter,
     until: Instant,
     refused: u32,
 }
 
-impl Tries<'_> {
+impl Retries<'_> {
     /// The request was refused, in a way that may pass. Waits for `wait`, which the service named, or for 1, 2, 4 …
     /// seconds where that is longer, and says whether to send it again: not where this turn would wait too long.
     pub(super) async fn again(&mut self, wait: Option<Duration>) -> bool {
@@ -256,7 +256,7 @@ mod tests {
         let start = now();
         let mut minutes = [0_u32; 3];
         loop {
-            limiter.take(20).await.unwrap();
+            limiter.acquire(20).await.unwrap();
             let minute = (now() - start).as_secs() / 60;
             let Some(units) = minutes.get_mut(minute as usize) else { break };
             *units += 20;
@@ -269,13 +269,13 @@ mod tests {
     async fn a_burst_does_not_wait_and_who_asks_first_is_first() {
         let (limiter, start) = (limiter(&CALENDAR), now());
         for _ in 0..54 {
-            limiter.take(1).await.unwrap();
+            limiter.acquire(1).await.unwrap();
         }
         assert_eq!(now(), start);
         let ask = |units| {
             let limiter = &limiter;
             async move {
-                limiter.take(units).await.unwrap();
+                limiter.acquire(units).await.unwrap();
                 (now() - start).as_millis()
             }
         };
@@ -286,10 +286,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_too_long_for_a_turn_is_a_failure_and_spends_nothing() {
         let limiter = limiter(&CALENDAR);
-        limiter.take(54).await.unwrap();
-        let first = wait(limiter.take(540).await.unwrap_err());
-        assert_eq!(wait(limiter.take(540).await.unwrap_err()), first);
-        limiter.take(1).await.unwrap();
+        limiter.acquire(54).await.unwrap();
+        let first = wait(limiter.acquire(540).await.unwrap_err());
+        assert_eq!(wait(limiter.acquire(540).await.unwrap_err()), first);
+        limiter.acquire(1).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -297,7 +297,7 @@ mod tests {
         let limiter = limiter(&DRIVE);
         let spend = async |units| {
             let start = now();
-            limiter.take(units).await.unwrap();
+            limiter.acquire(units).await.unwrap();
             (now() - start).as_secs()
         };
         assert_eq!(spend(DRIVE.units_per_minute / 10).await, 0);
@@ -313,7 +313,7 @@ mod tests {
     async fn a_block_fails_at_once_and_ends_by_itself() {
         let (limiter, start) = (limiter(&GMAIL), now());
         assert_eq!(limiter.block(Some(Duration::from_secs(900))), Duration::from_secs(900));
-        let failure = limiter.take(1).await.unwrap_err();
+        let failure = limiter.acquire(1).await.unwrap_err();
         assert_eq!(failure.to_string(), "gmail asked for a pause, of which 900s are left");
         assert_eq!(wait(failure), Duration::from_secs(900));
         assert_eq!(now(), start);
@@ -322,14 +322,14 @@ mod tests {
         assert_eq!(limiter.block(Some(Duration::from_secs(1))), Duration::from_secs(10));
         assert_eq!(limiter.block(Some(Duration::from_secs(20))), Duration::from_secs(20));
         tokio::time::advance(Duration::from_secs(20)).await;
-        limiter.take(1).await.unwrap();
+        limiter.acquire(1).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_block_reaches_those_who_wait_already() {
         let limiter = limiter(&CALENDAR);
-        limiter.take(54).await.unwrap();
-        let (waiting, ()) = tokio::join!(limiter.take(60), async {
+        limiter.acquire(54).await.unwrap();
+        let (waiting, ()) = tokio::join!(limiter.acquire(60), async {
             limiter.block(Some(Duration::from_secs(60)));
         });
         let left = wait(waiting.unwrap_err());
@@ -340,12 +340,12 @@ mod tests {
     async fn a_short_block_is_waited_out() {
         let (limiter, start) = (limiter(&GMAIL), now());
         limiter.block(Some(SHORT));
-        let (one, other) = tokio::join!(limiter.take(1), limiter.take(1));
+        let (one, other) = tokio::join!(limiter.acquire(1), limiter.acquire(1));
         assert!(one.is_ok() && other.is_ok());
         assert_eq!(now() - start, SHORT);
         // Another one meanwhile is a matter for the next turn.
         limiter.block(Some(Duration::from_secs(2)));
-        let (waiting, ()) = tokio::join!(limiter.take(1), async {
+        let (waiting, ()) = tokio::join!(limiter.acquire(1), async {
             limiter.block(Some(Duration::from_secs(4)));
         });
         assert_eq!(wait(waiting.unwrap_err()), Duration::from_secs(2));
@@ -374,10 +374,10 @@ mod tests {
             (vec![None, secs(4), None], vec![1, 4]),
             (vec![secs(6)], vec![]),
         ] {
-            let (mut tries, mut found) = (limiter.tries(), Vec::new());
+            let (mut retries, mut found) = (limiter.retries(), Vec::new());
             for wait in waits.clone() {
                 let before = now();
-                if tries.again(wait).await {
+                if retries.again(wait).await {
                     found.push((now() - before).as_secs());
                 } else {
                     assert_eq!(before, now(), "a refusal that is not waited for costs no time");
@@ -387,7 +387,7 @@ mod tests {
         }
         assert!(now() > start);
         let never = Limiter::new(&GMAIL, InTurn::NEVER, Arc::new(None0));
-        assert!(!never.tries().again(None).await);
+        assert!(!never.retries().again(None).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -399,7 +399,7 @@ mod tests {
             }
         }
         let (limiter, start) = (Limiter::new(&GMAIL, InTurn::default(), Arc::new(All)), now());
-        assert!(limiter.tries().again(None).await);
+        assert!(limiter.retries().again(None).await);
         let took = now() - start;
         assert!(took > Duration::from_millis(1_490) && took <= Duration::from_millis(1_501), "{took:?}");
     }

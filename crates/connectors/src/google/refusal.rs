@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::services::Api;
-use crate::http::Reply;
+use crate::http::{LONGEST_WAIT, Reply};
 
 /// Largest body of an error that is read, in bytes.
 const BODY_BYTES: usize = 64 << 10;
@@ -21,8 +21,6 @@ const SHOWN: usize = 300;
 const REASONS: usize = 8;
 /// A daily quota says nothing about the time of day when it is filled up.
 const DAILY_WAIT: Duration = Duration::from_secs(60 * 60);
-/// The longest wait that is believed, as for `Retry-After`.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why there is no usable answer: what a source may decide by, and the failure that it is otherwise.
 #[derive(Debug)]
@@ -130,7 +128,7 @@ impl Refusal {
     }
 
     /// Whether the refusal says nothing about the thing asked for, so that the same request may succeed later: a
-    /// quota, a server in trouble, no connection, no token. Then a source stops and comes back. Everything else will be
+    /// quota, a server that fails, no connection, no token. Then a source stops and comes back. Everything else will be
     /// the same next time: the thing is missing, refused to us, or not what we can read.
     pub fn is_transient(&self) -> bool {
         match self.status {

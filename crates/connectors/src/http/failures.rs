@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 
 /// The longest `Retry-After` that is believed. A mistake of the other side must not stop us for a year.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The client could not be made.
 pub(super) fn no_client(error: reqwest::Error) -> Failure {

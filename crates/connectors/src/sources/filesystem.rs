@@ -58,7 +58,7 @@ use inboxclaw_contract::{
 };
 
 use crate::lock::lock;
-use crate::textdiff::Bounds;
+use crate::textdiff::{self, Bounds};
 
 use budget::Budget;
 use config::{Config, WatchMode, blocking};
@@ -149,10 +149,10 @@ pub struct Settings {
     #[serde(default = "default_preview", deserialize_with = "coerce::lax")]
     content_preview_length: usize,
     /// Most changed sections that `content_diff` of an updated text file shows.
-    #[serde(default = "default_sections", deserialize_with = "coerce::lax")]
+    #[serde(default = "textdiff::default_sections", deserialize_with = "coerce::lax")]
     max_changed_sections: usize,
     /// Most characters of each section shown there.
-    #[serde(default = "default_section_chars", deserialize_with = "coerce::lax")]
+    #[serde(default = "textdiff::default_section_chars", deserialize_with = "coerce::lax")]
     max_section_chars: usize,
     /// Largest text file, in bytes, whose text is kept in the source's state so that `content_diff` can be made; at
     /// most 1048576. Larger files are reported without it; 0 keeps no texts.
@@ -192,14 +192,6 @@ fn yes() -> bool {
 
 fn default_preview() -> usize {
     200
-}
-
-fn default_sections() -> usize {
-    5
-}
-
-fn default_section_chars() -> usize {
-    300
 }
 
 fn default_diff_bytes() -> usize {

@@ -137,12 +137,12 @@ impl SourceSettings for Settings {
     }
 
     fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        google::doubts(outside, &GMAIL, &self.at(), &self.filters)
+        google::doubts(outside, &GMAIL, &self.client_settings(), &self.filters)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         check_interval(self.poll_interval)?;
-        let client = Client::new(outside, &GMAIL, &self.at())?.allow_private(self.allow_private);
+        let client = Client::new(outside, &GMAIL, &self.client_settings())?.allow_private(self.allow_private);
         let mut hiding = self.exclude_label_ids;
         if !self.include_drafts && !hiding.iter().any(|label| label == DRAFT) {
             hiding.push(DRAFT.to_owned());
@@ -159,7 +159,7 @@ impl SourceSettings for Settings {
 }
 
 impl Settings {
-    fn at(&self) -> ClientSettings<'_> {
+    fn client_settings(&self) -> ClientSettings<'_> {
         let (token_file, api_root) = (&*self.token_file, self.api_root.as_deref());
         ClientSettings { token_file, api_root, units_per_minute: self.units_per_minute }
     }

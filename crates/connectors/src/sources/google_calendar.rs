@@ -1,7 +1,7 @@
 //! Events of Google Calendar: created, updated, answered, deleted.
 //!
 //! One turn handles one page of one calendar. `google_calendar/round_robin.rs` says whose turn it is and remembers
-//! which calendar is in trouble, `passes.rs` what a calendar needs next and how it ends, `api.rs` asks, `apply_page.rs`
+//! which calendar fails, `passes.rs` what a calendar needs next and how it ends, `api.rs` asks, `apply_page.rs`
 //! takes the items of a page, which `size_limit.rs` cuts to size, `scan_snapshots.rs` goes through what is known. What
 //! an item means is pure: `times.rs` reads instants, `classify.rs` decides, `compare.rs` finds what differs,
 //! `payload.rs` and `attendees.rs` write the event. `state.rs` knows the keys.
@@ -222,7 +222,7 @@ impl SourceSettings for Settings {
     }
 
     fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        let mut doubts = google::doubts(outside, &CALENDAR, &self.at(), &self.filters);
+        let mut doubts = google::doubts(outside, &CALENDAR, &self.client_settings(), &self.filters);
         let is_listed = |id: &str| self.calendar_ids.iter().any(|listed| listed.trim() == id.trim());
         let stray = self.calendar_overrides.keys().filter(|id| !is_listed(id));
         let message = "this calendar is not in calendar_ids";
@@ -234,7 +234,8 @@ impl SourceSettings for Settings {
         check_interval(self.poll_interval)?;
         let calendars = self.calendars()?;
         let context = CalendarContext {
-            client: Client::new(outside, &CALENDAR, &self.at())?.allow_private(self.allow_private),
+            client: Client::new(outside, &CALENDAR, &self.client_settings())?
+                .allow_private(self.allow_private),
             filters: Filters::new(&self.filters)?,
             max_age: self.max_age()?,
             attendee_limit: self.attendee_detail_limit,
@@ -246,7 +247,7 @@ impl SourceSettings for Settings {
 }
 
 impl Settings {
-    fn at(&self) -> ClientSettings<'_> {
+    fn client_settings(&self) -> ClientSettings<'_> {
         let (token_file, api_root) = (&*self.token_file, self.api_root.as_deref());
         ClientSettings { token_file, api_root, units_per_minute: self.units_per_minute }
     }

@@ -49,7 +49,7 @@ use inboxclaw_contract::{
 use crate::google::filter::{Filters, Rules};
 use crate::google::{self, Client, ClientSettings, DRIVE, default_poll_interval};
 use crate::http::check_interval;
-use crate::textdiff::Bounds;
+use crate::textdiff::{self, Bounds};
 use api::Api;
 use round_robin::RoundRobin;
 use settings::{BootstrapMode, Config, Field, MOST_BYTES};
@@ -86,11 +86,11 @@ pub struct Settings {
     max_diffable_file_bytes: usize,
 
     /// Most changed sections that a `contentDiff` shows.
-    #[serde(default = "settings::default_sections", deserialize_with = "coerce::lax")]
+    #[serde(default = "textdiff::default_sections", deserialize_with = "coerce::lax")]
     max_changed_sections: usize,
 
     /// Most characters of a section that a `contentDiff` shows.
-    #[serde(default = "settings::default_section_chars", deserialize_with = "coerce::lax")]
+    #[serde(default = "textdiff::default_section_chars", deserialize_with = "coerce::lax")]
     max_section_chars: usize,
 
     /// Files to leave out: a list of `name: {in: FIELD, contains: TEXT}` or with `regex`, where FIELD is `file_id`, `name`
@@ -142,12 +142,12 @@ impl SourceSettings for Settings {
     }
 
     fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        google::doubts(outside, &DRIVE, &self.at(), &self.filters)
+        google::doubts(outside, &DRIVE, &self.client_settings(), &self.filters)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {
         check_interval(self.poll_interval)?;
-        let client = Client::new(outside, &DRIVE, &self.at())?.allow_private(self.allow_private);
+        let client = Client::new(outside, &DRIVE, &self.client_settings())?.allow_private(self.allow_private);
         let api = Api::new(client, self.restrict_to_my_drive, self.include_corpus_removals);
         let config = Config {
             restrict: self.restrict_to_my_drive,
@@ -163,7 +163,7 @@ impl SourceSettings for Settings {
 }
 
 impl Settings {
-    fn at(&self) -> ClientSettings<'_> {
+    fn client_settings(&self) -> ClientSettings<'_> {
         let (token_file, api_root) = (&*self.token_file, self.api_root.as_deref());
         ClientSettings { token_file, api_root, units_per_minute: self.units_per_minute }
     }

@@ -188,10 +188,10 @@ pub(super) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reported: Option<Version>,
     /// The stat does not prove that the content is the one of the digest: read the file again.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) fresh: bool,
     /// Whether there is an entry with the text.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) text: bool,
 }
 
@@ -224,11 +224,6 @@ fn once() -> u32 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
 fn is_once(times: &u32) -> bool {
     *times == 1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 #[cfg(test)]

@@ -135,40 +135,33 @@ impl<'a, 'd> Writer<'a, 'd> {
 
     fn check_gone(&mut self, path: &RelPath, gone: std::io::Result<bool>) -> Result<(), Failure> {
         match gone {
-            Ok(true) => self.deleted(path),
+            Ok(true) => return self.deleted(path),
             Ok(false) => {
                 let size = self.record(path).map_or(0, |record| record.stat.size);
                 self.result.note(path, size, Note::Unstable);
-                Ok(())
             }
-            Err(error) => {
-                self.result.findings.unreadable.insert(path.clone(), &error);
-                Ok(())
-            }
+            Err(error) => self.result.findings.unreadable.insert(path.clone(), &error),
         }
+        Ok(())
     }
 
     async fn check_file(&mut self, path: &RelPath, look: ReadOutcome) -> Result<(), Failure> {
         match (look, self.record(path).cloned()) {
-            (ReadOutcome::File(seen), None) => self.created(path, seen),
+            (ReadOutcome::File(seen), None) => return self.created(path, seen),
             (ReadOutcome::File(seen), Some(record)) if record.holds(&seen.stat, seen.sha256.as_deref()) => {
-                self.refresh(path, record, seen)
+                return self.refresh(path, record, seen);
             }
-            (ReadOutcome::File(seen), Some(record)) => self.updated(path, &record, seen).await,
-            (ReadOutcome::Absent, None) | (ReadOutcome::Unfinished(_), _) => Ok(()),
+            (ReadOutcome::File(seen), Some(record)) => return self.updated(path, &record, seen).await,
+            (ReadOutcome::Absent, None) | (ReadOutcome::Unfinished(_), _) => {}
             (ReadOutcome::Absent, Some(record)) => {
                 self.result.note(path, record.stat.size, Note::Unstable);
-                Ok(())
             }
-            (ReadOutcome::Unstable(size), _) => {
-                self.result.note(path, size, Note::Unstable);
-                Ok(())
-            }
+            (ReadOutcome::Unstable(size), _) => self.result.note(path, size, Note::Unstable),
             (ReadOutcome::Unreadable(error), _) => {
-                self.result.findings.unreadable.insert(path.clone(), &error);
-                Ok(())
+                self.result.findings.unreadable.insert(path.clone(), &error)
             }
         }
+        Ok(())
     }
 
     fn created(&mut self, path: &RelPath, seen: FileSnapshot) -> Result<(), Failure> {

@@ -190,45 +190,50 @@ impl Api {
 
     /// Where the mailbox is now.
     pub(super) async fn now(&self) -> Result<HistoryId, Refusal> {
-        let ask = ApiRequest::new(&["profile"]).with("fields", "historyId");
-        Ok(self.client.get::<Profile>(&ask).await?.history_id)
+        let request = ApiRequest::new(&["profile"]).with("fields", "historyId");
+        Ok(self.client.get::<Profile>(&request).await?.history_id)
     }
 
     /// A page of what happened since `from`.
     pub(super) async fn history(&self, from: HistoryId, page: Option<&str>) -> Result<HistoryPage, Refusal> {
-        let ask =
+        let request =
             ApiRequest::new(&["history"]).with("startHistoryId", from.0.to_string()).with("maxResults", PAGE);
-        let ask = self.types.iter().fold(ask, |ask, name| ask.with("historyTypes", *name));
-        let ask = ask.with_some("pageToken", page).with("fields", &*self.fields);
-        self.client.get(&ask.units(2)).await
+        let request = self.types.iter().fold(request, |request, name| request.with("historyTypes", *name));
+        let request = request.with_some("pageToken", page).with("fields", &*self.fields);
+        self.client.get(&request.units(2)).await
     }
 
     /// A page of ids, spam and trash included.
     pub(super) async fn list(&self, search: Search<'_>, page: Option<&str>) -> Result<Listed, Refusal> {
-        let ask = ApiRequest::new(&["messages"]).with("maxResults", PAGE).with("includeSpamTrash", "true");
-        let ask = match search {
-            Search::Label(label) => ask.with("labelIds", label),
+        let request =
+            ApiRequest::new(&["messages"]).with("maxResults", PAGE).with("includeSpamTrash", "true");
+        let request = match search {
+            Search::Label(label) => request.with("labelIds", label),
             Search::Since(since) => {
-                ask.with_some("q", since.map(|since| format!("after:{}", since.as_second().max(0))))
+                request.with_some("q", since.map(|since| format!("after:{}", since.as_second().max(0))))
             }
         };
-        let ask = ask.with_some("pageToken", page).with("fields", "messages(id,threadId),nextPageToken");
-        self.client.get(&ask.units(5)).await
+        let request =
+            request.with_some("pageToken", page).with("fields", "messages(id,threadId),nextPageToken");
+        self.client.get(&request.units(5)).await
     }
 
     /// A message.
     pub(super) async fn message(&self, id: &str, depth: Depth) -> Result<Message, Refusal> {
         let path = ["messages", id];
-        let ask = ApiRequest::new(&path).units(20);
-        let ask = match depth {
-            Depth::Presence => ask.with("format", "minimal").with("fields", "id"),
+        let request = ApiRequest::new(&path).units(20);
+        let request = match depth {
+            Depth::Presence => request.with("format", "minimal").with("fields", "id"),
             Depth::Headers => {
-                let ask = ask.with("format", "metadata");
+                let request = request.with("format", "metadata");
                 let names = ["From", "To", "Subject", "Date"];
-                names.iter().fold(ask, |ask, name| ask.with("metadataHeaders", *name)).with("fields", MESSAGE)
+                names
+                    .iter()
+                    .fold(request, |request, name| request.with("metadataHeaders", *name))
+                    .with("fields", MESSAGE)
             }
         };
-        self.client.get(&ask).await
+        self.client.get(&request).await
     }
 }
 

@@ -11,12 +11,10 @@ use super::api::{Api, Depth, HistoryId, Message};
 use super::context::Rules;
 use super::events;
 use super::message_records::{HiddenReason, MessageRecord, Messages, ReportedMessage, Retry};
-use crate::google::Refusal;
+use crate::google::{AT_ONCE, Refusal};
 
 /// Most messages that a turn reads.
 pub(super) const MOST: usize = 500;
-/// How many are asked for at the same time.
-const AT_ONCE: usize = 10;
 
 /// What asking for a message brought.
 #[derive(Debug)]

@@ -46,16 +46,16 @@ pub(super) async fn page(
     query: Query<'_>,
     page: Option<&str>,
 ) -> Result<Page, Refusal> {
-    let ask = ApiRequest::new(&["calendars", calendar, "events"])
+    let request = ApiRequest::new(&["calendars", calendar, "events"])
         .with("showDeleted", "true")
         .with("singleEvents", "true")
         .with("maxResults", PAGE_ITEMS)
         .with("fields", FIELDS);
-    let ask = match query {
-        Query::Since(token) => ask.with("syncToken", token),
+    let request = match query {
+        Query::Since(token) => request.with("syncToken", token),
         Query::Window(since, until) => {
-            ask.with("timeMin", since.to_string()).with("timeMax", until.to_string())
+            request.with("timeMin", since.to_string()).with("timeMax", until.to_string())
         }
     };
-    client.get(&ask.with_some("pageToken", page)).await
+    client.get(&request.with_some("pageToken", page)).await
 }

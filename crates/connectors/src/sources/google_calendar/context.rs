@@ -77,7 +77,7 @@ pub(super) enum Step {
 /// Why a step did not work. Nothing is in the draft.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The calendar is in trouble, others may work.
+    /// The calendar fails, others may work.
     Calendar(FailingCalendar),
     /// No calendar would work.
     Turn(Failure),
@@ -102,7 +102,7 @@ pub(super) struct FailingCalendar {
 }
 
 impl FailingCalendar {
-    /// Tells the trouble of a calendar from that of the account, which no calendar would work with.
+    /// Tells a failure of the calendar from one of the account, with which no calendar would work.
     pub(super) fn of(calendar: &str, refusal: Refusal) -> Stop {
         let Refusal { status, failure, .. } = &refusal;
         let is_ours = match failure.class {
@@ -126,7 +126,7 @@ impl FailingCalendar {
         Stop::Calendar(Self { is_transient, ..Self::transient(calendar, failure) })
     }
 
-    /// Trouble of a calendar that may pass by itself.
+    /// A failure of a calendar that may pass by itself.
     pub(super) fn transient(calendar: &str, failure: Failure) -> Self {
         let trouble = PartFailure::new(&format!("the calendar {calendar}"), failure);
         Self { trouble, is_transient: true, lasts: false, quiet: false }

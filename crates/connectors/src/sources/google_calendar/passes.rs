@@ -87,22 +87,7 @@ fn pass(mode: Mode, from: Option<String>, now: Timestamp, since: Timestamp, wind
     // A window beyond the end of time reaches up to it.
     let until = whole(now.saturating_add(window).unwrap_or(Timestamp::MAX));
     let window = window.as_secs_f64();
-    let (page, token, after) = (None, None, None);
-    let (pages, found, deleted) = (0, 0, 0);
-    Pass {
-        mode,
-        from,
-        page,
-        pages,
-        began: now,
-        since: whole(since),
-        until,
-        window,
-        token,
-        after,
-        found,
-        deleted,
-    }
+    Pass { mode, from, began: now, since: whole(since), until, window, ..Pass::default() }
 }
 
 /// A pass of a calendar in one turn.

@@ -41,7 +41,7 @@ pub(super) struct QueuedCalendar {
     pub(super) is_new: bool,
     /// Whether it came further since it last failed.
     moved: bool,
-    /// Whether it was in trouble when the round began.
+    /// Whether it failed in the round before.
     failed_before: bool,
 }
 

@@ -12,6 +12,13 @@ const SAME: SignedDuration = SignedDuration::from_millis(1);
 /// Shortest window: what requests can say is whole seconds, and a stretch must not be empty.
 pub(super) const LEAST_WINDOW: SignedDuration = SignedDuration::from_secs(1);
 
+/// What the names of the keys begin with; the id of the calendar follows.
+const TOKEN: &str = "sync_token";
+const WINDOW: &str = "config_fingerprint";
+const LOOKAHEAD: &str = "lookahead_cursor";
+const ZONE: &str = "time_zone";
+const PASS: &str = "pass";
+
 /// The keys of a calendar.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys<'a>(pub(super) &'a str);
@@ -27,32 +34,17 @@ impl Keys<'_> {
         format!("listed:{}:", self.0)
     }
 
-    fn token(self) -> String {
-        format!("sync_token:{}", self.0)
-    }
-
-    fn window(self) -> String {
-        format!("config_fingerprint:{}", self.0)
-    }
-
-    fn lookahead(self) -> String {
-        format!("lookahead_cursor:{}", self.0)
-    }
-
-    fn zone(self) -> String {
-        format!("time_zone:{}", self.0)
-    }
-
-    fn pass(self) -> String {
-        format!("pass:{}", self.0)
+    fn of(self, name: &str) -> String {
+        format!("{name}:{}", self.0)
     }
 }
 
 /// What a pass is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Mode {
     /// The first listing of the window.
+    #[default]
     Baseline,
     /// What changed since the sync token.
     Changes,
@@ -67,7 +59,7 @@ pub(super) enum Mode {
 }
 
 /// A pass that is not over.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Pass {
     /// What it is for.
     pub(super) mode: Mode,
@@ -133,7 +125,7 @@ impl CalendarState {
     /// # Errors
     /// When the state cannot be read.
     pub(super) async fn read(draft: &mut Draft<'_>, keys: Keys<'_>) -> Result<Self, Failure> {
-        let names = [keys.token(), keys.window(), keys.lookahead(), keys.zone(), keys.pass()];
+        let names = [TOKEN, WINDOW, LOOKAHEAD, ZONE, PASS].map(|name| keys.of(name));
         let mut entries = draft.entries(&names).await?.into_iter();
         let mut next = || entries.next().flatten();
         let (token, window, lookahead, zone, pass) = (next(), next(), next(), next(), next());
@@ -168,7 +160,7 @@ impl CalendarState {
     /// # Errors
     /// Those of [`Draft::put`].
     pub(super) fn go_on(draft: &mut Draft<'_>, keys: Keys<'_>, pass: &Pass) -> Result<(), Failure> {
-        draft.put(&keys.pass(), pass, Expiry::Never)
+        draft.put(&keys.of(PASS), pass, Expiry::Never)
     }
 
     /// Forgets the pass, if there is one.
@@ -176,7 +168,7 @@ impl CalendarState {
     /// # Errors
     /// Those of [`Draft::delete`].
     pub(super) fn end(&self, draft: &mut Draft<'_>, keys: Keys<'_>) -> Result<(), Failure> {
-        if self.has_pass { draft.delete(&keys.pass()) } else { Ok(()) }
+        if self.has_pass { draft.delete(&keys.of(PASS)) } else { Ok(()) }
     }
 
     /// Sets the sync token.
@@ -184,7 +176,7 @@ impl CalendarState {
     /// # Errors
     /// Those of [`Draft::put`].
     pub(super) fn set_token(draft: &mut Draft<'_>, keys: Keys<'_>, token: &str) -> Result<(), Failure> {
-        draft.put(&keys.token(), token, Expiry::Never)
+        draft.put(&keys.of(TOKEN), token, Expiry::Never)
     }
 
     /// Says which window the snapshots stand for, in seconds. The value is JSON in a text, as earlier programs wrote
@@ -194,7 +186,7 @@ impl CalendarState {
     /// Those of [`Draft::put`].
     pub(super) fn set_window(draft: &mut Draft<'_>, keys: Keys<'_>, seconds: f64) -> Result<(), Failure> {
         let text = format!("{{\"max_into_future\": {}}}", json!(seconds));
-        draft.put(&keys.window(), &text, Expiry::Never)
+        draft.put(&keys.of(WINDOW), &text, Expiry::Never)
     }
 
     /// Names the calendar's zone.
@@ -202,7 +194,7 @@ impl CalendarState {
     /// # Errors
     /// Those of [`Draft::put`].
     pub(super) fn set_zone(draft: &mut Draft<'_>, keys: Keys<'_>, zone: &str) -> Result<(), Failure> {
-        draft.put(&keys.zone(), zone, Expiry::Never)
+        draft.put(&keys.of(ZONE), zone, Expiry::Never)
     }
 
     /// Says up to where the future was listed.
@@ -210,7 +202,7 @@ impl CalendarState {
     /// # Errors
     /// Those of [`Draft::put`].
     pub(super) fn set_lookahead(draft: &mut Draft<'_>, keys: Keys<'_>, at: Timestamp) -> Result<(), Failure> {
-        draft.put(&keys.lookahead(), &timestamp::write(at), Expiry::Never)
+        draft.put(&keys.of(LOOKAHEAD), &timestamp::write(at), Expiry::Never)
     }
 }
 

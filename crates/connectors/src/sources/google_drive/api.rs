@@ -155,17 +155,17 @@ impl Api {
 
     /// The token from which a log tells what changes from now on.
     pub(super) async fn start_token(&self, log: &Log) -> Result<String, Refusal> {
-        let ask = ApiRequest::new(&["changes", "startPageToken"])
+        let request = ApiRequest::new(&["changes", "startPageToken"])
             .units(READ)
             .with("supportsAllDrives", "true")
             .with_some("driveId", log.drive())
             .with("fields", "startPageToken");
-        Ok(self.client.get::<StartToken>(&ask).await?.start_page_token)
+        Ok(self.client.get::<StartToken>(&request).await?.start_page_token)
     }
 
     /// A page of a log.
     pub(super) async fn changes(&self, log: &Log, token: &str) -> Result<ChangePage, Refusal> {
-        let ask = ApiRequest::new(&["changes"])
+        let request = ApiRequest::new(&["changes"])
             .units(LIST)
             .with("pageToken", token)
             .with("pageSize", PAGE)
@@ -174,21 +174,21 @@ impl Api {
             .with("includeCorpusRemovals", self.corpus_removals.to_string())
             .with("supportsAllDrives", "true")
             .with("includeItemsFromAllDrives", "true");
-        let ask = match log {
-            Log::User => ask.with("restrictToMyDrive", self.restrict.to_string()),
-            Log::Drive(id) => ask.with("driveId", id),
+        let request = match log {
+            Log::User => request.with("restrictToMyDrive", self.restrict.to_string()),
+            Log::Drive(id) => request.with("driveId", id),
         };
         let changes = format!("changes(fileId,removed,time,changeType,driveId,file({FILE}))");
-        self.client.get(&ask.with("fields", format!("nextPageToken,newStartPageToken,{changes}"))).await
+        self.client.get(&request.with("fields", format!("nextPageToken,newStartPageToken,{changes}"))).await
     }
 
     /// A file; `None` when it is gone or out of reach.
     pub(super) async fn file(&self, id: &str) -> Result<Option<File>, Refusal> {
-        let ask = ApiRequest::new(&["files", id])
+        let request = ApiRequest::new(&["files", id])
             .units(READ)
             .with("supportsAllDrives", "true")
             .with("fields", FILE);
-        match self.client.get(&ask).await {
+        match self.client.get(&request).await {
             Ok(file) => Ok(Some(file)),
             Err(refusal) if refusal.is_missing() => Ok(None),
             Err(refusal) => Err(refusal),
@@ -197,31 +197,31 @@ impl Api {
 
     /// A page of the files that a log is about, trashed ones too.
     pub(super) async fn list(&self, log: &Log, page: Option<&str>) -> Result<FilePage, Refusal> {
-        let ask = ApiRequest::new(&["files"])
+        let request = ApiRequest::new(&["files"])
             .units(LIST)
             .with("spaces", "drive")
             .with("pageSize", PAGE)
             .with("supportsAllDrives", "true")
             .with("includeItemsFromAllDrives", "true")
             .with("fields", format!("nextPageToken,incompleteSearch,files({FILE})"));
-        let ask = match log {
-            Log::User if self.restrict => ask.with("corpora", "user").with("q", "'me' in owners"),
-            Log::User => ask.with("corpora", "user"),
-            Log::Drive(id) => ask.with("corpora", "drive").with("driveId", id),
+        let request = match log {
+            Log::User if self.restrict => request.with("corpora", "user").with("q", "'me' in owners"),
+            Log::User => request.with("corpora", "user"),
+            Log::Drive(id) => request.with("corpora", "drive").with("driveId", id),
         };
-        self.client.get(&ask.with_some("pageToken", page)).await
+        self.client.get(&request.with_some("pageToken", page)).await
     }
 
     /// The ids of the shared drives, in order.
     pub(super) async fn drives(&self) -> Result<Vec<String>, Refusal> {
         let (mut ids, mut page) = (Vec::new(), None::<String>);
         for _ in 0..DRIVE_PAGES {
-            let ask = ApiRequest::new(&["drives"])
+            let request = ApiRequest::new(&["drives"])
                 .units(LIST)
                 .with("pageSize", "100")
                 .with("fields", "nextPageToken,drives(id,name)")
                 .with_some("pageToken", page.as_deref());
-            let found: DrivePage = self.client.get(&ask).await?;
+            let found: DrivePage = self.client.get(&request).await?;
             ids.extend(found.drives.into_iter().map(|drive| drive.id).filter(|id| is_id(id)));
             match found.next_page_token {
                 Some(next) => page = Some(next),
@@ -239,14 +239,14 @@ impl Api {
 
     /// The text of a Google document, as Markdown; `None` when it is larger than `limit` bytes.
     pub(super) async fn export(&self, id: &str, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let ask = ApiRequest::new(&["files", id, "export"]).units(DOWNLOAD);
-        self.client.bytes(&ask.with("mimeType", "text/markdown"), limit).await
+        let request = ApiRequest::new(&["files", id, "export"]).units(DOWNLOAD);
+        self.client.bytes(&request.with("mimeType", "text/markdown"), limit).await
     }
 
     /// The content of a file; `None` when it is larger than `limit` bytes.
     pub(super) async fn media(&self, id: &str, limit: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let ask = ApiRequest::new(&["files", id]).units(DOWNLOAD);
-        let ask = ask.with("alt", "media").with("supportsAllDrives", "true");
-        self.client.bytes(&ask, limit).await
+        let request = ApiRequest::new(&["files", id]).units(DOWNLOAD);
+        let request = request.with("alt", "media").with("supportsAllDrives", "true");
+        self.client.bytes(&request, limit).await
     }
 }

@@ -18,10 +18,8 @@ use super::events::{self, When};
 use super::settings::Config;
 use super::snapshot::Snapshot;
 use super::state::{self, Stop};
-use crate::google::{Deadline, Refusal, timestamp};
+use crate::google::{AT_ONCE, Deadline, Refusal, timestamp};
 
-/// Requests at once.
-const AT_ONCE: usize = 10;
 /// Most requests for parts of a page in a turn.
 const MOST_FETCHES: usize = 500;
 /// Most texts in a turn, in bytes.

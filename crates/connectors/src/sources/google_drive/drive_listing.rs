@@ -62,8 +62,7 @@ impl LogContext<'_> {
         let is_first = listing.pin.is_some();
         let start = is_first.then(|| since(self.config.start)).flatten();
         if *self.log != Log::User && state::cursor(draft, self.log).await?.is_none() {
-            let pass: Option<Pass> = stored(draft, &state::pass_key(self.log)).await?;
-            let pass: Option<Appear> = match pass {
+            let pass = match stored(draft, &state::pass_key(self.log)).await? {
                 Some(Pass::Appear(pass)) => Some(pass),
                 _ => None,
             };

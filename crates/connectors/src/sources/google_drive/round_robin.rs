@@ -35,8 +35,6 @@ struct Memory {
     round: RoundState,
     /// What the turn in progress makes of it.
     planned: Option<RoundState>,
-    /// The part that the last turn failed at.
-    failed: Option<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -45,6 +43,8 @@ struct RoundState {
     /// Shared drives that are no longer listed.
     lost: BTreeSet<String>,
     troubles: BTreeMap<String, PartFailure>,
+    /// The part that the last turn failed at.
+    failed: Option<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -74,13 +74,11 @@ impl RoundRobin {
     /// # Errors
     /// What holds up the whole source.
     pub(super) async fn turn(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
-        let (mut round, failed) = {
-            let memory = lock(&self.memory);
-            (memory.round.clone(), memory.failed.clone())
-        };
+        let mut round = lock(&self.memory).round.clone();
         let part = round.part();
-        // One that is in trouble already holds up nothing, however often it is tried again.
-        let has_failed = failed.as_ref() == Some(&part) || round.troubles.contains_key(&part);
+        // A part that has failed already does not fail the turn again: a source backs off once for each failure of a
+        // part. Without this rule one part would keep the source in back-off, and the others would not be read.
+        let has_failed = round.failed.take().as_ref() == Some(&part) || round.troubles.contains_key(&part);
         match self.step(draft, &mut round, has_failed).await {
             Ok(next) => {
                 round.troubles.values().for_each(|trouble| draft.problem(trouble.failure()));
@@ -88,7 +86,7 @@ impl RoundRobin {
                 Ok(next)
             }
             Err(stop) => {
-                lock(&self.memory).failed = Some(part);
+                lock(&self.memory).round.failed = Some(part);
                 Err(stop.into())
             }
         }
@@ -99,7 +97,7 @@ impl RoundRobin {
     pub(super) fn turn_ended(&self, settled: Settled) {
         let mut memory = lock(&self.memory);
         if let (Some(planned), Settled::Committed) = (memory.planned.take(), settled) {
-            (memory.round, memory.failed) = (planned, None);
+            memory.round = planned;
         }
     }
 

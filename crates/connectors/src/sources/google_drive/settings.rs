@@ -26,14 +26,6 @@ pub(super) fn default_bytes() -> usize {
     10 << 20
 }
 
-pub(super) fn default_sections() -> usize {
-    5
-}
-
-pub(super) fn default_section_chars() -> usize {
-    300
-}
-
 /// What a filter looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
