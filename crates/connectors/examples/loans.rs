@@ -28,7 +28,7 @@ const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// The library's side, which in a real source is a client of its API.
 #[async_trait]
-pub trait Desk: Send + Sync {
+pub trait LoanService: Send + Sync {
     /// What changed after a token, oldest first; from the beginning without one.
     async fn changes(&self, after: Option<String>) -> Result<Page, Failure>;
 }
@@ -74,7 +74,7 @@ impl Evolving for Loan {
 /// The source.
 pub struct Loans {
     /// Whom it asks.
-    pub desk: Arc<dyn Desk>,
+    pub desk: Arc<dyn LoanService>,
 }
 
 #[async_trait]
@@ -170,7 +170,7 @@ impl Scripted {
 }
 
 #[async_trait]
-impl Desk for Scripted {
+impl LoanService for Scripted {
     async fn changes(&self, after: Option<String>) -> Result<Page, Failure> {
         let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let nothing = || Page { changes: Vec::new(), token: after.unwrap_or_default(), more: false };

@@ -4,7 +4,7 @@
 //! `account` keeps the token fresh in its `token_file`, `oauth` gets consent for one, both through the token
 //! `endpoint`; `advice` says what a person can do when there is none. `limiter` paces requests, `refusal` reads error
 //! bodies, `services` are the ones that are read, `listing` remembers what a listing in progress has shown, `filter`
-//! holds content filters, `gap` the event that tells of a stretch that may be incomplete, `timestamp` reads and writes
+//! holds content filters, `gap` the event for a stretch that may be incomplete, `timestamp` reads and writes
 //! instants, `part_failure` is the failure of a part, which is reported until the part works, `retry_limit` ends with a
 //! thing that the service fails at.
 //!
@@ -211,7 +211,7 @@ impl Client {
         let url = self.url(request).map_err(Failure::internal)?;
         let mut retries = self.limiter.retries();
         loop {
-            // Who has to wait here is told by the limiter, which waits itself as long as a turn can.
+            // The limiter waits as long as a turn can, and fails with the wait that is left.
             self.limiter.acquire(request.units).await?;
             match self.answer(&url, request.units, limit).await {
                 Err(refusal) if refusal.is_passing() && retries.again(refusal.failure.wait).await => {}

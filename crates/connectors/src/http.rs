@@ -32,7 +32,7 @@ use reqwest::header::{
     ACCEPT_ENCODING, AGE, CONTENT_ENCODING, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
-use unpack::Packing;
+use unpack::ContentEncoding;
 
 /// What the program calls itself.
 pub const USER_AGENT: &str = concat!("inboxclaw/", env!("CARGO_PKG_VERSION"));
@@ -48,7 +48,7 @@ const TOTAL: Duration = Duration::from_secs(45);
 pub struct Http {
     /// By whether any address may be asked, then by whether it speaks TLS.
     clients: [[OnceLock<Client>; 2]; 2],
-    /// Who hears what time servers say that it is.
+    /// The clock that is given the time of servers.
     clock: Option<Arc<dyn Clock>>,
     /// Where the program itself listens.
     own_server: Option<SocketAddr>,
@@ -216,7 +216,7 @@ impl Reply {
     /// # Errors
     /// When it breaks off or cannot be unpacked.
     pub async fn body_within(mut self, limit: usize) -> Result<Option<Vec<u8>>, Failure> {
-        let packing = self.header(CONTENT_ENCODING).map_or(Ok(None), Packing::of);
+        let packing = self.header(CONTENT_ENCODING).map_or(Ok(None), ContentEncoding::of);
         let packing = packing.map_err(|name| failures::unasked(&self.address, &name))?;
         if self.response.content_length().is_some_and(|length| length > limit as u64) {
             return Ok(None);
@@ -248,13 +248,17 @@ pub fn too_large(address: &str, limit: usize) -> Failure {
 /// # Errors
 /// When it breaks off or cannot be unpacked.
 pub async fn unpacked_file(body: Vec<u8>, limit: usize, address: &str) -> Result<Option<Vec<u8>>, Failure> {
-    if unpack::is_gzip(&body) { unpacked(body, Packing::Gzip, limit, address).await } else { Ok(Some(body)) }
+    if unpack::is_gzip(&body) {
+        unpacked(body, ContentEncoding::Gzip, limit, address).await
+    } else {
+        Ok(Some(body))
+    }
 }
 
 /// Unpacks on a thread where that may take a while.
 async fn unpacked(
     body: Vec<u8>,
-    packing: Packing,
+    packing: ContentEncoding,
     limit: usize,
     address: &str,
 ) -> Result<Option<Vec<u8>>, Failure> {

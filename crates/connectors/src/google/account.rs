@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync;
 
 use super::advice;
-use super::endpoint::{self, Denied};
+use super::endpoint::{self, TokenDenied};
 use super::token_file::{self, Flaw, TokenFile};
 use crate::http::{self, Http, Reach};
 use crate::lock::lock;
@@ -39,11 +39,11 @@ pub struct Account {
     allow_private: AtomicBool,
     /// How often the endpoint said no.
     denials: AtomicU64,
-    held: sync::Mutex<Option<Held>>,
+    held: sync::Mutex<Option<HeldToken>>,
 }
 
 /// What the file held when it was last looked at, and what has become of it since.
-struct Held {
+struct HeldToken {
     path: PathBuf,
     /// What the file holds. While this does not change, `file` is at least as new.
     bytes: Vec<u8>,
@@ -157,7 +157,7 @@ impl Account {
     }
 
     /// Reads the file, and takes what it holds if it is not what it held before.
-    async fn look(&self, held: &mut Option<Held>) -> Result<(), Failure> {
+    async fn look(&self, held: &mut Option<HeldToken>) -> Result<(), Failure> {
         let (base_dir, token_file) = (self.base_dir.clone(), self.token_file.clone());
         let looking = tokio::task::spawn_blocking(move || token_file::find(&base_dir, &token_file));
         let (path, found) = looking.await.map_err(Failure::internal)?;
@@ -166,12 +166,12 @@ impl Account {
             return Ok(());
         }
         let file = TokenFile::parse(&bytes).map_err(|flaw| self.unusable(&path, &flaw))?;
-        *held = Some(Held { path, bytes, file, is_ahead: false, denied: None });
+        *held = Some(HeldToken { path, bytes, file, is_ahead: false, denied: None });
         Ok(())
     }
 
     /// Gets a new access token and writes it into the file.
-    async fn renew(&self, held: &mut Held, now: Timestamp) -> Result<String, Failure> {
+    async fn renew(&self, held: &mut HeldToken, now: Timestamp) -> Result<String, Failure> {
         let uri = http::parse_url("token_uri", held.file.token_uri());
         let uri = uri.map_err(|error| {
             Failure::new(Class::Configuration, error.context(held.path.display().to_string()))
@@ -201,7 +201,7 @@ impl Account {
     /// # Errors
     /// Only when a refresh token would be lost with this process. An access token is good without being written, and
     /// is simply renewed again after a restart.
-    async fn save(&self, held: &mut Held) -> Result<(), Failure> {
+    async fn save(&self, held: &mut HeldToken) -> Result<(), Failure> {
         let (path, expected) = (held.path.clone(), held.bytes.clone());
         let bytes = held.file.to_bytes().map_err(Failure::internal)?;
         let saving = tokio::task::spawn_blocking(move || {
@@ -245,8 +245,8 @@ impl Account {
     }
 
     /// Makes of the endpoint's answer what the sources say, and remembers it for a while.
-    fn denied(&self, held: &mut Held, denied: Denied, now: Timestamp) -> Failure {
-        let Denied { code, description: _, mut failure } = denied;
+    fn denied(&self, held: &mut HeldToken, denied: TokenDenied, now: Timestamp) -> Failure {
+        let TokenDenied { code, description: _, mut failure } = denied;
         let advice = || self.advice(&held.file.scopes(), None);
         let path = held.path.display();
         let told = match (code.as_deref(), failure.class) {

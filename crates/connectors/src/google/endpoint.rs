@@ -21,7 +21,7 @@ const ANSWER_BYTES: usize = 64 << 10;
 
 /// What the endpoint gave.
 #[derive(Deserialize)]
-pub struct Granted {
+pub struct TokenGrant {
     /// For requests to the services. Never empty.
     pub access_token: String,
     /// A refresh token, if there is a new one.
@@ -36,7 +36,7 @@ pub struct Granted {
 }
 
 /// Shows no token.
-impl fmt::Debug for Granted {
+impl fmt::Debug for TokenGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { access_token: _, refresh_token, expires_in, scope } = self;
         let mut shown = f.debug_struct("Granted");
@@ -47,7 +47,7 @@ impl fmt::Debug for Granted {
 
 /// Why there are no tokens.
 #[derive(Debug)]
-pub struct Denied {
+pub struct TokenDenied {
     /// The word for it, such as `invalid_grant`; `None` when the endpoint could not be asked or answered otherwise.
     pub code: Option<String>,
     /// What the endpoint says about it, cut to a few hundred characters.
@@ -56,7 +56,7 @@ pub struct Denied {
     pub failure: Failure,
 }
 
-impl From<Failure> for Denied {
+impl From<Failure> for TokenDenied {
     fn from(failure: Failure) -> Self {
         Self { code: None, description: None, failure }
     }
@@ -65,13 +65,13 @@ impl From<Failure> for Denied {
 /// Sends a form to the endpoint. Tries once.
 ///
 /// # Errors
-/// A [`Denied`], also when there is no usable answer.
+/// A [`TokenDenied`], also when there is no usable answer.
 pub async fn post(
     http: &Http,
     token_uri: &Url,
     reach: Reach,
     form: &[(&str, &str)],
-) -> Result<Granted, Denied> {
+) -> Result<TokenGrant, TokenDenied> {
     let mut encoded = token_uri.clone();
     encoded.query_pairs_mut().clear().extend_pairs(form);
     let form = encoded.query().unwrap_or_default().to_owned();
@@ -88,7 +88,7 @@ pub async fn post(
     let body = reply.body(ANSWER_BYTES).await?;
     // What serde says of a wrong type would show the value, and the values here are secrets.
     let granted =
-        serde_json::from_slice::<Granted>(&body).ok().filter(|granted| is_sendable(&granted.access_token));
+        serde_json::from_slice::<TokenGrant>(&body).ok().filter(|granted| is_sendable(&granted.access_token));
     let no_token = || format!("{address} answered without a usable access token");
     Ok(granted.ok_or_else(|| Failure::text(Class::Upstream, no_token()))?)
 }
@@ -105,7 +105,7 @@ struct Problem {
     error_description: Option<String>,
 }
 
-async fn denied(reply: Reply) -> Denied {
+async fn denied(reply: Reply) -> TokenDenied {
     let (status, address) = (reply.status().as_u16(), reply.address().to_owned());
     // There is no clock here, and the endpoint's own is the better one for a date that it names.
     let mut failure = reply.refused(reply.date().unwrap_or(Timestamp::MAX));
@@ -113,13 +113,13 @@ async fn denied(reply: Reply) -> Denied {
     let problem = serde_json::from_slice::<Problem>(&body).ok();
     failure.class = class(status, problem.as_ref().map(|problem| problem.error.as_str()));
     let Some(Problem { error, error_description }) = problem else {
-        return Denied { code: None, description: None, failure };
+        return TokenDenied { code: None, description: None, failure };
     };
     let code = refusal::cut(&error);
     let description = error_description.map(|text| refusal::cut(&text)).filter(|text| !text.is_empty());
     let said = description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     failure.cause = anyhow::anyhow!("{address} answered {status} {code}{said}");
-    Denied { code: Some(code), description, failure }
+    TokenDenied { code: Some(code), description, failure }
 }
 
 /// RFC 6749, section 5.2, and the codes that Google adds:
@@ -173,7 +173,7 @@ mod tests {
     fn tokens_are_never_shown() {
         let granted =
             r#"{"access_token": "SECRET1", "refresh_token": "SECRET2", "expires_in": 3599, "scope": "a b"}"#;
-        let granted: Granted = serde_json::from_str(granted).unwrap();
+        let granted: TokenGrant = serde_json::from_str(granted).unwrap();
         let shown = format!("{granted:?}");
         assert!(!shown.contains("SECRET") && shown.contains("3599"), "{shown}");
     }

@@ -1,7 +1,7 @@
 //! Content filters: `- name: {in: subject, contains: invoice}`. A match of any drops an item.
 //!
-//! What is compared is the text as a person sees it: entities of HTML decoded, each run of whitespace one blank, none at
-//! the ends. An empty text matches nothing. Left out: which fields there are (the sources).
+//! What is compared is the text as a person sees it: entities of HTML decoded, each run of whitespace one blank, none
+//! at the ends. An empty text matches nothing. Left out: which fields there are (the sources).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ const STEPS: usize = 100_000;
 
 /// A filter of the configuration. `F` is the fields that a source knows.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Written<F>")]
+#[serde(try_from = "WrittenRule<F>")]
 pub struct Rule<F> {
     /// The field to look at.
     pub field: F,
@@ -41,7 +41,7 @@ pub struct Filters<F> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Filter")]
-struct Written<F> {
+struct WrittenRule<F> {
     /// The field to look at. Required.
     #[serde(rename = "in")]
     #[schemars(extend("default" = null))]
@@ -57,10 +57,10 @@ struct Written<F> {
     regex: Option<String>,
 }
 
-impl<F> TryFrom<Written<F>> for Rule<F> {
+impl<F> TryFrom<WrittenRule<F>> for Rule<F> {
     type Error = &'static str;
 
-    fn try_from(written: Written<F>) -> Result<Self, Self::Error> {
+    fn try_from(written: WrittenRule<F>) -> Result<Self, Self::Error> {
         let field = match (written.field, written.in_field) {
             (Some(field), None) | (None, Some(field)) => field,
             (None, None) => return Err("the key `in` is missing: which field to look at"),
@@ -72,15 +72,15 @@ impl<F> TryFrom<Written<F>> for Rule<F> {
 
 impl<F: JsonSchema> JsonSchema for Rule<F> {
     fn schema_name() -> Cow<'static, str> {
-        Written::<F>::schema_name()
+        WrittenRule::<F>::schema_name()
     }
 
     fn schema_id() -> Cow<'static, str> {
-        Written::<F>::schema_id()
+        WrittenRule::<F>::schema_id()
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Written::<F>::json_schema(generator)
+        WrittenRule::<F>::json_schema(generator)
     }
 }
 

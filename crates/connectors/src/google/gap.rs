@@ -19,7 +19,7 @@ const CURSOR_BYTES: usize = 512;
 /// What is missing whatever the service.
 pub const PASSING: &str = "what came and went within the stretch, and states in between";
 
-/// What happened to a stretch of changes that a service no longer tells one by one.
+/// What happened to a stretch of changes that a service no longer lists one by one.
 #[derive(Debug, Clone, Serialize)]
 pub struct Gap {
     /// The log that was interrupted, in the words of the source: `mailbox`, `user`, a drive's or calendar's id.
@@ -34,8 +34,8 @@ pub struct Gap {
     pub recovered_from: Option<Timestamp>,
     /// Whether the whole stretch was looked at, so that all that is there at its end is reported as it is then.
     pub complete: bool,
-    /// Kinds of changes that no look at the present shows, in words: they may have been and are not told, even where
-    /// the stretch is complete.
+    /// Kinds of changes that no look at the present shows, in words: they may have happened and are not reported, even
+    /// where the stretch is complete.
     pub missing: Vec<String>,
     /// How many items were reported now. The pipeline stores none that it knows already.
     pub found: u64,
@@ -45,7 +45,7 @@ pub struct Gap {
 
 impl Gap {
     /// Emits it. `lost` is the cursor that was refused and `pinned` the one that takes its place: together they name
-    /// the gap, so that a repeated turn tells of it once.
+    /// the gap, so that a repeated turn reports it once.
     ///
     /// # Errors
     /// Those of [`Draft::emit`].
@@ -56,7 +56,7 @@ impl Gap {
     }
 }
 
-/// A cursor as part of a name. One that somebody edited may be anything, and must not keep the gap from being told.
+/// A cursor as part of a name. One that somebody edited may be anything, and must not keep the gap from being reported.
 fn named(cursor: &str) -> String {
     if cursor.len() <= CURSOR_BYTES && !cursor.contains(char::is_control) {
         return cursor.to_owned();

@@ -17,7 +17,7 @@ use reqwest::Url;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::endpoint::{self, Denied, Granted};
+use super::endpoint::{self, TokenDenied, TokenGrant};
 use super::token_file::{Flaw, TokenFile};
 use crate::http::{Http, Reach};
 pub use credentials::{Credentials, CredentialsError};
@@ -139,7 +139,7 @@ impl Consent {
         reach: Reach,
         credentials: &Credentials,
         code: &str,
-    ) -> Result<Granted, Denied> {
+    ) -> Result<TokenGrant, TokenDenied> {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -159,7 +159,7 @@ impl Consent {
     pub fn token_file(
         &self,
         credentials: &Credentials,
-        granted: &Granted,
+        granted: &TokenGrant,
         asked: Timestamp,
     ) -> Result<TokenFile, Flaw> {
         let allowed: Vec<&str> = granted.scope.as_deref().unwrap_or_default().split_whitespace().collect();

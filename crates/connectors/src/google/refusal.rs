@@ -1,6 +1,6 @@
 //! What an answer that is no success means: by its status, by the reasons in its body and by what it says.
 //!
-//! Left out: what to do about a token, which `account` knows, and how long nobody asks, which `limiter` knows.
+//! Left out: what to do about a token, which `account` knows, and how long requests pause, which `limiter` decides.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub struct Refusal {
     pub failure: Failure,
 }
 
-/// What a refusal is about, as far as somebody here does something about it.
+/// What a refusal is about, as far as it is acted upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RefusalKind {
     /// Too many requests.
@@ -84,8 +84,8 @@ impl Refusal {
         self.status == Some(400) && !self.is_precondition()
     }
 
-    /// Gmail answers one or two of a hundred good requests with 400 `failedPrecondition`, and answers them when they are
-    /// sent again (<https://github.com/googleapis/google-api-php-client/issues/2558>).
+    /// Gmail answers one or two of a hundred good requests with 400 `failedPrecondition`, and answers them when they
+    /// are sent again (<https://github.com/googleapis/google-api-php-client/issues/2558>).
     fn is_precondition(&self) -> bool {
         self.status == Some(400) && (self.has("failedPrecondition") || self.has("FAILED_PRECONDITION"))
     }
@@ -256,7 +256,7 @@ struct Part {
 }
 
 impl ErrorDetails {
-    /// The form that the services share; of any other nothing is told, because it may be a page of a proxy.
+    /// The form that the services share; any other is not shown, because it may be a page of a proxy.
     fn read(body: &[u8]) -> Self {
         let Ok(Body { error }) = serde_json::from_slice(body) else { return Self::default() };
         let Problem { message, status, errors, details } = error;

@@ -11,7 +11,7 @@ use crate::lock::lock;
 
 /// How often in a row a service may fail at a thing before a source goes on without it.
 const GIVE_UP_AFTER: u32 = 3;
-/// Most things remembered: one that nobody asks for any more is never taken out.
+/// Most things remembered: one that is no longer asked for is never taken out.
 const MOST: usize = 10_000;
 
 /// How often in a row a service failed at each thing. In memory only: forgotten, it costs some more tries.

@@ -1,4 +1,4 @@
-//! Instants in texts: as the services tell them, and as the forerunner wrote them into entries, files and event ids.
+//! Instants in texts: as the services write them, and as earlier programs wrote them into entries, files and event ids.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;

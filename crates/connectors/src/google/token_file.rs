@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::endpoint::{self, Granted, is_sendable};
+use super::endpoint::{self, TokenGrant, is_sendable};
 use super::timestamp;
 
 /// Largest file that is read, in bytes.
@@ -114,7 +114,7 @@ impl TokenFile {
     }
 
     /// Takes a renewed token. `asked` is when it was asked for, which is no later than when it was made.
-    pub fn renew(&mut self, granted: &Granted, asked: Timestamp) {
+    pub fn renew(&mut self, granted: &TokenGrant, asked: Timestamp) {
         let lifetime = granted.expires_in.unwrap_or(LIFETIME).min(i32::MAX as u64);
         let expiry = asked.checked_add(std::time::Duration::from_secs(lifetime)).unwrap_or(asked);
         self.set("token", &granted.access_token);

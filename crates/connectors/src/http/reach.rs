@@ -10,7 +10,7 @@
 //! Our own server may have any address: `http/own_server.rs`. It knows our requests by
 //! [`OUTBOUND`](inboxclaw_contract::outside::OUTBOUND) and refuses them.
 //!
-//! Left out: prefixes for NAT64 that a network chose itself, which nothing tells from other addresses; and proxies,
+//! Left out: prefixes for NAT64 that a network chose itself, which cannot be told from other addresses; and proxies,
 //! which would have to judge for us (none is used).
 
 use std::error::Error;

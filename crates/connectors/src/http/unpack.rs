@@ -10,12 +10,12 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
+pub(super) enum ContentEncoding {
     Gzip,
     Deflate,
 }
 
-impl Packing {
+impl ContentEncoding {
     /// Reads a `Content-Encoding`; `None` when there is none that matters. Values that are no encoding, such as
     /// `utf-8`, do not matter.
     ///
@@ -42,11 +42,11 @@ pub(super) fn is_gzip(body: &[u8]) -> bool {
 ///
 /// # Errors
 /// When it breaks off or is broken.
-pub(super) fn unpack(body: Vec<u8>, packing: Packing, limit: usize) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn unpack(body: Vec<u8>, packing: ContentEncoding, limit: usize) -> io::Result<Option<Vec<u8>>> {
     match packing {
-        Packing::Gzip if is_gzip(&body) => members(&body, limit),
-        Packing::Gzip => Ok(Some(body)),
-        Packing::Deflate => match part(ZlibDecoder::new(&*body), Vec::new(), limit) {
+        ContentEncoding::Gzip if is_gzip(&body) => members(&body, limit),
+        ContentEncoding::Gzip => Ok(Some(body)),
+        ContentEncoding::Deflate => match part(ZlibDecoder::new(&*body), Vec::new(), limit) {
             Ok(unpacked) => Ok(unpacked),
             // What the standard means is zlib (RFC 9110, section 8.4.1.2); many servers send it without its head.
             Err(_) => part(DeflateDecoder::new(&*body), Vec::new(), limit),
@@ -90,27 +90,27 @@ mod tests {
     #[test]
     fn names_are_compared_without_case() {
         for (header, packing) in [
-            ("GZIP", Ok(Some(Packing::Gzip))),
-            (" x-gzip ", Ok(Some(Packing::Gzip))),
-            ("identity, gzip", Ok(Some(Packing::Gzip))),
-            ("Deflate", Ok(Some(Packing::Deflate))),
+            ("GZIP", Ok(Some(ContentEncoding::Gzip))),
+            (" x-gzip ", Ok(Some(ContentEncoding::Gzip))),
+            ("identity, gzip", Ok(Some(ContentEncoding::Gzip))),
+            ("Deflate", Ok(Some(ContentEncoding::Deflate))),
             ("", Ok(None)),
             ("utf-8", Ok(None)),
             ("br", Err("br".to_owned())),
         ] {
-            assert_eq!(Packing::of(header), packing, "{header}");
+            assert_eq!(ContentEncoding::of(header), packing, "{header}");
         }
     }
 
     #[test]
     fn members_are_one_text_and_what_follows_is_not() {
         let two = [gzip(b"ab"), gzip(b"cd"), b"\0\0junk".to_vec()].concat();
-        assert_eq!(unpack(two.clone(), Packing::Gzip, 4).unwrap().unwrap(), b"abcd");
-        assert_eq!(unpack(two, Packing::Gzip, 3).unwrap(), None);
-        assert_eq!(unpack(b"plain".to_vec(), Packing::Gzip, 9).unwrap().unwrap(), b"plain");
+        assert_eq!(unpack(two.clone(), ContentEncoding::Gzip, 4).unwrap().unwrap(), b"abcd");
+        assert_eq!(unpack(two, ContentEncoding::Gzip, 3).unwrap(), None);
+        assert_eq!(unpack(b"plain".to_vec(), ContentEncoding::Gzip, 9).unwrap().unwrap(), b"plain");
         let mut cut = gzip(b"abcd");
         cut.truncate(cut.len() - 9);
-        assert!(unpack(cut, Packing::Gzip, 9).is_err());
+        assert!(unpack(cut, ContentEncoding::Gzip, 9).is_err());
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         let mut raw = DeflateEncoder::new(Vec::new(), Compression::default());
         raw.write_all(b"abcd").unwrap();
         for packed in [zlib.finish().unwrap(), raw.finish().unwrap()] {
-            assert_eq!(unpack(packed, Packing::Deflate, 4).unwrap().unwrap(), b"abcd");
+            assert_eq!(unpack(packed, ContentEncoding::Deflate, 4).unwrap().unwrap(), b"abcd");
         }
     }
 }

@@ -65,9 +65,9 @@ use config::{Config, WatchMode, blocking};
 use filter::{Filter, FollowLinks};
 use inbox::{Inbox, Scopes};
 use own_files::OwnFiles;
-use pass::{Beginning, Pass, Turn};
+use pass::{Pass, PassStart, Turn};
 use path::RelPath;
-use poll_state::{Pending, PollAction, PollContext, PollState};
+use poll_state::{PollAction, PollContext, PollEnd, PollState};
 use problems::Findings;
 use root::Root;
 use watch::Watch;
@@ -316,7 +316,8 @@ impl Filesystem {
             needs_all: beginning.is_silent || beginning.is_narrowed,
             now: draft.now(),
         };
-        // The news are taken before anything is read: whatever they tell of, the walk sees it, or something newer.
+        // The notifications are taken before anything is read: whatever they announce, the walk sees it or something
+        // newer.
         let start = lock(&self.state).start(&context, || self.news());
         let (pass, background) = match start {
             PollAction::Idle => {
@@ -357,7 +358,7 @@ impl Filesystem {
         &self,
         pass: Pass,
         background: Option<RelPath>,
-        beginning: Beginning,
+        beginning: PassStart,
         context: &PollContext<'_>,
         draft: &mut Draft<'_>,
     ) -> Result<Next, Failure> {
@@ -380,23 +381,23 @@ impl Filesystem {
         let findings = state.findings(&pass.scopes, pass.result.findings.clone(), is_done);
         self.report(draft, &findings);
         if !is_done {
-            return Ok(state.end(Pending::Unfinished(Box::new(pass), background), context));
+            return Ok(state.end(PollEnd::Unfinished(Box::new(pass), background), context));
         }
         if beginning.is_silent && pass.is_split && !pass.is_repeated {
             // What appeared while the baseline was taken belongs to it.
             let mut again = Pass::new(Scopes::everything(), context.root.clone(), watch);
             (again.is_repeated, again.result.notes) = (true, pass.result.notes);
-            return Ok(state.end(Pending::Unfinished(Box::new(again), None), context));
+            return Ok(state.end(PollEnd::Unfinished(Box::new(again), None), context));
         }
         let all = pass.scopes.all;
         if context.needs_all && all {
             pass::complete(&self.config, context.root, draft)?;
         }
         state.note(pass.result.notes, context.now);
-        Ok(state.end(Pending::Finished { all, at: context.now, findings, background }, context))
+        Ok(state.end(PollEnd::Finished { all, at: context.now, findings, background }, context))
     }
 
-    /// Takes what the system has told.
+    /// Takes the notifications of the system.
     fn news(&self) -> Scopes {
         if let Some(watch) = &self.watch {
             watch.catch_up();

@@ -8,7 +8,7 @@
 //!
 //! What state holds, for each calendar (`CAL` as it is configured, so `primary` stays `primary`); the cursor is unused:
 //!
-//! - `sync_token:CAL`: the sync token, moved only when the last page of a pass is handled. One that tells of nothing
+//! - `sync_token:CAL`: the sync token, moved only when the last page of a pass is handled. One that brings no changes
 //!   is left alone for a day, so a poll without news writes nothing;
 //! - `snap:CAL:EVENT`: the event resource as received, with which the next one is compared. A single event's goes away
 //!   by itself `max_event_age_days` and a week after the event's end: so long, an event that ended and is moved to the
@@ -27,7 +27,7 @@
 //! is remembered without events.
 //!
 //! When the service no longer accepts a sync token, the window is listed and compared with the snapshots, what was
-//! created, changed or deleted meanwhile is reported, and `inboxclaw.source.gap` tells of it. Snapshots without a sync
+//! created, changed or deleted meanwhile is reported, and `inboxclaw.source.gap` reports it. Snapshots without a sync
 //! token are compared in the same way, without a gap. A snapshot that somebody made something else of counts as
 //! unknown.
 //!

@@ -1,10 +1,10 @@
 //! Files of Google Drive: the change logs of the user and of the shared drives, compared with what is known.
 //!
 //! `google_drive/api.rs` asks, `snapshot.rs` is what is known of a file, `classify.rs` says what a difference means and
-//! `events.rs` tells it; `apply_page.rs` takes what a page shows of files, with texts from `content.rs`. `logs.rs`
-//! follows a log, `reconcile.rs` compares with a full listing where a log is lost, `drive_listing.rs` lists silently
-//! what there is, also in a shared drive that appears, `vanished_drives.rs` reports the files of one that vanished,
-//! `round_robin.rs` decides whose turn it is.
+//! `events.rs` builds the event; `apply_page.rs` takes what a page shows of files, with texts from `content.rs`.
+//! `logs.rs` follows a log, `reconcile.rs` compares with a full listing where a log is lost, `drive_listing.rs` lists
+//! silently what there is, also in a shared drive that appears, `vanished_drives.rs` reports the files of one that
+//! vanished, `round_robin.rs` decides whose turn it is.
 //!
 //! What state holds:
 //!

@@ -107,7 +107,7 @@ fn only_the_answer_to_this_request_gives_a_code() {
 fn the_file_holds_what_was_granted() {
     let (consent, credentials) = (consent(), credentials());
     let asked = "2026-11-22T10:00:00Z".parse().unwrap();
-    let granted = |scope: Option<&str>, refresh: Option<&str>| Granted {
+    let granted = |scope: Option<&str>, refresh: Option<&str>| TokenGrant {
         access_token: "a".to_owned(),
         refresh_token: refresh.map(str::to_owned),
         expires_in: Some(3599),

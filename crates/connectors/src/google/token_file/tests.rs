@@ -70,7 +70,7 @@ fn scopes_are_a_list_or_a_text() {
 #[test]
 fn a_renewed_token_keeps_every_other_key() {
     let mut renewed = file(json!({"token": "old", "account": "", "x": [1, {"y": null}], "expiry": "gone"}));
-    let granted = |refresh: Option<&str>, expires_in| Granted {
+    let granted = |refresh: Option<&str>, expires_in| TokenGrant {
         access_token: "new".to_owned(),
         refresh_token: refresh.map(str::to_owned),
         expires_in,

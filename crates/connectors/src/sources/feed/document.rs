@@ -6,7 +6,7 @@ use reqwest::Url;
 
 use super::item::{Item, Origin};
 use super::parsed::{MOST_ENTRIES, Parsed};
-use super::parser::{Broken, at, parse};
+use super::parser::{ParseError, at, parse};
 use crate::text::truncate;
 
 /// Longest title or address of a feed, in bytes: each event repeats them.
@@ -31,7 +31,7 @@ pub(super) struct Document {
 
 impl Document {
     /// Reads the body that came from `base` with that `Content-Type`.
-    pub(super) fn read(body: &[u8], content_type: Option<&str>, base: &Url) -> Result<Self, Broken> {
+    pub(super) fn read(body: &[u8], content_type: Option<&str>, base: &Url) -> Result<Self, ParseError> {
         Ok(Self::of(parse(body, content_type, base)?, base))
     }
 

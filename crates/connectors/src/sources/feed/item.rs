@@ -95,7 +95,7 @@ pub(super) struct Origin<'a> {
 impl Item {
     /// The entry, whose feed was written by `authors` where it does not say it itself.
     pub(super) fn of(entry: Entry, authors: &[Author]) -> Self {
-        let mut cut = Cut::default();
+        let mut cut = Truncation::default();
         let digest = said(&entry);
         let (stem, former) = names(&entry);
         let traits = traits(&entry);
@@ -239,12 +239,12 @@ fn plain(id: String) -> String {
     format!("{rest}#sha256:{}", digest([&*id]))
 }
 
-fn enclosure(cut: &mut Cut, enclosure: Enclosure) -> Option<Enclosure> {
+fn enclosure(cut: &mut Truncation, enclosure: Enclosure) -> Option<Enclosure> {
     let media_type = enclosure.media_type.map(|media_type| cut.text(media_type, MOST_TEXT));
     Some(Enclosure { url: cut.address(enclosure.url)?, media_type, length: enclosure.length })
 }
 
-fn author(cut: &mut Cut, author: Author) -> Option<Author> {
+fn author(cut: &mut Truncation, author: Author) -> Option<Author> {
     let mut short = |text: Option<String>| text.map(|text| cut.text(text, MOST_TEXT));
     let (name, email) = (short(author.name), short(author.email));
     let url = author.url.and_then(|url| cut.address(url));
@@ -253,11 +253,11 @@ fn author(cut: &mut Cut, author: Author) -> Option<Author> {
 
 /// Cuts what is too long, and knows whether it did.
 #[derive(Default)]
-struct Cut {
+struct Truncation {
     happened: bool,
 }
 
-impl Cut {
+impl Truncation {
     fn text(&mut self, mut text: String, most: usize) -> String {
         self.happened |= truncate(&mut text, most);
         text

@@ -199,7 +199,7 @@ struct Fields<'a>(HashMap<&'static str, &'a RawValue>);
 impl<'a> Fields<'a> {
     fn of(text: &'a str, wanted: &'static [&'static str]) -> serde_json::Result<Self> {
         let mut json = serde_json::Deserializer::from_str(text);
-        let fields = json.deserialize_map(Wanted(wanted))?;
+        let fields = json.deserialize_map(FieldVisitor(wanted))?;
         json.end()?;
         Ok(Self(fields))
     }
@@ -217,7 +217,9 @@ impl<'a> Fields<'a> {
     /// A list, or the one thing that stands where it should be.
     fn parts(&self, key: &str) -> Vec<&'a RawValue> {
         let Some(raw) = self.0.get(key) else { return Vec::new() };
-        serde_json::Deserializer::from_str(raw.get()).deserialize_seq(Parts).unwrap_or_else(|_| vec![raw])
+        serde_json::Deserializer::from_str(raw.get())
+            .deserialize_seq(ListVisitor)
+            .unwrap_or_else(|_| vec![raw])
     }
 
     /// Version 1.1 has a list of authors, 1.0 one; some write only the name.
@@ -263,9 +265,9 @@ fn text_of(raw: &RawValue) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-struct Wanted(&'static [&'static str]);
+struct FieldVisitor(&'static [&'static str]);
 
-impl<'de> Visitor<'de> for Wanted {
+impl<'de> Visitor<'de> for FieldVisitor {
     type Value = HashMap<&'static str, &'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -289,9 +291,9 @@ impl<'de> Visitor<'de> for Wanted {
     }
 }
 
-struct Parts;
+struct ListVisitor;
 
-impl<'de> Visitor<'de> for Parts {
+impl<'de> Visitor<'de> for ListVisitor {
     type Value = Vec<&'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,7 @@ const PAGE: &str = "an HTML page";
 /// Why a document is no feed.
 #[derive(Debug, thiserror::Error)]
 #[error("it is {nature}, and no feed that can be read: {reason}")]
-pub(super) struct Broken {
+pub(super) struct ParseError {
     /// What it looks like.
     nature: &'static str,
     reason: String,
@@ -21,19 +21,19 @@ pub(super) struct Broken {
     pub(super) action: Option<String>,
 }
 
-impl Broken {
+impl ParseError {
     fn new(nature: &'static str, reason: impl Into<String>) -> Self {
         Self { nature, reason: reason.into(), action: None }
     }
 }
 
 /// Reads a feed of any format that came from `base`. At least one entry is there if any is marked.
-pub(super) fn parse(body: &[u8], content_type: Option<&str>, base: &Url) -> Result<Parsed, Broken> {
+pub(super) fn parse(body: &[u8], content_type: Option<&str>, base: &Url) -> Result<Parsed, ParseError> {
     let text = decode::decode(body, content_type);
     // A mark that a program wrote in front of another one, or before what it added.
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     let parsed = if text.starts_with('{') {
-        json::read(text, base).map_err(|reason| Broken::new("JSON", reason))?
+        json::read(text, base).map_err(|reason| ParseError::new("JSON", reason))?
     } else {
         xml::read(text, base).map_err(|no_feed| unreadable(no_feed, text, base))?
     };
@@ -41,11 +41,11 @@ pub(super) fn parse(body: &[u8], content_type: Option<&str>, base: &Url) -> Resu
         (true, Some(place), _) => {
             let reason =
                 format!("none of its {} entries is understood, the first {}", parsed.marked, at(place));
-            Err(Broken::new(nature(text), reason))
+            Err(ParseError::new(nature(text), reason))
         }
         (true, None, Some(place)) => {
             let reason = format!("it breaks off before any entry is complete ({})", at(place));
-            Err(Broken::new(nature(text), reason))
+            Err(ParseError::new(nature(text), reason))
         }
         _ => Ok(parsed),
     }
@@ -56,17 +56,17 @@ pub(super) fn at(place: Place) -> String {
     format!("at line {}, column {}", place.line, place.column)
 }
 
-fn unreadable(no_feed: NoFeed, text: &str, base: &Url) -> Broken {
+fn unreadable(no_feed: NoFeed, text: &str, base: &Url) -> ParseError {
     match no_feed {
         _ if no_feed == NoFeed::Page || is_page(text) => {
             let action = match xml::feed_of_page(text, base) {
                 Some(feed) => format!("set `url` to the feed itself, not to its page, which names {feed}"),
                 None => "set `url` to the feed itself, not to its page".to_owned(),
             };
-            Broken { action: Some(action), ..Broken::new(PAGE, "it begins as one") }
+            ParseError { action: Some(action), ..ParseError::new(PAGE, "it begins as one") }
         }
-        _ if text.is_empty() => Broken::new("empty", "there is nothing in it"),
-        _ => Broken::new(nature(text), "it has no element that a feed begins with"),
+        _ if text.is_empty() => ParseError::new("empty", "there is nothing in it"),
+        _ => ParseError::new(nature(text), "it has no element that a feed begins with"),
     }
 }
 

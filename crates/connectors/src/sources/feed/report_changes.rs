@@ -93,7 +93,7 @@ fn left(draft: &mut Draft<'_>, records: BTreeMap<String, Record>) -> Result<(), 
     Ok(())
 }
 
-/// Whether an entry that nobody knows is to be reported. One without a date cannot be told from an old one.
+/// Whether an unknown entry is to be reported. One without a date cannot be told from an old one.
 fn is_news(item: &Item, start: StartAt) -> bool {
     match start {
         StartAt::Now => false,

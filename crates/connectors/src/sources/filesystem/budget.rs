@@ -14,7 +14,7 @@ const BYTES: u64 = 256 << 20;
 pub(super) const STORED: usize = 4;
 /// A turn starts nothing new after this time.
 const SECONDS: u64 = 10;
-/// How long a file that nobody waits for is read before it is the turn of others.
+/// How long a file is read in the background before it is the turn of others.
 const SLICE: Duration = Duration::from_millis(300);
 
 /// What is left of a turn.

@@ -10,7 +10,7 @@ use inboxclaw_contract::{Draft, Entry, Failure};
 use super::budget::Budget;
 use super::filter::Filter;
 use super::inbox::Scopes;
-use super::path::{Family, RelPath};
+use super::path::{KeyFamily, RelPath};
 use super::record::{Record, Stat};
 use super::walk::WalkResult;
 
@@ -59,7 +59,7 @@ impl Comparison {
         hidden: BTreeSet<RelPath>,
         most: u64,
     ) -> Self {
-        let all = scopes.all.then(|| Family::File.prefixes().map(str::to_owned));
+        let all = scopes.all.then(|| KeyFamily::File.prefixes().map(str::to_owned));
         Self {
             filter,
             files: found.files,
@@ -111,7 +111,7 @@ impl Comparison {
     async fn read_single(&mut self, draft: &mut Draft<'_>, budget: &mut Budget) -> Result<(), Failure> {
         let paths = self.single.split_off(self.single.len().saturating_sub(PAGE));
         budget.take(paths.len());
-        let keys: Vec<String> = paths.iter().map(|path| path.key(Family::File).0).collect();
+        let keys: Vec<String> = paths.iter().map(|path| path.key(KeyFamily::File).0).collect();
         for (path, entry) in paths.iter().zip(draft.entries(&keys).await?) {
             match entry {
                 Some(entry) => self.known(&entry),
@@ -124,7 +124,7 @@ impl Comparison {
 
     /// Plans to read what is known below a folder.
     fn below(&mut self, folder: &RelPath) {
-        let [plain, hashed] = Family::File.prefixes();
+        let [plain, hashed] = KeyFamily::File.prefixes();
         let prefix = format!("{plain}{}/", folder.escaped());
         if prefix.len() <= KEY_BYTES {
             self.prefixes.push_front(prefix);
@@ -172,7 +172,7 @@ impl Comparison {
 }
 
 fn path_of(entry: &Entry, record: Option<&Record>) -> Option<RelPath> {
-    let [plain, _] = Family::File.prefixes();
+    let [plain, _] = KeyFamily::File.prefixes();
     match entry.key.strip_prefix(plain) {
         Some(path) => RelPath::from_escaped(path),
         None => RelPath::from_escaped(record?.path.as_deref()?),

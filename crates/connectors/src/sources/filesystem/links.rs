@@ -1,5 +1,5 @@
 //! Which links are followed, and to which file a link leads. A link is followed step by step from the folder where it
-//! lies, each step in an open folder. Where it leaves the folder, only its real end counts, and that is told the same
+//! lies, each step in an open folder. Where it leaves the folder, only its real end counts, and the answer is the same
 //! whether something is there or not: who makes links in the folder learns nothing about what lies outside.
 
 use std::collections::VecDeque;
@@ -84,7 +84,7 @@ fn behind(tree: &Tree, filter: &Filter, path: &RelPath, link: &Place) -> io::Res
     if let Some(target) = real.as_ref().ok().and_then(|real| RelPath::below(&tree.path, real)) {
         return if filter.own.holds(&target) { Ok(PathMatch::Other) } else { open(tree, &target) };
     }
-    // Whether it is there at all is nothing to tell of where it is not followed.
+    // Where it is not followed, the answer does not say whether it is there.
     if filter.links == FollowLinks::All {
         follow_outside(filter, &real?)
     } else {

@@ -12,7 +12,7 @@ use inboxclaw_contract::{Draft, Expiry, Failure};
 
 use super::config::blocking;
 use super::inbox::Scopes;
-use super::path::{Family, RelPath};
+use super::path::{KeyFamily, RelPath};
 use super::root::Root;
 use super::tree::{Tree, is_absent};
 
@@ -28,7 +28,7 @@ pub(super) struct Mounts {
 
 /// What became of a folder that was the top of another file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum MountState {
     /// It still is, or the file system does not say.
     Mounted,
     /// An empty folder.
@@ -58,8 +58,8 @@ impl Mounts {
         let mut now = found;
         let mut missing = BTreeMap::new();
         for (folder, place) in places {
-            let is_empty = place == Place::Empty;
-            if place == Place::Over
+            let is_empty = place == MountState::Empty;
+            if place == MountState::Over
                 || !root.filter.concerns(&folder)
                 || (is_empty && !holds(&folder, draft).await?)
             {
@@ -98,29 +98,30 @@ async fn read(draft: &mut Draft<'_>) -> Result<BTreeSet<RelPath>, Failure> {
 }
 
 /// What became of the folders. One below an empty one is out of reach, and stays what it was.
-fn places(tree: &Tree, folders: BTreeSet<RelPath>) -> Vec<(RelPath, Place)> {
-    let mut places: Vec<(RelPath, Place)> = Vec::new();
+fn places(tree: &Tree, folders: BTreeSet<RelPath>) -> Vec<(RelPath, MountState)> {
+    let mut places: Vec<(RelPath, MountState)> = Vec::new();
     for folder in folders {
-        let is_hidden = places.iter().any(|(other, place)| *place == Place::Empty && folder.is_within(other));
-        let place = if is_hidden { Place::Mounted } else { place(tree, &folder) };
+        let is_hidden =
+            places.iter().any(|(other, place)| *place == MountState::Empty && folder.is_within(other));
+        let place = if is_hidden { MountState::Mounted } else { place(tree, &folder) };
         places.push((folder, place));
     }
     places
 }
 
-fn place(tree: &Tree, folder: &RelPath) -> Place {
-    let look = || -> io::Result<Place> {
+fn place(tree: &Tree, folder: &RelPath) -> MountState {
+    let look = || -> io::Result<MountState> {
         if tree.folder_status(folder)?.stat.dev != tree.folder_status(&folder.parent())?.stat.dev {
-            return Ok(Place::Mounted);
+            return Ok(MountState::Mounted);
         }
-        Ok(if tree.is_empty(folder)? { Place::Empty } else { Place::Over })
+        Ok(if tree.is_empty(folder)? { MountState::Empty } else { MountState::Over })
     };
-    look().unwrap_or_else(|error| if is_absent(&error) { Place::Over } else { Place::Mounted })
+    look().unwrap_or_else(|error| if is_absent(&error) { MountState::Over } else { MountState::Mounted })
 }
 
 /// Whether files are known below the folder. Those whose paths are too long for a key count for every folder.
 async fn holds(folder: &RelPath, draft: &mut Draft<'_>) -> Result<bool, Failure> {
-    let [plain, hashed] = Family::File.prefixes();
+    let [plain, hashed] = KeyFamily::File.prefixes();
     let prefix = format!("{plain}{}/", folder.escaped());
     Ok((prefix.len() <= KEY_BYTES && !draft.list(&prefix, None, 1).await?.is_empty())
         || !draft.list(hashed, None, 1).await?.is_empty())
@@ -152,8 +153,8 @@ mod tests {
     fn a_mounted_folder_is_told_from_others() {
         let rel = |path: &str| RelPath::from_escaped(path).unwrap();
         let top = tree(Path::new("/"));
-        assert_eq!(place(&top, &rel("proc")), Place::Mounted);
-        assert_eq!(place(&top, &rel("proc/self")), Place::Over);
+        assert_eq!(place(&top, &rel("proc")), MountState::Mounted);
+        assert_eq!(place(&top, &rel("proc/self")), MountState::Over);
     }
 
     #[test]
@@ -164,10 +165,10 @@ mod tests {
         }
         let rel = |path: &str| RelPath::from_escaped(path).unwrap();
         let folders = ["empty", "empty/inner", "gone", "used"].map(rel);
-        let found: Vec<Place> = places(&tree(dir.path()), folders.into_iter().collect())
+        let found: Vec<MountState> = places(&tree(dir.path()), folders.into_iter().collect())
             .into_iter()
             .map(|(_, place)| place)
             .collect();
-        assert_eq!(found, [Place::Empty, Place::Mounted, Place::Over, Place::Over]);
+        assert_eq!(found, [MountState::Empty, MountState::Mounted, MountState::Over, MountState::Over]);
     }
 }

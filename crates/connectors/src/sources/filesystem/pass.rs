@@ -14,7 +14,7 @@ use super::inbox::Scopes;
 use super::links::Hidden;
 use super::mounts::Mounts;
 use super::moves::Moves;
-use super::path::{Family, RelPath};
+use super::path::{KeyFamily, RelPath};
 use super::root::{Root, RootRecord, unmounted};
 use super::walk::Walk;
 use super::watch::Watch;
@@ -220,7 +220,7 @@ impl Pass {
 
 /// What the entry about the folder says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Beginning {
+pub(super) struct PassStart {
     /// Whether the baseline is still being taken.
     pub(super) is_silent: bool,
     /// Whether fewer links are followed than when everything was last looked at, or others.
@@ -231,13 +231,13 @@ pub(super) struct Beginning {
 ///
 /// # Errors
 /// When the folder seems to lack its disk, or the store cannot be read.
-pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -> Result<Beginning, Failure> {
+pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -> Result<PassStart, Failure> {
     let old: Option<RootRecord> = draft.entry(RootRecord::KEY).await?.and_then(|entry| entry.parse().ok());
     let links = config.filter.links;
     let is_other =
         old.as_ref().is_some_and(|old| old.is_other(&RootRecord::new(&config.path, root, false, links)));
     if is_other {
-        for prefix in Family::ALL.into_iter().flat_map(Family::prefixes) {
+        for prefix in KeyFamily::ALL.into_iter().flat_map(KeyFamily::prefixes) {
             draft.delete_prefix(prefix)?;
         }
         draft.delete(Mounts::KEY)?;
@@ -245,13 +245,13 @@ pub(super) async fn begin(config: &Config, root: &Root, draft: &mut Draft<'_>) -
     let known = old.as_ref().filter(|_| !is_other);
     let complete = known.map_or(config.start == StartAt::All, |old| old.complete);
     let is_unmounted = known.is_some_and(|old| old.looks_unmounted(root));
-    if is_unmounted && !draft.list(Family::File.prefixes()[0], None, 1).await?.is_empty() {
+    if is_unmounted && !draft.list(KeyFamily::File.prefixes()[0], None, 1).await?.is_empty() {
         return Err(unmounted(&config.path));
     }
     // Until everything was looked at, the state is that of the links that were followed before.
     let followed = known.map_or(links, |old| old.follow_links);
     put_mark(RootRecord::new(&config.path, root, complete, followed), old.as_ref(), draft)?;
-    Ok(Beginning { is_silent: !complete, is_narrowed: followed != links })
+    Ok(PassStart { is_silent: !complete, is_narrowed: followed != links })
 }
 
 /// Writes down that everything was looked at, so that the baseline is complete.

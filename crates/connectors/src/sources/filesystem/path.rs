@@ -20,7 +20,7 @@ pub(super) struct RelPath(Box<[u8]>);
 
 /// Which entry of a file. Each has two prefixes, one for paths that fit into a key and one for their digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+pub(super) enum KeyFamily {
     /// What is known of the file.
     File,
     /// Its text, for the next difference.
@@ -29,7 +29,7 @@ pub(super) enum Family {
     Gone,
 }
 
-impl Family {
+impl KeyFamily {
     /// All of them.
     pub(super) const ALL: [Self; 3] = [Self::File, Self::Text, Self::Gone];
 
@@ -147,7 +147,7 @@ impl RelPath {
     }
 
     /// The key of an entry, and whether the path can be read back from it.
-    pub(super) fn key(&self, family: Family) -> (String, bool) {
+    pub(super) fn key(&self, family: KeyFamily) -> (String, bool) {
         let [plain, hashed] = family.prefixes();
         let path = self.escaped();
         if plain.len() + path.len() <= KEY_BYTES {
@@ -216,7 +216,7 @@ mod tests {
             ("\u{85}".as_bytes(), "f:%C2%85"),
         ] {
             let path = rel(path);
-            assert_eq!(path.key(Family::File), (key.to_owned(), true));
+            assert_eq!(path.key(KeyFamily::File), (key.to_owned(), true));
             assert_eq!(RelPath::from_escaped(&key[2..]), Some(path));
         }
         assert_eq!(RelPath::from_escaped("%G0"), None);
@@ -226,9 +226,9 @@ mod tests {
     #[test]
     fn long_paths_are_named_by_their_digest() {
         let fits = rel(&[b'a'; KEY_BYTES - 2]);
-        assert_eq!(fits.key(Family::Text).0.len(), KEY_BYTES);
+        assert_eq!(fits.key(KeyFamily::Text).0.len(), KEY_BYTES);
         let long = rel(&[b'a'; KEY_BYTES - 1]);
-        let (key, readable) = long.key(Family::Text);
+        let (key, readable) = long.key(KeyFamily::Text);
         assert!(key.starts_with("u:") && key.len() == 66 && !readable, "{key}");
         assert!(rel(&[b'a'; EVENT_TEXT_BYTES]).entity().starts_with('a'));
         assert!(rel(&[b'a'; EVENT_TEXT_BYTES + 1]).entity().starts_with("sha256:"));

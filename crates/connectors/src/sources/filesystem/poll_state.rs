@@ -19,8 +19,8 @@ use crate::lock::lock;
 
 /// What cannot be read is looked at again after so long.
 const RETRY: Duration = Duration::from_secs(45);
-/// No news tell that a folder above the root was renamed or that a disk was mounted over it: the root is looked for
-/// this often.
+/// No notification says that a folder above the root was renamed or that a disk was mounted over it: the root is looked
+/// for this often.
 const ROOT: Duration = Duration::from_secs(30);
 
 /// No poll is asked for sooner, but for one that goes on at once.
@@ -31,7 +31,7 @@ const LEAST: Duration = Duration::from_millis(100);
 pub(super) struct PollState {
     /// A pass that goes on in the next turn.
     pass: Option<Pass>,
-    /// A pass over a file that nobody waits for, which goes on when there is nothing else to do.
+    /// A pass over a large file in the background, which goes on when there is nothing else to do.
     background: Option<(RelPath, Pass)>,
     /// Whether such a pass comes next, though there may be news: each has every second turn.
     is_background_next: bool,
@@ -54,11 +54,11 @@ pub(super) struct PollState {
     /// By when a poll was asked for, the last time.
     asked_for: Option<Timestamp>,
     /// Becomes true if the turn is committed.
-    pending: Option<Pending>,
+    pending: Option<PollEnd>,
 }
 
 /// How a poll ended.
-pub(super) enum Pending {
+pub(super) enum PollEnd {
     /// The pass goes on; with the file if it is one in the background.
     Unfinished(Box<Pass>, Option<RelPath>),
     /// The pass is over.
@@ -79,7 +79,7 @@ pub(super) enum PollAction {
     Resume(Box<Pass>),
     /// Look at these.
     Look(Scopes),
-    /// Read a file that nobody waits for, or go on with it.
+    /// Read a file in the background, or go on with it.
     Background(RelPath, Option<Box<Pass>>),
     /// Nothing.
     Idle,
@@ -160,7 +160,7 @@ impl PollState {
         self.running.merge(Scopes::everything());
     }
 
-    /// What people are told of, given what a pass over `scopes` found so far.
+    /// What is reported as problems and notices, given what a pass over `scopes` found so far.
     pub(super) fn findings(&self, scopes: &Scopes, found: Findings, is_finished: bool) -> Findings {
         let root = BTreeSet::from([RelPath::root()]);
         let none = BTreeSet::new();
@@ -177,13 +177,13 @@ impl PollState {
     }
 
     /// Takes note of how a poll ended, and says when the next one is to be.
-    pub(super) fn end(&mut self, pending: Pending, context: &PollContext<'_>) -> Next {
+    pub(super) fn end(&mut self, pending: PollEnd, context: &PollContext<'_>) -> Next {
         let now = context.now;
         let is_background = match &pending {
-            Pending::Unfinished(_, background) | Pending::Finished { background, .. } => background.is_some(),
+            PollEnd::Unfinished(_, background) | PollEnd::Finished { background, .. } => background.is_some(),
         };
-        let is_unfinished = matches!(pending, Pending::Unfinished(..));
-        if let Pending::Finished { findings, .. } = &pending {
+        let is_unfinished = matches!(pending, PollEnd::Unfinished(..));
+        if let PollEnd::Finished { findings, .. } = &pending {
             let is_due = self.retry_at.is_none_or(|at| at <= now);
             let retry = if is_due { now.checked_add(RETRY).ok() } else { self.retry_at };
             self.retry_at = retry.filter(|_| !findings.unreadable.is_empty());
@@ -233,10 +233,10 @@ impl PollState {
     /// Moves on, or starts over.
     pub(super) fn turn_ended(&mut self, settled: Settled) {
         match (settled, self.pending.take()) {
-            (Settled::Committed, Some(Pending::Unfinished(pass, background))) => {
+            (Settled::Committed, Some(PollEnd::Unfinished(pass, background))) => {
                 self.go_on(*pass, background)
             }
-            (Settled::Committed, Some(Pending::Finished { all, at, findings, background })) => {
+            (Settled::Committed, Some(PollEnd::Finished { all, at, findings, background })) => {
                 if background.is_none() {
                     self.running = Scopes::default();
                 }
@@ -246,12 +246,12 @@ impl PollState {
                 }
             }
             (Settled::Committed, None) => {}
-            (Settled::Dropped, Some(Pending::Unfinished(pass, background))) if !pass.is_writing() => {
+            (Settled::Dropped, Some(PollEnd::Unfinished(pass, background))) if !pass.is_writing() => {
                 self.go_on(*pass, background);
             }
             (Settled::Dropped, pending) => {
                 let file = match pending {
-                    Some(Pending::Unfinished(_, file) | Pending::Finished { background: file, .. }) => file,
+                    Some(PollEnd::Unfinished(_, file) | PollEnd::Finished { background: file, .. }) => file,
                     None => None,
                 };
                 if let Some(file) = file.or(self.background.take().map(|(file, _)| file)) {

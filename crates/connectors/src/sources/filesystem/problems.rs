@@ -52,7 +52,7 @@ pub(super) type Unreadable = PathNotes<(Class, String)>;
 /// What is there and not looked at.
 pub(super) type Unfollowed = PathNotes<Hidden>;
 
-/// What people are told of besides events.
+/// What is reported besides events, as problems and notices.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
     pub(super) unreadable: Unreadable,

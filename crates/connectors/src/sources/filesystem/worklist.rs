@@ -47,7 +47,7 @@ pub(super) enum Task {
 }
 
 /// A task with what the file system says about it right now.
-pub(super) struct Checked {
+pub(super) struct CheckedTask {
     pub(super) task: Task,
     /// Whether nothing is left at the old path, for tasks that have one.
     pub(super) gone: Option<io::Result<bool>>,
@@ -55,7 +55,7 @@ pub(super) struct Checked {
     pub(super) look: Option<ReadOutcome>,
 }
 
-impl Checked {
+impl CheckedTask {
     fn is_move(&self) -> bool {
         matches!(self.task, Task::Moved { .. })
     }
@@ -170,7 +170,12 @@ impl Worklist {
     }
 
     /// Takes and checks the next tasks, as far as the budget goes. Blocks.
-    pub(super) fn check(&mut self, root: &Root, policy: &ReadPolicy, budget: &mut Budget) -> Vec<Checked> {
+    pub(super) fn check(
+        &mut self,
+        root: &Root,
+        policy: &ReadPolicy,
+        budget: &mut Budget,
+    ) -> Vec<CheckedTask> {
         let mut checked = Vec::new();
         let mut heads = 0;
         let most = BATCH.min(budget.steps() / CHANGES + 1);
@@ -179,7 +184,7 @@ impl Worklist {
         while checked.len() < most && heads < HEADS && !budget.is_spent() {
             let Some(task) = self.pop() else { break };
             // A file that was moved may turn out to have changed, and takes its place among those.
-            if matches!(task, Task::Changed(..)) && checked.iter().any(Checked::is_move) {
+            if matches!(task, Task::Changed(..)) && checked.iter().any(CheckedTask::is_move) {
                 self.put(task);
                 break;
             }
@@ -210,7 +215,7 @@ impl Worklist {
                         heads += seen.head.len();
                         self.note_unread(&task, seen.sha256.is_some(), policy);
                     }
-                    checked.push(Checked { task, gone, look });
+                    checked.push(CheckedTask { task, gone, look });
                 }
             }
         }

@@ -11,12 +11,12 @@ use crate::textdiff::{self, TextDiff};
 use super::budget::{Budget, STORED};
 use super::config::{Config, blocking};
 use super::deferred::Note;
-use super::path::{Family, RelPath};
+use super::path::{KeyFamily, RelPath};
 use super::problems::Findings;
 use super::read_file::{FileSnapshot, ReadOutcome};
 use super::record::{Record, Stat, Version};
 use super::report::{Kind, Report, is_text, preview};
-use super::worklist::{Checked, Task, Worklist};
+use super::worklist::{CheckedTask, Task, Worklist};
 
 /// How long the last version of a file that is gone is remembered, so that its return is told from a rewind.
 const GONE_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -65,7 +65,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         config: &'a Config,
         draft: &'a mut Draft<'d>,
         silent: bool,
-        batch: Vec<Checked>,
+        batch: Vec<CheckedTask>,
         (worklist, result, budget): (&'a mut Worklist, &'a mut PassResult, &'a mut Budget),
     ) -> Result<(), Failure> {
         let mut writer = Self { config, draft, silent, known: HashMap::new(), worklist, result, budget };
@@ -78,7 +78,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         Ok(())
     }
 
-    async fn read(&mut self, batch: &[Checked]) -> Result<(), Failure> {
+    async fn read(&mut self, batch: &[CheckedTask]) -> Result<(), Failure> {
         let mut paths: Vec<&RelPath> = Vec::new();
         let mut arrived: Vec<&RelPath> = Vec::new();
         for checked in batch {
@@ -94,13 +94,13 @@ impl<'a, 'd> Writer<'a, 'd> {
                 }
             }
         }
-        for (path, entry) in paths.iter().zip(self.entries(Family::File, &paths).await?) {
+        for (path, entry) in paths.iter().zip(self.entries(KeyFamily::File, &paths).await?) {
             // What a person made unreadable says nothing.
             let record = entry.and_then(|entry| entry.parse().ok());
             self.known.insert((*path).clone(), PathRecords { record, gone: None });
         }
         if self.reports() {
-            for (path, entry) in arrived.iter().zip(self.entries(Family::Gone, &arrived).await?) {
+            for (path, entry) in arrived.iter().zip(self.entries(KeyFamily::Gone, &arrived).await?) {
                 let gone = entry.and_then(|entry| entry.parse().ok());
                 self.known.entry((*path).clone()).or_default().gone = gone;
             }
@@ -108,12 +108,16 @@ impl<'a, 'd> Writer<'a, 'd> {
         Ok(())
     }
 
-    async fn entries(&mut self, family: Family, paths: &[&RelPath]) -> Result<Vec<Option<Entry>>, Failure> {
+    async fn entries(
+        &mut self,
+        family: KeyFamily,
+        paths: &[&RelPath],
+    ) -> Result<Vec<Option<Entry>>, Failure> {
         let keys: Vec<String> = paths.iter().map(|path| path.key(family).0).collect();
         self.draft.entries(&keys).await
     }
 
-    async fn task(&mut self, Checked { task, gone, look }: Checked) -> Result<(), Failure> {
+    async fn task(&mut self, CheckedTask { task, gone, look }: CheckedTask) -> Result<(), Failure> {
         match (task, gone, look) {
             (Task::Forget(path), ..) => self.drop_entries(&path),
             (Task::Gone(path), Some(gone), _) => self.check_gone(&path, gone),
@@ -169,7 +173,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         let version = Version::after(&seen.stat, gone);
         self.report(Kind::Created, path, &seen, version, None, None)?;
         if gone.is_some() {
-            self.draft.delete(&path.key(Family::Gone).0)?;
+            self.draft.delete(&path.key(KeyFamily::Gone).0)?;
         }
         let text = self.text(path, &seen);
         self.put_text(path, text.as_deref(), false)?;
@@ -207,7 +211,7 @@ impl<'a, 'd> Writer<'a, 'd> {
         self.drop_entries(from)?;
         self.remember_gone(from, &known)?;
         if gone.is_some() {
-            self.draft.delete(&to.key(Family::Gone).0)?;
+            self.draft.delete(&to.key(KeyFamily::Gone).0)?;
         }
         self.put_text(to, text.as_deref(), false)?;
         let mut record = Record::new(seen.stat, known.sha256, version, text.is_some());
@@ -278,7 +282,7 @@ impl<'a, 'd> Writer<'a, 'd> {
     }
 
     async fn old_text(&mut self, path: &RelPath, known: &Record) -> Result<Option<String>, Failure> {
-        let entry = if known.text { self.draft.entry(&path.key(Family::Text).0).await? } else { None };
+        let entry = if known.text { self.draft.entry(&path.key(KeyFamily::Text).0).await? } else { None };
         Ok(entry.and_then(|entry| entry.parse().ok()))
     }
 
@@ -294,7 +298,7 @@ impl<'a, 'd> Writer<'a, 'd> {
     }
 
     fn put(&mut self, path: &RelPath, mut record: Record) -> Result<(), Failure> {
-        let (key, is_readable) = path.key(Family::File);
+        let (key, is_readable) = path.key(KeyFamily::File);
         record.path = (!is_readable).then(|| path.escaped().into_owned());
         record.fresh |= record.stat.is_fresh(self.draft.now());
         if self.record(path) == Some(&record) {
@@ -304,7 +308,7 @@ impl<'a, 'd> Writer<'a, 'd> {
     }
 
     fn put_text(&mut self, path: &RelPath, text: Option<&str>, had_text: bool) -> Result<(), Failure> {
-        let (key, _) = path.key(Family::Text);
+        let (key, _) = path.key(KeyFamily::Text);
         match text {
             Some(text) => {
                 let json = Json::from_value(text).map_err(Failure::internal)?;
@@ -319,15 +323,15 @@ impl<'a, 'd> Writer<'a, 'd> {
     fn drop_entries(&mut self, path: &RelPath) -> Result<(), Failure> {
         let has_text = self.record(path).is_none_or(|record| record.text);
         if has_text {
-            self.draft.delete(&path.key(Family::Text).0)?;
+            self.draft.delete(&path.key(KeyFamily::Text).0)?;
         }
-        self.draft.delete(&path.key(Family::File).0)
+        self.draft.delete(&path.key(KeyFamily::File).0)
     }
 
     fn remember_gone(&mut self, path: &RelPath, known: &Record) -> Result<(), Failure> {
         if self.is_silent(&known.stat) {
             return Ok(());
         }
-        self.draft.put(&path.key(Family::Gone).0, &known.version(), Expiry::For(GONE_KEPT))
+        self.draft.put(&path.key(KeyFamily::Gone).0, &known.version(), Expiry::For(GONE_KEPT))
     }
 }

@@ -93,7 +93,7 @@ pub(super) struct Reference {
     /// Its thread.
     #[serde(default)]
     pub(super) thread_id: Option<String>,
-    /// Its labels, which are not always told.
+    /// Its labels, which are not always given.
     #[serde(default)]
     pub(super) label_ids: Vec<String>,
 }
@@ -101,7 +101,7 @@ pub(super) struct Reference {
 /// A page of ids.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Listed {
+pub(super) struct MessageList {
     /// The messages, newest first.
     #[serde(default)]
     pub(super) messages: Vec<Reference>,
@@ -147,7 +147,7 @@ pub(super) struct Header {
 /// How much of a message is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Depth {
-    /// All that an event tells.
+    /// Everything that an event holds.
     Headers,
     /// Only whether it is there.
     Presence,
@@ -204,7 +204,7 @@ impl Api {
     }
 
     /// A page of ids, spam and trash included.
-    pub(super) async fn list(&self, search: Search<'_>, page: Option<&str>) -> Result<Listed, Refusal> {
+    pub(super) async fn list(&self, search: Search<'_>, page: Option<&str>) -> Result<MessageList, Refusal> {
         let request =
             ApiRequest::new(&["messages"]).with("maxResults", PAGE).with("includeSpamTrash", "true");
         let request = match search {

@@ -10,7 +10,7 @@ use super::api::{HistoryId, Message};
 /// The data of `gmail.message_received` and `gmail.message_sent`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Mail<'a> {
+struct MailPayload<'a> {
     thread_id: Option<&'a str>,
     message_id: &'a str,
     snippet: &'a str,
@@ -24,7 +24,7 @@ struct Mail<'a> {
 /// The data of `gmail.message_deleted`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Gone<'a> {
+struct DeletedPayload<'a> {
     thread_id: Option<&'a str>,
     message_id: &'a str,
 }
@@ -32,7 +32,7 @@ struct Gone<'a> {
 /// The data of `gmail.label_added` and `gmail.label_removed`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Labels<'a> {
+struct LabelsPayload<'a> {
     thread_id: Option<&'a str>,
     message_id: &'a str,
     label_ids: &'a [String],
@@ -45,13 +45,13 @@ pub(super) struct LabelChange<'a> {
     pub(super) id: &'a str,
     /// Its thread.
     pub(super) thread: Option<&'a str>,
-    /// The record that tells of it.
+    /// The history record that names it.
     pub(super) record: HistoryId,
     /// Whether labels were added, not removed.
     pub(super) added: bool,
     /// The labels added or removed.
     pub(super) labels: &'a [String],
-    /// All that the message has, if they are told.
+    /// All labels of the message, if the history names them.
     pub(super) all: &'a [String],
 }
 
@@ -64,7 +64,7 @@ pub(super) fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
 /// Emits that a message was received or sent, or both: mail to oneself is one message, which Gmail shows in the inbox.
 pub(super) fn mail(draft: &mut Draft<'_>, id: &str, message: &Message) -> Result<(), Failure> {
     let address = |name: &str| header(message, name).map(Address::first).unwrap_or_default();
-    let data = Mail {
+    let data = MailPayload {
         thread_id: message.thread_id.as_deref(),
         message_id: id,
         snippet: &message.snippet,
@@ -90,7 +90,7 @@ pub(super) fn mail(draft: &mut Draft<'_>, id: &str, message: &Message) -> Result
 
 /// Emits that a message is gone for good.
 pub(super) fn deleted(draft: &mut Draft<'_>, id: &str, thread: Option<&str>) -> Result<(), Failure> {
-    let data = Gone { thread_id: thread, message_id: id };
+    let data = DeletedPayload { thread_id: thread, message_id: id };
     let data = Json::from_value(&data).map_err(Failure::internal)?;
     draft.emit(NewEvent::new(format!("{id}-deleted"), "gmail.message_deleted", data).entity(id))
 }
@@ -101,7 +101,7 @@ pub(super) fn relabelled(draft: &mut Draft<'_>, change: &LabelChange<'_>) -> Res
         true => ("gmail.label_added", "lab-add"),
         false => ("gmail.label_removed", "lab-rem"),
     };
-    let data = Labels {
+    let data = LabelsPayload {
         thread_id: change.thread,
         message_id: change.id,
         label_ids: change.labels,

@@ -21,8 +21,8 @@ pub(super) struct Step {
     pub(super) labels: Vec<String>,
 }
 
-/// What can happen to a message. Within a record it happens in this order, so that whoever hears of labels knows the
-/// message.
+/// What can happen to a message. Within a record it happens in this order, so that an event about labels follows the
+/// one about the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum StepKind {
     /// It is new.

@@ -41,7 +41,7 @@ impl Gmail {
     pub(super) async fn pass(&self, draft: &mut Draft<'_>, cursor: &str) -> Result<PassEnd, Failure> {
         let pass = stored::<Pass>(draft, PASS).await?.filter(|pass| pass.from == cursor);
         let Ok(from) = cursor.parse().map(HistoryId) else { return Ok(PassEnd::Lost) };
-        let retried = if pass.is_none() { self.retry(draft).await? } else { Retried::default() };
+        let retried = if pass.is_none() { self.retry(draft).await? } else { RetrySummary::default() };
         // What is refused again and again must not keep the source from its history.
         if retried.cut && retried.done > 0 {
             return Ok(PassEnd::Next(Next::More));
@@ -213,7 +213,7 @@ impl Gmail {
     }
 
     /// Tries again to read what could not be read in the pass before.
-    async fn retry(&self, draft: &mut Draft<'_>) -> Result<Retried, Failure> {
+    async fn retry(&self, draft: &mut Draft<'_>) -> Result<RetrySummary, Failure> {
         let keys = draft.keys(RETRY, None, MOST / 2).await?;
         let ids: Vec<String> = keys.iter().map(|key| key[RETRY.len()..].to_owned()).collect();
         let mut messages = Messages::load(draft, ids.iter().map(String::as_str), self.rules.window).await?;
@@ -257,13 +257,13 @@ impl Gmail {
             }
             done += usize::from(!matches!(messages.get(id), Some(MessageRecord::Retry(_))));
         }
-        Ok(Retried { asked: ids.len(), done, cut: fetched.cut })
+        Ok(RetrySummary { asked: ids.len(), done, cut: fetched.cut })
     }
 }
 
 /// What trying again brought.
 #[derive(Default)]
-struct Retried {
+struct RetrySummary {
     /// How many messages were asked for.
     asked: usize,
     /// How many of them need not be tried again.
@@ -283,7 +283,7 @@ fn may_show(known: Option<&MessageRecord>, record: HistoryId) -> bool {
     }
 }
 
-/// Remembers as gone what appears and is deleted on one page: nobody hears of either. Returns all that is deleted on
+/// Remembers as gone what appears and is deleted on one page: neither is reported. Returns all that is deleted on
 /// the page, which is not asked for.
 fn forget_fleeting<'a>(
     draft: &mut Draft<'_>,

@@ -14,7 +14,7 @@ use inboxclaw_contract::{Draft, Entry, Expiry, Failure, Next};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::api::{Depth, HistoryId, Listed, Search};
+use super::api::{Depth, HistoryId, MessageList, Search};
 use super::context::Gmail;
 use super::events;
 use super::fetch_messages::{self, FetchedMessage, MOST};
@@ -155,7 +155,7 @@ impl Recovery {
         gmail: &Gmail,
         draft: &mut Draft<'_>,
         search: Search<'_>,
-    ) -> Result<Option<Listed>, Failure> {
+    ) -> Result<Option<MessageList>, Failure> {
         let page = self.at.as_deref();
         match gmail.api.list(search, page).await {
             Ok(mut listed) => {
@@ -174,13 +174,13 @@ impl Recovery {
                 let failure = Failure::from(refusal);
                 let what = "cannot list the messages of a label of exclude_label_ids";
                 draft.problem(Failure { cause: failure.cause.context(what), ..failure });
-                Ok(Some(Listed { messages: Vec::new(), next_page_token: None }))
+                Ok(Some(MessageList { messages: Vec::new(), next_page_token: None }))
             }
             Err(refusal) => Err(refusal.into()),
         }
     }
 
-    /// Remembers a page of messages that carry a hiding label, so that nobody hears of their deletion.
+    /// Remembers a page of messages that carry a hiding label, so that their deletion is not reported.
     async fn hidden(
         &mut self,
         gmail: &Gmail,
@@ -301,7 +301,7 @@ impl Recovery {
         }
     }
 
-    /// Moves the cursor to the pinned point and tells of the gap, if there was one.
+    /// Moves the cursor to the pinned point and emits the gap event, if there was a gap.
     fn finish(&self, gmail: &Gmail, draft: &mut Draft<'_>) -> Result<Next, Failure> {
         draft.delete(RECOVERY)?;
         draft.delete(PASS)?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The key of the pass in progress.
 pub(super) const PASS: &str = "pass";
-/// The key that tells when the cursor moved last.
+/// The key of the time at which the cursor moved last.
 pub(super) const SYNCED: &str = "synced";
 /// The key of the listing in progress.
 pub(super) const RECOVERY: &str = "recovery";

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::classify::{Bounds, Change, SnapshotAction, Verdict, judge};
+use super::classify::{Bounds, Change, Decision, SnapshotAction, judge};
 use super::context::CalendarContext;
 use super::payload;
 use super::state::{Keys, Mode, Pass, snapshot};
@@ -69,9 +69,9 @@ fn decide(
     bounds: &Bounds,
     item: &Value,
     snapshot: Option<&Value>,
-) -> Option<Verdict> {
+) -> Option<Decision> {
     if context.drops(item) || snapshot.is_some_and(|snapshot| context.drops(snapshot)) {
-        return Some(Verdict::ignored());
+        return Some(Decision::ignored());
     }
     match pass.mode {
         // What appears or changes during the baseline belongs to it.
@@ -88,11 +88,11 @@ fn decide(
     }
 }
 
-fn silent(verdict: Verdict) -> Verdict {
-    Verdict { changes: Vec::new(), ..verdict }
+fn silent(verdict: Decision) -> Decision {
+    Decision { changes: Vec::new(), ..verdict }
 }
 
-fn count(pass: &mut Pass, verdict: &Verdict) {
+fn count(pass: &mut Pass, verdict: &Decision) {
     if verdict.changes.contains(&Change::Deleted) {
         pass.deleted += 1;
     } else if !verdict.changes.is_empty() {

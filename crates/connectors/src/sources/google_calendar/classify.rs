@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::times::{Times, is_instance};
+use super::times::{EventTimes, is_instance};
 use super::{attendees, compare};
 use crate::google::timestamp;
 
@@ -33,7 +33,7 @@ pub(super) enum SnapshotAction {
 
 /// What is decided about an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct Decision {
     /// The events, in their order.
     pub(super) changes: Vec<Change>,
     /// The snapshot.
@@ -53,7 +53,7 @@ pub(super) struct Bounds {
     pub(super) horizon: Timestamp,
 }
 
-impl Verdict {
+impl Decision {
     fn new(changes: impl Into<Vec<Change>>, action: SnapshotAction) -> Self {
         Self { changes: changes.into(), action }
     }
@@ -75,58 +75,58 @@ pub(super) fn is_cancelled(item: &Value) -> bool {
 /// What is known was reported, or was there before anything was. As long as the service does not cancel it, it is in
 /// the calendar, wherever it is moved to: a meeting that ends early or moves into next year is updated, and only what
 /// was over before and is over now is not reported.
-pub(super) fn judge(item: &Value, snapshot: Option<&Value>, bounds: &Bounds) -> Verdict {
+pub(super) fn judge(item: &Value, snapshot: Option<&Value>, bounds: &Bounds) -> Decision {
     let known = snapshot.filter(|snapshot| !is_cancelled(snapshot));
     if is_cancelled(item) {
         return judge_cancelled(item, known, snapshot.is_some(), bounds);
     }
-    let own = Times::of(item, &bounds.zone);
+    let own = EventTimes::of(item, &bounds.zone);
     let Some(known) = known else {
         let is_reported = !bounds.are_over(&own) && !bounds.are_beyond(&own);
         return if is_reported {
-            Verdict::new([Change::Created], SnapshotAction::Keep)
+            Decision::new([Change::Created], SnapshotAction::Keep)
         } else {
-            Verdict::ignored()
+            Decision::ignored()
         };
     };
-    let before = Times::of(known, &bounds.zone);
+    let before = EventTimes::of(known, &bounds.zone);
     let times = if own.are_known() { own } else { before };
     let action = if bounds.are_forgotten(&times) { SnapshotAction::Drop } else { SnapshotAction::Keep };
     if bounds.are_over(&before) && bounds.are_over(&times) {
-        return Verdict::new([], action);
+        return Decision::new([], action);
     }
-    Verdict::new(differences(known, item), action)
+    Decision::new(differences(known, item), action)
 }
 
 /// Decides about an item that is no event any more.
-fn judge_cancelled(item: &Value, known: Option<&Value>, is_noted: bool, bounds: &Bounds) -> Verdict {
+fn judge_cancelled(item: &Value, known: Option<&Value>, is_noted: bool, bounds: &Bounds) -> Decision {
     // Of an instance that was reported the cancelled resource stays. Some come with a date of long ago.
-    let stays = is_noted && is_instance(item) && !bounds.are_over(&Times::of(item, &bounds.zone));
+    let stays = is_noted && is_instance(item) && !bounds.are_over(&EventTimes::of(item, &bounds.zone));
     let action = if stays { SnapshotAction::Keep } else { SnapshotAction::Drop };
-    let Some(known) = known else { return Verdict::new([], action) };
+    let Some(known) = known else { return Decision::new([], action) };
     if bounds.is_past(known) {
-        return Verdict::ignored();
+        return Decision::ignored();
     }
-    Verdict::new([Change::Deleted], action)
+    Decision::new([Change::Deleted], action)
 }
 
 impl Bounds {
-    fn are_over(&self, times: &Times) -> bool {
+    fn are_over(&self, times: &EventTimes) -> bool {
         times.are_over(self.now)
     }
 
-    fn are_beyond(&self, times: &Times) -> bool {
+    fn are_beyond(&self, times: &EventTimes) -> bool {
         times.start.is_some_and(|start| start >= self.horizon)
     }
 
-    fn are_forgotten(&self, times: &Times) -> bool {
+    fn are_forgotten(&self, times: &EventTimes) -> bool {
         times.end.zip(self.oldest).is_some_and(|(end, oldest)| end < oldest)
     }
 
     /// Whether a known event is over by the passing of time, so that its end is no news. One that a change has made end
     /// before the change is not.
     pub(super) fn is_past(&self, known: &Value) -> bool {
-        let times = Times::of(known, &self.zone);
+        let times = EventTimes::of(known, &self.zone);
         let changed = known["updated"].as_str().and_then(timestamp::read);
         let ended_by_change = times.end.zip(changed).is_some_and(|(end, changed)| end <= changed);
         self.are_over(&times) && !ended_by_change

@@ -9,7 +9,7 @@ const TIMES: [&str; 3] = ["start", "end", "originalStartTime"];
 /// What may change without being an update; attendees are looked at on their own.
 const UNEQUAL: [&str; 6] = ["etag", "sequence", "iCalUID", "reminders", "updated", "kind"];
 
-/// Whether two resources differ in more than answers and what nobody sees.
+/// Whether two resources differ in more than answers and fields that payloads never show.
 pub(super) fn differ(before: &Value, after: &Value) -> bool {
     let (before, after) = (normal(before), normal(after));
     !difference(&before, &after).is_empty()

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::attendees;
 use super::classify::Bounds;
 use super::state::Pass;
-use super::times::{Times, is_series};
+use super::times::{EventTimes, is_series};
 use crate::google::filter::Filters;
 use crate::google::part_failure::PartFailure;
 use crate::google::{Client, Refusal};
@@ -153,7 +153,7 @@ impl CalendarContext {
 
     /// How long a snapshot stays in a calendar of this zone.
     pub(super) fn expiry(&self, item: &Value, zone: &TimeZone) -> Expiry {
-        let end = Times::of(item, zone).end.filter(|_| !is_series(item));
+        let end = EventTimes::of(item, zone).end.filter(|_| !is_series(item));
         let until =
             end.zip(self.max_age).and_then(|(end, age)| end.checked_add(age).ok()?.checked_add(GRACE).ok());
         until.map_or(Expiry::Never, Expiry::Until)

@@ -26,7 +26,7 @@ const STRETCH: SignedDuration = SignedDuration::from_hours(1);
 const LAST_STRETCH: SignedDuration = SignedDuration::from_mins(5);
 /// Listings overlap by this: the start of a listing is exclusive, and an event may have no length.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
-/// A sync token that told of nothing is renewed when it is older. They are valid for longer than that.
+/// A sync token that brought no changes is renewed when it is older. They are valid for longer than that.
 const TOKEN_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// A reconciliation lists so much more at both ends, because one that is known and not listed passes for gone: what was
 /// moved out of the window by less than that is found and updated, and the zone of the calendar may be another than
@@ -210,7 +210,7 @@ impl PassTurn<'_> {
         let next = |mode, at| {
             pass(mode, self.known.token.clone(), now, at, if mode == Mode::Widen { window } else { listed })
         };
-        // Beyond the window it tells nothing: the clock was ahead, or somebody edited it.
+        // Beyond the window it cannot be right: the clock was ahead, or somebody edited it.
         let is_true = |at: Timestamp| at.duration_since(end(listed)) <= STRETCH;
         // The next stretch begins where the last one ended, so no event can come nearer unseen. A window that is to
         // grow is first brought up to its old end (`Lookahead`), because what lies beyond is new by the setting and

@@ -9,7 +9,7 @@ use super::classify::{Change, is_cancelled};
 use super::context::CalendarContext;
 use super::payload;
 use super::state::{Keys, Pass, snapshot};
-use super::times::{Times, is_series};
+use super::times::{EventTimes, is_series};
 use crate::google::listing::Listing;
 
 /// Snapshots looked at in a turn.
@@ -71,12 +71,12 @@ fn missed(
     (pass, zone): (&mut Pass, &TimeZone),
     entry: &Entry,
 ) -> Result<(), Failure> {
-    // What is none tells nothing that could be reported.
+    // Without a readable snapshot there is nothing to report.
     let Some(known) = snapshot(entry) else { return draft.delete(&entry.key) };
     if is_series(&known) {
         return Ok(());
     }
-    if Times::of(&known, zone).are_over(draft.now()) {
+    if EventTimes::of(&known, zone).are_over(draft.now()) {
         // It stays as long as without a recovery; snapshots of earlier programs had no expiry.
         return if entry.expires_at.is_none() {
             draft.touch(&entry.key, context.expiry(&known, zone))
@@ -93,5 +93,5 @@ fn missed(
 }
 
 fn starts_beyond(known: &Value, pass: &Pass, zone: &TimeZone) -> bool {
-    Times::of(known, zone).start.is_some_and(|start| start >= pass.until)
+    EventTimes::of(known, zone).start.is_some_and(|start| start >= pass.until)
 }

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::classify::{Bounds, Change, SnapshotAction, judge};
-use super::times::Times;
+use super::times::EventTimes;
 use super::{attendees, compare, payload, size_limit, times};
 use crate::google::timestamp;
 use Change::{Created, Deleted, RsvpChanged, Updated};
@@ -196,7 +196,7 @@ fn a_time_without_an_offset_is_one_of_its_zone() {
         json!({ "start": { "dateTime": "2026-11-23T10:00:00", "timeZone": "Asia/Tokyo" } }),
     );
     let plain = with(on("11-23"), json!({ "start": { "dateTime": "2026-11-23T10:00:00" } }));
-    let start = |item: &Value| Times::of(item, &times::zone("America/New_York")).start;
+    let start = |item: &Value| EventTimes::of(item, &times::zone("America/New_York")).start;
     assert_eq!(start(&own), timestamp::read("2026-11-23T01:00:00Z"));
     assert_eq!(start(&plain), timestamp::read("2026-11-23T15:00:00Z"));
 }
@@ -330,7 +330,7 @@ fn instants_are_read_in_every_form() {
 fn a_series_ends_with_its_last_rule() {
     let end = |rules: &[&str]| {
         let series = with(on("01-31"), json!({ "recurrence": rules }));
-        Times::of(&series, &TimeZone::UTC).end.map(|end| end.to_string())
+        EventTimes::of(&series, &TimeZone::UTC).end.map(|end| end.to_string())
     };
     for (rule, expected) in [
         ("RRULE:FREQ=DAILY;COUNT=3", Some("2026-02-02T11:00:00Z")),

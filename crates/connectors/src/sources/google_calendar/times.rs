@@ -1,5 +1,5 @@
-//! When an event starts and ends. A date is midnight in the zone of the calendar, a time without an offset one in the zone
-//! that it names, or else in that of the calendar. Left out: rules of recurrence beyond their own end.
+//! When an event starts and ends. A date is midnight in the zone of the calendar, a time without an offset one in the
+//! zone that it names, or else in that of the calendar. Left out: rules of recurrence beyond their own end.
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 /// When an event takes place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Times {
+pub(super) struct EventTimes {
     /// When it starts, if it says so.
     pub(super) start: Option<Timestamp>,
     /// When it ends; `None` where it says nothing, or never does.
     pub(super) end: Option<Timestamp>,
 }
 
-impl Times {
+impl EventTimes {
     /// The times of an event resource in a calendar of this zone.
     pub(super) fn of(item: &Value, zone: &TimeZone) -> Self {
         let start = moment(&item["start"], zone).or_else(|| moment(&item["originalStartTime"], zone));

@@ -75,7 +75,7 @@ pub(super) struct FilePage {
     pub(super) files: Vec<File>,
 }
 
-/// A file as the service tells it.
+/// A file as the service describes it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct File {
@@ -153,7 +153,7 @@ impl Api {
         self.client.deadline()
     }
 
-    /// The token from which a log tells what changes from now on.
+    /// The token from which a log lists what changes from now on.
     pub(super) async fn start_token(&self, log: &Log) -> Result<String, Refusal> {
         let request = ApiRequest::new(&["changes", "startPageToken"])
             .units(READ)

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::api::{Api, File, Log};
 use super::classify::{self, Kind};
 use super::content;
-use super::events::{self, When};
+use super::events::{self, EventTime};
 use super::settings::Config;
 use super::snapshot::Snapshot;
 use super::state::{self, Stop};
@@ -24,7 +24,7 @@ use crate::google::{AT_ONCE, Deadline, Refusal, timestamp};
 const MOST_FETCHES: usize = 500;
 /// Most texts in a turn, in bytes.
 const MOST_TEXT: usize = 32 << 20;
-/// How long a reported removal is remembered: other logs tell of it as well.
+/// How long a reported removal is remembered: other logs list it as well.
 const GONE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What a page says of a file.
@@ -379,13 +379,13 @@ struct ItemContext<'a> {
 impl ItemContext<'_> {
     /// When something happened. A listing only shows when the content changed, and what leaves the content alone, such
     /// as a new name, can happen again at the same content, so that such events are told apart by the version.
-    fn when(&self, kind: Kind, now: &Snapshot, at: Timestamp) -> When {
+    fn when(&self, kind: Kind, now: &Snapshot, at: Timestamp) -> EventTime {
         let version = now.version.as_deref();
         if self.origin == Origin::Log {
-            return When::of(self.item.time.as_deref(), version, at);
+            return EventTime::of(self.item.time.as_deref(), version, at);
         }
         let time = now.modified_time.as_deref().or(now.created_time.as_deref());
-        let mut when = When::of(time, version, at);
+        let mut when = EventTime::of(time, version, at);
         let is_of_content = match kind {
             Kind::Updated => self.before.is_none_or(|before| before.modified_time != now.modified_time),
             Kind::Created | Kind::Removed => true,
@@ -433,7 +433,7 @@ pub(super) fn remove(
     before: Option<&Snapshot>,
     time: Option<&str>,
 ) -> Result<(), Failure> {
-    let when = When::of(time, before.and_then(|before| before.version.as_deref()), draft.now());
+    let when = EventTime::of(time, before.and_then(|before| before.version.as_deref()), draft.now());
     draft.emit(events::removal(id, before, &when)?)?;
     draft.put(&state::gone_key(id), &true, Expiry::For(GONE))?;
     forget(draft, id)

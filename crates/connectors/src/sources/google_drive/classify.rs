@@ -21,7 +21,7 @@ pub(super) enum Kind {
 
 /// What is known of the text of a file beside its hash in the snapshot.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(super) struct TextComparison {
     /// It was read just now.
     pub(super) is_read: bool,
     /// What changed since it was read before.
@@ -29,7 +29,7 @@ pub(super) struct Reading {
 }
 
 /// What happened to a file that is known, in the order of its events.
-pub(super) fn known(before: &Snapshot, now: &Snapshot, reading: &Reading) -> Vec<Kind> {
+pub(super) fn known(before: &Snapshot, now: &Snapshot, reading: &TextComparison) -> Vec<Kind> {
     let mut kinds = Vec::new();
     if sorted(&before.parents) != sorted(&now.parents) {
         kinds.push(Kind::Moved);

@@ -4,7 +4,7 @@ use inboxclaw_contract::{Draft, Expiry, Failure, Json};
 use sha2::{Digest, Sha256};
 
 use super::api::Api;
-use super::classify::Reading;
+use super::classify::TextComparison;
 use super::settings::{Config, DOCUMENT};
 use super::snapshot::Snapshot;
 use super::state;
@@ -47,7 +47,7 @@ pub(super) async fn keep(
     before: Option<&Snapshot>,
     now: &mut Snapshot,
     text: Option<String>,
-) -> Result<(Reading, usize), Failure> {
+) -> Result<(TextComparison, usize), Failure> {
     let key = state::text_key(&now.file_id);
     let forerunners = before.and_then(|before| before.content_snapshot.clone());
     // A text whose escapes make it too long for an entry counts as too large.
@@ -57,7 +57,7 @@ pub(super) async fn keep(
         if let Some(text) = forerunners.filter(|text| Json::from_value(text).is_ok()) {
             draft.put(&key, &text, Expiry::Never)?;
         }
-        return Ok((Reading::default(), 0));
+        return Ok((TextComparison::default(), 0));
     };
     let hash = hash(&text);
     let mut size = text.len();
@@ -74,7 +74,7 @@ pub(super) async fn keep(
         draft.put(&key, &text, Expiry::Never)?;
     }
     now.content_hash = Some(hash);
-    Ok((Reading { is_read: true, diff }, size))
+    Ok((TextComparison { is_read: true, diff }, size))
 }
 
 async fn compare(old: String, new: String, bounds: Bounds) -> Result<Option<TextDiff>, Failure> {

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use super::api::{File, FilePage, Log};
 use super::apply_page::{Item, LogContext, Origin};
 use super::classify;
-use super::events::{self, When};
+use super::events::{self, EventTime};
 use super::snapshot::Snapshot;
-use super::state::{self, Appear, Baseline, DriveListing, LISTING, Pass, Step, Stop};
+use super::state::{self, Baseline, DriveListing, LISTING, NewDriveListing, Pass, Step, Stop};
 use crate::google::{Refusal, check_next, is_id, stored};
 
 /// How often a listing begins anew before it waits for the next poll.
@@ -97,19 +97,19 @@ impl LogContext<'_> {
     pub(super) async fn list_new_drive(
         &self,
         draft: &mut Draft<'_>,
-        pass: Option<Appear>,
+        pass: Option<NewDriveListing>,
         start: Option<Timestamp>,
     ) -> Result<Step, Stop> {
         let Some(pass) = pass else {
             let pin = self.api.start_token(self.log).await?;
-            self.put_appear(draft, Appear { pin, page: None, again: 0 })?;
+            self.put_appear(draft, NewDriveListing { pin, page: None, again: 0 })?;
             return Ok(Step::More);
         };
         let FilePage { files, next_page_token, .. } =
             match self.api.list(self.log, pass.page.as_deref()).await {
                 Err(refusal) if pass.page.is_some() && refusal.is_lost() => {
                     let times = pass.again + 1;
-                    self.put_appear(draft, Appear { page: None, again: times, ..pass })?;
+                    self.put_appear(draft, NewDriveListing { page: None, again: times, ..pass })?;
                     return Ok(again(draft, times, refusal));
                 }
                 page => page?,
@@ -129,7 +129,7 @@ impl LogContext<'_> {
         }
         self.remember_unknown(draft, unknown, None, start).await?;
         if next_page_token.is_some() {
-            self.put_appear(draft, Appear { page: next_page_token, ..pass })?;
+            self.put_appear(draft, NewDriveListing { page: next_page_token, ..pass })?;
             return Ok(Step::More);
         }
         state::set_cursor(draft, self.log, &pass.pin, draft.now())?;
@@ -162,7 +162,7 @@ impl LogContext<'_> {
             let kind = start.filter(|_| !file.trashed).and_then(|start| classify::first_seen(&file, start));
             if let Some(kind) = kind {
                 let time = file.shared_with_me_time.as_ref().or(file.created_time.as_ref());
-                let when = When::of(time.map(String::as_str), file.version.as_deref(), draft.now());
+                let when = EventTime::of(time.map(String::as_str), file.version.as_deref(), draft.now());
                 draft.emit(events::change(kind, None, &file, None, &when)?)?;
             }
             draft.put(&state::file_key(&file.file_id), &file, Expiry::Never)?;
@@ -170,7 +170,7 @@ impl LogContext<'_> {
         Ok(())
     }
 
-    fn put_appear(&self, draft: &mut Draft<'_>, pass: Appear) -> Result<(), Failure> {
+    fn put_appear(&self, draft: &mut Draft<'_>, pass: NewDriveListing) -> Result<(), Failure> {
         debug_assert_ne!(*self.log, Log::User);
         draft.put(&state::pass_key(self.log), &Pass::Appear(pass), Expiry::Never)
     }

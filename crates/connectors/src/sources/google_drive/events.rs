@@ -29,12 +29,12 @@ impl Kind {
 
 /// When something happened, and what tells it from its like in the id of its event.
 #[derive(Debug, Clone)]
-pub(super) struct When {
+pub(super) struct EventTime {
     pub(super) at: Timestamp,
     pub(super) unique: String,
 }
 
-impl When {
+impl EventTime {
     /// By the service's time, else by the version of the file, else by now.
     pub(super) fn of(time: Option<&str>, version: Option<&str>, now: Timestamp) -> Self {
         let at = time.and_then(timestamp::read).unwrap_or(now);
@@ -52,7 +52,7 @@ pub(super) fn change(
     before: Option<&Snapshot>,
     now: &Snapshot,
     diff: Option<&TextDiff>,
-    when: &When,
+    when: &EventTime,
 ) -> Result<NewEvent, Failure> {
     let data = data(kind, before, now, diff);
     let data = match Json::from_value(&data) {
@@ -67,7 +67,7 @@ pub(super) fn change(
 ///
 /// # Errors
 /// When the data is beyond what an event holds.
-pub(super) fn removal(id: &str, known: Option<&Snapshot>, when: &When) -> Result<NewEvent, Failure> {
+pub(super) fn removal(id: &str, known: Option<&Snapshot>, when: &EventTime) -> Result<NewEvent, Failure> {
     let data = json!({
         "fileId": id,
         "lastKnownName": known.and_then(|known| known.name.as_ref()),
@@ -77,7 +77,7 @@ pub(super) fn removal(id: &str, known: Option<&Snapshot>, when: &When) -> Result
     Ok(event(Kind::Removed, id, Json::from_value(&data).map_err(Failure::internal)?, when))
 }
 
-fn event(kind: Kind, id: &str, data: Json, when: &When) -> NewEvent {
+fn event(kind: Kind, id: &str, data: Json, when: &EventTime) -> NewEvent {
     let event_type = kind.event_type();
     let event_id = format!("drive-{id}-{event_type}-{}", when.unique);
     NewEvent::new(event_id, event_type, data).entity(id).at(when.at)

@@ -55,7 +55,7 @@ impl LogContext<'_> {
         let restrict = self.config.restrict;
         let items: Vec<Item> = changes.into_iter().filter_map(|change| item(change, restrict)).collect();
         // The page token moves only when the whole page is handled. Until then the same page is read again, and
-        // snapshots tell what of it is done, so nothing is lost and nothing is reported twice.
+        // snapshots show what of it is done, so nothing is lost and nothing is reported twice.
         let mut applied = self.apply_page(draft, &items, Origin::Log).await?;
         let is_fresh = applied.is_fresh;
         if !applied.is_all(&items, is_fresh)? {

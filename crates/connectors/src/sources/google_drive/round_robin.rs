@@ -93,7 +93,7 @@ impl RoundRobin {
     }
 
     /// Takes the planned step if the turn was committed. One that was dropped is taken again from the same place: its
-    /// requests told nothing that is stored.
+    /// requests brought nothing that is stored.
     pub(super) fn turn_ended(&self, settled: Settled) {
         let mut memory = lock(&self.memory);
         if let (Some(planned), Settled::Committed) = (memory.planned.take(), settled) {
@@ -119,7 +119,7 @@ impl RoundRobin {
         // the last turn, and after a restart there is no place.
         let known = TurnState { tracked, baseline, listing };
         if !has_cursor && known.listing.as_ref().is_some_and(|listing| listing.pin.is_some()) {
-            // What is to be told of a drive from before the start is told now or never.
+            // What is to be reported of a drive from before the start is reported now or never.
             let may_leave_out = has_failed && matches!(self.config.start, StartAt::Now);
             return self.listing(draft, round, known, may_leave_out).await;
         }

@@ -137,9 +137,9 @@ pub(super) enum Pass {
     /// Compares with a full listing, because the log is lost.
     Reconcile(Reconcile),
     /// Lists a shared drive that is new, silently.
-    Appear(Appear),
+    Appear(NewDriveListing),
     /// Reports the files of a shared drive that vanished.
-    Vanish(Vanish),
+    Vanish(DriveRemoval),
 }
 
 /// How far the pages of a log are read.
@@ -195,7 +195,7 @@ pub(super) struct Reconcile {
 
 /// How far the listing of a new shared drive is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Appear {
+pub(super) struct NewDriveListing {
     /// The token of its log, from before the listing.
     pub(super) pin: String,
     /// The page that is next.
@@ -208,7 +208,7 @@ pub(super) struct Appear {
 
 /// How far the removal of a shared drive's files is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Vanish {
+pub(super) struct DriveRemoval {
     /// When it was found to be gone.
     pub(super) at: Timestamp,
     /// The last key that was looked at.

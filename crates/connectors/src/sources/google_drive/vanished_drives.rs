@@ -5,7 +5,7 @@ use inboxclaw_contract::{Draft, Expiry};
 
 use super::apply_page::{self, LogContext};
 use super::snapshot::Snapshot;
-use super::state::{self, FILES, Pass, Step, Stop, Vanish};
+use super::state::{self, DriveRemoval, FILES, Pass, Step, Stop};
 use crate::google::timestamp;
 
 /// Snapshots looked at in a turn.
@@ -26,7 +26,7 @@ impl LogContext<'_> {
             Err(refusal) => return Err(refusal.into()),
         }
         state::listing(self.log).clear(draft)?;
-        let pass = Pass::Vanish(Vanish { at: draft.now(), after: None });
+        let pass = Pass::Vanish(DriveRemoval { at: draft.now(), after: None });
         draft.put(&state::pass_key(self.log), &pass, Expiry::Never)?;
         Ok(true)
     }
@@ -35,7 +35,7 @@ impl LogContext<'_> {
     ///
     /// # Errors
     /// When the state cannot be read or written.
-    pub(super) async fn remove_files(&self, draft: &mut Draft<'_>, pass: Vanish) -> Result<Step, Stop> {
+    pub(super) async fn remove_files(&self, draft: &mut Draft<'_>, pass: DriveRemoval) -> Result<Step, Stop> {
         let entries = draft.list(FILES, pass.after.as_deref(), SNAPSHOTS).await?;
         let known = entries.iter().filter_map(|entry| entry.parse::<Snapshot>().ok());
         let time = timestamp::write(pass.at);
@@ -47,7 +47,7 @@ impl LogContext<'_> {
             }
         }
         if let Some(last) = entries.last().filter(|_| entries.len() == SNAPSHOTS) {
-            let pass = Pass::Vanish(Vanish { after: Some(last.key.clone()), ..pass });
+            let pass = Pass::Vanish(DriveRemoval { after: Some(last.key.clone()), ..pass });
             draft.put(&state::pass_key(self.log), &pass, Expiry::Never)?;
             return Ok(Step::More);
         }

@@ -56,7 +56,7 @@ pub(in super::super) struct Watch {
 #[derive(Default)]
 struct Running {
     folders: Option<Folders>,
-    ways: Option<Ways>,
+    ways: Option<RootLinks>,
     trouble: Option<WatchProblem>,
 }
 
@@ -70,7 +70,7 @@ struct Folders {
 }
 
 /// The watches on the links that lead to the root.
-struct Ways {
+struct RootLinks {
     links: Vec<RootLink>,
     queue: Arc<OwnedFd>,
     names: HashMap<i32, BTreeSet<OsString>>,
@@ -99,7 +99,7 @@ impl Watch {
             return;
         }
         running.ways = None;
-        match Ways::new(links) {
+        match RootLinks::new(links) {
             Ok(ways) => running.ways = Some(ways),
             Err(error) => running.trouble = Some(trouble(error)),
         }
@@ -129,7 +129,7 @@ impl Watch {
         let mut running = lock(&self.running);
         let mut news =
             running.folders.as_mut().map(|folders| folders.drain(&self.filter)).unwrap_or_default();
-        if running.ways.as_ref().is_some_and(Ways::drain) {
+        if running.ways.as_ref().is_some_and(RootLinks::drain) {
             news.all = true;
         }
         drop(running);
@@ -259,7 +259,7 @@ impl Folders {
     }
 }
 
-impl Ways {
+impl RootLinks {
     fn new(links: Vec<RootLink>) -> Result<Self, Errno> {
         let queue = queue()?;
         let mut names: HashMap<i32, BTreeSet<OsString>> = HashMap::new();

@@ -18,7 +18,7 @@ fn file(change: &Value) -> Snapshot {
 }
 
 fn events(before: &Value, now: &Value, is_read: bool) -> Vec<Kind> {
-    known(&file(before), &file(now), &Reading { is_read, diff: None })
+    known(&file(before), &file(now), &TextComparison { is_read, diff: None })
 }
 
 const LATER: &str = "2026-01-03T00:00:00.000Z";
