@@ -3,9 +3,9 @@
 //! - `open`, `migrate` and `numbers`: from a path to a usable database; `values` and `error`: columns and failures.
 //! - `writer`: groups what waits into one transaction; `tx`: what that transaction knows without reading.
 //! - `apply`, `conflict`, `plan`, `swap`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
-//! - `counts`, `event_counts`, `lasting`: what a space holds, how many events a type has, and what the writer keeps
+//! - `counts`, `event_counts`, `writer_state`: what a space holds, how many events a type has, and what the writer keeps
 //!   beyond a transaction.
-//! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `beside`: what turns and sweeps
+//! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `building_spaces`: what turns and sweeps
 //!   do to those that are being built.
 //! - `backup` and `restore`: the whole database, copied and put back.
 //! - `state`, `log`, `keeper`, `sinks`: the four traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`,
@@ -17,7 +17,7 @@
 mod append;
 mod apply;
 mod backup;
-mod beside;
+mod building_spaces;
 mod check;
 mod clock;
 mod conflict;
@@ -26,7 +26,6 @@ mod error;
 mod event_counts;
 mod history;
 mod keeper;
-mod lasting;
 mod log;
 mod migrate;
 mod numbers;
@@ -51,6 +50,7 @@ mod tx;
 mod values;
 mod watch;
 mod writer;
+mod writer_state;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -63,7 +63,7 @@ impl Change {
 
 /// Why the turn cannot be stored, if so.
 pub(super) fn find(tx: &mut Tx<'_>, turn: &Turn) -> Result<Option<Conflict>, Fault> {
-    if turn.swap.is_some_and(|swap| tx.lasting.is_overtaken(swap.space.0)) {
+    if turn.swap.is_some_and(|swap| tx.writer.is_overtaken(swap.space.0)) {
         return Ok(Some(Conflict::Unknown));
     }
     if let Some(conflict) = moved(tx, turn)? {

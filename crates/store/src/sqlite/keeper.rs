@@ -28,8 +28,8 @@ impl Keeper for SqliteStore {
     async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
         let govern = move |tx: &mut super::tx::Tx<'_>| {
             tx.owner(owner)?;
-            tx.lasting.policies.insert(owner, policy.clone());
-            tx.lasting.restart_rules(owner);
+            tx.writer.policies.insert(owner, policy.clone());
+            tx.writer.restart_rules(owner);
             Ok(())
         };
         self.write(0, govern).await

@@ -6,7 +6,7 @@ use inboxclaw_contract::{Entry, Expiry, Json, OwnerId, StoreError, Turn};
 use rusqlite::{CachedStatement, OptionalExtension};
 
 use super::apply::entry;
-use super::beside;
+use super::building_spaces;
 use super::counts::{Counts, unsigned};
 use super::error::Fault;
 use super::history::Replaced;
@@ -159,16 +159,16 @@ impl<'t> Plan<'t> {
             match write {
                 Write::Put { key, value, secret, times, expires_at } => {
                     let (revision, value) = (self.version + 1, value.as_str());
-                    beside::renumber(tx, &built, key, revision)?;
+                    building_spaces::renumber(tx, &built, key, revision)?;
                     put.execute((space, key, revision, times.0, times.1, expires_at, secret, value))?
                 }
                 Write::Touch { key, expires_at } if self.touches_count => {
                     let revision = self.version + 1;
-                    beside::renumber(tx, &built, key, revision)?;
+                    building_spaces::renumber(tx, &built, key, revision)?;
                     touch.execute((space, key, expires_at, revision))?
                 }
                 Write::Touch { key, expires_at } => {
-                    beside::touch(tx, &built, (space, key), *expires_at)?;
+                    building_spaces::touch(tx, &built, (space, key), *expires_at)?;
                     touch.execute((space, key, expires_at, None::<i64>))?
                 }
                 Write::Delete { key } => delete.execute((space, key))?,
@@ -262,7 +262,7 @@ impl<'t> Plan<'t> {
 
     /// Refuses to make more of what is too much already. Less is always welcome.
     fn check_limits(&self, tx: &Tx<'_>, owner: OwnerId) -> Result<(), Fault> {
-        let Some(policy) = tx.lasting.policies.get(&owner) else { return Ok(()) };
+        let Some(policy) = tx.writer.policies.get(&owner) else { return Ok(()) };
         let (before, after) = (self.before, self.after);
         for (what, before, after, limit) in [
             ("entries", before.entries, after.entries, policy.max_entries),

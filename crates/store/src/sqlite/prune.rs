@@ -90,7 +90,7 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
     let mut floors = Floors::new(tx.connection, marks);
     let mut claims = claims(tx.connection)?;
     claims.retain(|claim| claim.left_at.is_none_or(|left_at| left_at.get() > ages.owed));
-    let pass = std::mem::take(&mut tx.lasting.prune);
+    let pass = std::mem::take(&mut tx.writer.prune);
     let mut types = scan::types(tx.connection)?;
     types.sort_unstable_by_key(|event_type| event_type.id);
     let mut left: VecDeque<EventType> = types.into_iter().filter(|it| it.id >= pass.type_id).collect();
@@ -108,7 +108,7 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
             seqs.push((event_type.id, of_type.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()));
         }
         if let Some(after) = next {
-            tx.lasting.prune = Pass { type_id: event_type.id, after };
+            tx.writer.prune = Pass { type_id: event_type.id, after };
             break;
         }
     }
@@ -127,7 +127,7 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
     if let Some(last) = removed.iter().map(|(_, last, _)| *last).max() {
         tx.connection.prepare_cached(SET_HEAD)?.execute([last])?;
     }
-    let (events, more) = (step.gone.len() as u64, tx.lasting.prune.type_id > 0);
+    let (events, more) = (step.gone.len() as u64, tx.writer.prune.type_id > 0);
     step.drops.store(tx)?;
     Ok(Pruned { events, more })
 }

@@ -100,7 +100,7 @@ impl Swapping {
             let value = entry.value.as_str();
             put.execute((to, &entry.key, revision, created_at, updated_at, expires_at, true, value))?;
         }
-        tx.cache.placed.push((to, tx.lasting.last_begun()));
+        tx.cache.placed.push((to, tx.writer.last_begun()));
         Ok(to)
     }
 }

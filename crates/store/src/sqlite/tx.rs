@@ -12,8 +12,8 @@ use super::conflict::Recent;
 use super::counts::Counts;
 use super::error::Fault;
 use super::event_counts::Uncounted;
-use super::lasting::{Asked, Lasting};
 use super::values::Micros;
+use super::writer_state::{Asked, WriterState};
 
 const OWNER: &str = "
     SELECT version, cursor, space, turn_id, history, history_bytes, entries, bytes FROM owners
@@ -32,7 +32,7 @@ pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) cache: &'a mut Cache,
     /// What outlives this transaction, stored or not.
-    pub(super) lasting: &'a mut Lasting,
+    pub(super) writer: &'a mut WriterState,
     /// The store's clock for everything in this transaction: by `now` ages are judged, and what is stored gets `stamp`.
     pub(super) now: Micros,
     pub(super) stamp: Micros,

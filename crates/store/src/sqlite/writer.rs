@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::clock::{LastTime, Now};
 use super::error::{Fault, last_errno, of_write};
-use super::lasting::Lasting;
 use super::tx::{Cache, Tx};
+use super::writer_state::WriterState;
 use super::{HistoryBounds, Shared};
 use crate::note::Notebook;
 
@@ -60,7 +60,7 @@ impl Writer {
         let (sender, queue) = mpsc::channel(QUEUE);
         let level: i64 =
             connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap_or_default();
-        let (cache, lasting, logged) = (Cache::default(), Lasting::default(), Arc::new(AtomicU64::new(0)));
+        let (cache, state, logged) = (Cache::default(), WriterState::default(), Arc::new(AtomicU64::new(0)));
         let pages = logged.clone();
         let hook = move |_: &mut Wal, found: i32| {
             pages.store(u64::try_from(found).unwrap_or(0), Ordering::Relaxed);
@@ -68,18 +68,8 @@ impl Writer {
         };
         connection.wal_hook(Some(hook)).map_err(io::Error::other)?;
         let (full, clock) = (level >= FULL, i64::MIN);
-        let mut engine = Engine {
-            connection,
-            notebook,
-            shared,
-            history,
-            cache,
-            lasting,
-            logged,
-            full,
-            lazy: false,
-            clock,
-        };
+        let mut engine =
+            Engine { connection, notebook, shared, history, cache, state, logged, full, lazy: false, clock };
         let thread = thread::Builder::new().name("store".into()).spawn(move || {
             engine.serve(queue);
             engine.close();
@@ -167,7 +157,7 @@ struct Engine {
     shared: Arc<Shared>,
     history: HistoryBounds,
     cache: Cache,
-    lasting: Lasting,
+    state: WriterState,
     /// Pages in the write-ahead log after the last transaction.
     logged: Arc<AtomicU64>,
     /// Whether transactions wait for the disk at all, and whether the present one does not.
@@ -288,8 +278,8 @@ impl Engine {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let Now { trusted: now, stamp } = self.shared.clock.now();
         let (connection, history) = (&self.connection, self.history);
-        let (cache, lasting) = (&mut self.cache, &mut self.lasting);
-        let mut tx = Tx { connection, cache, lasting, now, stamp, history };
+        let (cache, writer) = (&mut self.cache, &mut self.state);
+        let mut tx = Tx { connection, cache, writer, now, stamp, history };
         let before = connection.total_changes();
         group.iter_mut().try_for_each(|task| task.run(&mut tx))?;
         let wrote = connection.total_changes() != before;
@@ -327,11 +317,11 @@ impl Engine {
     /// Wakes whoever waits for what was just committed, and keeps what is to be done later.
     fn settle(&mut self) {
         if let Some(left) = self.cache.sweeps.take() {
-            self.lasting.sweeps = left;
+            self.state.sweeps = left;
         }
         if !self.cache.asked.is_empty() || !self.cache.placed.is_empty() {
             let (asked, placed) = (&mut self.cache.asked, &mut self.cache.placed);
-            self.lasting.settle(std::mem::take(asked), std::mem::take(placed));
+            self.state.settle(std::mem::take(asked), std::mem::take(placed));
         }
         if std::mem::take(&mut self.cache.grown)
             && let Some(end) = self.cache.log_end()

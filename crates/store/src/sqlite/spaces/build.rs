@@ -1,4 +1,4 @@
-//! Making a space in steps: begun, filled, copied into. Who builds it is known in memory only (`lasting.rs`), so that
+//! Making a space in steps: begun, filled, copied into. Who builds it is known in memory only (`writer_state.rs`), so that
 //! nothing is left of it after a restart; sweeping removes what nobody builds any more.
 
 use inboxclaw_contract::limits;
@@ -44,7 +44,7 @@ const COPY: &str = "
 pub(super) fn begin(tx: &mut Tx<'_>, owner: OwnerId) -> Result<NewSpace, Fault> {
     tx.owner(owner)?;
     let id = tx.connection.prepare_cached(ADD)?.insert([owner.0])?;
-    let alive = tx.lasting.begin(id, owner);
+    let alive = tx.writer.begin(id, owner);
     Ok(NewSpace { id: SpaceId(id), owner, alive })
 }
 

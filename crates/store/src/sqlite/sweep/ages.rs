@@ -7,11 +7,11 @@ use inboxclaw_contract::turn::Sweep;
 use inboxclaw_contract::{OwnerId, StoreError};
 use jiff::SignedDuration;
 
-use super::super::beside;
+use super::super::building_spaces;
 use super::super::error::Fault;
-use super::super::lasting::{Asked, Lasting};
 use super::super::tx::Tx;
 use super::super::values::{End, Micros};
+use super::super::writer_state::{Asked, WriterState};
 use super::{Gone, Room};
 
 /// How often a rule goes over its prefix at most, in microseconds: an hour.
@@ -46,7 +46,7 @@ impl Passing {
     }
 }
 
-impl Lasting {
+impl WriterState {
     /// Has the rules of an owner start anew.
     pub(in super::super) fn restart_rules(&mut self, owner: OwnerId) {
         self.round.rules.0.remove(&owner);
@@ -71,7 +71,7 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
     // Worked on in a copy, which takes effect with the commit: nobody asks again for what would be skipped.
     let mut asked = match tx.cache.sweeps.take() {
         Some(staged) => staged,
-        None => tx.lasting.sweeps.clone(),
+        None => tx.writer.sweeps.clone(),
     };
     while !room.is_used()
         && let Some(Asked { owner, sweep, after }) = asked.pop_front()
@@ -88,8 +88,8 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
 /// A rule that is due, with its owner and its place among the owner's.
 fn next_rule(tx: &Tx<'_>) -> Option<(OwnerId, usize, Expire)> {
     let now = tx.now.get();
-    tx.lasting.policies.iter().find_map(|(owner, policy)| {
-        let passing = tx.lasting.round.rules.0.get(owner);
+    tx.writer.policies.iter().find_map(|(owner, policy)| {
+        let passing = tx.writer.round.rules.0.get(owner);
         let due = |place: usize| {
             passing.and_then(|passing| passing.get(place)).is_none_or(|passing| passing.is_due(now))
         };
@@ -106,7 +106,7 @@ fn rule_step(
     room: &mut Room,
 ) -> Result<(), Fault> {
     let now = tx.now;
-    let passings = tx.lasting.round.rules.0.entry(owner).or_default();
+    let passings = tx.writer.round.rules.0.entry(owner).or_default();
     if passings.len() <= place {
         passings.resize_with(place + 1, Passing::default);
     }
@@ -119,7 +119,7 @@ fn rule_step(
         }
         None => None,
     };
-    if let Some(passing) = tx.lasting.round.rules.0.get_mut(&owner).and_then(|all| all.get_mut(place)) {
+    if let Some(passing) = tx.writer.round.rules.0.get_mut(&owner).and_then(|all| all.get_mut(place)) {
         *passing = Passing { begun, after };
     }
     Ok(())
@@ -165,7 +165,7 @@ fn stretch(
         last = Some(key);
     }
     drop(rows);
-    beside::remove(tx, owner, space, &gone.keys)?;
+    building_spaces::remove(tx, owner, space, &gone.keys)?;
     gone.remove(tx)?;
     Ok(last)
 }

@@ -73,7 +73,7 @@ pub(super) fn step(tx: &mut Tx<'_>) -> Result<(u64, bool), Fault> {
     let old = too_old(tx)?;
     let (many, more) = too_much(tx)?;
     let surplus = too_large(tx)?;
-    let more = more || old >= STEP || tx.lasting.round.surplus.is_some();
+    let more = more || old >= STEP || tx.writer.round.surplus.is_some();
     Ok(((old + many + surplus) as u64, more))
 }
 
@@ -149,7 +149,7 @@ fn too_much(tx: &mut Tx<'_>) -> rusqlite::Result<(usize, bool)> {
 
 /// History of an owner whose replaced spaces are too large.
 fn too_large(tx: &mut Tx<'_>) -> rusqlite::Result<usize> {
-    let Some(Surplus { owner, after, last }) = tx.lasting.round.surplus.take() else { return Ok(0) };
+    let Some(Surplus { owner, after, last }) = tx.writer.round.surplus.take() else { return Ok(0) };
     let from = after.max(ends(tx)?.0 - 1);
     let to = from.saturating_add(WINDOW).min(last);
     let mut find = tx.connection.prepare_cached(OF_OWNER)?;
@@ -158,7 +158,7 @@ fn too_large(tx: &mut Tx<'_>) -> rusqlite::Result<usize> {
     remove(tx, &gone)?;
     let after = gone.last().filter(|_| gone.len() == STEP).map_or(to, |last| last.id);
     if after < last {
-        tx.lasting.round.surplus = Some(Surplus { owner, after, last });
+        tx.writer.round.surplus = Some(Surplus { owner, after, last });
     }
     Ok(gone.len())
 }
@@ -183,7 +183,7 @@ fn remove(tx: &mut Tx<'_>, rows: &[Gone]) -> rusqlite::Result<()> {
     }
     if rows.iter().any(|row| row.replaced) {
         // Spaces may have lost their last name, also those that the pass has left behind.
-        tx.lasting.round.spaces = super::spaces::Pass::default();
+        tx.writer.round.spaces = super::spaces::Pass::default();
     }
     Ok(())
 }

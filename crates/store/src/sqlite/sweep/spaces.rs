@@ -58,7 +58,7 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
             if !done_with(tx, space, room)? {
                 return Ok(true);
             }
-            let pass = &mut tx.lasting.round.spaces;
+            let pass = &mut tx.writer.round.spaces;
             pass.after = space.id;
             if space.replaced && !space.in_place {
                 pass.replaced.entry(space.owner).or_default().push((space.id, space.bytes));
@@ -73,7 +73,7 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
 
 fn page(tx: &Tx<'_>) -> rusqlite::Result<Vec<Space>> {
     let mut next = tx.connection.prepare_cached(NEXT)?;
-    let rows = next.query_map((tx.lasting.round.spaces.after, PAGE as i64), |row| {
+    let rows = next.query_map((tx.writer.round.spaces.after, PAGE as i64), |row| {
         Ok(Space {
             id: row.get(0)?,
             owner: OwnerId(row.get(1)?),
@@ -87,12 +87,12 @@ fn page(tx: &Tx<'_>) -> rusqlite::Result<Vec<Space>> {
 
 /// Ends the pass; returns whether it found something for the next step.
 fn end(tx: &mut Tx<'_>) -> rusqlite::Result<bool> {
-    let pass = std::mem::take(&mut tx.lasting.round.spaces);
+    let pass = std::mem::take(&mut tx.writer.round.spaces);
     for (owner, spaces) in pass.replaced {
         if spaces.iter().map(|(_, bytes)| bytes).sum::<i64>() > bound(tx)
             && let Some(surplus) = Surplus::find(tx, owner, &spaces)?
         {
-            tx.lasting.round.surplus = Some(surplus);
+            tx.writer.round.surplus = Some(surplus);
             return Ok(true);
         }
     }

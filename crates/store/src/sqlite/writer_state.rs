@@ -16,7 +16,7 @@ use super::tx::Tx;
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Lasting {
+pub(super) struct WriterState {
     /// The rules for each owner's state; none for those that are not here.
     pub(super) policies: HashMap<OwnerId, Policy>,
     /// The sweeps that committed turns asked for, the next one first, each with where it goes on.
@@ -45,7 +45,7 @@ struct Building {
     overtaken: bool,
 }
 
-impl Lasting {
+impl WriterState {
     /// Queues a sweep. It takes the place of an older one of the same entries that has not begun; one that has goes
     /// on, so that frequent sweeps do not keep each other from ever reaching the end.
     pub(super) fn ask(&mut self, owner: OwnerId, sweep: Sweep) {
@@ -93,14 +93,14 @@ impl Lasting {
 impl Tx<'_> {
     /// For whom `space` is being built; `None` when nobody builds it any more, or when it has been put in place.
     pub(super) fn builder_of(&self, space: i64) -> Option<OwnerId> {
-        let building = self.lasting.building.get(&space).filter(|it| it.alive.strong_count() > 0)?;
+        let building = self.writer.building.get(&space).filter(|it| it.alive.strong_count() > 0)?;
         let is_placed = self.cache.placed.iter().any(|(placed, _)| *placed == space);
         (!is_placed).then_some(building.owner)
     }
 
     /// The spaces that are being built for `owner`.
     pub(super) fn built_for(&self, owner: OwnerId) -> Vec<i64> {
-        let all = self.lasting.building.keys().copied();
+        let all = self.writer.building.keys().copied();
         all.filter(|space| self.builder_of(*space) == Some(owner)).collect()
     }
 }
@@ -118,18 +118,18 @@ mod tests {
 
     #[test]
     fn a_newer_sweep_replaces_one_that_has_not_begun() {
-        let (mut lasting, owner) = (Lasting::default(), OwnerId(1));
-        lasting.ask(owner, sweep("a", 1));
-        lasting.ask(owner, sweep("b", 1));
-        lasting.ask(owner, Sweep { by: Age::Created, ..sweep("a", 1) });
-        lasting.ask(OwnerId(2), sweep("a", 1));
-        assert_eq!(lasting.sweeps.len(), 4);
-        lasting.ask(owner, sweep("a", 2));
-        assert_eq!((lasting.sweeps.len(), &lasting.sweeps[0].sweep), (4, &sweep("a", 2)));
-        lasting.sweeps[0].after = Some("a5".into());
-        lasting.ask(owner, sweep("a", 3));
-        lasting.ask(owner, sweep("a", 4));
-        assert_eq!((lasting.sweeps.len(), &lasting.sweeps[0].sweep), (5, &sweep("a", 2)));
-        assert_eq!(lasting.sweeps[4].sweep, sweep("a", 4));
+        let (mut state, owner) = (WriterState::default(), OwnerId(1));
+        state.ask(owner, sweep("a", 1));
+        state.ask(owner, sweep("b", 1));
+        state.ask(owner, Sweep { by: Age::Created, ..sweep("a", 1) });
+        state.ask(OwnerId(2), sweep("a", 1));
+        assert_eq!(state.sweeps.len(), 4);
+        state.ask(owner, sweep("a", 2));
+        assert_eq!((state.sweeps.len(), &state.sweeps[0].sweep), (4, &sweep("a", 2)));
+        state.sweeps[0].after = Some("a5".into());
+        state.ask(owner, sweep("a", 3));
+        state.ask(owner, sweep("a", 4));
+        assert_eq!((state.sweeps.len(), &state.sweeps[0].sweep), (5, &sweep("a", 2)));
+        assert_eq!(state.sweeps[4].sweep, sweep("a", 4));
     }
 }
