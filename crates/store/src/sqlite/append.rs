@@ -1,12 +1,12 @@
 //! The part of a turn that is no state: its events, and what a sink owes out of order.
 
-use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
+use inboxclaw_contract::turn::DeliveryChange;
 use inboxclaw_contract::{OwnerId, Turn};
 use sha2::{Digest, Sha256};
 
 use super::event_counts;
 use super::tx::Tx;
-use super::values::Micros;
+use super::values::{Micros, state_number};
 
 const ADD_IDENTITY: &str = "INSERT OR IGNORE INTO identities (digest) VALUES (?1)";
 
@@ -65,19 +65,6 @@ pub(super) fn deliveries(tx: &Tx<'_>, turn: &Turn) -> rusqlite::Result<()> {
         }
     }
     Ok(())
-}
-
-/// How a delivery's state stands in its column.
-pub(super) const fn state_number(state: DeliveryState) -> i64 {
-    match state {
-        DeliveryState::Waiting => 0,
-        DeliveryState::Dead => 1,
-    }
-}
-
-/// The state behind a number of the column.
-pub(super) const fn state_of(number: i64) -> DeliveryState {
-    if number == 0 { DeliveryState::Waiting } else { DeliveryState::Dead }
 }
 
 /// The number of the next event. Where its time is before that of the last one, a note is left: up to there, times

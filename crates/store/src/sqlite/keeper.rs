@@ -7,7 +7,9 @@ use inboxclaw_contract::store::{ClockState, Condition, OwnerInfo, Policy, Prune,
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{Keeper, Owner, OwnerId, StoreError};
 
-use super::{SqliteStore, owners, prune, sweep, writer};
+use super::store::SqliteStore;
+use super::tx::Tx;
+use super::{owners, prune, sweep, writer};
 
 #[async_trait]
 impl Keeper for SqliteStore {
@@ -26,7 +28,7 @@ impl Keeper for SqliteStore {
     }
 
     async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
-        let govern = move |tx: &mut super::tx::Tx<'_>| {
+        let govern = move |tx: &mut Tx<'_>| {
             tx.owner(owner)?;
             tx.writer.policies.insert(owner, policy.clone());
             tx.writer.restart_rules(owner);

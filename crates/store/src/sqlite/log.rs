@@ -10,10 +10,11 @@ use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Patterns, Selection, Seq, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::append::{state_number, state_of};
 use super::scan::{self, Lane, Marks, Merge};
-use super::values::{Micros, Text};
-use super::{Shared, SqliteStore, truncation};
+use super::shared::Shared;
+use super::store::SqliteStore;
+use super::truncation;
+use super::values::{Micros, Text, state_number, state_of};
 
 const EVENT: &str = "
     SELECT e.seq, e.source, e.created_at, e.occurred_at, e.event_id, e.entity, e.meta, e.data, t.name, o.name

@@ -5,36 +5,26 @@ use inboxclaw_contract::turn::{EntryChange, Sweep};
 use inboxclaw_contract::{Entry, Expiry, Json, OwnerId, StoreError, Turn};
 use rusqlite::{CachedStatement, OptionalExtension};
 
-use super::apply::entry;
 use super::building_spaces;
 use super::counts::{Counts, unsigned};
 use super::error::Fault;
 use super::history::Replaced;
+use super::rows::{ENTRY, PUT, columns, entry};
 use super::swap::{self, Swapping};
 use super::sweep;
 use super::tx::Tx;
 use super::values::{End, Micros};
 
-/// Any row under a key: also one that has expired is in the way of a new one, and counted.
-const ROW: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
-    WHERE space = ?1 AND key = ?2";
-
-const LIVE_ENTRIES: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
-    WHERE space = ?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4)";
+const LIVE_ENTRIES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM entries WHERE space = ?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4)"
+);
 
 const SUM: &str = "
     SELECT count(*), coalesce(sum(octet_length(key) + octet_length(value)), 0),
         max(expires_at) FILTER (WHERE expires_at <= ?4)
     FROM entries WHERE space = ?1 AND key >= ?2 AND key < ?3";
-
-pub(super) const PUT: &str = "
-    INSERT INTO entries (space, key, revision, created_at, updated_at, expires_at, secret, value)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    ON CONFLICT (space, key) DO UPDATE SET revision = excluded.revision, created_at = excluded.created_at,
-        updated_at = excluded.updated_at, expires_at = excluded.expires_at, secret = excluded.secret,
-        value = excluded.value";
 
 const TOUCH: &str = "
     UPDATE entries SET expires_at = ?3, revision = coalesce(?4, revision) WHERE space = ?1 AND key = ?2";
@@ -213,7 +203,7 @@ impl<'t> Plan<'t> {
     }
 
     fn note_keys(&mut self, tx: &Tx<'_>, turn: &'t Turn) -> rusqlite::Result<()> {
-        let mut find = tx.connection.prepare_cached(ROW)?;
+        let mut find = tx.connection.prepare_cached(ENTRY)?;
         for (key, change) in &turn.entries {
             let gone = turn.deleted_prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()));
             let old = if gone { None } else { self.row(&mut find, key)? };
@@ -335,7 +325,7 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::plans::check(&[ROW, LIVE_ENTRIES, SUM, PUT, TOUCH, DELETE, DELETE_PREFIX, NAME]);
+        super::super::plans::check(&[LIVE_ENTRIES, SUM, TOUCH, DELETE, DELETE_PREFIX, NAME]);
     }
 
     #[test]

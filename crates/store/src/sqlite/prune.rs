@@ -12,14 +12,14 @@ use inboxclaw_contract::turn::DeliveryState;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::CachedStatement;
 
-use super::append::state_of;
 use super::error::Fault;
 use super::event_counts;
 use super::scan::{self, EventType, Floors, Marks};
+use super::sinks::claims::{RetentionClaim, claims};
 use super::sinks::lapses::Drops;
-use super::sinks::{RetentionClaim, claims};
 use super::tx::Tx;
-use super::values::Micros;
+use super::values::{Micros, state_of};
+use super::writer_state::PrunePlace;
 
 /// How many places are read in one go, and how many one step looks at.
 const CHUNK: i64 = 512;
@@ -36,15 +36,6 @@ const SET_HEAD: &str = "
     INSERT INTO meta (name, value) VALUES ('head', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)";
 const SET_PRUNED: &str = "
     UPDATE event_types SET pruned = max(pruned, ?2), pruned_at = max(pruned_at, ?3) WHERE id = ?1";
-
-/// Where the next step goes on. Kept in memory: after a restart, or when a step could not be stored, some places wait
-/// for the next pass.
-#[derive(Default)]
-pub(super) struct Pass {
-    /// The event type, and the place in its part of the log, up to which everything was looked at.
-    type_id: i64,
-    after: i64,
-}
 
 /// The times that decide, in microseconds: what was stored at them or before is concerned.
 struct Ages {
@@ -108,7 +99,7 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
             seqs.push((event_type.id, of_type.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()));
         }
         if let Some(after) = next {
-            tx.writer.prune = Pass { type_id: event_type.id, after };
+            tx.writer.prune = PrunePlace { type_id: event_type.id, after };
             break;
         }
     }

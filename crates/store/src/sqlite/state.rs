@@ -10,32 +10,41 @@ use inboxclaw_contract::{Entry, Outcome, OwnerId, Snapshot, State, StoreError, T
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql};
 
 use super::history::{Step, Walk};
+use super::rows::{columns, entry};
+use super::shared::Shared;
+use super::store::SqliteStore;
 use super::values::{End, Micros};
-use super::{Shared, SqliteStore, apply, check};
+use super::{apply, check};
 
 const HEAD: &str = "SELECT version, cursor FROM owners WHERE id = ?1 AND forgotten = 0";
 
 /// One row for a known owner, empty when the key is absent.
-const ENTRY: &str = "
-    SELECT e.key, e.revision, e.created_at, e.updated_at, e.expires_at, e.secret,
-        CASE WHEN octet_length(e.value) <= ?4 THEN e.value END AS value
+const ENTRY: &str = concat!(
+    "SELECT ",
+    columns!(without value),
+    ", CASE WHEN octet_length(value) <= ?4 THEN value END AS value
     FROM owners o LEFT JOIN entries e ON e.space = o.space AND e.key = +?2
         AND (e.expires_at IS NULL OR e.expires_at > ?3)
-    WHERE o.id = +?1 AND o.forgotten = 0";
+    WHERE o.id = +?1 AND o.forgotten = 0"
+);
 
-const LIST_FROM: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret,
-        CASE WHEN octet_length(value) <= ?6 THEN value END AS value
+const LIST_FROM: &str = concat!(
+    "SELECT ",
+    columns!(without value),
+    ", CASE WHEN octet_length(value) <= ?6 THEN value END AS value
     FROM entries
     WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key >= ?2 AND key < ?3
-        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
+        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5"
+);
 
-const LIST_AFTER: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret,
-        CASE WHEN octet_length(value) <= ?6 THEN value END AS value
+const LIST_AFTER: &str = concat!(
+    "SELECT ",
+    columns!(without value),
+    ", CASE WHEN octet_length(value) <= ?6 THEN value END AS value
     FROM entries
     WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key > ?2 AND key < ?3
-        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
+        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5"
+);
 
 const KEYS_FROM: &str = "
     SELECT key FROM entries
@@ -74,7 +83,7 @@ impl State for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         let range = Range::new(owner, prefix, after, limit);
-        self.shared.stretch(range, [LIST_FROM, LIST_AFTER], apply::entry).await
+        self.shared.stretch(range, [LIST_FROM, LIST_AFTER], entry).await
     }
 
     async fn keys(
@@ -179,11 +188,7 @@ fn one(
     most: i64,
 ) -> rusqlite::Result<Option<Option<Entry>>> {
     find.query_row((owner.0, key, now, most), |row| {
-        if row.get_ref(0)? == rusqlite::types::ValueRef::Null {
-            Ok(None)
-        } else {
-            apply::entry(row).map(Some)
-        }
+        if row.get_ref(0)? == rusqlite::types::ValueRef::Null { Ok(None) } else { entry(row).map(Some) }
     })
     .optional()
 }

@@ -8,10 +8,9 @@ use std::ops::Bound;
 use inboxclaw_contract::{Entry, OwnerId, StoreError, Turn};
 use rusqlite::OptionalExtension;
 
-use super::apply::entry;
 use super::counts::Counts;
 use super::error::Fault;
-use super::plan::PUT;
+use super::rows::{self, ENTRY, PUT, columns, entry};
 use super::tx::Tx;
 use super::values::Micros;
 
@@ -24,12 +23,8 @@ const ANY_LIVE: &str = "
     SELECT EXISTS (SELECT 1 FROM entries WHERE space = ?1 AND (expires_at IS NULL OR expires_at > ?2))";
 
 /// The planner would rather read the whole space.
-const SECRETS: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries INDEXED BY entries_secret
-    WHERE space = ?1 AND secret = 1";
-const ROW: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
-    WHERE space = ?1 AND key = ?2";
+const SECRETS: &str =
+    concat!("SELECT ", columns!(), " FROM entries INDEXED BY entries_secret WHERE space = ?1 AND secret = 1");
 const DELETE_SECRETS: &str = "DELETE FROM entries INDEXED BY entries_secret WHERE space = ?1 AND secret = 1";
 
 const ADD: &str = "INSERT INTO spaces (owner) VALUES (?1)";
@@ -95,10 +90,7 @@ impl Swapping {
         connection.prepare_cached(SET_COUNTS)?.execute(left)?;
         let mut put = connection.prepare_cached(PUT)?;
         for Moved { entry, .. } in self.moved.values() {
-            let (created_at, updated_at) = (Micros(entry.created_at), Micros(entry.updated_at));
-            let (revision, expires_at) = (entry.revision.0, entry.expires_at.map(Micros));
-            let value = entry.value.as_str();
-            put.execute((to, &entry.key, revision, created_at, updated_at, expires_at, true, value))?;
+            rows::put(&mut put, (to, &entry.key), entry.revision.0, entry)?;
         }
         tx.cache.placed.push((to, tx.writer.last_begun()));
         Ok(to)
@@ -161,7 +153,7 @@ impl Swapping {
     /// Has the live ones of `secrets` move, unless the space that comes has a secret of its own there.
     fn take_along(&mut self, tx: &Tx<'_>, secrets: Vec<Entry>) -> rusqlite::Result<()> {
         let live = |entry: &Entry| entry.expires_at.is_none_or(|at| Micros(at) > tx.now);
-        let mut find = tx.connection.prepare_cached(ROW)?;
+        let mut find = tx.connection.prepare_cached(ENTRY)?;
         for secret in secrets.into_iter().filter(live) {
             let there = find.query_row((self.to, &secret.key), entry).optional()?;
             if there.as_ref().is_some_and(|there| there.secret && live(there)) {
@@ -185,15 +177,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::plans::check(&[
-            COUNTS,
-            IN_HISTORY,
-            ANY_LIVE,
-            SECRETS,
-            ROW,
-            DELETE_SECRETS,
-            ADD,
-            SET_COUNTS,
-        ]);
+        super::super::plans::check(&[COUNTS, IN_HISTORY, ANY_LIVE, SECRETS, DELETE_SECRETS, ADD, SET_COUNTS]);
     }
 }

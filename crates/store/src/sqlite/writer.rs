@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::clock::{LastTime, Now};
 use super::error::{Fault, last_errno, of_write};
+use super::options::HistoryBounds;
+use super::shared::Shared;
 use super::tx::{Cache, Tx};
 use super::writer_state::WriterState;
-use super::{HistoryBounds, Shared};
 use crate::note::Notebook;
 
 /// How many pieces of work may wait.
@@ -321,7 +322,7 @@ impl Engine {
         }
         if !self.cache.asked.is_empty() || !self.cache.placed.is_empty() {
             let (asked, placed) = (&mut self.cache.asked, &mut self.cache.placed);
-            self.state.settle(std::mem::take(asked), std::mem::take(placed));
+            self.state.committed(std::mem::take(asked), std::mem::take(placed));
         }
         if std::mem::take(&mut self.cache.grown)
             && let Some(end) = self.cache.log_end()

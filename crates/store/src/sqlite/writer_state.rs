@@ -1,18 +1,17 @@
 //! What the writer keeps in memory for as long as it runs, whatever becomes of single transactions: the rules of
-//! owners, the sweeps that turns asked for, the spaces that are being built. Sweeping is in `sweep.rs`, building in
-//! `spaces.rs`.
+//! owners, the sweeps that turns asked for, how far sweeping and retention have come, the spaces that are being built.
+//! Plain data: sweeping is in `sweep.rs`, retention in `prune.rs`, building in `spaces.rs`.
 
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use inboxclaw_contract::OwnerId;
 use inboxclaw_contract::store::Policy;
 use inboxclaw_contract::turn::Sweep;
 
-use super::prune::Pass;
-use super::sweep::Round;
-use super::tx::Tx;
+/// How often a rule goes over its prefix at most, in microseconds: an hour.
+const PAUSE: i64 = 60 * 60 * 1_000_000;
 
 /// See the module.
 #[derive(Default)]
@@ -24,7 +23,7 @@ pub(super) struct WriterState {
     /// Where sweeping goes on.
     pub(super) round: Round,
     /// Where retention goes on.
-    pub(super) prune: Pass,
+    pub(super) prune: PrunePlace,
     building: HashMap<i64, Building>,
 }
 
@@ -35,6 +34,51 @@ pub(super) struct Asked {
     pub(super) sweep: Sweep,
     /// The key after which it goes on; `None` before its first step.
     pub(super) after: Option<String>,
+}
+
+/// Where the next step of sweeping goes on: what a failed transaction did not remove is found by the next pass.
+#[derive(Default)]
+pub(super) struct Round {
+    pub(super) spaces: SpacesPass,
+    /// An owner whose replaced spaces are too large.
+    pub(super) surplus: Option<Surplus>,
+    /// How far the rules of owners have come. Those of owners that are not here have not begun.
+    pub(super) rules: HashMap<OwnerId, Vec<RulePass>>,
+}
+
+/// How far the pass over all spaces has come.
+#[derive(Default)]
+pub(super) struct SpacesPass {
+    /// The last space that was done with.
+    pub(super) after: i64,
+    /// The replaced spaces of each owner so far, with their bytes.
+    pub(super) replaced: BTreeMap<OwnerId, Vec<(i64, i64)>>,
+}
+
+/// The rows of an owner's history that go because of the spaces that they keep.
+pub(super) struct Surplus {
+    pub(super) owner: OwnerId,
+    /// Up to this row they were looked at, and up to that one they go.
+    pub(super) after: i64,
+    pub(super) last: i64,
+}
+
+/// How far one rule has come.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RulePass {
+    /// When its last pass began, in microseconds.
+    pub(super) begun: Option<i64>,
+    /// The key after which that pass goes on; `None` when it is done.
+    pub(super) after: Option<String>,
+}
+
+/// Where the next step of retention goes on. After a restart, or when a step could not be stored, some places wait for
+/// the next pass.
+#[derive(Default)]
+pub(super) struct PrunePlace {
+    /// The event type, and the place in its part of the log, up to which everything was looked at.
+    pub(super) type_id: i64,
+    pub(super) after: i64,
 }
 
 struct Building {
@@ -59,6 +103,18 @@ impl WriterState {
         }
     }
 
+    /// Has the rules of an owner start anew.
+    pub(super) fn restart_rules(&mut self, owner: OwnerId) {
+        self.round.rules.remove(&owner);
+    }
+
+    /// Drops the rules of an owner, and what its turns asked for.
+    pub(super) fn forget(&mut self, owner: OwnerId) {
+        self.policies.remove(&owner);
+        self.sweeps.retain(|asked| asked.owner != owner);
+        self.restart_rules(owner);
+    }
+
     /// Notes that `space` is being built, for as long as the answer or a clone of it lives.
     pub(super) fn begin(&mut self, space: i64, owner: OwnerId) -> Arc<dyn Any + Send + Sync> {
         self.building.retain(|_, building| building.alive.strong_count() > 0);
@@ -68,9 +124,20 @@ impl WriterState {
         alive
     }
 
+    /// The spaces that were begun, also those that nobody builds any more.
+    pub(super) fn begun(&self) -> impl Iterator<Item = i64> {
+        self.building.keys().copied()
+    }
+
+    /// For whom `space` is being built; `None` when nobody builds it any more.
+    pub(super) fn builder_of(&self, space: i64) -> Option<OwnerId> {
+        let building = self.building.get(&space).filter(|building| building.alive.strong_count() > 0);
+        building.map(|building| building.owner)
+    }
+
     /// The space that was begun last; numbers grow.
     pub(super) fn last_begun(&self) -> i64 {
-        self.building.keys().max().copied().unwrap_or_default()
+        self.begun().max().unwrap_or_default()
     }
 
     /// Whether another built space was put in place since this one was begun.
@@ -79,7 +146,7 @@ impl WriterState {
     }
 
     /// What a committed transaction leaves behind: sweeps asked for, and spaces that are in place now.
-    pub(super) fn settle(&mut self, asked: Vec<(OwnerId, Sweep)>, placed: Vec<(i64, i64)>) {
+    pub(super) fn committed(&mut self, asked: Vec<(OwnerId, Sweep)>, placed: Vec<(i64, i64)>) {
         asked.into_iter().for_each(|(owner, sweep)| self.ask(owner, sweep));
         for (space, last) in placed {
             let Some(placed) = self.building.remove(&space) else { continue };
@@ -90,18 +157,12 @@ impl WriterState {
     }
 }
 
-impl Tx<'_> {
-    /// For whom `space` is being built; `None` when nobody builds it any more, or when it has been put in place.
-    pub(super) fn builder_of(&self, space: i64) -> Option<OwnerId> {
-        let building = self.writer.building.get(&space).filter(|it| it.alive.strong_count() > 0)?;
-        let is_placed = self.cache.placed.iter().any(|(placed, _)| *placed == space);
-        (!is_placed).then_some(building.owner)
-    }
-
-    /// The spaces that are being built for `owner`.
-    pub(super) fn built_for(&self, owner: OwnerId) -> Vec<i64> {
-        let all = self.writer.building.keys().copied();
-        all.filter(|space| self.builder_of(*space) == Some(owner)).collect()
+impl RulePass {
+    /// Whether the rule is in the middle of a pass, or has rested long enough for another one.
+    pub(super) fn is_due(&self, now: i64) -> bool {
+        // A clock that was set back must not silence a rule for long.
+        let rested = |begun: i64| now < begun || now - begun >= PAUSE;
+        self.after.is_some() || self.begun.is_none_or(rested)
     }
 }
 
@@ -131,5 +192,15 @@ mod tests {
         state.ask(owner, sweep("a", 4));
         assert_eq!((state.sweeps.len(), &state.sweeps[0].sweep), (5, &sweep("a", 2)));
         assert_eq!(state.sweeps[4].sweep, sweep("a", 4));
+    }
+
+    #[test]
+    fn a_rule_rests_for_an_hour() {
+        let passing = |begun, after: Option<&str>| RulePass { begun, after: after.map(str::to_owned) };
+        assert!(passing(None, None).is_due(7), "at first");
+        assert!(passing(Some(7), Some("k")).is_due(8), "in the middle");
+        assert!(!passing(Some(7), None).is_due(PAUSE + 6));
+        assert!(passing(Some(7), None).is_due(PAUSE + 7));
+        assert!(passing(Some(7), None).is_due(6), "after the clock was set back");
     }
 }

@@ -9,12 +9,11 @@ use inboxclaw_contract::{OwnerId, Seq};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::super::append::state_number;
 use super::super::counts::{signed, unsigned};
 use super::super::scan::{self, EventType, Floors, Marks};
 use super::super::tx::Tx;
-use super::super::values::Micros;
-use super::{RetentionClaim, claims};
+use super::super::values::{Micros, state_number};
+use super::claims::{RetentionClaim, claims};
 
 const EXPIRED_TO: &str = "SELECT expired_to FROM lapses WHERE sink = ?1 AND type = ?2";
 

@@ -8,8 +8,10 @@ use rusqlite::OptionalExtension;
 
 use super::super::counts::Counts;
 use super::super::error::Fault;
+use super::super::rows::{self, PUT, columns};
 use super::super::tx::Tx;
-use super::super::values::{End, Micros};
+use super::super::values::End;
+use super::read::is_named;
 
 /// How many bytes one step of copying reads, about: turns wait for it.
 pub(super) const COPIED_BYTES: usize = 1 << 20;
@@ -18,10 +20,6 @@ const ADD: &str = "INSERT INTO spaces (owner) VALUES (?1)";
 
 const SIZE: &str =
     "SELECT octet_length(key) + octet_length(value) FROM entries WHERE space = ?1 AND key = ?2";
-
-const PUT: &str = "
-    INSERT OR REPLACE INTO entries (space, key, revision, created_at, updated_at, expires_at, secret, value)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 const DELETE: &str = "DELETE FROM entries WHERE space = ?1 AND key = ?2";
 
@@ -34,11 +32,15 @@ const STRETCH_AFTER: &str = "
     ORDER BY key LIMIT +?4";
 
 /// From the first key to the last one, both included.
-const COPY: &str = "
-    INSERT OR IGNORE INTO entries (space, key, revision, created_at, updated_at, expires_at, secret, value)
-    SELECT ?2, key, revision, created_at, updated_at, expires_at, secret, value FROM entries
+const COPY: &str = concat!(
+    "INSERT OR IGNORE INTO entries (space, ",
+    columns!(),
+    ") SELECT ?2, ",
+    columns!(),
+    " FROM entries
     WHERE space = +?1 AND key >= ?3 AND key <= ?4 AND secret = 0 AND (expires_at IS NULL OR expires_at > ?5)
-    RETURNING octet_length(key) + octet_length(value)";
+    RETURNING octet_length(key) + octet_length(value)"
+);
 
 /// Begins an empty space.
 pub(super) fn begin(tx: &mut Tx<'_>, owner: OwnerId) -> Result<NewSpace, Fault> {
@@ -76,11 +78,8 @@ pub(super) fn fill(
         }
         match entry.as_ref().filter(|entry| entry.expires_at.is_none_or(|at| at > tx.now.0)) {
             Some(entry) => {
-                let times =
-                    (Micros(entry.created_at), Micros(entry.updated_at), entry.expires_at.map(Micros));
-                let (secret, value) = (entry.secret, entry.value.as_str());
-                change += Counts::row(key, value);
-                put.execute((space.0, key, revision, times.0, times.1, times.2, secret, value))?;
+                change += Counts::row(key, entry.value.as_str());
+                rows::put(&mut put, (space.0, key), revision, entry)?;
             }
             None if old.is_some() => {
                 delete.execute((space.0, key))?;
@@ -101,7 +100,7 @@ pub(super) fn copy(
 ) -> Result<Copied, Fault> {
     builder(tx, to)?;
     // Part of a space that nobody names may be gone: whoever copies it would take that for all.
-    if !super::is_named(tx.connection, from)? && tx.builder_of(from.0).is_none() {
+    if !is_named(tx.connection, from)? && tx.builder_of(from.0).is_none() {
         return Err(StoreError::Refused(format!("the space {} is gone", from.0)).into());
     }
     let Some(stretch) = Stretch::find(tx, from, (prefix, after), limit)? else {

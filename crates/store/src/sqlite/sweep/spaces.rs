@@ -1,14 +1,12 @@
 //! A pass over all spaces: removes what has expired in those that somebody names, and those that nobody does.
 
-use std::collections::BTreeMap;
-
 use inboxclaw_contract::OwnerId;
 use jiff::SignedDuration;
 
 use super::super::error::Fault;
 use super::super::tx::Tx;
-use super::history::{Surplus, bound};
-use super::{Gone, Room};
+use super::history::{bound, surplus};
+use super::room::{Gone, Room};
 
 /// How many spaces are read in one go, and how many of those reads one step does at most.
 const PAGE: usize = 200;
@@ -32,15 +30,6 @@ const FIRST: &str = "
     SELECT key, octet_length(key) + octet_length(value) FROM entries WHERE space = +?1 ORDER BY key LIMIT +?2";
 const DELETE_FIRST: &str = "DELETE FROM entries WHERE space = ?1 AND key <= ?2";
 const DELETE_SPACE: &str = "DELETE FROM spaces WHERE id = ?1";
-
-/// How far the pass has come.
-#[derive(Default)]
-pub(super) struct Pass {
-    /// The last space that was done with.
-    after: i64,
-    /// The replaced spaces of each owner so far, with their bytes.
-    replaced: BTreeMap<OwnerId, Vec<(i64, i64)>>,
-}
 
 struct Space {
     id: i64,
@@ -90,7 +79,7 @@ fn end(tx: &mut Tx<'_>) -> rusqlite::Result<bool> {
     let pass = std::mem::take(&mut tx.writer.round.spaces);
     for (owner, spaces) in pass.replaced {
         if spaces.iter().map(|(_, bytes)| bytes).sum::<i64>() > bound(tx)
-            && let Some(surplus) = Surplus::find(tx, owner, &spaces)?
+            && let Some(surplus) = surplus(tx, owner, &spaces)?
         {
             tx.writer.round.surplus = Some(surplus);
             return Ok(true);
