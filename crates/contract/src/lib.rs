@@ -33,7 +33,7 @@ pub use failure::{Class, Failure};
 pub use interval::Interval;
 pub use json::Json;
 pub use outside::{Clock, Outside, Random, Shared, Witness};
-pub use owner::{Owner, OwnerId, OwnerKind, StartAt};
+pub use owner::{Owner, OwnerId, OwnerKind, SpaceId, StartAt};
 pub use pattern::{Patterns, Ttl};
 pub use printable::printable;
 pub use selection::{Lane, Selection};
@@ -41,7 +41,7 @@ pub use settings::{Doubt, SettingsError, SinkKind, SinkSettings, SourceKind, Sou
 pub use sink::{Receipt, Sink};
 pub use sinks::Intake;
 pub use source::{Next, Settled, Source};
-pub use space::{Editable, SpaceId, Spaces};
+pub use space::{Editable, Spaces};
 pub use state::{Entry, Evolving, Expiry, Snapshot, Version};
 pub use store::{Keeper, Log, Sinks, State, Store, StoreError};
 pub use turn::{Outcome, Turn};

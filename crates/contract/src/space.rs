@@ -12,13 +12,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::json::Json;
-use crate::owner::{Owner, OwnerId};
+use crate::owner::{Owner, OwnerId, SpaceId};
 use crate::state::{Entry, Snapshot, Version};
 use crate::store::{Keeper, State, StoreError};
-
-/// The number of a space. Never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SpaceId(pub i64);
 
 /// What people need of a store: to look into states, to edit them, and to move them.
 pub trait Editable: State + Keeper + Spaces {}

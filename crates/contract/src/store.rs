@@ -7,14 +7,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::event::{Event, Seq};
-use crate::owner::{Owner, OwnerId, OwnerKind};
+use crate::owner::{Owner, OwnerId, OwnerKind, SpaceId};
 pub use crate::page::{
     Delivery, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Page, ReadLimit, Truncation,
     TruncationCause,
 };
 use crate::selection::Selection;
 use crate::sinks::{Expired, Intake, Lapse, SinkDebts};
-use crate::space::SpaceId;
 use crate::state::{Entry, Snapshot, Version};
 use crate::turn::{Age, FactsPatch, Outcome, RunFacts, Turn};
 
