@@ -9,7 +9,7 @@ use inboxclaw_contract::store::Before;
 use inboxclaw_contract::turn::{EntryChange, Swap};
 use inboxclaw_contract::{Entry, OwnerId, SpaceId, Turn, Version};
 
-use crate::past::{Changed, Walk};
+use crate::history::{Changed, Walk};
 use crate::turns::{READ_KEYS, STEP_BYTES, TRIES};
 use crate::{EditError, Editor, Progress};
 

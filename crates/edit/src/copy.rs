@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use inboxclaw_contract::space::Look;
 use inboxclaw_contract::{Entry, OwnerId, Version, limits};
 
-use crate::bring::Bringing;
-use crate::past::Changed;
+use crate::history::Changed;
 use crate::turns::{READ_KEYS, STEP_BYTES, Steps, TRIES};
+use crate::upsert::Bringing;
 use crate::{Brought, EditError, Editor, Mode, Progress};
 
 /// What is copied while it is little.

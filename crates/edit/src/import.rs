@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use inboxclaw_contract::OwnerId;
 
-use crate::bring::Bringing;
 use crate::lines::{self, Line};
 use crate::reader::Reader;
+use crate::upsert::Bringing;
 use crate::{Brought, EditError, Editor, Lines, Mode, Progress};
 
 /// The keys that came so far, in 16 bytes each: a million entries are to fit into little memory.

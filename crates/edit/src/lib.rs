@@ -4,28 +4,26 @@
 //! with one small turn. A turn that lost a race is worked out anew from the new state, some times. Every future may be
 //! dropped at any await: then nothing of its change is stored, or all of it.
 //!
-//! - `put`: one key, the cursor. `choice`: deletion by choice.
-//! - `undo`, `rewind`: what is to be put back, from the walks in `past`; `restore` puts it back.
-//! - `import`, `copy`: where entries come from; `bring`: how they come to an owner. `export` writes them.
+//! - `put`: one key, the cursor. `bulk_delete`: deletion by choice.
+//! - `undo`, `rewind`: what is to be put back, from the walks in `history`; `restore` puts it back.
+//! - `import`, `copy`: where entries come from; `upsert`: how they come to an owner. `export` writes them.
 //! - `lines`, `reader`: the format. `bulk`: spaces built in steps. `turns`: the bounds, and who signs a turn.
 
-mod bring;
 mod bulk;
-mod choice;
+mod bulk_delete;
 mod copy;
 mod error;
 mod export;
+mod history;
 mod import;
 mod lines;
-#[cfg(test)]
-mod lives;
-mod past;
 mod put;
 mod reader;
 mod restore;
 mod rewind;
 mod turns;
 mod undo;
+mod upsert;
 
 use std::sync::Arc;
 use std::time::Duration;

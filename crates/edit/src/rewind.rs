@@ -3,7 +3,7 @@
 use inboxclaw_contract::space::SpaceInfo;
 use inboxclaw_contract::{OwnerId, Version};
 
-use crate::past::{Past, Walk};
+use crate::history::{Past, Walk};
 use crate::restore::{Target, Why, restore};
 use crate::turns::TRIES;
 use crate::{EditError, Editor, Progress, Rewound, To};

@@ -6,7 +6,7 @@ use inboxclaw_contract::space::SpaceInfo;
 use inboxclaw_contract::store::{Before, PastTurn};
 use inboxclaw_contract::{Entry, OwnerId, Version};
 
-use crate::past::{Past, Walk, marker};
+use crate::history::{Past, Walk, marker};
 use crate::restore::{Restored, Target, Why, restore};
 use crate::turns::{READ_KEYS, TRIES};
 use crate::{EditError, Editor, Progress, Undone, Which};

@@ -1,5 +1,6 @@
 //! Random lives of one state, with spaces swapped back and forth, and turns of the owner between the steps of each
 //! large change: beside the plain states of all versions. Secrets and expiry are in the model, in the tests beside.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -19,7 +20,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::{Choice, EditError, Editor, Mode, Steps, To, Which};
+use inboxclaw_edit::{Choice, EditError, Editor, Mode, Steps, To, Undone, Which};
 
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "p/a", "p/b"];
 
@@ -280,12 +281,7 @@ async fn import(
     assert_eq!(found.cursor, before.cursor);
 }
 
-async fn undo(
-    ground: &Ground,
-    undone: Result<crate::Undone, EditError>,
-    version: i64,
-    meanwhile: &Meanwhile<'_>,
-) {
+async fn undo(ground: &Ground, undone: Result<Undone, EditError>, version: i64, meanwhile: &Meanwhile<'_>) {
     let found = ground.now().await.1;
     let done = meanwhile.done.lock().unwrap().clone();
     match undone {
