@@ -9,9 +9,9 @@ use inboxclaw_contract::store::Before;
 use inboxclaw_contract::turn::{EntryChange, Swap};
 use inboxclaw_contract::{Entry, OwnerId, SpaceId, Turn, Version};
 
+use crate::editor::{Editor, Progress, READ_KEYS, STEP_BYTES, TRIES};
+use crate::error::EditError;
 use crate::history::{Changed, Walk};
-use crate::turns::{READ_KEYS, STEP_BYTES, TRIES};
-use crate::{EditError, Editor, Progress};
 
 /// What becomes of changes that turns made while the space was built.
 pub(crate) enum Meanwhile<'a> {

@@ -1,16 +1,37 @@
 //! Deletion by choice: under a prefix, or older than that. Many entries go by a space that is built without them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use inboxclaw_contract::limits::KEY_BYTES;
 use inboxclaw_contract::space::{EntryInfo, Look, Looked, SpaceInfo};
-use inboxclaw_contract::turn::{EntryChange, Sweep};
+use inboxclaw_contract::turn::{Age, EntryChange, Sweep};
 use inboxclaw_contract::{OwnerId, Version};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bulk::{Build, Meanwhile};
-use crate::turns::{Steps, TRIES};
-use crate::{Choice, Deleted, EditError, Editor, Progress};
+use crate::editor::{Editor, Progress, Steps, TRIES};
+use crate::error::EditError;
+
+/// Which entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Under this literal prefix.
+    pub prefix: String,
+    /// Only those that are older than this.
+    pub older_than: Option<(Duration, Age)>,
+}
+
+/// What a deletion by choice removed, or would remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// The owner's version afterwards.
+    pub version: Version,
+}
 
 /// A choice at an instant.
 struct Chosen<'a> {
@@ -21,7 +42,7 @@ struct Chosen<'a> {
 
 /// What is chosen.
 #[derive(Default)]
-struct Tally {
+struct MatchCount {
     entries: u64,
     bytes: u64,
     /// The keys, as long as they are few.
@@ -31,7 +52,11 @@ struct Tally {
 }
 
 impl Editor {
-    pub(crate) async fn delete_choice(
+    /// Deletes the entries of a choice, any number of them; with `dry_run` only counts them.
+    ///
+    /// # Errors
+    /// [`EditError::Busy`], or the store's.
+    pub async fn delete_chosen(
         &self,
         owner: OwnerId,
         choice: &Choice,
@@ -44,14 +69,14 @@ impl Editor {
             let Some(chosen) = Chosen::new(choice, now) else {
                 return Ok(Deleted { entries: 0, bytes: 0, version: base.version });
             };
-            let tally = chosen.tally(self, owner, base, progress).await?;
-            let (entries, bytes) = (tally.entries, tally.bytes);
+            let count = chosen.count(self, owner, base, progress).await?;
+            let (entries, bytes) = (count.entries, count.bytes);
             let version = if dry_run || entries == 0 {
                 Some(base.version)
-            } else if tally.is_small(self.steps) {
-                self.delete_few(owner, base.version, tally.keys).await?
+            } else if count.is_small(self.steps) {
+                self.delete_few(owner, base.version, count.keys).await?
             } else {
-                chosen.delete_many(self, owner, base, tally, progress).await?
+                chosen.delete_many(self, owner, base, count, progress).await?
             };
             if let Some(version) = version {
                 return Ok(Deleted { entries, bytes, version });
@@ -72,7 +97,7 @@ impl Editor {
     }
 }
 
-impl Tally {
+impl MatchCount {
     fn is_small(&self, steps: Steps) -> bool {
         steps.is_small(
             usize::try_from(self.entries).unwrap_or(usize::MAX),
@@ -113,15 +138,15 @@ impl<'a> Chosen<'a> {
     }
 
     /// Counts what is chosen.
-    async fn tally(
+    async fn count(
         &self,
         editor: &Editor,
         owner: OwnerId,
         base: SpaceInfo,
         progress: Progress<'_>,
-    ) -> Result<Tally, EditError> {
+    ) -> Result<MatchCount, EditError> {
         let of = self.prefix.is_empty().then_some(base.entries);
-        let mut tally = Tally::default();
+        let mut count = MatchCount::default();
         let mut done = 0;
         let mut after = None;
         loop {
@@ -129,12 +154,12 @@ impl<'a> Chosen<'a> {
             page.entries
                 .iter()
                 .filter(|entry| self.takes(entry))
-                .for_each(|entry| tally.add(entry, editor.steps));
+                .for_each(|entry| count.add(entry, editor.steps));
             done += page.entries.len() as u64;
             progress(done, of.map(|of| of.max(done)));
             after = page.next;
             if after.is_none() {
-                return Ok(tally);
+                return Ok(count);
             }
         }
     }
@@ -156,12 +181,12 @@ impl<'a> Chosen<'a> {
         editor: &Editor,
         owner: OwnerId,
         base: SpaceInfo,
-        tally: Tally,
+        count: MatchCount,
         progress: Progress<'_>,
     ) -> Result<Option<Version>, EditError> {
         let mut build = Build::begin(editor, owner, progress).await?;
         build.of = Some(base.entries);
-        build.entries = tally.secrets.into_iter().map(|key| (key, EntryChange::Delete)).collect();
+        build.entries = count.secrets.into_iter().map(|key| (key, EntryChange::Delete)).collect();
         // Without an age, all under the prefix goes: it is passed over.
         let all = self.sweep.is_none();
         let mut after = None;

@@ -6,10 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use inboxclaw_contract::space::Look;
 use inboxclaw_contract::{Entry, OwnerId, Version, limits};
 
+use crate::editor::{Editor, Progress, READ_KEYS, STEP_BYTES, Steps, TRIES};
+use crate::error::EditError;
 use crate::history::Changed;
-use crate::turns::{READ_KEYS, STEP_BYTES, Steps, TRIES};
-use crate::upsert::Bringing;
-use crate::{Brought, EditError, Editor, Mode, Progress};
+use crate::upsert::{Bringing, Brought, Mode};
+
+/// What is asked.
+#[derive(Clone, Copy)]
+struct Copying<'a> {
+    from: OwnerId,
+    to: OwnerId,
+    prefix: &'a str,
+    mode: Mode,
+    progress: Progress<'a>,
+}
 
 /// What is copied while it is little.
 #[derive(Default)]
@@ -22,9 +32,14 @@ struct Little {
 }
 
 impl Editor {
-    pub(crate) async fn copy_entries(
+    /// Copies entries of another owner as of one instant, without secrets; with [`Mode::Replace`] also the cursor.
+    ///
+    /// # Errors
+    /// [`EditError::Refused`] when a prefix under which nothing is would replace all, [`EditError::Busy`], or the store's.
+    pub async fn copy(
         &self,
-        (from, to): (OwnerId, OwnerId),
+        from: OwnerId,
+        to: OwnerId,
         prefix: &str,
         mode: Mode,
         progress: Progress<'_>,
@@ -33,9 +48,10 @@ impl Editor {
         if from == to {
             return Err(EditError::Refused("a state cannot be copied onto itself".into()));
         }
+        let copying = Copying { from, to, prefix, mode, progress };
         for _ in 0..TRIES {
-            let copied = match self.copy_little((from, to), prefix, mode, progress).await? {
-                None => self.copy_much((from, to), prefix, mode, progress).await?,
+            let copied = match self.copy_little(copying).await? {
+                None => self.copy_much(copying).await?,
                 brought => brought,
             };
             if let Some(brought) = copied {
@@ -46,13 +62,8 @@ impl Editor {
     }
 
     /// Copies what fits into one turn; `None` when it does not.
-    async fn copy_little(
-        &self,
-        (from, to): (OwnerId, OwnerId),
-        prefix: &str,
-        mode: Mode,
-        progress: Progress<'_>,
-    ) -> Result<Option<Brought>, EditError> {
+    async fn copy_little(&self, copying: Copying<'_>) -> Result<Option<Brought>, EditError> {
+        let Copying { from, to, prefix, mode, progress } = copying;
         let little = Arc::new(Mutex::new(Little::default()));
         let into = little.clone();
         let steps = self.steps;
@@ -79,13 +90,8 @@ impl Editor {
     }
 
     /// Copies by a space; `None` when it is to be worked out anew.
-    async fn copy_much(
-        &self,
-        (from, to): (OwnerId, OwnerId),
-        prefix: &str,
-        mode: Mode,
-        progress: Progress<'_>,
-    ) -> Result<Option<Brought>, EditError> {
+    async fn copy_much(&self, copying: Copying<'_>) -> Result<Option<Brought>, EditError> {
+        let Copying { from, to, prefix, mode, progress } = copying;
         let base = self.store.space(from).await?;
         let mut bringing = Bringing::new(self, to, mode, progress);
         bringing.begin_many().await?;

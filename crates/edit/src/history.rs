@@ -7,8 +7,8 @@ use inboxclaw_contract::store::{Before, PastTurn};
 use inboxclaw_contract::{OwnerId, SpaceId, Version};
 use jiff::Timestamp;
 
-use crate::turns::STEP_BYTES;
-use crate::{EditError, Editor};
+use crate::editor::{Editor, STEP_BYTES};
+use crate::error::EditError;
 
 /// Most rows of history in one read.
 const ROWS: usize = 200;

@@ -5,10 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 
 use inboxclaw_contract::OwnerId;
 
+use crate::editor::{Editor, Progress};
+use crate::error::EditError;
 use crate::lines::{self, Line};
-use crate::reader::Reader;
-use crate::upsert::Bringing;
-use crate::{Brought, EditError, Editor, Lines, Mode, Progress};
+use crate::reader::{Lines, Reader};
+use crate::upsert::{Bringing, Brought, Mode};
 
 /// The keys that came so far, in 16 bytes each: a million entries are to fit into little memory.
 #[derive(Default)]
@@ -26,7 +27,14 @@ impl Seen {
 }
 
 impl Editor {
-    pub(crate) async fn import_lines(
+    /// Reads what [`Editor::export`] wrote, of this or another owner: all of it or nothing. Of a line, only `key` and
+    /// `value` are needed; the head may be missing, then a replacement leaves the cursor. What a turn changes while the
+    /// import is put in place wins over it.
+    ///
+    /// # Errors
+    /// [`EditError::Line`] with the number of the line and what is wrong there, [`EditError::Input`],
+    /// [`EditError::Empty`] for a replacement by nothing but blank lines, [`EditError::Busy`], or the store's.
+    pub async fn import(
         &self,
         owner: OwnerId,
         lines: Lines,
