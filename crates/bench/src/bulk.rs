@@ -12,7 +12,7 @@ use anyhow::ensure;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use inboxclaw_contract::{Expiry, Keeper, OwnerId, Random, Version};
-use inboxclaw_edit::{Choice, Editor, Lines, Mode, Progress, Steps, To, Which};
+use inboxclaw_edit::{Editor, EntryFilter, Lines, Mode, Progress, Steps, To, Which};
 use inboxclaw_store::{HistoryBounds, SqliteStore};
 use tokio::runtime::Runtime;
 
@@ -176,7 +176,7 @@ async fn copy_all(editor: Editor, told: Told, from: OwnerId, to: OwnerId) -> Out
 async fn clear(editor: Editor, told: Told, owner: OwnerId) -> Outcome {
     let progress: Progress<'_> = &|_, _| told.tell();
     let started = Instant::now();
-    let deleted = editor.delete_chosen(owner, &Choice::default(), false, progress).await?;
+    let deleted = editor.delete_matching(owner, &EntryFilter::default(), false, progress).await?;
     Ok((started, Instant::now(), deleted.entries))
 }
 

@@ -1,4 +1,4 @@
-//! Deletion by choice: under a prefix, or older than that. Many entries go by a space that is built without them.
+//! Bulk delete: the entries under a prefix, or older than that. Many entries go by a space that is built without them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::error::EditError;
 
 /// Which entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choice {
+pub struct EntryFilter {
     /// Under this literal prefix.
     pub prefix: String,
     /// Only those that are older than this.
     pub older_than: Option<(Duration, Age)>,
 }
 
-/// What a deletion by choice removed, or would remove.
+/// What a bulk delete removed, or would remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deleted {
     /// Entries.
@@ -33,14 +33,14 @@ pub struct Deleted {
     pub version: Version,
 }
 
-/// A choice at an instant.
-struct Chosen<'a> {
+/// A filter at an instant.
+struct Matching<'a> {
     prefix: &'a str,
     /// What this takes; everything if there is none.
     sweep: Option<Sweep>,
 }
 
-/// What is chosen.
+/// The entries that match.
 #[derive(Default)]
 struct MatchCount {
     entries: u64,
@@ -52,31 +52,31 @@ struct MatchCount {
 }
 
 impl Editor {
-    /// Deletes the entries of a choice, any number of them; with `dry_run` only counts them.
+    /// Deletes the entries that match, any number of them; with `dry_run` only counts them.
     ///
     /// # Errors
     /// [`EditError::Busy`], or the store's.
-    pub async fn delete_chosen(
+    pub async fn delete_matching(
         &self,
         owner: OwnerId,
-        choice: &Choice,
+        filter: &EntryFilter,
         dry_run: bool,
         progress: Progress<'_>,
     ) -> Result<Deleted, EditError> {
         for _ in 0..TRIES {
             let base = self.store.space(owner).await?;
             let now = self.store.snapshot(owner).await?.now;
-            let Some(chosen) = Chosen::new(choice, now) else {
+            let Some(matching) = Matching::new(filter, now) else {
                 return Ok(Deleted { entries: 0, bytes: 0, version: base.version });
             };
-            let count = chosen.count(self, owner, base, progress).await?;
+            let count = matching.count(self, owner, base, progress).await?;
             let (entries, bytes) = (count.entries, count.bytes);
             let version = if dry_run || entries == 0 {
                 Some(base.version)
             } else if count.is_small(self.steps) {
                 self.delete_few(owner, base.version, count.keys).await?
             } else {
-                chosen.delete_many(self, owner, base, count, progress).await?
+                matching.delete_many(self, owner, base, count, progress).await?
             };
             if let Some(version) = version {
                 return Ok(Deleted { entries, bytes, version });
@@ -119,17 +119,17 @@ impl MatchCount {
     }
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> Matching<'a> {
     /// `None` when nothing can be so old.
-    fn new(choice: &'a Choice, now: Timestamp) -> Option<Self> {
-        let sweep = match choice.older_than {
+    fn new(filter: &'a EntryFilter, now: Timestamp) -> Option<Self> {
+        let sweep = match filter.older_than {
             None => None,
             Some((age, by)) => {
                 let before = now.checked_sub(SignedDuration::try_from(age).ok()?).ok()?;
-                Some(Sweep { prefix: choice.prefix.clone(), by, before })
+                Some(Sweep { prefix: filter.prefix.clone(), by, before })
             }
         };
-        Some(Self { prefix: &choice.prefix, sweep })
+        Some(Self { prefix: &filter.prefix, sweep })
     }
 
     fn takes(&self, entry: &EntryInfo) -> bool {
@@ -137,7 +137,7 @@ impl<'a> Chosen<'a> {
         sweep.is_none_or(|sweep| sweep.takes(&entry.key, entry.created_at, entry.updated_at))
     }
 
-    /// Counts what is chosen.
+    /// Counts the entries that match.
     async fn count(
         &self,
         editor: &Editor,
@@ -200,7 +200,7 @@ impl<'a> Chosen<'a> {
         Ok(swapped.map(|(_, version)| version))
     }
 
-    /// Removes what is chosen of a stretch of keys that was just copied, in the order of the copy: whatever changed
+    /// Removes the entries that match of a stretch of keys that was just copied, in the order of the copy: whatever changed
     /// in between is caught up with in the end.
     async fn remove(
         &self,

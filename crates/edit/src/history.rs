@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The state as it was at a version: a space as it is now, with changes over it.
-pub(crate) struct Past {
+pub(crate) struct PastState {
     /// The owner's space at that version.
     pub(crate) space: SpaceId,
     /// The cursor at that version; `None` when it is the one of now.
@@ -80,7 +80,7 @@ pub(crate) struct Past {
     changes: HashMap<SpaceId, BTreeMap<String, Before>>,
 }
 
-impl Past {
+impl PastState {
     /// The state as it is now.
     pub(crate) fn new(now: SpaceInfo) -> Self {
         Self { space: now.id, cursor: None, changes: HashMap::new() }

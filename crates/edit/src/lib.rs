@@ -4,7 +4,7 @@
 //! with one small turn. A turn that lost a race is worked out anew from the new state, some times. Every future may be
 //! dropped at any await: then nothing of its change is stored, or all of it.
 //!
-//! - `put`: one key, the cursor. `bulk_delete`: deletion by choice.
+//! - `put`: one key, the cursor. `bulk_delete`: many keys.
 //! - `undo`, `rewind`: what is to be put back, from the walks in `history`; `restore` puts it back.
 //! - `import`, `copy`: where entries come from; `upsert`: how they come to an owner. `export` writes them.
 //! - `lines`, `reader`: the format. `bulk`: spaces built in steps. `editor`: who edits, and the bounds.
@@ -25,7 +25,7 @@ mod rewind;
 mod undo;
 mod upsert;
 
-pub use bulk_delete::{Choice, Deleted};
+pub use bulk_delete::{Deleted, EntryFilter};
 pub use editor::{Editor, Progress, Steps};
 pub use error::EditError;
 pub use export::Write;
@@ -33,4 +33,4 @@ pub use put::{Condition, Put};
 pub use reader::Lines;
 pub use rewind::{Rewound, To};
 pub use undo::{Undone, Which};
-pub use upsert::{Brought, Mode};
+pub use upsert::{ImportSummary, Mode};

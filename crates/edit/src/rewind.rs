@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::editor::{Editor, Progress, TRIES};
 use crate::error::EditError;
-use crate::history::{Past, Walk};
+use crate::history::{PastState, Walk};
 use crate::restore::{Target, Why, restore};
 
 /// Where a rewind leads.
@@ -69,9 +69,9 @@ async fn reach(
     owner: OwnerId,
     base: SpaceInfo,
     to: To,
-) -> Result<(Past, Version), EditError> {
+) -> Result<(PastState, Version), EditError> {
     let mut walk = Walk::new(editor, owner, base.version);
-    let mut past = Past::new(base);
+    let mut past = PastState::new(base);
     let wanted = match to {
         To::Version(version) => format!("version {}", version.0),
         To::Time(time) => time.to_string(),

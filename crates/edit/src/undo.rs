@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::editor::{Editor, Progress, READ_KEYS, TRIES};
 use crate::error::EditError;
-use crate::history::{Past, Walk, marker};
+use crate::history::{PastState, Walk, marker};
 use crate::restore::{Restored, Target, Why, restore};
 
 /// Most keys that an error names.
@@ -50,7 +50,7 @@ pub struct Undone {
 struct Candidate {
     turn: PastTurn,
     /// The state right after it, or why that is not known.
-    after: Result<Past, EditError>,
+    after: Result<PastState, EditError>,
 }
 
 /// What was changed since a change that is to be taken back.
@@ -112,7 +112,7 @@ async fn candidate(
     which: Which,
 ) -> Result<Candidate, EditError> {
     let mut walk = Walk::new(editor, owner, base.version);
-    let mut after = Ok(Past::new(base));
+    let mut after = Ok(PastState::new(base));
     let mut undone = HashSet::new();
     while let Some(turn) = walk.next().await? {
         let found = match which {
@@ -145,7 +145,7 @@ async fn candidate(
 fn target(
     base: SpaceInfo,
     turn: PastTurn,
-    after: Result<Past, EditError>,
+    after: Result<PastState, EditError>,
     force: bool,
 ) -> Result<Target, EditError> {
     let undoes = Some(turn.version);
@@ -165,7 +165,7 @@ async fn refuse_changed(
     owner: OwnerId,
     base: SpaceInfo,
     turn: &PastTurn,
-    after: &Past,
+    after: &PastState,
 ) -> Result<(), EditError> {
     let since = if turn.replaced.is_some() {
         since_swap(editor, owner, base, after).await?
@@ -189,7 +189,7 @@ async fn since(
     owner: OwnerId,
     base: SpaceInfo,
     turn: &PastTurn,
-    after: &Past,
+    after: &PastState,
 ) -> Result<Since, EditError> {
     let mut since = Since { cursor: turn.cursor.is_some(), ..Since::default() };
     let none = BTreeMap::new();
@@ -220,7 +220,7 @@ async fn since_swap(
     editor: &Editor,
     owner: OwnerId,
     base: SpaceInfo,
-    after: &Past,
+    after: &PastState,
 ) -> Result<Since, EditError> {
     let mut since = Since { cursor: true, all: after.space != base.id, ..Since::default() };
     let none = BTreeMap::new();

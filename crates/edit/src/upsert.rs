@@ -23,7 +23,7 @@ pub enum Mode {
 
 /// What an import or a copy brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Brought {
+pub struct ImportSummary {
     /// Entries read, with those left out.
     pub entries: u64,
     /// Entries left out because they have expired.
@@ -35,7 +35,7 @@ pub struct Brought {
 }
 
 /// Entries on their way to an owner: kept while they are few, then filled into a space.
-pub(crate) struct Bringing<'a> {
+pub(crate) struct Upsert<'a> {
     editor: &'a Editor,
     owner: OwnerId,
     mode: Mode,
@@ -53,7 +53,7 @@ struct Many<'a> {
     secrets: BTreeSet<String>,
 }
 
-impl<'a> Bringing<'a> {
+impl<'a> Upsert<'a> {
     pub(crate) fn new(editor: &'a Editor, owner: OwnerId, mode: Mode, progress: Progress<'a>) -> Self {
         Self { editor, owner, mode, progress, few: Vec::new(), bytes: 0, many: None, read: 0 }
     }

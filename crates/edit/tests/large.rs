@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use inboxclaw_contract::store::Policy;
 use inboxclaw_contract::{Entry, Keeper, OwnerId, Turn, Version};
-use inboxclaw_edit::{Choice, EditError, Editor, Mode, To, Which};
+use inboxclaw_edit::{EditError, Editor, EntryFilter, Mode, To, Which};
 use support::meddler::{Meddler, Step, before};
 use support::{Ground, Reads as _, Words, lines, many, seconds, unseen};
 
@@ -136,8 +136,8 @@ async fn turns_during_a_large_deletion_and_copy_are_not_lost() {
     ground.put("a", "1").await;
     let meddler = Meddler::new(ground.store.clone(), ground.owner, plan);
     let editor = ground.editor_over(meddler.clone());
-    let choice = Choice { prefix: "k".into(), older_than: None };
-    let deleted = editor.delete_chosen(ground.owner, &choice, false, &unseen).await.unwrap();
+    let choice = EntryFilter { prefix: "k".into(), older_than: None };
+    let deleted = editor.delete_matching(ground.owner, &choice, false, &unseen).await.unwrap();
     assert_eq!((meddler.left(), deleted.entries), (0, MANY as u64 - 1));
     assert_eq!(ground.state().await, "a=4 k00009=4 @moved");
 }

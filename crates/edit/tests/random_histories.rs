@@ -20,7 +20,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use inboxclaw_edit::{Choice, EditError, Editor, Mode, Steps, To, Undone, Which};
+use inboxclaw_edit::{EditError, Editor, EntryFilter, Mode, Steps, To, Undone, Which};
 
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "p/a", "p/b"];
 
@@ -203,8 +203,8 @@ async fn take(ground: &Ground, step: &Step, meanwhile: &Meanwhile<'_>) {
         }
         Step::Delete(prefix, aged) => {
             let older_than = aged.then_some((Duration::ZERO, Age::Updated));
-            let choice = Choice { prefix: (*prefix).into(), older_than };
-            editor.delete_chosen(owner, &choice, false, &progress).await.unwrap();
+            let choice = EntryFilter { prefix: (*prefix).into(), older_than };
+            editor.delete_matching(owner, &choice, false, &progress).await.unwrap();
             let mut wanted = before;
             wanted.entries.retain(|key, _| !key.starts_with(prefix));
             // What a turn put before the deletion looked there went with the rest.
