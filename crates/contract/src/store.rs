@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::event::{Event, Seq};
 use crate::owner::{Owner, OwnerId, OwnerKind, SpaceId};
 pub use crate::page::{
-    Delivery, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Page, ReadLimit, Truncation,
+    DeliveryPage, DeliveryQuery, DeliveryRow, EventRow, Find, Found, Page, ReadLimit, Truncation,
     TruncationCause,
 };
 use crate::selection::Selection;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use inboxclaw_contract::store::Delivery;
+use inboxclaw_contract::store::DeliveryRow;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
 use inboxclaw_contract::{Event, OwnerId, Seq};
 use jiff::{SignedDuration, Timestamp};
@@ -27,8 +27,8 @@ impl From<&Event> for Place {
     }
 }
 
-impl From<&Delivery> for Place {
-    fn from(delivery: &Delivery) -> Self {
+impl From<&DeliveryRow> for Place {
+    fn from(delivery: &DeliveryRow) -> Self {
         Self { seq: delivery.seq, line: line(delivery.source, delivery.entity_id.as_ref()) }
     }
 }
@@ -52,7 +52,7 @@ struct Waiting {
 
 impl Outstanding {
     /// Takes in what the store says, without a change. Dead events hold nobody up.
-    pub(crate) fn note(&mut self, delivery: &Delivery) {
+    pub(crate) fn note(&mut self, delivery: &DeliveryRow) {
         if delivery.state == DeliveryState::Waiting {
             let waiting = Waiting {
                 line: Place::from(delivery).line,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inboxclaw_contract::store::{Delivery, DeliveryQuery, EventRow, Page, ReadLimit};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, EventRow, Page, ReadLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
 use inboxclaw_contract::{Draft, Event, Expiry, Failure, Outcome, Random, Selection, Seq, Store};
 use jiff::Timestamp;
@@ -162,7 +162,7 @@ async fn commit(sink: &PullSink, mut draft: Draft<'_>, writes: bool) -> Result<b
 }
 
 /// All deliveries of the sink. There are few: [`room`] sees to it.
-async fn deliveries(sink: &PullSink, store: &dyn Store) -> Result<Vec<Delivery>, PullError> {
+async fn deliveries(sink: &PullSink, store: &dyn Store) -> Result<Vec<DeliveryRow>, PullError> {
     Ok(store.deliveries(sink.owner, DeliveryQuery::all(usize::MAX)).await?.deliveries)
 }
 
@@ -214,7 +214,7 @@ fn leased(taken: &Taken, due: Timestamp) -> impl Iterator<Item = DeliveryChange>
 }
 
 /// How much a batch may hold. What is leased is looked at with each request, so it is bounded.
-fn room(wanted: &Wanted, rows: &[Delivery]) -> Room {
+fn room(wanted: &Wanted, rows: &[DeliveryRow]) -> Room {
     let events = wanted.size.unwrap_or(BATCH_EVENTS).min(BATCH_EVENTS);
     let fresh = wanted.lease.map(|_| LEASED_EVENTS.saturating_sub(rows.len()));
     Room { events, bytes: BATCH_BYTES, fresh }
@@ -222,24 +222,24 @@ fn room(wanted: &Wanted, rows: &[Delivery]) -> Room {
 
 /// How much of the log to read. Events that have a delivery are not taken from there, so they come on top: else a
 /// page full of them would look like the end.
-fn limit(rows: &[Delivery], wanted: &Selection, now: Timestamp, room: Room) -> ReadLimit {
+fn limit(rows: &[DeliveryRow], wanted: &Selection, now: Timestamp, room: Room) -> ReadLimit {
     let overlap = take::overlap(rows, wanted, now);
     let bytes: usize = overlap.clone().map(|row| row.bytes).sum();
     ReadLimit { events: room.events + overlap.count(), bytes: room.bytes + bytes, count: true }
 }
 
 /// Deliveries that nobody is to get any more.
-fn outlived(sink: &PullSink, rows: &[Delivery], now: Timestamp) -> Vec<DeliveryChange> {
+fn outlived(sink: &PullSink, rows: &[DeliveryRow], now: Timestamp) -> Vec<DeliveryChange> {
     let wanted = sink.wanted(Positions::new(), None);
     rows.iter().filter(|row| take::is_outlived(row, &wanted, now)).map(done).collect()
 }
 
-fn is_confirmed(row: &Delivery, record: &Record) -> bool {
+fn is_confirmed(row: &DeliveryRow, record: &Record) -> bool {
     let last = record.last.get(&row.event_type);
     last.is_some_and(|last| row.seq <= *last) && record.excluded.binary_search(&row.seq).is_err()
 }
 
-fn done(row: &Delivery) -> DeliveryChange {
+fn done(row: &DeliveryRow) -> DeliveryChange {
     DeliveryChange::Done { seq: row.seq }
 }
 

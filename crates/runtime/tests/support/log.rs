@@ -43,7 +43,7 @@ impl Log for Memory {
             let mut deliveries: Vec<_> = wanted
                 .map(|((_, seq), row)| {
                     let event = inner.events.iter().find(|event| event.seq == *seq).unwrap();
-                    store::Delivery {
+                    store::DeliveryRow {
                         seq: *seq,
                         source: event.source,
                         event_type: event.event_type.clone(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    Delivery, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Page, ReadLimit, Truncation,
+    DeliveryPage, DeliveryQuery, DeliveryRow, EventRow, Find, Found, Page, ReadLimit, Truncation,
 };
 use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Patterns, Selection, Seq, StoreError};
@@ -239,9 +239,9 @@ fn deliveries(
     Ok(page)
 }
 
-fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+fn delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
     let (due, created_at): (Micros, Micros) = (row.get(2)?, row.get(7)?);
-    Ok(Delivery {
+    Ok(DeliveryRow {
         seq: Seq(row.get(0)?),
         source: OwnerId(row.get(5)?),
         event_type: row.get(9)?,

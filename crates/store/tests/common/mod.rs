@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Delivery, DeliveryQuery, Page, PastTurn, Prune, ReadLimit};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, Page, PastTurn, Prune, ReadLimit};
 use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, Swap, TurnId};
 use inboxclaw_contract::{
     Clock, Entry, Expiry, Intake, Json, NewEvent, Outcome, Owner, OwnerId, Patterns, Selection, Seq, SpaceId,
@@ -161,7 +161,7 @@ impl Ground {
         self.store.read(selection, limit).await.unwrap()
     }
 
-    pub(crate) async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Vec<Delivery> {
+    pub(crate) async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Vec<DeliveryRow> {
         self.store.deliveries(sink, query).await.unwrap().deliveries
     }
 

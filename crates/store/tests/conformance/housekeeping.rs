@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Delivery, DeliveryQuery};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
 use inboxclaw_contract::{
     Expiry, Interval, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Ttl, Version,
@@ -112,7 +112,7 @@ pub(crate) async fn deliveries_are_owed_until_done(ground: &Ground) {
     ground.clock.step(10);
     assert_eq!(owed(due).await, [1, 3]);
     let first = ground.deliveries(sink, due).await.remove(0);
-    let expected = Delivery {
+    let expected = DeliveryRow {
         seq: Seq(1),
         source,
         event_type: "t".into(),
