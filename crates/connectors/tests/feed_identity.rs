@@ -7,7 +7,7 @@ mod reading;
 mod server;
 mod support;
 
-use inboxclaw_contract::{Draft, Expiry};
+use inboxclaw_contract::{Expiry, OpenTurn};
 use reading::build;
 use serde_json::{Value, json};
 use server::{Server, ok};
@@ -240,7 +240,7 @@ async fn what_an_earlier_version_remembered_is_no_news() {
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     let [e, f] = ["e", "f"].map(|link| format!("seen:3#{}", variant(&format!("https://d.example/{link}"))));
-    let mut draft = Draft::open(&life.memory, OWNER, turn_id()).await.unwrap();
+    let mut draft = OpenTurn::open(&life.memory, OWNER, turn_id()).await.unwrap();
     for key in ["seen:1", "past:2", "seen:https://d.example/x", &e, &f] {
         draft.put(key, &old, Expiry::Never).unwrap();
     }

@@ -12,8 +12,8 @@ use inboxclaw_contract::limits::{CURSOR_BYTES, JSON_BYTES, TURN_BYTES, TURN_CHAN
 use inboxclaw_contract::store::PastTurn;
 use inboxclaw_contract::turn::{Age, Committed, Conflict, EntryChange, Sweep, TurnId};
 use inboxclaw_contract::{
-    Draft, Entry, Evolving, Expiry, Failure, Json, NewEvent, Outcome, OwnerId, Snapshot, State, StoreError,
-    Turn, Version,
+    Draft, Entry, Evolving, Expiry, Failure, Json, NewEvent, OpenTurn, Outcome, OwnerId, Snapshot, State,
+    StoreError, Turn, Version,
 };
 use jiff::Timestamp;
 
@@ -33,9 +33,9 @@ impl Fixed {
     }
 
     /// Runs one turn against it and returns what was committed.
-    fn turn(&self, write: impl AsyncFnOnce(&mut Draft<'_>) -> Result<(), Failure>) -> Turn {
+    fn turn(&self, write: impl AsyncFnOnce(&mut OpenTurn<'_>) -> Result<(), Failure>) -> Turn {
         let run = async {
-            let mut draft = Draft::open(self, OWNER, TurnId(1)).await.unwrap();
+            let mut draft = OpenTurn::open(self, OWNER, TurnId(1)).await.unwrap();
             write(&mut draft).await.unwrap();
             draft.commit().await.unwrap();
             self.committed.lock().unwrap().take().unwrap()

@@ -12,8 +12,8 @@ use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::store::{DeliveryQuery, Policy};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
-    Clock, Draft, Event, Expiry, Failure, Intake, Json, Keeper, Log, NewEvent, Next, Owner, Patterns, Random,
-    Receipt, Seq, Sink, Source, StartAt, State,
+    Class, Clock, Draft, Event, Expiry, Failure, Intake, Json, Keeper, Log, NewEvent, Next, OpenTurn, Owner,
+    Patterns, Random, Receipt, Seq, Sink, Source, Spaces, StartAt, State, StoreError,
 };
 use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Status};
 use inboxclaw_store::SqliteStore;
@@ -172,7 +172,7 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
     assert!(message.contains("hoard would have 4 entries of state, the limit is 3"), "{message}");
     assert!(told.action.unwrap().contains("state.max_entries"));
     let id = store.register(&hoard, "hoarding").await.unwrap();
-    let mut draft = Draft::open(store.as_ref(), id, TurnId(7)).await.unwrap();
+    let mut draft = OpenTurn::open(store.as_ref(), id, TurnId(7)).await.unwrap();
     draft.clear().unwrap();
     draft.commit().await.unwrap();
     assert!(handle.wake(&hoard));
@@ -201,4 +201,42 @@ async fn an_idle_program_commits_nothing() {
     }
     assert_eq!(life.store.commits(), before);
     life.end().await;
+}
+
+/// Says in its own words what it could not read, after its state was gone for a moment.
+struct Rewording(Arc<SqliteStore>, Arc<AtomicU64>);
+
+#[async_trait]
+impl Source for Rewording {
+    async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        let owner = Owner::source("words");
+        let id = self.0.register(&owner, "rewording").await.unwrap();
+        while !self.0.forget(id).await.unwrap() {}
+        let found = draft.get::<u64>("seen").await;
+        self.0.register(&owner, "rewording").await.unwrap();
+        found.map_err(|failure| Failure::text(Class::Upstream, format!("no mail today ({failure})")))?;
+        Ok(Next::Wait)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_failed_stops_the_program_whatever_a_source_makes_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = inboxclaw_store::Options::new(Arc::new(Wall));
+    let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), options).unwrap());
+    let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Numbers(AtomicU64::new(1))) };
+    let mut runtime = Runtime::new(store.clone(), doors, Options::default());
+    let polls = Arc::new(AtomicU64::new(0));
+    let built = BuiltSource {
+        source: Box::new(Rewording(store, polls.clone())),
+        interval: Some(Duration::from_millis(100)),
+        settle: Duration::ZERO,
+        doubts: Vec::new(),
+    };
+    runtime.add_source("words", "rewording", built);
+    let ended = tokio::time::timeout(Duration::from_secs(30), runtime.run(CancellationToken::new())).await;
+    let error = ended.expect("no back-off for ever").unwrap_err();
+    assert!(matches!(error, RuntimeError::Store(StoreError::NoOwner(_))), "{error}");
+    assert_eq!(polls.load(Ordering::Relaxed), 1);
 }

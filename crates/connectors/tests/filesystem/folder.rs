@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Class, Draft, Failure, NewEvent, Next, Outside, OwnerId, Settled, Source};
+use inboxclaw_contract::{Class, Failure, NewEvent, Next, OpenTurn, Outside, OwnerId, Settled, Source};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -146,7 +146,7 @@ impl Folder {
     /// A poll whose turn is lost before it is stored.
     pub(crate) async fn lost_poll(&self) {
         let mut draft =
-            Draft::open(&self.memory, OwnerId(1), inboxclaw_contract::turn::TurnId(0)).await.unwrap();
+            OpenTurn::open(&self.memory, OwnerId(1), inboxclaw_contract::turn::TurnId(0)).await.unwrap();
         self.source.poll(&mut draft).await.unwrap();
         drop(draft);
         self.source.settled(Settled::Dropped);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Clock, Draft, Failure, NewEvent, Next, Settled, Source};
+use inboxclaw_contract::{Clock, Failure, NewEvent, Next, OpenTurn, Settled, Source};
 use inboxclaw_fakes::google::gmail::Mailbox;
 use inboxclaw_fakes::google::{Fake, Options};
 use jiff::{SignedDuration, Timestamp};
@@ -98,7 +98,7 @@ impl World {
     /// One turn that is never committed.
     pub(crate) async fn dropped_turn(&self) {
         let turn_id = inboxclaw_contract::turn::TurnId(u128::MAX);
-        let mut draft = Draft::open(&self.memory, OWNER, turn_id).await.unwrap();
+        let mut draft = OpenTurn::open(&self.memory, OWNER, turn_id).await.unwrap();
         drop(self.source.poll(&mut draft).await);
         self.source.settled(Settled::Dropped);
     }

@@ -6,19 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use inboxclaw_connectors::google::gap::{EVENT, Gap};
 use inboxclaw_connectors::google::listing::Listing;
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Draft, Expiry, Outcome};
+use inboxclaw_contract::{Expiry, OpenTurn, Outcome};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::{Memory, OWNER};
 
-async fn draft(memory: &Memory) -> Draft<'_> {
+async fn draft(memory: &Memory) -> OpenTurn<'_> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let turn = TurnId(NEXT.fetch_add(1, Ordering::Relaxed).into());
-    Draft::open(memory, OWNER, turn).await.unwrap()
+    OpenTurn::open(memory, OWNER, turn).await.unwrap()
 }
 
-async fn commit(draft: Draft<'_>) {
+async fn commit(draft: OpenTurn<'_>) {
     assert!(matches!(draft.commit().await.unwrap(), Outcome::Committed(_)));
 }
 

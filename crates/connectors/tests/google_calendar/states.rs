@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Draft, Expiry, Json};
+use inboxclaw_contract::{Expiry, Json, OpenTurn};
 use inboxclaw_fakes::google::calendar::Edit;
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ async fn entries_that_do_not_parse_are_nobodys_end() {
 
 /// Puts entries as an import does.
 async fn import(world: &World, entries: &[(String, Value)]) {
-    let mut draft = Draft::open(&world.memory, OWNER, TurnId(1 << 100)).await.unwrap();
+    let mut draft = OpenTurn::open(&world.memory, OWNER, TurnId(1 << 100)).await.unwrap();
     for (key, value) in entries {
         draft.put(key, value, Expiry::Never).unwrap();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Draft, Failure, NewEvent, Next, Outcome, Outside, Settled, Source};
+use inboxclaw_contract::{Failure, NewEvent, Next, OpenTurn, Outcome, Outside, Settled, Source};
 use inboxclaw_fakes::google::calendar::{Calendars, Plan, Slot};
 use inboxclaw_fakes::google::{Clock, Fake, Options};
 use jiff::{SignedDuration, Timestamp};
@@ -153,7 +153,7 @@ pub(crate) fn short(event: &NewEvent) -> String {
 
 /// A turn that is cut off before it is durable.
 pub(crate) async fn dropped(source: &dyn Source, memory: &Memory) {
-    let mut draft = Draft::open(memory, OWNER, unused_turn()).await.unwrap();
+    let mut draft = OpenTurn::open(memory, OWNER, unused_turn()).await.unwrap();
     let _ = source.poll(&mut draft).await;
     source.settled(Settled::Dropped);
 }
@@ -162,7 +162,7 @@ pub(crate) async fn dropped(source: &dyn Source, memory: &Memory) {
 pub(crate) async fn raced(sources: [&dyn Source; 2], memory: &Memory) {
     let mut drafts = Vec::new();
     for source in sources {
-        let mut draft = Draft::open(memory, OWNER, unused_turn()).await.unwrap();
+        let mut draft = OpenTurn::open(memory, OWNER, unused_turn()).await.unwrap();
         let polled = source.poll(&mut draft).await;
         drafts.push((source, draft, polled));
     }

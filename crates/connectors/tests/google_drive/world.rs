@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use inboxclaw_connectors::SOURCES;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Class, Clock, Draft, Failure, NewEvent, Next, Outcome, OwnerId, Settled, Source};
+use inboxclaw_contract::{
+    Class, Clock, Draft, Failure, NewEvent, Next, OpenTurn, Outcome, OwnerId, Settled, Source,
+};
 use inboxclaw_fakes::google::drive::{Drive, NewFile};
 use inboxclaw_fakes::google::faults::Fault;
 use inboxclaw_fakes::google::pages::Manners;
@@ -199,7 +201,7 @@ impl World {
     /// Changes the state as a person would.
     pub(crate) async fn edit_all(&self, change: impl FnOnce(&mut Draft<'_>)) {
         let id = inboxclaw_contract::turn::TurnId(u128::MAX - u128::from(self.memory.writes()));
-        let mut draft = Draft::open(&self.memory, OwnerId(1), id).await.unwrap();
+        let mut draft = OpenTurn::open(&self.memory, OwnerId(1), id).await.unwrap();
         change(&mut draft);
         assert!(matches!(draft.commit().await.unwrap(), Outcome::Committed(_)));
     }
@@ -207,7 +209,7 @@ impl World {
     /// A turn that is cut off before it is stored.
     pub(crate) async fn lose_turn(&self) {
         let id = inboxclaw_contract::turn::TurnId(1 << 100);
-        let mut draft = Draft::open(&self.memory, OwnerId(1), id).await.unwrap();
+        let mut draft = OpenTurn::open(&self.memory, OwnerId(1), id).await.unwrap();
         let _ = self.source.poll(&mut draft).await;
         drop(draft);
         self.source.settled(Settled::Dropped);

@@ -17,8 +17,8 @@ use inboxclaw_connectors::google::limiter::InTurn;
 use inboxclaw_contract::store::PastTurn;
 use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, TurnId};
 use inboxclaw_contract::{
-    Clock, Draft, Entry, Event, Failure, NewEvent, Next, Outcome, Outside, OwnerId, Random, Receipt, Settled,
-    Shared, Sink, Snapshot, Source, State, StoreError, Turn, Version,
+    Clock, Entry, Event, Failure, NewEvent, Next, OpenTurn, Outcome, Outside, OwnerId, Random, Receipt,
+    Settled, Shared, Sink, Snapshot, Source, State, StoreError, Turn, Version,
 };
 use jiff::Timestamp;
 
@@ -323,7 +323,7 @@ pub struct Polled {
 /// One turn of a source.
 pub async fn poll(source: &dyn Source, memory: &Memory) -> Result<Polled, Failure> {
     let before = memory.events().len();
-    let mut draft = Draft::open(memory, OWNER, turn_id()).await.unwrap();
+    let mut draft = OpenTurn::open(memory, OWNER, turn_id()).await.unwrap();
     match source.poll(&mut draft).await {
         Ok(next) => {
             let (problems, notices) = (draft.take_problems(), draft.take_notices());
@@ -346,7 +346,7 @@ pub async fn deliver(
     memory: &Memory,
     commit: bool,
 ) -> Result<Vec<Receipt>, Failure> {
-    let mut draft = Draft::open(memory, OWNER, turn_id()).await.unwrap();
+    let mut draft = OpenTurn::open(memory, OWNER, turn_id()).await.unwrap();
     let receipts = sink.deliver(batch, &mut draft).await?;
     if commit {
         draft.commit().await.unwrap();

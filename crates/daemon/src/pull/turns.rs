@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, EventRow, Page, ReadLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
-use inboxclaw_contract::{Draft, Event, Expiry, Failure, Outcome, Random, Selection, Seq, Store};
+use inboxclaw_contract::{Draft, Event, Expiry, Failure, OpenTurn, Outcome, Random, Selection, Seq, Store};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -146,14 +146,14 @@ async fn open<'a>(
     sink: &PullSink,
     store: &'a dyn Store,
     random: &dyn Random,
-) -> Result<Draft<'a>, PullError> {
-    let mut draft = Draft::open(store, sink.owner, TurnId(random.next())).await?;
+) -> Result<OpenTurn<'a>, PullError> {
+    let mut draft = OpenTurn::open(store, sink.owner, TurnId(random.next())).await?;
     draft.turn_mut().reads.keys.insert(LEASE.to_owned());
     Ok(draft)
 }
 
 /// Stores the turn, which shows that the consumer is there if it writes something; `false` after a conflict.
-async fn commit(sink: &PullSink, mut draft: Draft<'_>, writes: bool) -> Result<bool, PullError> {
+async fn commit(sink: &PullSink, mut draft: OpenTurn<'_>, writes: bool) -> Result<bool, PullError> {
     if writes {
         let seen = FactsPatch { seen: true, ..FactsPatch::default() };
         draft.turn_mut().facts.push((sink.owner, seen));
@@ -251,7 +251,7 @@ struct Lease {
 }
 
 fn change_deliveries(
-    draft: &mut Draft<'_>,
+    draft: &mut OpenTurn<'_>,
     changes: Vec<DeliveryChange>,
     lease: &Lease,
 ) -> Result<(), PullError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::{DeliveryQuery, Truncation, TruncationCause};
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Class, Draft, Event, Failure, Outcome, Receipt, Seq};
+use inboxclaw_contract::{Class, Draft, Event, Failure, OpenTurn, Outcome, Receipt, Seq};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -64,7 +64,7 @@ impl DeliveryLoop {
     }
 
     /// Stores what became of the work, with the position.
-    async fn store(&mut self, mut work: Work, mut draft: Draft<'_>, sum: Sum) -> Result<Pass, Stop> {
+    async fn store(&mut self, mut work: Work, mut draft: OpenTurn<'_>, sum: Sum) -> Result<Pass, Stop> {
         let changes = work.outstanding.take_changes();
         let nothing = work.batch.is_empty() && changes.is_empty();
         // Over unwanted events alone the position moves in memory only: an idle inbox writes nothing.
@@ -160,26 +160,28 @@ impl DeliveryLoop {
     async fn hand_over(
         &mut self,
         batch: &[Event],
-        draft: &mut Draft<'_>,
+        draft: &mut OpenTurn<'_>,
     ) -> Result<Option<Vec<Receipt>>, Stop> {
         let env = &self.runner.env;
         let bounds = env.bounds(env.options.delivery_timeout);
         let sink = self.sink.as_ref();
-        let receipts = match bounds.attempt(async { sink.deliver(batch, draft).await }).await {
-            Attempt::Done(receipts) => receipts?,
-            Attempt::Panicked(message) => return Err(panicked("the sink", &message).into()),
+        let failure = match bounds.attempt(async { sink.deliver(batch, draft).await }).await {
+            Attempt::Done(Ok(receipts)) if receipts.len() == batch.len() => return Ok(Some(receipts)),
+            Attempt::Done(Ok(receipts)) => {
+                let text = format!("the sink gave {} receipts for {} events", receipts.len(), batch.len());
+                Failure::text(Class::Internal, text)
+            }
+            Attempt::Done(Err(failure)) => failure,
+            Attempt::Panicked(message) => panicked("the sink", &message),
             Attempt::Cut => return Ok(None),
             Attempt::TooLong => {
                 // Nothing of it is stored, so the same batch would take as long again.
                 self.batch = (self.batch.min(batch.len()) / 2).max(1);
-                return Err(too_long("the delivery", &bounds).into());
+                too_long("the delivery", &bounds)
             }
         };
-        if receipts.len() == batch.len() {
-            return Ok(Some(receipts));
-        }
-        let text = format!("the sink gave {} receipts for {} events", receipts.len(), batch.len());
-        Err(Failure::text(Class::Internal, text).into())
+        // A sink may have made any words of its own of what the draft gave it.
+        Err(draft.store_error().map_or(Stop::Failed(failure), Stop::from))
     }
 
     /// Turns receipts into changes of what is owed.
@@ -211,7 +213,7 @@ impl DeliveryLoop {
         sum
     }
 
-    fn add_facts(&self, draft: &mut Draft<'_>, seen: bool) {
+    fn add_facts(&self, draft: &mut OpenTurn<'_>, seen: bool) {
         let patch = match self.runner.clearing() {
             Some(patch) => FactsPatch { seen, ..patch },
             None if seen => FactsPatch { seen, ..FactsPatch::default() },
