@@ -39,7 +39,7 @@ pub use pattern::{Patterns, Ttl};
 pub use printable::printable;
 pub use selection::{Lane, Selection};
 pub use settings::{Doubt, SettingsError, SinkKind, SinkSettings, SourceKind, SourceSettings};
-pub use sink::{Receipt, Sink};
+pub use sink::{Delivery, Receipt, Sink};
 pub use sinks::Intake;
 pub use source::{Next, Settled, Source};
 pub use space::{Editable, Spaces};

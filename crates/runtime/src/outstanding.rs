@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::DeliveryRow;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
-use inboxclaw_contract::{Event, OwnerId, Seq};
+use inboxclaw_contract::{Delivery, Event, OwnerId, Seq};
 use jiff::{SignedDuration, Timestamp};
 
 /// Most characters of a reason.
@@ -82,6 +82,11 @@ impl Outstanding {
     /// How often an event was tried.
     pub(crate) fn attempts(&self, seq: Seq) -> u32 {
         self.waiting.get(&seq).map_or(0, |waiting| waiting.attempts)
+    }
+
+    /// The next try of an event.
+    pub(crate) fn delivery(&self, event: Event) -> Delivery {
+        Delivery { attempt: self.attempts(event.seq).saturating_add(1), event }
     }
 
     /// When the event's line is free again: the due time of the last earlier event that waits, if one does.

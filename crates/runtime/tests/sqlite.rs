@@ -12,8 +12,8 @@ use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::store::{DeliveryQuery, Policy};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
-    Class, Clock, Draft, Event, Expiry, Failure, Intake, Json, Keeper, Log, NewEvent, Next, OpenTurn, Owner,
-    Patterns, Random, Receipt, Seq, Sink, Source, Spaces, StartAt, State, StoreError,
+    Class, Clock, Delivery, Draft, Expiry, Failure, Intake, Json, Keeper, Log, NewEvent, Next, OpenTurn,
+    Owner, Patterns, Random, Receipt, Seq, Sink, Source, Spaces, StartAt, State, StoreError,
 };
 use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Status};
 use inboxclaw_store::SqliteStore;
@@ -75,15 +75,21 @@ struct Collecting(mpsc::UnboundedSender<String>);
 
 #[async_trait]
 impl Sink for Collecting {
-    async fn deliver(&self, batch: &[Event], _: &mut Draft<'_>) -> Result<Vec<Receipt>, Failure> {
-        let receipt = |event: &Event| {
+    async fn deliver(
+        &self,
+        batch: &[Delivery],
+        receipts: &mut Vec<Receipt>,
+        _: &mut Draft<'_>,
+    ) -> Result<(), Failure> {
+        let receipt = |Delivery { event, .. }: &Delivery| {
             if event.event_id == "42" {
                 return Receipt::Never { reason: "not this one".to_owned() };
             }
             self.0.send(event.event_id.clone()).unwrap();
             Receipt::Done
         };
-        Ok(batch.iter().map(receipt).collect())
+        receipts.extend(batch.iter().map(receipt));
+        Ok(())
     }
 }
 

@@ -17,8 +17,8 @@ use inboxclaw_connectors::google::limiter::InTurn;
 use inboxclaw_contract::store::PastTurn;
 use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, TurnId};
 use inboxclaw_contract::{
-    Clock, Entry, Event, Failure, NewEvent, Next, OpenTurn, Outcome, Outside, OwnerId, Random, Receipt,
-    Settled, Shared, Sink, Snapshot, Source, State, StoreError, Turn, Version,
+    Clock, Delivery, Entry, Event, Failure, NewEvent, Next, OpenTurn, Outcome, Outside, OwnerId, Random,
+    Receipt, Settled, Shared, Sink, Snapshot, Source, State, StoreError, Turn, Version,
 };
 use jiff::Timestamp;
 
@@ -347,7 +347,9 @@ pub async fn deliver(
     commit: bool,
 ) -> Result<Vec<Receipt>, Failure> {
     let mut draft = OpenTurn::open(memory, OWNER, turn_id()).await.unwrap();
-    let receipts = sink.deliver(batch, &mut draft).await?;
+    let batch: Vec<_> = batch.iter().map(|event| Delivery { event: event.clone(), attempt: 1 }).collect();
+    let mut receipts = Vec::new();
+    sink.deliver(&batch, &mut receipts, &mut draft).await?;
     if commit {
         draft.commit().await.unwrap();
     }

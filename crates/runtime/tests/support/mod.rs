@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::{
-    Class, Clock, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Patterns, Random,
-    Receipt, Settled, Sink, Source, StartAt, Ttl,
+    Class, Clock, Delivery, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Patterns,
+    Random, Receipt, Settled, Sink, Source, StartAt, Ttl,
 };
 use inboxclaw_runtime::{Doors, Handle, Options, Report, Runtime, RuntimeError};
 use jiff::Timestamp;
@@ -342,9 +342,14 @@ struct Taking {
 
 #[async_trait]
 impl Sink for Taking {
-    async fn deliver(&self, batch: &[Event], _: &mut Draft<'_>) -> Result<Vec<Receipt>, Failure> {
+    async fn deliver(
+        &self,
+        batch: &[Delivery],
+        given: &mut Vec<Receipt>,
+        _: &mut Draft<'_>,
+    ) -> Result<(), Failure> {
         let mut receipts = Vec::new();
-        for event in batch {
+        for Delivery { event, .. } in batch {
             let n = {
                 let mut seen = self.seen.lock().unwrap();
                 let n = seen.entry(event.event_id.clone()).or_default();
@@ -364,6 +369,7 @@ impl Sink for Taking {
                 Deliver::Forget => {}
             }
         }
-        Ok(receipts)
+        *given = receipts;
+        Ok(())
     }
 }
