@@ -37,7 +37,7 @@ pub(super) fn events(tx: &mut Tx<'_>, turn: &Turn) -> rusqlite::Result<(u64, u64
             seq,
             event_type,
             turn.owner.0,
-            tx.stamp,
+            tx.clock.stamp,
             event.occurred_at.map(Micros),
             &event.event_id,
             &event.entity_id,
@@ -70,7 +70,7 @@ pub(super) fn deliveries(tx: &Tx<'_>, turn: &Turn) -> rusqlite::Result<()> {
 /// The number of the next event. Where its time is before that of the last one, a note is left: up to there, times
 /// do not grow with seq.
 fn next_seq(tx: &mut Tx<'_>) -> rusqlite::Result<i64> {
-    let (connection, now) = (tx.connection, tx.stamp.get());
+    let (connection, now) = (tx.connection, tx.clock.stamp.get());
     let end = tx.log()?;
     if now < end.created_at {
         connection.prepare_cached(SET_STEP_BACK)?.execute([end.head])?;

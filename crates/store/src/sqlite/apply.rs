@@ -53,10 +53,10 @@ pub(super) fn turn(tx: &mut Tx<'_>, turn: &Turn) -> Result<Outcome, Fault> {
 
 /// Moves the owner on by one version, with a row of history.
 fn set_head(tx: &mut Tx<'_>, turn: &Turn, plan: &Plan<'_>) -> Result<(), Fault> {
-    let (connection, now) = (tx.connection, tx.stamp);
+    let (connection, now) = (tx.connection, tx.clock.stamp);
     let version = plan.version + 1;
     let owner = tx.owner(turn.owner)?;
-    let (row, bytes) = history::add(connection, turn, (version, owner.history), now, &plan.replaced)?;
+    let (row, bytes) = history::add(connection, turn, version, owner.history, now, &plan.replaced)?;
     owner.version = version;
     owner.history = Some(row);
     owner.history_bytes += bytes;

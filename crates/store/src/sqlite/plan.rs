@@ -6,6 +6,7 @@ use inboxclaw_contract::{Entry, Expiry, Json, OwnerId, StoreError, Turn};
 use rusqlite::{CachedStatement, OptionalExtension};
 
 use super::building_spaces;
+use super::clock::Now;
 use super::counts::{Counts, unsigned};
 use super::error::Fault;
 use super::history::Replaced;
@@ -158,7 +159,7 @@ impl<'t> Plan<'t> {
                     touch.execute((space, key, expires_at, revision))?
                 }
                 Write::Touch { key, expires_at } => {
-                    building_spaces::touch(tx, &built, (space, key), *expires_at)?;
+                    building_spaces::touch(tx, &built, space, key, *expires_at)?;
                     touch.execute((space, key, expires_at, None::<i64>))?
                 }
                 Write::Delete { key } => delete.execute((space, key))?,
@@ -170,7 +171,7 @@ impl<'t> Plan<'t> {
     fn note_prefixes(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()> {
         let Some(space) = self.space else { return Ok(()) };
         for prefix in std::mem::take(&mut self.prefixes) {
-            let range = (space, prefix, End::of(prefix), tx.now);
+            let range = (space, prefix, End::of(prefix), tx.clock.trusted);
             let (found, expired) = tx.connection.prepare_cached(SUM)?.query_row(range, |row| {
                 Ok((Counts { entries: row.get(0)?, bytes: row.get(1)? }, row.get(2)?))
             })?;
@@ -190,7 +191,7 @@ impl<'t> Plan<'t> {
 
     fn note_prefix(&mut self, tx: &Tx<'_>, space: i64, prefix: &str) -> rusqlite::Result<()> {
         let mut find = tx.connection.prepare_cached(LIVE_ENTRIES)?;
-        let mut rows = find.query((space, prefix, End::of(prefix), tx.now))?;
+        let mut rows = find.query((space, prefix, End::of(prefix), tx.clock.trusted))?;
         while let Some(row) = rows.next()? {
             // Once there is too much for history, how much more does not matter.
             if self.replaced.too_much {
@@ -207,7 +208,7 @@ impl<'t> Plan<'t> {
         for (key, change) in &turn.entries {
             let gone = turn.deleted_prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()));
             let old = if gone { None } else { self.row(&mut find, key)? };
-            self.change((tx.now, tx.stamp), &turn.sweeps, (key, change), old);
+            self.change(tx.clock, &turn.sweeps, key, change, old);
         }
         Ok(())
     }
@@ -224,16 +225,17 @@ impl<'t> Plan<'t> {
     /// Decides what one change comes to, given the row before, be it expired.
     fn change(
         &mut self,
-        (now, stamp): (Micros, Micros),
+        now: Now,
         sweeps: &[Sweep],
-        (key, change): (&'t str, &'t EntryChange),
+        key: &'t str,
+        change: &'t EntryChange,
         row: Option<Entry>,
     ) {
         let size = row.as_ref().map_or_else(Counts::default, |row| Counts::row(key, row.value.as_str()));
-        let old = row.filter(|row| row.expires_at.is_none_or(|at| Micros(at) > now));
+        let old = row.filter(|row| row.expires_at.is_none_or(|at| Micros(at) > now.trusted));
         // What a sweep of this very turn takes is gone before it puts anything.
         let old = old.filter(|old| !sweeps.iter().any(|it| it.takes(key, old.created_at, old.updated_at)));
-        let write = Write::of((now, stamp), key, change, old.as_ref());
+        let write = Write::of(now, key, change, old.as_ref());
         match &write {
             None => return,
             Some(Write::Touch { .. }) if self.touches_count => self.replaced.note(key, old),
@@ -272,12 +274,8 @@ impl<'t> Plan<'t> {
 impl<'t> Write<'t> {
     /// What a change comes to, given the live entry before. What is to expire after a while gets that long from its own
     /// stamp on: should a clock in doubt be right, nothing goes early.
-    fn of(
-        (now, stamp): (Micros, Micros),
-        key: &'t str,
-        change: &'t EntryChange,
-        old: Option<&Entry>,
-    ) -> Option<Self> {
+    fn of(now: Now, key: &'t str, change: &'t EntryChange, old: Option<&Entry>) -> Option<Self> {
+        let Now { trusted, stamp } = now;
         let kept = old.and_then(|old| old.expires_at).map(Micros);
         let resolve = |expiry: Expiry| expiry.resolve(stamp.0, kept.map(|at| at.0)).map(Micros);
         let touch = |expires_at: Option<Micros>| {
@@ -297,7 +295,7 @@ impl<'t> Write<'t> {
             }
             EntryChange::Restore(entry) => {
                 let expires_at = entry.expires_at.map(Micros);
-                if expires_at.is_some_and(|at| at <= now) {
+                if expires_at.is_some_and(|at| at <= trusted) {
                     return old.map(|_| Self::Delete { key });
                 }
                 if same(&entry.value, entry.secret) {

@@ -76,7 +76,7 @@ struct Step {
 
 /// One step.
 pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
-    let Some(ages) = Ages::at(tx.now, prune) else { return Ok(Pruned::default()) };
+    let Some(ages) = Ages::at(tx.clock.trusted, prune) else { return Ok(Pruned::default()) };
     let marks = Marks::read(tx.connection)?;
     let mut floors = Floors::new(tx.connection, marks);
     let mut claims = claims(tx.connection)?;
@@ -146,7 +146,7 @@ impl<'a> Bounds<'a> {
         let mut last = floors.below(ages.old)?;
         let mut kept = Vec::new();
         for claim in claims {
-            let Some(lane) = claim.selection.lane(&event_type.name, tx.now.0) else { continue };
+            let Some(lane) = claim.selection.lane(&event_type.name, tx.clock.trusted.0) else { continue };
             let alive = lane.created_after.map_or(i64::MIN, |time| time.as_microsecond());
             // Up to here it owes nothing any more, because of its position or because of the time.
             let free = lane.after.0.max(floors.below(alive.max(ages.owed))?);

@@ -37,7 +37,8 @@ const LIVE_REVISION: &str =
 /// Writes an entry under `key` of `space` as it is, but for its revision.
 pub(super) fn put(
     statement: &mut CachedStatement<'_>,
-    (space, key): (i64, &str),
+    space: i64,
+    key: &str,
     revision: i64,
     entry: &Entry,
 ) -> rusqlite::Result<()> {
@@ -50,7 +51,7 @@ pub(super) fn put(
 /// The revision of a live entry.
 pub(super) fn live_revision(tx: &Tx<'_>, space: i64, key: &str) -> rusqlite::Result<Option<Version>> {
     let mut find = tx.connection.prepare_cached(LIVE_REVISION)?;
-    find.query_row((space, key, tx.now), |row| row.get(0).map(Version)).optional()
+    find.query_row((space, key, tx.clock.trusted), |row| row.get(0).map(Version)).optional()
 }
 
 /// An entry from its `columns`.

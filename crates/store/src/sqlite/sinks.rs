@@ -136,7 +136,7 @@ fn set_configured(tx: &Tx<'_>, sinks: &[OwnerId]) -> rusqlite::Result<()> {
     for (sink, left_at) in rows {
         let is_configured = sinks.contains(&sink);
         if is_configured == left_at.is_some() {
-            let left_at = (!is_configured).then_some(tx.now);
+            let left_at = (!is_configured).then_some(tx.clock.trusted);
             tx.connection.prepare_cached(SET_LEFT)?.execute((sink.0, left_at))?;
         }
     }

@@ -77,7 +77,7 @@ impl Spaces for SqliteStore {
     ) -> Result<Copied, StoreError> {
         let (to, prefix, after) = (to.id, prefix.to_owned(), after.map(str::to_owned));
         let weight = build::COPIED_BYTES;
-        self.write(weight, move |tx| build::copy(tx, from, to, (&prefix, after.as_deref()), limit)).await
+        self.write(weight, move |tx| build::copy(tx, from, to, &prefix, after.as_deref(), limit)).await
     }
 
     async fn rename(&self, owner: OwnerId, to: &Owner) -> Result<(), StoreError> {

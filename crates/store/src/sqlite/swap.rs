@@ -90,7 +90,7 @@ impl Swapping {
         connection.prepare_cached(SET_COUNTS)?.execute(left)?;
         let mut put = connection.prepare_cached(PUT)?;
         for Moved { entry, .. } in self.moved.values() {
-            rows::put(&mut put, (to, &entry.key), entry.revision.0, entry)?;
+            rows::put(&mut put, to, &entry.key, entry.revision.0, entry)?;
         }
         tx.cache.placed.push((to, tx.writer.last_begun()));
         Ok(to)
@@ -105,7 +105,7 @@ pub(super) fn plan(tx: &mut Tx<'_>, turn: &Turn) -> Result<Option<Swapping>, Fau
     let owner = tx.owner(turn.owner)?;
     let (from, holds) = (owner.space, owner.counts);
     let clears = turn.deleted_prefixes.iter().any(String::is_empty);
-    let wanted = turn.swap.map(|swap| acceptable(tx, turn.owner, (from, swap.space.0))).transpose()?;
+    let wanted = turn.swap.map(|swap| acceptable(tx, turn.owner, from, swap.space.0)).transpose()?;
     if wanted.is_none() && !(clears && holds.entries > FEW) {
         return Ok(None);
     }
@@ -113,7 +113,9 @@ pub(super) fn plan(tx: &mut Tx<'_>, turn: &Turn) -> Result<Option<Swapping>, Fau
         tx.connection.prepare_cached(SECRETS)?.query_map([from], entry)?.collect::<rusqlite::Result<_>>()?;
     let counts_as_change = match wanted {
         Some(_) => true,
-        None => tx.connection.prepare_cached(ANY_LIVE)?.query_row((from, tx.now), |row| row.get(0))?,
+        None => {
+            tx.connection.prepare_cached(ANY_LIVE)?.query_row((from, tx.clock.trusted), |row| row.get(0))?
+        }
     };
     let left = holds - sum(&secrets);
     let (counts, moved) = (Counts::default(), BTreeMap::new());
@@ -129,7 +131,7 @@ pub(super) fn plan(tx: &mut Tx<'_>, turn: &Turn) -> Result<Option<Swapping>, Fau
 }
 
 /// What the space `to` holds, if `owner` may have it in place of `from`.
-fn acceptable(tx: &Tx<'_>, owner: OwnerId, (from, to): (i64, i64)) -> Result<Counts, Fault> {
+fn acceptable(tx: &Tx<'_>, owner: OwnerId, from: i64, to: i64) -> Result<Counts, Fault> {
     let connection = tx.connection;
     let known = |tx: &Tx<'_>| -> rusqlite::Result<bool> {
         if tx.builder_of(to) == Some(owner) {
@@ -152,7 +154,7 @@ fn acceptable(tx: &Tx<'_>, owner: OwnerId, (from, to): (i64, i64)) -> Result<Cou
 impl Swapping {
     /// Has the live ones of `secrets` move, unless the space that comes has a secret of its own there.
     fn take_along(&mut self, tx: &Tx<'_>, secrets: Vec<Entry>) -> rusqlite::Result<()> {
-        let live = |entry: &Entry| entry.expires_at.is_none_or(|at| Micros(at) > tx.now);
+        let live = |entry: &Entry| entry.expires_at.is_none_or(|at| Micros(at) > tx.clock.trusted);
         let mut find = tx.connection.prepare_cached(ENTRY)?;
         for secret in secrets.into_iter().filter(live) {
             let there = find.query_row((self.to, &secret.key), entry).optional()?;

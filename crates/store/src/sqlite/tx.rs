@@ -8,11 +8,11 @@ use inboxclaw_contract::turn::Sweep;
 use inboxclaw_contract::{OwnerId, StoreError, Version};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::clock::Now;
 use super::counts::Counts;
 use super::error::Fault;
 use super::options::HistoryBounds;
 use super::recent::Recent;
-use super::values::Micros;
 use super::writer_state::{Asked, WriterState};
 
 const OWNER: &str = "
@@ -38,9 +38,8 @@ pub(super) struct Tx<'a> {
     pub(super) cache: &'a mut Cache,
     /// What outlives this transaction, stored or not.
     pub(super) writer: &'a mut WriterState,
-    /// The store's clock for everything in this transaction: by `now` ages are judged, and what is stored gets `stamp`.
-    pub(super) now: Micros,
-    pub(super) stamp: Micros,
+    /// The store's clock for everything in this transaction.
+    pub(super) clock: Now,
     pub(super) history: HistoryBounds,
 }
 

@@ -12,7 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use tokio::sync::{mpsc, oneshot};
 
-use super::clock::{LastTime, Now};
+use super::clock::LastTime;
 use super::error::{Fault, last_errno, of_write};
 use super::options::HistoryBounds;
 use super::shared::Shared;
@@ -277,10 +277,10 @@ impl Engine {
     fn work(&mut self, group: &mut [Box<dyn Task>]) -> rusqlite::Result<()> {
         self.be_lazy(group.iter().all(|task| task.is_lazy()))?;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let Now { trusted: now, stamp } = self.shared.clock.now();
+        let clock = self.shared.clock.now();
         let (connection, history) = (&self.connection, self.history);
         let (cache, writer) = (&mut self.cache, &mut self.state);
-        let mut tx = Tx { connection, cache, writer, now, stamp, history };
+        let mut tx = Tx { connection, cache, writer, clock, history };
         let before = connection.total_changes();
         group.iter_mut().try_for_each(|task| task.run(&mut tx))?;
         let wrote = connection.total_changes() != before;

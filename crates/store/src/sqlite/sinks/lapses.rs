@@ -75,7 +75,7 @@ pub(super) fn expiring(connection: &Connection, now: Micros) -> rusqlite::Result
         let mut free = free(connection, &claim, &types, now)?;
         for event_type in &types {
             let deliveries = free.remove(&event_type.id).unwrap_or_default();
-            found.extend(of_type(connection, &claim, event_type, &mut floors, (deliveries, now))?);
+            found.extend(of_type(connection, &claim, event_type, &mut floors, deliveries, now)?);
         }
     }
     Ok(found)
@@ -86,7 +86,8 @@ fn of_type(
     claim: &RetentionClaim,
     event_type: &EventType,
     floors: &mut Floors<'_>,
-    (deliveries, now): (Vec<i64>, Micros),
+    deliveries: Vec<i64>,
+    now: Micros,
 ) -> rusqlite::Result<Option<Found>> {
     let Some(lane) = claim.selection.lane(&event_type.name, now.0) else { return Ok(None) };
     let Some(limit) = lane.created_after.map(|limit| limit.as_microsecond()) else { return Ok(None) };

@@ -76,10 +76,10 @@ pub(super) fn fill(
         if let Some(bytes) = old {
             change = change - Counts { entries: 1, bytes };
         }
-        match entry.as_ref().filter(|entry| entry.expires_at.is_none_or(|at| at > tx.now.0)) {
+        match entry.as_ref().filter(|entry| entry.expires_at.is_none_or(|at| at > tx.clock.trusted.0)) {
             Some(entry) => {
                 change += Counts::row(key, entry.value.as_str());
-                rows::put(&mut put, (space.0, key), revision, entry)?;
+                rows::put(&mut put, space.0, key, revision, entry)?;
             }
             None if old.is_some() => {
                 delete.execute((space.0, key))?;
@@ -95,7 +95,8 @@ pub(super) fn copy(
     tx: &mut Tx<'_>,
     from: SpaceId,
     to: SpaceId,
-    (prefix, after): (&str, Option<&str>),
+    prefix: &str,
+    after: Option<&str>,
     limit: usize,
 ) -> Result<Copied, Fault> {
     builder(tx, to)?;
@@ -103,12 +104,12 @@ pub(super) fn copy(
     if !is_named(tx.connection, from)? && tx.builder_of(from.0).is_none() {
         return Err(StoreError::Refused(format!("the space {} is gone", from.0)).into());
     }
-    let Some(stretch) = Stretch::find(tx, from, (prefix, after), limit)? else {
+    let Some(stretch) = Stretch::find(tx, from, prefix, after, limit)? else {
         return Ok(Copied::default());
     };
     let mut copied = Counts::default();
     let mut copy = tx.connection.prepare_cached(COPY)?;
-    let mut rows = copy.query((from.0, to.0, &stretch.first, &stretch.last, tx.now))?;
+    let mut rows = copy.query((from.0, to.0, &stretch.first, &stretch.last, tx.clock.trusted))?;
     while let Some(row) = rows.next()? {
         copied += Counts { entries: 1, bytes: row.get(0)? };
     }
@@ -135,7 +136,8 @@ impl Stretch {
     fn find(
         tx: &Tx<'_>,
         space: SpaceId,
-        (prefix, after): (&str, Option<&str>),
+        prefix: &str,
+        after: Option<&str>,
         limit: usize,
     ) -> rusqlite::Result<Option<Self>> {
         let (sql, start) = match after {

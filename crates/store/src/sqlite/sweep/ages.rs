@@ -36,7 +36,7 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
     while !room.is_used()
         && let Some(Asked { owner, sweep, after }) = asked.pop_front()
     {
-        if let Some(last) = stretch(tx, (owner, &sweep), after.as_deref(), room)? {
+        if let Some(last) = stretch(tx, owner, &sweep, after.as_deref(), room)? {
             asked.push_front(Asked { owner, sweep, after: Some(last) });
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
 
 /// A rule that is due, with its owner and its place among the owner's.
 fn next_rule(tx: &Tx<'_>) -> Option<(OwnerId, usize, Expire)> {
-    let now = tx.now.get();
+    let now = tx.clock.trusted.get();
     tx.writer.policies.iter().find_map(|(owner, policy)| {
         let passing = tx.writer.round.rules.get(owner);
         let due = |place: usize| {
@@ -65,7 +65,7 @@ fn rule_step(
     rule: &Expire,
     room: &mut Room,
 ) -> Result<(), Fault> {
-    let now = tx.now;
+    let now = tx.clock.trusted;
     let passings = tx.writer.round.rules.entry(owner).or_default();
     if passings.len() <= place {
         passings.resize_with(place + 1, RulePass::default);
@@ -75,7 +75,7 @@ fn rule_step(
     let after = match before(now, rule) {
         Some(before) => {
             let sweep = Sweep { prefix: rule.prefix.clone(), by: rule.by, before };
-            stretch(tx, (owner, &sweep), after.as_deref(), room)?
+            stretch(tx, owner, &sweep, after.as_deref(), room)?
         }
         None => None,
     };
@@ -94,7 +94,8 @@ fn before(now: Micros, rule: &Expire) -> Option<jiff::Timestamp> {
 /// Removes what a sweep takes after a key, as far as there is room. Returns where to go on, if anywhere.
 fn stretch(
     tx: &mut Tx<'_>,
-    (owner, sweep): (OwnerId, &Sweep),
+    owner: OwnerId,
+    sweep: &Sweep,
     after: Option<&str>,
     room: &mut Room,
 ) -> Result<Option<String>, Fault> {

@@ -84,7 +84,8 @@ struct Gone {
 /// History beyond its age. Rows are in the order of commit, so the oldest are the first. What a clock in doubt stamped,
 /// which then was wrong, is as old as what follows it.
 fn too_old(tx: &mut Tx<'_>) -> rusqlite::Result<usize> {
-    let before = |age: SignedDuration| tx.now.0.checked_sub(age).ok().map(|time| time.as_microsecond());
+    let before =
+        |age: SignedDuration| tx.clock.trusted.0.checked_sub(age).ok().map(|time| time.as_microsecond());
     let Some(limit) = SignedDuration::try_from(tx.history.age).ok().and_then(before) else { return Ok(0) };
     let Some(ahead) = before(-AHEAD) else { return Ok(0) };
     let mut find = tx.connection.prepare_cached(OLDEST)?;

@@ -100,7 +100,7 @@ fn done_with(tx: &mut Tx<'_>, space: &Space, room: &mut Room) -> Result<bool, Fa
 }
 
 fn expired(tx: &mut Tx<'_>, space: i64, room: &mut Room) -> Result<bool, Fault> {
-    let Ok(limit) = tx.now.0.checked_sub(LEFT) else { return Ok(true) };
+    let Ok(limit) = tx.clock.trusted.0.checked_sub(LEFT) else { return Ok(true) };
     let (mut gone, mut until) = (Gone::of(space), None);
     let mut find = tx.connection.prepare_cached(EXPIRED)?;
     let mut rows = find.query((space, limit.as_microsecond(), room.entries))?;
