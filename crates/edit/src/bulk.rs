@@ -193,6 +193,15 @@ impl<'a> Build<'a> {
         Ok(true)
     }
 
+    /// Takes back what turns did after `base`, in the space that is being built.
+    ///
+    /// Read newest first, `older` keeps for each key the oldest value on the way, which is what was there at `base`: the
+    /// last one written wins. It is put into the space unless `taken` has the key already: those values are older still,
+    /// from the changes that are being taken back in any case, and the space holds them. `taken` then remembers the key,
+    /// so that another round of catching up leaves it alone. The cursor works alike, where it goes back at all: one that
+    /// is set already is older than any that is found now.
+    ///
+    /// `false`, to begin anew, when one of these turns is not known key by key, or replaced the space.
     async fn take_back(
         &mut self,
         base: SpaceInfo,

@@ -111,6 +111,12 @@ impl Outstanding {
     }
 
     /// The event is to be tried again at `due`, and the later ones of its line after it.
+    ///
+    /// Events of one entity keep their order, so the due times along a line must grow strictly: a pass takes what is due
+    /// in the order of seq, and an event whose earlier neighbour still waits is passed over until that one is done. Kept
+    /// here in two directions. Downwards: this one is not due before the one ahead of it, which the same batch may have
+    /// put off a moment ago. Upwards: each later one that would be due first moves right behind; one that is due later
+    /// anyway stays, and the rest of the line is measured from it. Only rows that move are written.
     pub(crate) fn again(&mut self, event: &Event, due: Timestamp, reason: String) {
         let line = Place::from(event).line;
         // Within a batch an earlier one may have been put off as well.

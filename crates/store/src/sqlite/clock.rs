@@ -153,6 +153,17 @@ impl StoreClock {
 
 impl State {
     /// Takes in what the wall clock and the counter show.
+    ///
+    /// The counter (`uptime`) cannot be set: the time at the last look and what passed since say where the wall clock
+    /// should be. Up to a day beyond that it is believed, because clocks drift, machines sleep and time zones are mistaken;
+    /// a step back is followed (a small one absorbed), since it makes nothing old too early. Further ahead it is in doubt, and the trusted
+    /// time takes the place of the expected one. That is safe for as long as it lasts: ages grow with the time that really
+    /// passes, so what should go still goes, and nothing that a wrong year calls old. A doubt ends in one of three ways,
+    /// each looked at here: the wall clock is back in reach, somebody vouches for it, or it stayed for an hour, after which
+    /// no start-up program will set it right any more.
+    ///
+    /// The way forth after a step back is measured from where the clock stood before (`before`), for an hour: a machine
+    /// without a battery starts in the past and then has its clock set, which is no surprise.
     fn look(&mut self, wall: i64, uptime: Duration, witness: impl FnOnce() -> Option<Why>) -> Change {
         let Some(last) = self.trusted else {
             (self.stamp, self.trusted, self.at) = (wall, Some(wall), uptime);

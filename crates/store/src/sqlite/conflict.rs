@@ -30,7 +30,14 @@ pub(super) fn find(tx: &mut Tx<'_>, turn: &Turn) -> Result<Option<Conflict>, Fau
     Ok(None)
 }
 
-/// What the turn depends on and what changed after its base.
+/// Optimistic concurrency: what the turn depends on and what changed after its base.
+///
+/// A turn was worked out from the state at `base` and is judged at the present version. It may be stored if none of the
+/// changes in between touches what it read or writes: then it would have been worked out the same from the present state.
+/// So every change after `base` must be known key by key, without a gap. That is so because versions grow by one with each
+/// row of history, and the writer is alone: `recent` and `history` say the same, and one of them reaches back to `base`,
+/// or the answer is that nobody knows, which refuses the turn. A refusal too many costs a second reading; an approval too
+/// many would lose somebody's change.
 fn moved(tx: &mut Tx<'_>, turn: &Turn) -> Result<Option<Conflict>, Fault> {
     let (connection, base) = (tx.connection, turn.base.0);
     let owner = tx.owner(turn.owner)?;
@@ -42,10 +49,13 @@ fn moved(tx: &mut Tx<'_>, turn: &Turn) -> Result<Option<Conflict>, Fault> {
         // A base from the future comes from another database. A swap replaces what nobody has looked at.
         return Ok(Some(Conflict::Unknown));
     }
+    // From memory, as nearly always: a source is one or two versions behind at most.
     if let Some(mut changes) = owner.recent.since(base) {
         return Ok(changes.find_map(|change| touched(turn, change)));
     }
     let mut walk = Walk::from(connection, turn.owner, head, version);
+    // From history, newest first. A row that history has swept, a marker and a swap end the walk: what they changed is
+    // not known key by key.
     for step in (0..WALKED).map(|step| version.saturating_sub_unsigned(step as u64)) {
         if step <= base {
             return Ok(None);

@@ -97,7 +97,16 @@ impl Swapping {
     }
 }
 
-/// The change of spaces that a turn needs, if it needs one.
+/// The change of spaces that a turn needs, if it needs one. Nothing is written yet.
+///
+/// Swapping costs the same for ten entries and ten million: the owner's row names another space, and the rows of the one
+/// before go later, with the history that can put it back. Only secrets are moved one by one, because history keeps none:
+/// they leave the space that goes, and live ones come along unless the other space has a secret of its own there. The
+/// counts are worked out here and not by counting rows: `left` is what the space before holds without its secrets, and
+/// each secret that moves adds its own size less that of the row which it replaces, be that one expired.
+///
+/// A turn that clears everything is a swap with a fresh space, which is the quickest way to delete many entries. It counts
+/// as a change only if any of them was live: clearing away what has expired changes no version.
 ///
 /// # Errors
 /// When the turn wants a space that it cannot have.

@@ -1,4 +1,14 @@
-//! The one thread that writes. It takes everything that waits into one transaction: one fsync for all, no timer.
+//! The one thread that writes, by group commit: it takes everything that waits into one transaction, with one fsync for
+//! all, and no timer.
+//!
+//! Why a group is as good as its turns one by one. Each piece of work checks before it writes, and answers a refusal
+//! before its first write, so that a refused one leaves nothing behind for the others. Within the group they run in the
+//! order of the queue, each seeing what those before it wrote: the same as one transaction after the other. Nobody is
+//! answered, and nobody is woken, before the commit of all has returned. When a statement fails or there is no room, the
+//! transaction is rolled back, all that the writer remembers of it is forgotten, and each piece is tried alone, so that one
+//! turn that does not fit fails nobody else; work may therefore run twice and has to come to the same. When the commit
+//! itself fails for another reason, nobody knows what reached the disk: then nothing is tried again, the store is broken,
+//! and everybody is told so.
 
 use std::io;
 use std::sync::Arc;
