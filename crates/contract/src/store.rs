@@ -64,15 +64,13 @@ pub trait State: Send + Sync {
     /// Anything else: the store is no longer usable, and the turn may or may not be durable.
     async fn commit(&self, turn: Turn) -> Result<Outcome, StoreError>;
 
-    /// The owner's last turns that changed its state, newest first, older than `before`, with what they replaced: up
-    /// to `limit` turns and about `bytes` of what they replaced, but one if there is one. An empty answer means that
-    /// nothing older is known.
+    /// The owner's last turns that changed its state, newest first, older than `before`, with what they replaced. An
+    /// empty answer means that nothing older is known.
     async fn history(
         &self,
         owner: OwnerId,
         before: Option<Version>,
-        limit: usize,
-        bytes: usize,
+        limit: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError>;
 
     /// Returns the owner's version once it is beyond `after`. May be dropped at any await.
@@ -255,6 +253,22 @@ pub struct Expire {
     pub after: Duration,
     /// From when the age counts.
     pub by: Age,
+}
+
+/// How much of a history to read. One turn is given if there is one, however large.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryLimit {
+    /// Most turns.
+    pub turns: usize,
+    /// Most bytes of what they replaced, about.
+    pub bytes: usize,
+}
+
+impl HistoryLimit {
+    /// Up to so many turns of any size.
+    pub const fn turns(turns: usize) -> Self {
+        Self { turns, bytes: usize::MAX }
+    }
 }
 
 /// A turn in an owner's history.

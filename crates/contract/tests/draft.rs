@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use inboxclaw_contract::limits::{CURSOR_BYTES, JSON_BYTES, TURN_BYTES, TURN_CHANGES};
-use inboxclaw_contract::store::PastTurn;
+use inboxclaw_contract::store::{HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::{Age, Committed, Conflict, EntryChange, Sweep, TurnId};
 use inboxclaw_contract::{
     Draft, Entry, Evolving, Expiry, Failure, Json, NewEvent, OpenTurn, Outcome, OwnerId, Snapshot, State,
@@ -95,8 +95,7 @@ impl State for Fixed {
         &self,
         _: OwnerId,
         _: Option<Version>,
-        _: usize,
-        _: usize,
+        _: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
         Ok(Vec::new())
     }

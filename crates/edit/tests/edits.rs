@@ -6,6 +6,7 @@ mod support;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::turn::Age;
 use inboxclaw_contract::{Expiry, State, Version};
 use inboxclaw_edit::{Condition, EditError, EntryFilter, Mode, Put, To, Which};
@@ -59,7 +60,7 @@ async fn an_edit_says_who_made_it_and_keeps_secrecy() {
     let open = editor.put(ground.owner, "a", json("2"), Expiry::Keep, Some(false), Condition::Any).await;
     assert_eq!(open.unwrap().revision, Version(3));
     assert!(!ground.store.list_one("a", ground.owner).await.secret);
-    let history = ground.store.history(ground.owner, None, 10, 1 << 20).await.unwrap();
+    let history = ground.store.history(ground.owner, None, HistoryLimit::turns(10)).await.unwrap();
     assert!(history.iter().all(|turn| turn.author.as_deref() == Some("cli:ada")));
 }
 

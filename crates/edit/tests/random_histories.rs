@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::turn::{Age, EntryChange, TurnId};
 use inboxclaw_contract::{
     Clock, Expiry, Json, Keeper, Outcome, Owner, OwnerId, Random, Spaces, State, Turn, Version,
@@ -286,7 +287,7 @@ async fn undo(ground: &Ground, undone: Result<Undone, EditError>, version: i64, 
     let done = meanwhile.done.lock().unwrap().clone();
     match undone {
         Ok(undone) => {
-            let history = ground.store.history(ground.owner, None, 1_000, usize::MAX).await.unwrap();
+            let history = ground.store.history(ground.owner, None, HistoryLimit::turns(1_000)).await.unwrap();
             let turn = history.iter().find(|turn| turn.version == undone.undid).unwrap();
             let before = ground.at(undone.undid.0 - 1);
             if turn.replaced.is_some() {

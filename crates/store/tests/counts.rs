@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Ground, HandClock, Words, seconds};
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::{Entry, Expiry, Outcome, OwnerId, SpaceId, Turn};
 use inboxclaw_store::{Durability, HistoryBounds, Options, SqliteStore};
 use proptest::collection::vec;
@@ -110,7 +111,7 @@ async fn commit(ground: &Ground, turn: Turn) {
 }
 
 async fn replaced(ground: &Ground, owner: OwnerId, back: usize) -> Option<SpaceId> {
-    let history = ground.store.history(owner, None, 1_000, usize::MAX).await.unwrap();
+    let history = ground.store.history(owner, None, HistoryLimit::turns(1_000)).await.unwrap();
     history.iter().filter_map(|past| past.replaced).nth(back)
 }
 

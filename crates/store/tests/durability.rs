@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use common::{HandClock, Words, committed, turn};
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::{
     Keeper, Log, Outcome, Owner, OwnerId, Selection, Seq, State, StoreError, Turn, Version,
 };
@@ -48,7 +49,7 @@ async fn whole_turns(path: &Path) -> Vec<i64> {
         assert!(entries.iter().all(|entry| entry.value.as_str() == version.to_string()));
         assert_eq!(owner.cursor, (version > 0).then(|| version.to_string()));
         assert_eq!(
-            store.history(owner.id, None, usize::MAX, usize::MAX).await.unwrap().len() as i64,
+            store.history(owner.id, None, HistoryLimit::turns(usize::MAX)).await.unwrap().len() as i64,
             version
         );
         let own = events.iter().filter(|event| event.source == owner.id);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_connectors::google::limiter::InTurn;
-use inboxclaw_contract::store::PastTurn;
+use inboxclaw_contract::store::{HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, TurnId};
 use inboxclaw_contract::{
     Clock, Delivery, Entry, Event, Failure, NewEvent, Next, OpenTurn, Outcome, Outside, OwnerId, Random,
@@ -152,8 +152,7 @@ impl State for Memory {
         &self,
         _: OwnerId,
         _: Option<Version>,
-        _: usize,
-        _: usize,
+        _: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
         Ok(Vec::new())
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::sinks::{Expired, Lapse, SinkDebts};
 use inboxclaw_contract::store::{
-    ClockState, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Keeper, Log, OwnerInfo, Page, PastTurn,
-    Policy, Prune, Pruned, ReadLimit, State, Swept,
+    ClockState, DeliveryPage, DeliveryQuery, EventRow, Find, Found, HistoryLimit, Keeper, Log, OwnerInfo,
+    Page, PastTurn, Policy, Prune, Pruned, ReadLimit, State, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
@@ -95,10 +95,9 @@ impl State for Meddler {
         &self,
         owner: OwnerId,
         before: Option<Version>,
-        limit: usize,
-        bytes: usize,
+        limit: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
-        self.inner.history(owner, before, limit, bytes).await
+        self.inner.history(owner, before, limit).await
     }
 
     async fn changed(&self, owner: OwnerId, after: Version) -> Result<Version, StoreError> {

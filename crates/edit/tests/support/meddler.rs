@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::space::{Copied, EachEntry, Look, Looked, NewSpace, SpaceInfo};
-use inboxclaw_contract::store::{ClockState, OwnerInfo, PastTurn, Policy, Prune, Pruned, Swept};
+use inboxclaw_contract::store::{
+    ClockState, HistoryLimit, OwnerInfo, PastTurn, Policy, Prune, Pruned, Swept,
+};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
     Entry, Keeper, Outcome, Owner, OwnerId, Snapshot, SpaceId, Spaces, State, StoreError, Turn, Version,
@@ -125,10 +127,9 @@ impl State for Meddler {
         &self,
         owner: OwnerId,
         before: Option<Version>,
-        limit: usize,
-        bytes: usize,
+        limit: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
-        self.answer(self.inner.history(owner, before, limit, bytes).await).await
+        self.answer(self.inner.history(owner, before, limit).await).await
     }
 
     async fn changed(&self, owner: OwnerId, after: Version) -> Result<Version, StoreError> {

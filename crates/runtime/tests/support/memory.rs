@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::sinks::{Expired, Lapse};
 use inboxclaw_contract::store::{
-    ClockState, Keeper, OwnerInfo, PastTurn, Policy, Prune, Pruned, State, StoreError, Swept,
+    ClockState, HistoryLimit, Keeper, OwnerInfo, PastTurn, Policy, Prune, Pruned, State, StoreError, Swept,
 };
 use inboxclaw_contract::turn::{
     Committed, Conflict, DeliveryChange, DeliveryState, EntryChange, FactsPatch, Outcome, RunFacts, Turn,
@@ -332,8 +332,7 @@ impl State for Memory {
         &self,
         _: OwnerId,
         _: Option<Version>,
-        _: usize,
-        _: usize,
+        _: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
         panic!("no test looks back")
     }

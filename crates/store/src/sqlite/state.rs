@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::PastTurn;
+use inboxclaw_contract::store::{HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::Committed;
 use inboxclaw_contract::{Entry, Outcome, OwnerId, Snapshot, State, StoreError, Turn, Version};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql};
@@ -111,13 +111,11 @@ impl State for SqliteStore {
         &self,
         owner: OwnerId,
         before: Option<Version>,
-        limit: usize,
-        bytes: usize,
+        limit: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
         let shared = self.shared.clone();
-        let found = self
-            .shared
-            .long(move |connection, _| page(connection, &shared.pages, owner, before, (limit, bytes)));
+        let found =
+            self.shared.long(move |connection, _| page(connection, &shared.pages, owner, before, limit));
         found.await?.ok_or(StoreError::NoOwner(owner))
     }
 
@@ -237,7 +235,7 @@ fn page(
     pages: &Mutex<HashMap<OwnerId, (i64, i64)>>,
     owner: OwnerId,
     before: Option<Version>,
-    (limit, bytes): (usize, usize),
+    limit: HistoryLimit,
 ) -> rusqlite::Result<Option<Vec<PastTurn>>> {
     let pages = || pages.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(mut walk) = Walk::start(connection, owner)? else { return Ok(None) };
@@ -245,8 +243,8 @@ fn page(
     if let Some((row, version)) = known.filter(|(_, version)| before == Some(Version(version + 1))) {
         walk = Walk::from(connection, owner, Some(row), version);
     }
-    let (mut turns, mut left) = (Vec::new(), Some(bytes));
-    while turns.len() < limit {
+    let (mut turns, mut left) = (Vec::new(), Some(limit.bytes));
+    while turns.len() < limit.turns {
         let first = turns.is_empty();
         let turn = walk.next(|version, size| {
             if before.is_some_and(|before| version >= before.0) {

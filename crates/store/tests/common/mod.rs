@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, Page, PastTurn, Prune, ReadLimit};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, HistoryLimit, Page, PastTurn, Prune, ReadLimit};
 use inboxclaw_contract::turn::{Committed, Conflict, EntryChange, Swap, TurnId};
 use inboxclaw_contract::{
     Clock, Entry, Expiry, Intake, Json, NewEvent, Outcome, Owner, OwnerId, Patterns, Selection, Seq, SpaceId,
@@ -153,7 +153,7 @@ impl Ground {
 
     /// The newest turn in an owner's history.
     pub(crate) async fn last(&self, owner: OwnerId) -> PastTurn {
-        self.store.history(owner, None, 1, usize::MAX).await.unwrap().remove(0)
+        self.store.history(owner, None, HistoryLimit::turns(1)).await.unwrap().remove(0)
     }
 
     pub(crate) async fn page(&self, selection: &Selection) -> Page {

@@ -1,6 +1,6 @@
 //! Another space in place of an owner's: what it brings, what it leaves behind, and when it is refused.
 
-use inboxclaw_contract::store::Before;
+use inboxclaw_contract::store::{Before, HistoryLimit};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{Entry, OwnerId, SpaceId, StoreError, Turn, Version};
 
@@ -62,7 +62,7 @@ pub(crate) async fn clearing_away_what_has_expired_is_no_change(ground: &Ground)
     let clear = ground.turn(owner).await.delete_prefix("");
     assert_eq!(ground.commit(clear).await.version, Version(1));
     assert_eq!(ground.counts(owner).await, (0, 0));
-    assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 1);
+    assert_eq!(ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap().len(), 1);
     ground.commit(turn(owner, Version(1)).put("a", "1")).await;
     assert_eq!((ground.keys(owner, "").await, ground.counts(owner).await), (vec!["a".into()], (1, 2)));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Expire, Policy};
+use inboxclaw_contract::store::{Expire, HistoryLimit, Policy};
 use inboxclaw_contract::turn::{Age, Sweep};
 use inboxclaw_contract::{OwnerId, StoreError, Turn, Version};
 use jiff::SignedDuration;
@@ -88,7 +88,7 @@ pub(crate) async fn a_turn_removes_entries_by_their_age(ground: &Ground) {
         let bytes = left.iter().map(|key| key.len() as u64 + 1).sum();
         assert_eq!(ground.counts(owner).await, (left.len() as u64, bytes));
         assert_eq!(ground.version(owner).await, Version(2));
-        assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 2);
+        assert_eq!(ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap().len(), 2);
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use inboxclaw_contract::envelope::{Style, write_envelope};
 use inboxclaw_contract::settings::BuiltSource;
-use inboxclaw_contract::store::PastTurn;
+use inboxclaw_contract::store::{HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::{EntryChange, TurnId};
 use inboxclaw_contract::{
     Class, Clock as _, Draft, Entry, Event, Expiry, Failure, Keeper as _, NewEvent, Next, OpenTurn, Outcome,
@@ -339,8 +339,7 @@ impl State for Empty {
         &self,
         _: OwnerId,
         _: Option<Version>,
-        _: usize,
-        _: usize,
+        _: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
         Ok(Vec::new())
     }
