@@ -83,7 +83,7 @@ pub trait Waker: Send + Sync {
     fn wake(&self, owner: &Owner);
 
     /// Waits until an edit of the owner may be made, and has its loop mind it until the answer is dropped.
-    async fn leave(&self, owner: &Owner) -> Box<dyn Any + Send>;
+    async fn edit_permit(&self, owner: &Owner) -> Box<dyn Any + Send>;
 }
 
 /// Answers requests for states. Cheap to clone.
@@ -237,18 +237,18 @@ impl States {
         }
     }
 
-    /// Leave to edit, held until the edit is made.
-    async fn leave(&self, owner: &Owner) -> Option<Box<dyn Any + Send>> {
+    /// The permit to edit, held until the edit is made.
+    async fn edit_permit(&self, owner: &Owner) -> Option<Box<dyn Any + Send>> {
         match &self.program {
-            Some(program) => Some(program.leave(owner).await),
+            Some(program) => Some(program.edit_permit(owner).await),
             None => None,
         }
     }
 
-    /// Waits for leave to edit and does not keep it: what takes minutes must not stop the owner's turns. When one of them
+    /// Waits for the permit to edit and does not keep it: what takes minutes must not stop the owner's turns. When one of them
     /// comes first, the edit is worked out anew.
     async fn turn_to_edit(&self, owner: &Owner) {
-        drop(self.leave(owner).await);
+        drop(self.edit_permit(owner).await);
     }
 
     fn wake(&self, owner: &Owner) {

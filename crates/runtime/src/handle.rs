@@ -38,8 +38,8 @@ pub(crate) struct Signal {
 /// How long an edit lets a turn go first.
 const EDIT_WAITS: Duration = Duration::from_secs(30);
 
-/// Leave to edit the state of an owner, for as long as it lives.
-pub struct Leave {
+/// The permit to edit the state of an owner, for as long as it lives.
+pub struct EditPermit {
     _shared: Option<OwnedRwLockReadGuard<()>>,
 }
 
@@ -76,13 +76,13 @@ impl Handle {
         signal.is_some()
     }
 
-    /// Leave to edit an owner's state now. Given at once, but for one case: when edits have refused several turns of
+    /// The permit to edit an owner's state now. Given at once, but for one case: when edits have refused several turns of
     /// the owner in a row, they wait for the end of the next one, so that no rate of edits starves it. For 30 s at
     /// most: an edit wins in the end. Not for what takes long.
-    pub async fn leave(&self, owner: &Owner) -> Leave {
+    pub async fn edit_permit(&self, owner: &Owner) -> EditPermit {
         let edits = self.signal(owner).map(|signal| signal.edits.clone());
-        let Some(edits) = edits else { return Leave { _shared: None } };
-        Leave { _shared: timeout(EDIT_WAITS, edits.read_owned()).await.ok() }
+        let Some(edits) = edits else { return EditPermit { _shared: None } };
+        EditPermit { _shared: timeout(EDIT_WAITS, edits.read_owned()).await.ok() }
     }
 
     /// Whether the owner's loop stands still because its run facts say that it is paused.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use inboxclaw_contract::{Clock, Random};
 
 pub use claims::Claims;
-pub use handle::{Handle, Leave};
+pub use handle::{EditPermit, Handle};
 pub use health::{OwnerReport, PendingFailure, Report, Status, StoreReport};
 pub use runtime::{Runtime, RuntimeError};
 pub use stats::OwnerStats;

@@ -40,10 +40,10 @@ async fn turns_under_edits(polite: bool) -> u64 {
     let mut longest = Duration::ZERO;
     while begun.elapsed() < Duration::from_secs(60) {
         let asked = Instant::now();
-        let leave = if polite { Some(handle.leave(&owner).await) } else { None };
+        let permit = if polite { Some(handle.edit_permit(&owner).await) } else { None };
         longest = longest.max(asked.elapsed());
         store.edit_cursor(&owner, Some("edited"));
-        drop(leave);
+        drop(permit);
         handle.wake(&owner);
         sleep(Duration::from_millis(500)).await;
     }
@@ -55,7 +55,7 @@ async fn turns_under_edits(polite: bool) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn no_rate_of_edits_starves_a_source() {
-    assert_eq!(turns_under_edits(false).await, 0, "without leave each turn loses");
+    assert_eq!(turns_under_edits(false).await, 0, "without a permit each turn loses");
     let turns = turns_under_edits(true).await;
     assert!(turns >= 5, "{turns} turns in a minute");
 }
@@ -71,10 +71,10 @@ async fn an_edit_waits_for_half_a_minute_at_most() {
     let mut longest = Duration::ZERO;
     while begun.elapsed() < Duration::from_secs(90) {
         let asked = Instant::now();
-        let leave = handle.leave(&owner).await;
+        let permit = handle.edit_permit(&owner).await;
         longest = longest.max(asked.elapsed());
         store.edit_cursor(&owner, Some("edited"));
-        drop(leave);
+        drop(permit);
         sleep(Duration::from_millis(500)).await;
     }
     assert_eq!(longest.as_secs(), 30);

@@ -75,7 +75,7 @@ pub(super) async fn put(states: &States, whose: &Whose, ask: Ask, who: &str) -> 
         let _permit = if is_large { states.bounds.bodies.acquire().await.ok() } else { None };
         ask.into_value(how).await?
     };
-    let _leave = states.leave(&whose.owner).await;
+    let _permit = states.edit_permit(&whose.owner).await;
     let put = states.editor(who).put(whose.id, &key, value, expiry, secret, condition).await?;
     states.wake(&whose.owner);
     let version = states.store.snapshot(whose.id).await?.version.0;
@@ -86,7 +86,7 @@ pub(super) async fn put(states: &States, whose: &Whose, ask: Ask, who: &str) -> 
 
 pub(super) async fn delete(states: &States, whose: &Whose, ask: &Ask, who: &str) -> Result<Reply, Problem> {
     limits::check_key(&ask.key)?;
-    let _leave = states.leave(&whose.owner).await;
+    let _permit = states.edit_permit(&whose.owner).await;
     if !states.editor(who).delete(whose.id, &ask.key, ask.condition()?).await? {
         return Err(absent(ask));
     }
@@ -121,7 +121,7 @@ async fn change_cursor(
     cursor: Option<String>,
     who: &str,
 ) -> Result<Reply, Problem> {
-    let _leave = states.leave(&whose.owner).await;
+    let _permit = states.edit_permit(&whose.owner).await;
     let version = states.editor(who).set_cursor(whose.id, cursor.clone()).await?.0;
     states.wake(&whose.owner);
     Ok(json(StatusCode::OK, &StateCursor { cursor, version }))

@@ -75,7 +75,7 @@ impl Woken {
 
 #[async_trait]
 impl Waker for Woken {
-    async fn leave(&self, _: &Owner) -> Box<dyn Any + Send> {
+    async fn edit_permit(&self, _: &Owner) -> Box<dyn Any + Send> {
         Box::new(())
     }
 

@@ -16,8 +16,8 @@ pub(super) struct Loops(pub(super) Handle);
 
 #[async_trait]
 impl Waker for Loops {
-    async fn leave(&self, owner: &Owner) -> Box<dyn Any + Send> {
-        Box::new(self.0.leave(owner).await)
+    async fn edit_permit(&self, owner: &Owner) -> Box<dyn Any + Send> {
+        Box::new(self.0.edit_permit(owner).await)
     }
 
     fn wake(&self, owner: &Owner) {
