@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Clock, Json, Keeper, Outcome, Owner, OwnerId, Random, State, Turn};
+use inboxclaw_contract::{Clock, Housekeeping, Json, Outcome, Owner, OwnerId, Random, State, Turn};
 use inboxclaw_edit::Editor;
 use inboxclaw_store::{Durability, HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;

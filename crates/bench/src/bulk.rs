@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use inboxclaw_contract::{Expiry, Keeper, OwnerId, Random, Version};
+use inboxclaw_contract::{Expiry, Housekeeping, OwnerId, Random, Version};
 use inboxclaw_edit::{Editor, EntryFilter, Lines, Mode, Progress, Steps, To, Which};
 use inboxclaw_store::{HistoryBounds, SqliteStore};
 use tokio::runtime::Runtime;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use inboxclaw_contract::turn::{EntryChange, Outcome, TurnId};
 use inboxclaw_contract::{
-    Clock, Expiry, Failure, Json, Keeper, NewEvent, OpenTurn, Owner, OwnerId, State, Turn,
+    Clock, Expiry, Failure, Housekeeping, Json, NewEvent, OpenTurn, Owner, OwnerId, State, Turn,
 };
 use inboxclaw_store::{HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;

@@ -44,5 +44,5 @@ pub use sinks::Intake;
 pub use source::{Next, Settled, Source};
 pub use space::{Editable, Spaces};
 pub use state::{Entry, Evolving, Expiry, Snapshot, Version};
-pub use store::{Keeper, Log, Sinks, State, Store, StoreError};
+pub use store::{Housekeeping, Log, Sinks, State, Store, StoreError};
 pub use turn::{Outcome, Turn};

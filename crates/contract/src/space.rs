@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use crate::json::Json;
 use crate::owner::{Owner, OwnerId, SpaceId};
 use crate::state::{Entry, Snapshot, Version};
-use crate::store::{Keeper, State, StoreError};
+use crate::store::{Housekeeping, State, StoreError};
 
 /// What people need of a store: to look into states, to edit them, and to move them.
-pub trait Editable: State + Keeper + Spaces {}
+pub trait Editable: State + Housekeeping + Spaces {}
 
-impl<T: State + Keeper + Spaces> Editable for T {}
+impl<T: State + Housekeeping + Spaces> Editable for T {}
 
 /// The space that an owner has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,9 +18,9 @@ use crate::state::{Entry, Snapshot, Version};
 use crate::turn::{Age, FactsPatch, Outcome, RunFacts, Turn};
 
 /// A whole store.
-pub trait Store: State + Log + Keeper + Sinks {}
+pub trait Store: State + Log + Housekeeping + Sinks {}
 
-impl<T: State + Log + Keeper + Sinks> Store for T {}
+impl<T: State + Log + Housekeeping + Sinks> Store for T {}
 
 /// The private states of owners, and the one way to write: [`commit`](Self::commit).
 #[async_trait]
@@ -109,7 +109,7 @@ pub trait Log: Send + Sync {
 
 /// Housekeeping: owners, run facts, claims, and the removal of what nobody needs.
 #[async_trait]
-pub trait Keeper: Send + Sync {
+pub trait Housekeeping: Send + Sync {
     /// The id of an owner, registered with its connector type if it is new. The type of a known owner is
     /// brought up to date; its state stays.
     async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError>;
@@ -122,7 +122,7 @@ pub trait Keeper: Send + Sync {
 
     /// Sets the rules for an owner's state, in place of those before. They are not stored: the configuration tells
     /// them anew at each start.
-    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError>;
+    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError>;
 
     /// Changes run facts outside a turn.
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError>;

@@ -7,7 +7,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use inboxclaw_contract::store::Policy;
-use inboxclaw_contract::{Entry, Keeper, OwnerId, Turn, Version};
+use inboxclaw_contract::{Entry, Housekeeping, OwnerId, Turn, Version};
 use inboxclaw_edit::{EditError, Editor, EntryFilter, Mode, To, Which};
 use support::meddler::{Meddler, Step, before};
 use support::{Ground, Reads as _, Words, lines, many, seconds, unseen};
@@ -214,7 +214,7 @@ async fn an_export_is_of_one_instant() {
 async fn limits_hold_for_what_is_built() {
     let ground = prepared().await;
     let policy = Policy { max_entries: Some(MANY as u64), ..Policy::default() };
-    ground.store.govern(ground.owner, policy).await.unwrap();
+    ground.store.set_limits(ground.owner, policy).await.unwrap();
     let before = ground.state().await;
     let text = many(MANY, "2");
     let error = ground.editor().import(ground.owner, lines(&text), Mode::Merge, &unseen).await.unwrap_err();

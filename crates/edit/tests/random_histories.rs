@@ -13,7 +13,7 @@ use futures_util::stream;
 use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::turn::{Age, EntryChange, TurnId};
 use inboxclaw_contract::{
-    Clock, Expiry, Json, Keeper, Outcome, Owner, OwnerId, Random, Spaces, State, Turn, Version,
+    Clock, Expiry, Housekeeping, Json, Outcome, Owner, OwnerId, Random, Spaces, State, Turn, Version,
 };
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use jiff::Timestamp;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Failure, Json, Keeper, NewEvent, OpenTurn, OwnerId, StoreError};
+use inboxclaw_contract::{Failure, Housekeeping, Json, NewEvent, OpenTurn, OwnerId, StoreError};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -75,7 +75,7 @@ impl Announcer {
         let store = self.env.store.as_ref();
         let status = transition.status.as_str();
         let latch = FactsPatch { announced: Some(status.to_owned()), ..FactsPatch::default() };
-        let announced = Keeper::facts(store, source).await?.announced;
+        let announced = Housekeeping::facts(store, source).await?.announced;
         match (announced.as_deref(), transition.status) {
             (Some(announced), _) if announced == status => return Ok(()),
             // Nobody was told that it was ill, so nobody needs to hear that it is well.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::sinks::{DROPPED, Expired, Lapse, Untold};
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Intake, Keeper, Owner, OwnerId, Patterns, Seq, Sinks, StartAt, State};
+use inboxclaw_contract::{Housekeeping, Intake, Owner, OwnerId, Patterns, Seq, Sinks, StartAt, State};
 use inboxclaw_runtime::{Options, Status};
 use support::{Memory, World, again, done};
 

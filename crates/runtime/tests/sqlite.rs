@@ -12,8 +12,8 @@ use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::store::{DeliveryQuery, Policy};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
-    Class, Clock, Delivery, Draft, Expiry, Failure, Intake, Json, Keeper, Log, NewEvent, Next, OpenTurn,
-    Owner, Patterns, Random, Receipt, Seq, Sink, Source, Spaces, StartAt, State, StoreError,
+    Class, Clock, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Json, Log, NewEvent, Next,
+    OpenTurn, Owner, Patterns, Random, Receipt, Seq, Sink, Source, Spaces, StartAt, State, StoreError,
 };
 use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Status};
 use inboxclaw_store::SqliteStore;
@@ -166,7 +166,7 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
         BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO, doubts: Vec::new() };
     let hoard = Owner::source("hoard");
     runtime.add_source("hoard", "hoarding", built);
-    runtime.govern(&hoard, Policy { max_entries: Some(3), ..Policy::default() });
+    runtime.set_limits(&hoard, Policy { max_entries: Some(3), ..Policy::default() });
     let (handle, shutdown) = (runtime.handle(), CancellationToken::new());
     let task = tokio::spawn(runtime.run(shutdown.clone()));
     while !handle.health().is_unhealthy() {

@@ -10,7 +10,7 @@
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `building_spaces`: what turns and
 //!   sweeps do to those that are being built.
 //! - `backup` and `restore`: the whole database, copied and put back.
-//! - `state`, `log`, `keeper`, `sinks`: the four traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`,
+//! - `state`, `log`, `housekeeping`, `sinks`: the four traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`,
 //!   `watch`, `clock`: what reads need.
 //!
 //! Files know each other one way: what two of them need lies in one below both.
@@ -29,7 +29,7 @@ mod counts;
 mod error;
 mod event_counts;
 mod history;
-mod keeper;
+mod housekeeping;
 mod log;
 mod migrate;
 mod numbers;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use common::{HandClock, Words, committed, turn};
 use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::{
-    Keeper, Log, Outcome, Owner, OwnerId, Selection, Seq, State, StoreError, Turn, Version,
+    Housekeeping, Log, Outcome, Owner, OwnerId, Selection, Seq, State, StoreError, Turn, Version,
 };
 use inboxclaw_store::{Options, SqliteStore};
 use rusqlite::Connection;

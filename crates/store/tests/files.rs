@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
-use inboxclaw_contract::{Clock, Keeper, Owner, StoreError};
+use inboxclaw_contract::{Clock, Housekeeping, Owner, StoreError};
 use inboxclaw_store::{OpenError, Options, RunFile, SqliteStore, resolved};
 use jiff::Timestamp;
 use rusqlite::Connection;

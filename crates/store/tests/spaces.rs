@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use inboxclaw_contract::space::NewSpace;
 use inboxclaw_contract::store::HistoryLimit;
-use inboxclaw_contract::{Entry, Keeper, OwnerId, SpaceId, Spaces, State, StoreError, Version};
+use inboxclaw_contract::{Entry, Housekeeping, OwnerId, SpaceId, Spaces, State, StoreError, Version};
 use inboxclaw_store::{HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;
 use rusqlite::Connection;

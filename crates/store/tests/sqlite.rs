@@ -14,8 +14,8 @@ use inboxclaw_contract::space::Look;
 use inboxclaw_contract::store::{HistoryLimit, ReadLimit};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{
-    Entry, Interval, Json, Keeper, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State, StoreError,
-    Ttl, Turn, Version,
+    Entry, Housekeeping, Interval, Json, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State,
+    StoreError, Ttl, Turn, Version,
 };
 use inboxclaw_store::{HistoryBounds, OpenError, Options, RunFile, SqliteStore};
 use rusqlite::Connection;

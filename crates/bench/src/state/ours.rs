@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Expiry, Json, Keeper, NewEvent, OpenTurn, OwnerId, State};
+use inboxclaw_contract::{Expiry, Housekeeping, Json, NewEvent, OpenTurn, OwnerId, State};
 use inboxclaw_store::SqliteStore;
 use tokio::runtime::Runtime;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderName, Method, Request, Response};
-use inboxclaw_contract::{Keeper as _, Owner, OwnerKind};
+use inboxclaw_contract::{Housekeeping as _, Owner, OwnerKind};
 use inboxclaw_store::{OpenError, SqliteStore};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::{Instant, sleep};
@@ -165,7 +165,7 @@ impl Door {
             Self::Here(here) => {
                 let stored = here.owners().await?;
                 let owner = find(&union(config, &stored), who)?;
-                here.govern(&owner, &stored).await?;
+                here.set_limits(&owner, &stored).await?;
                 Ok((Self::Here(here), owner))
             }
             there @ Self::There(_) => Ok((there, Self::look(config, who).await?.owner)),

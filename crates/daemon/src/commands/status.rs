@@ -8,7 +8,9 @@ use axum::http::Method;
 use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::sinks::{COUNTED, Lapse, SinkDebts};
 use inboxclaw_contract::store::{Find, NEAR, OwnerInfo, share};
-use inboxclaw_contract::{Clock as _, Keeper as _, Log as _, OwnerId, OwnerKind, Sinks as _, printable};
+use inboxclaw_contract::{
+    Clock as _, Housekeeping as _, Log as _, OwnerId, OwnerKind, Sinks as _, printable,
+};
 use inboxclaw_store::SqliteStore;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};

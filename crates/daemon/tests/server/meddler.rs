@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::sinks::{Expired, Lapse, SinkDebts};
 use inboxclaw_contract::store::{
-    ClockState, DeliveryPage, DeliveryQuery, EventRow, Find, Found, HistoryLimit, Keeper, Log, OwnerInfo,
-    Page, PastTurn, Policy, Prune, Pruned, ReadLimit, State, Swept,
+    ClockState, DeliveryPage, DeliveryQuery, EventRow, Find, Found, HistoryLimit, Housekeeping, Log,
+    OwnerInfo, Page, PastTurn, Policy, Prune, Pruned, ReadLimit, State, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
@@ -145,7 +145,7 @@ impl Log for Meddler {
 }
 
 #[async_trait]
-impl Keeper for Meddler {
+impl Housekeeping for Meddler {
     async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError> {
         self.inner.register(owner, connector).await
     }
@@ -158,8 +158,8 @@ impl Keeper for Meddler {
         self.inner.facts(owner).await
     }
 
-    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
-        self.inner.govern(owner, policy).await
+    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+        self.inner.set_limits(owner, policy).await
     }
 
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError> {

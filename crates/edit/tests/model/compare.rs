@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use inboxclaw_contract::space::{EntryInfo, Look};
 use inboxclaw_contract::store::{HistoryLimit, PastTurn};
-use inboxclaw_contract::{Entry, Keeper, OwnerId, Spaces, State, Version};
+use inboxclaw_contract::{Entry, Housekeeping, OwnerId, Spaces, State, Version};
 
 use crate::ground::Ground;
 use crate::state::{OwnerModel, Past, World, owner};

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use inboxclaw_contract::turn::{Swap, TurnId};
 use inboxclaw_contract::{
-    Clock, Entry, Json, Keeper, Outcome, Owner, OwnerId, Random, Spaces, State, Turn, Version, Witness,
+    Clock, Entry, Housekeeping, Json, Outcome, Owner, OwnerId, Random, Spaces, State, Turn, Version, Witness,
 };
 use inboxclaw_edit::{Editor, Lines, Steps};
 use inboxclaw_store::{Durability, Options, SqliteStore};

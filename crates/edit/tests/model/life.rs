@@ -2,7 +2,9 @@
 
 use inboxclaw_contract::space::Copied;
 use inboxclaw_contract::turn::{Conflict, EntryChange, Swap};
-use inboxclaw_contract::{Clock, Entry, Keeper, Outcome, OwnerId, Spaces, State, StoreError, Turn, Version};
+use inboxclaw_contract::{
+    Clock, Entry, Housekeeping, Outcome, OwnerId, Spaces, State, StoreError, Turn, Version,
+};
 use inboxclaw_edit::{Condition, EditError, EntryFilter, Mode, To, Which};
 
 use crate::compare::{adopt, compare};
@@ -62,8 +64,8 @@ impl Life {
             Step::Import { owner, export, mode } => self.import(*owner, *export, *mode).await,
             Step::Copy { from, to, prefix, mode } => self.copy((*from, *to), prefix, *mode).await,
             Step::Govern { owner: place, policy } => {
-                self.ground.store.govern(owner(*place), policy.clone()).await.unwrap();
-                self.world.owners[*place].govern(policy.clone());
+                self.ground.store.set_limits(owner(*place), policy.clone()).await.unwrap();
+                self.world.owners[*place].set_limits(policy.clone());
             }
             Step::Clock(seconds) => self.ground.clock.step(*seconds),
             Step::Sweep => self.ground.sweep().await,

@@ -14,7 +14,7 @@ use inboxclaw_contract::store::{
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
-    Entry, Keeper, Outcome, Owner, OwnerId, Snapshot, SpaceId, Spaces, State, StoreError, Turn, Version,
+    Entry, Housekeeping, Outcome, Owner, OwnerId, Snapshot, SpaceId, Spaces, State, StoreError, Turn, Version,
 };
 use inboxclaw_store::SqliteStore;
 use jiff::Timestamp;
@@ -138,7 +138,7 @@ impl State for Meddler {
 }
 
 #[async_trait]
-impl Keeper for Meddler {
+impl Housekeeping for Meddler {
     async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError> {
         self.inner.register(owner, connector).await
     }
@@ -151,8 +151,8 @@ impl Keeper for Meddler {
         self.inner.facts(owner).await
     }
 
-    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
-        self.inner.govern(owner, policy).await
+    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+        self.inner.set_limits(owner, policy).await
     }
 
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError> {

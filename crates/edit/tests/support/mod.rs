@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use inboxclaw_contract::turn::{EntryChange, TurnId};
 use inboxclaw_contract::{
-    Clock, Editable, Entry, Expiry, Json, Keeper, Outcome, Owner, OwnerId, Random, Spaces, State, Turn,
+    Clock, Editable, Entry, Expiry, Housekeeping, Json, Outcome, Owner, OwnerId, Random, Spaces, State, Turn,
     Version,
 };
 use inboxclaw_edit::{Condition, Editor, Lines, Steps};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::sinks::{Expired, Lapse};
 use inboxclaw_contract::store::{
-    ClockState, HistoryLimit, Keeper, OwnerInfo, PastTurn, Policy, Prune, Pruned, State, StoreError, Swept,
+    ClockState, HistoryLimit, Housekeeping, OwnerInfo, PastTurn, Policy, Prune, Pruned, State, StoreError,
+    Swept,
 };
 use inboxclaw_contract::turn::{
     Committed, Conflict, DeliveryChange, DeliveryState, EntryChange, FactsPatch, Outcome, RunFacts, Turn,
@@ -343,7 +344,7 @@ impl State for Memory {
 }
 
 #[async_trait]
-impl Keeper for Memory {
+impl Housekeeping for Memory {
     async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError> {
         let known = self.with(|inner| inner.owners.iter().any(|row| row.owner == *owner));
         if !known {
@@ -385,7 +386,7 @@ impl Keeper for Memory {
         self.read(|inner| inner.at(owner).facts.clone())
     }
 
-    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
         self.with(|inner| inner.policies.insert(owner, policy));
         Ok(())
     }

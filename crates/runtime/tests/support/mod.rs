@@ -197,7 +197,7 @@ impl World {
 
     /// Stores events of the type and entity given, as another source would.
     pub async fn store_events(&self, events: &[(&str, &str, &str)]) {
-        use inboxclaw_contract::{Keeper, State, Turn, Version, turn::TurnId};
+        use inboxclaw_contract::{Housekeeping, State, Turn, Version, turn::TurnId};
         let id = self.store.register(&Owner::source("other"), "other").await.unwrap();
         let mut turn = Turn::new(TurnId(0), id, Version(0));
         for (event_id, event_type, entity) in events {

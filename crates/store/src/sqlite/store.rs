@@ -177,7 +177,7 @@ impl Drop for SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use inboxclaw_contract::{Keeper, Owner};
+    use inboxclaw_contract::{Housekeeping, Owner};
     use jiff::Timestamp;
 
     use super::super::owners;

@@ -27,7 +27,7 @@ impl Life {
         let rule =
             Expire { prefix: "rule:".into(), after: Duration::from_secs(DAY as u64), by: Age::Updated };
         let policy = Policy { expire: vec![rule], ..Policy::default() };
-        ground.store.govern(source, policy).await.unwrap();
+        ground.store.set_limits(source, policy).await.unwrap();
         let life = Self { source, sink };
         life.act(ground, "before").await;
         life

@@ -175,7 +175,7 @@ pub(crate) async fn a_built_space_keeps_the_secrets_that_it_came_with(ground: &G
 pub(crate) async fn a_limit_holds_for_swaps(ground: &Ground) {
     let (owner, space, _) = cleared(ground, "a").await;
     let policy = inboxclaw_contract::store::Policy { max_entries: Some(10), ..Default::default() };
-    ground.store.govern(owner, policy).await.unwrap();
+    ground.store.set_limits(owner, policy).await.unwrap();
     let refused = ground.store.commit(ground.turn(owner).await.swap(space, true)).await;
     let Err(StoreError::OverLimit(text)) = refused else { panic!("{refused:?}") };
     assert_eq!(text, "source:a would have 1100 entries of state, the limit is 10");

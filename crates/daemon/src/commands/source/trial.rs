@@ -9,9 +9,9 @@ use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::store::{HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::{EntryChange, TurnId};
 use inboxclaw_contract::{
-    Class, Clock as _, Draft, Entry, Event, Expiry, Failure, Keeper as _, NewEvent, Next, OpenTurn, Outcome,
-    OwnerId, OwnerKind, Random as _, Seq, Settled, Snapshot, Source, State, StoreError, Turn, Version,
-    printable,
+    Class, Clock as _, Draft, Entry, Event, Expiry, Failure, Housekeeping as _, NewEvent, Next, OpenTurn,
+    Outcome, OwnerId, OwnerKind, Random as _, Seq, Settled, Snapshot, Source, State, StoreError, Turn,
+    Version, printable,
 };
 use jiff::Timestamp;
 use serde_json::value::RawValue;
