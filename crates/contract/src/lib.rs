@@ -38,7 +38,7 @@ pub use owner::{Owner, OwnerId, OwnerKind, SpaceId, StartAt};
 pub use pattern::{Patterns, Ttl};
 pub use printable::printable;
 pub use selection::{Lane, Selection};
-pub use settings::{Doubt, SettingsError, SinkKind, SinkSettings, SourceKind, SourceSettings};
+pub use settings::{SettingsError, SinkKind, SinkSettings, SourceKind, SourceSettings, Warning};
 pub use sink::{Delivery, Receipt, Sink};
 pub use sinks::Intake;
 pub use source::{Next, Settled, Source};

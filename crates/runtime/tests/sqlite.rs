@@ -109,7 +109,7 @@ fn live(path: &Path, numbers: u32, life: u64) -> Life {
         source: Box::new(Counting(numbers)),
         interval: Some(Duration::from_millis(100)),
         settle: Duration::ZERO,
-        doubts: Vec::new(),
+        warnings: Vec::new(),
     };
     runtime.add_source("count", "counting", built);
     let (to, got) = mpsc::unbounded_channel();
@@ -163,7 +163,7 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
     let mut runtime = Runtime::new(store.clone(), doors, Options::default());
     let interval = Some(Duration::from_millis(100));
     let built =
-        BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO, doubts: Vec::new() };
+        BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO, warnings: Vec::new() };
     let hoard = Owner::source("hoard");
     runtime.add_source("hoard", "hoarding", built);
     runtime.set_limits(&hoard, Policy { max_entries: Some(3), ..Policy::default() });
@@ -238,7 +238,7 @@ async fn a_store_that_failed_stops_the_program_whatever_a_source_makes_of_it() {
         source: Box::new(Rewording(store, polls.clone())),
         interval: Some(Duration::from_millis(100)),
         settle: Duration::ZERO,
-        doubts: Vec::new(),
+        warnings: Vec::new(),
     };
     runtime.add_source("words", "rewording", built);
     let ended = tokio::time::timeout(Duration::from_secs(30), runtime.run(CancellationToken::new())).await;

@@ -23,7 +23,6 @@
 
 mod budget;
 mod compare;
-mod doubts;
 mod filter;
 mod later;
 mod links;
@@ -40,6 +39,7 @@ mod root;
 mod tree;
 mod trouble;
 mod walk;
+mod warnings;
 mod watch;
 mod work;
 mod write;
@@ -52,7 +52,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{
-    Clock, Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
+    Clock, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, Warning, coerce,
 };
 
 use crate::textdiff::Bounds;
@@ -239,8 +239,8 @@ impl SourceSettings for Settings {
         Ok(())
     }
 
-    fn doubts(&self, _outside: &Outside) -> Vec<Doubt> {
-        doubts::of(self)
+    fn warnings(&self, _outside: &Outside) -> Vec<Warning> {
+        warnings::of(self)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {

@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Doubt, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
+use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Source, SourceSettings, Warning, coerce};
 
 use crate::google::filter::{Filters, Rules as FilterRules};
 use crate::google::{self, At, Client, GMAIL, default_poll_interval};
@@ -142,8 +142,8 @@ impl SourceSettings for Settings {
         Ok(())
     }
 
-    fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        google::doubts(outside, &GMAIL, &self.at(), &self.filters)
+    fn warnings(&self, outside: &Outside) -> Vec<Warning> {
+        google::warnings(outside, &GMAIL, &self.at(), &self.filters)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {

@@ -42,7 +42,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{
-    Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
+    Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, Warning, coerce,
 };
 
 use crate::google::filter::Rules;
@@ -139,8 +139,8 @@ impl SourceSettings for Settings {
         Ok(())
     }
 
-    fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        google::doubts(outside, &DRIVE, &self.at(), &self.filters)
+    fn warnings(&self, outside: &Outside) -> Vec<Warning> {
+        google::warnings(outside, &DRIVE, &self.at(), &self.filters)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {

@@ -110,7 +110,7 @@ impl World {
             start: self.start,
         };
         let interval = interval.map(Duration::from_secs);
-        let built = BuiltSource { source: Box::new(source), interval, settle, doubts: Vec::new() };
+        let built = BuiltSource { source: Box::new(source), interval, settle, warnings: Vec::new() };
         self.runtime.as_mut().unwrap().add_source(name, "scripted", built);
         ready
     }
