@@ -115,7 +115,7 @@ pub struct Copied {
     pub next: Option<String>,
 }
 
-/// Told of each entry of a scan; `false` ends it.
+/// Called with each entry of a scan; `false` ends it.
 pub type EachEntry = Box<dyn FnMut(Entry) -> bool + Send>;
 
 /// Spaces, and what people do with the owners that have them.

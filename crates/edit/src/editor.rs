@@ -29,7 +29,7 @@ pub struct Editor {
     pub steps: Steps,
 }
 
-/// Told how far a long change has come: entries done, and of how many if that is known.
+/// Called with the progress of a long change: entries done, and of how many if that is known.
 pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 
 /// Where one turn ends and work in steps begins. The defaults suit everything but tests, which see both ways with a handful

@@ -169,7 +169,7 @@ pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<
     }
     set_up(&connection, durability).map_err(sqlite)?;
     migrate::run(&mut connection, path)?;
-    let (log, head) = numbers::settle(&mut connection, note.as_ref(), is_copied).map_err(sqlite)?;
+    let (log, head) = numbers::go_on_or_jump(&mut connection, note.as_ref(), is_copied).map_err(sqlite)?;
     notebook.is(log, head);
     let clock = last_clock(&connection).map_err(sqlite)?;
     let way = Way { file: path.into(), path: path.into(), flags: read_flags(), rest: None };

@@ -1,4 +1,4 @@
-//! What reads and the writer have in common.
+//! The connections, the clock and the failures of a store: shared by reads on any thread and by the writer.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -15,7 +15,7 @@ use super::watch::Watch;
 /// Most scans at a time.
 const SCANS: usize = 16;
 
-/// See the module.
+/// What reads and the writer have in common.
 pub(super) struct Shared {
     /// Replaced when a program begins to write a database that was at rest.
     pub(super) pool: RwLock<Arc<Pool>>,

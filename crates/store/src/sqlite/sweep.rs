@@ -24,12 +24,11 @@ const LOOKED_AT: i64 = 2_000;
 /// One step.
 ///
 /// The order is that of who frees whom: history first, because a row that goes may have been the last to name a space;
-/// then spaces, whose entries go whatever their age; then entries by age, which needs rows looked at one by one. All three
-/// share one `Room`, since turns wait for the whole step. History has bounds of its own: its rows cost what they hold, and
-/// none of the entries that the others count. Each part keeps in `Round` where it stopped, outside the transaction: should
-/// that fail, the next pass finds what was not removed, and nothing is lost but a look.
+/// then spaces, whose entries go whatever their age; then entries by age, for which rows are looked at one by one. The
+/// last two share one `Room`, since turns wait for the whole step; history has a bound of its own, because its rows are of
+/// another size. Each part keeps in `Round` where it stopped, outside the transaction: should that fail, the next pass
+/// finds what was not removed, and nothing is lost but a look.
 pub(super) fn step(tx: &mut Tx<'_>) -> Result<Swept, Fault> {
-    // First, so that spaces which lose their last name here go in the same pass.
     let (history, more_history) = history::step(tx)?;
     let mut room = Room { entries: STEP, bytes: STEP_BYTES, rows: LOOKED_AT };
     let more_spaces = spaces::step(tx, &mut room)?;

@@ -271,7 +271,7 @@ impl Engine {
                     self.shared.commits.fetch_add(1, Ordering::Relaxed);
                 }
                 self.note();
-                self.settle();
+                self.publish();
                 Ok(())
             }
             Err(failed) => {
@@ -319,14 +319,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes the end of the log, before anybody is told of it.
+    /// Writes the end of the log into the lock file, before any reader can see an event of it.
     fn note(&mut self) {
         let head = if self.cache.grown { self.cache.log_end() } else { None };
         self.notebook.committed(head.map(|end| end.head));
     }
 
     /// Wakes whoever waits for what was just committed, and keeps what is to be done later.
-    fn settle(&mut self) {
+    fn publish(&mut self) {
         if let Some(left) = self.cache.sweeps.take() {
             self.state.sweeps = left;
         }
@@ -344,7 +344,8 @@ impl Engine {
         }
     }
 
-    /// The last words of the thread. What fails here costs time at the next start, and nothing else.
+    /// Stores the time and brings the write-ahead log into the database, at the end of the thread. What fails here costs
+    /// time at the next start, and nothing else.
     fn close(mut self) {
         if let Some(last) = self.shared.clock.last().filter(|_| self.shared.broken().is_none()) {
             let _ = set_clock(&self.connection, last);

@@ -13,7 +13,7 @@ use inboxclaw_contract::turn::Sweep;
 /// How often a rule goes over its prefix at most, in microseconds: an hour.
 const PAUSE: i64 = 60 * 60 * 1_000_000;
 
-/// See the module.
+/// The state of the writer.
 #[derive(Default)]
 pub(super) struct WriterState {
     /// The rules for each owner's state; none for those that are not here.
