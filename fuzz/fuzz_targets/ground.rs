@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Clock, Json, Keeper, Outcome, Owner, OwnerId, Random, State, Turn};
-use inboxclaw_edit::Editor;
+use inboxclaw_contract::{Clock, Housekeeping, Json, Outcome, Owner, OwnerId, Random, State, Turn};
+use inboxclaw_edit::{Editor, Steps};
 use inboxclaw_store::{Durability, HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -66,7 +66,8 @@ impl Ground {
     }
 
     pub fn editor(&self) -> Editor {
-        Editor { store: self.store.clone(), random: Arc::new(Counter), author: "cli:fuzz".into() }
+        let steps = Steps::default();
+        Editor { store: self.store.clone(), random: Arc::new(Counter), author: "cli:fuzz".into(), steps }
     }
 
     /// A turn of an owner on its version now.

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use inboxclaw_contract::{Expiry, Keeper, OwnerId, Random, Version};
-use inboxclaw_edit::{Choice, Editor, Lines, Mode, Progress, Steps, To, Which};
+use inboxclaw_contract::{Expiry, Housekeeping, OwnerId, Random, Version};
+use inboxclaw_edit::{Editor, EntryFilter, Lines, Mode, Progress, Steps, To, Which};
 use inboxclaw_store::{HistoryBounds, SqliteStore};
+use others::{Others, Waits};
 use tokio::runtime::Runtime;
 
 use crate::data;
@@ -21,8 +22,6 @@ use crate::measure::{Done, per_second};
 use crate::memory;
 use crate::ours::{Ours, fill, next};
 use crate::report::Row;
-
-use others::{Others, Waits};
 
 /// Who has the million, who gets a copy, and then the others.
 const MAIN: usize = 0;
@@ -176,7 +175,7 @@ async fn copy_all(editor: Editor, told: Told, from: OwnerId, to: OwnerId) -> Out
 async fn clear(editor: Editor, told: Told, owner: OwnerId) -> Outcome {
     let progress: Progress<'_> = &|_, _| told.tell();
     let started = Instant::now();
-    let deleted = editor.delete_chosen(owner, &Choice::default(), false, progress).await?;
+    let deleted = editor.delete_matching(owner, &EntryFilter::default(), false, progress).await?;
     Ok((started, Instant::now(), deleted.entries))
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use inboxclaw_contract::turn::{EntryChange, Outcome, TurnId};
 use inboxclaw_contract::{
-    Clock, Draft, Expiry, Failure, Json, Keeper, NewEvent, Owner, OwnerId, State, Turn,
+    Clock, Expiry, Failure, Housekeeping, Json, NewEvent, OpenTurn, Owner, OwnerId, State, Turn,
 };
 use inboxclaw_store::{HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;
@@ -66,7 +66,7 @@ impl Ours {
     pub(crate) async fn turn_of(&self, owner: usize, event_type: &str, events: usize) -> anyhow::Result<()> {
         let owner = *self.owners.get(owner).context("no such owner")?;
         let first = next(events);
-        let mut draft = Draft::open(&*self.store, owner, TurnId(first.into())).await?;
+        let mut draft = OpenTurn::open(&*self.store, owner, TurnId(first.into())).await?;
         for n in 0..events {
             let id = first + n as u64;
             let event = NewEvent::new(format!("event-{id}"), event_type, event_data(id))

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use inboxclaw_contract::{Doubt, SettingsError};
+use inboxclaw_contract::{SettingsError, Warning};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
@@ -72,10 +72,10 @@ fn values<T>(
 }
 
 /// Notes what can be used and is probably a mistake, where it stands.
-pub(super) fn doubts(report: &mut Report, node: &Node, path: &str, doubts: &[Doubt]) {
-    for doubt in doubts {
-        let found = locate(node, &doubt.path, "");
-        report.warn(found.place, &join_all(path, &found.path), doubt.message.as_str());
+pub(super) fn warnings(report: &mut Report, node: &Node, path: &str, warnings: &[Warning]) {
+    for warning in warnings {
+        let found = locate(node, &warning.path, "");
+        report.warn(found.place, &join_all(path, &found.path), warning.message.as_str());
     }
 }
 

@@ -10,7 +10,7 @@ use inboxclaw_contract::{Outside, OwnerKind, Patterns, SettingsError, Sink, limi
 use inboxclaw_server::{pull, sse};
 use serde_json::Value as Json;
 
-use super::check::{doubts, schema_of, settings, whole_schema};
+use super::check::{schema_of, settings, warnings, whole_schema};
 use super::report::{Report, join, nearest};
 use super::secrets::Secrets;
 use super::sections::{SinkCommon, SinkStart, SourceCommon};
@@ -123,7 +123,7 @@ fn source(report: &mut Report, entry: &Entry, kinds: &Kinds, outside: &Outside) 
     let schema = with_common(whole_schema(kind.schema), schema_of::<SourceCommon>());
     let built = settings(report, &owner.own, &owner.path, &schema, build);
     if let Some(built) = &built {
-        doubts(report, &owner.own, &owner.path, &built.doubts);
+        warnings(report, &owner.own, &owner.path, &built.warnings);
     }
     if let Some(message) = refused.into_inner() {
         report.problem(place("start"), &path, message);

@@ -30,19 +30,19 @@ pub mod token_file;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
-use inboxclaw_contract::{Class, Clock, Doubt, Draft, Failure, Interval, Outside};
-use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{ACCEPT, USER_AGENT};
-use reqwest::{Method, StatusCode, Url};
-use serde::de::DeserializeOwned;
-
-use crate::http::{self, Http, Reach, Reply};
 use account::Account;
+use anyhow::{Context as _, ensure};
+use inboxclaw_contract::{Class, Clock, Draft, Failure, Interval, Outside, Warning};
+use jiff::{SignedDuration, Timestamp};
 use limiter::Limiter;
 pub use refusal::Refusal;
 use refusal::RefusalKind;
+use reqwest::header::{ACCEPT, USER_AGENT};
+use reqwest::{Method, StatusCode, Url};
+use serde::de::DeserializeOwned;
 pub use services::{Api, CALENDAR, DRIVE, GMAIL};
+
+use crate::http::{self, Http, Reach, Reply};
 
 /// Google packs answers only for those who say in their name that they unpack them:
 /// <https://developers.google.com/workspace/drive/api/guides/performance#gzip>.
@@ -297,24 +297,24 @@ pub async fn stored<T: DeserializeOwned>(draft: &mut Draft<'_>, key: &str) -> Re
 
 /// What is doubtful about the settings that all sources have here: filters that drop nothing, a token file that will be
 /// refused, and a server that gets the token unencrypted.
-pub(crate) fn doubts<F>(
+pub(crate) fn warnings<F>(
     outside: &Outside,
     api: &'static Api,
     settings: &ClientSettings<'_>,
     filters: &filter::Rules<F>,
-) -> Vec<Doubt> {
-    let mut doubts = filter::doubts(filters);
+) -> Vec<Warning> {
+    let mut warnings = filter::warnings(filters);
     let account = Account::shared(outside, settings.token_file).ok();
-    if let Some(failure) = account.and_then(|account| account.doubt(api.name)) {
+    if let Some(failure) = account.and_then(|account| account.warning(api.name)) {
         let action = failure.action.as_deref().map(|action| format!("; {action}")).unwrap_or_default();
-        doubts.push(Doubt::new("token_file", format!("{failure}{action}")));
+        warnings.push(Warning::new("token_file", format!("{failure}{action}")));
     }
     let root = settings.api_root.and_then(|root| http::parse_url("api_root", root).ok());
     if root.is_some_and(|root| !is_private(&root)) {
         let message = "the token is sent without encryption to another machine; use https";
-        doubts.push(Doubt::new("api_root", message));
+        warnings.push(Warning::new("api_root", message));
     }
-    doubts
+    warnings
 }
 
 /// Whether what is sent there stays on this machine or is encrypted.

@@ -22,10 +22,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+pub(crate) use failures::LONGEST_WAIT;
 use inboxclaw_contract::outside::OUTBOUND;
 use inboxclaw_contract::{Class, Clock, Failure, Interval, Outside};
 use jiff::Timestamp;
-pub(crate) use failures::LONGEST_WAIT;
 use reach::{NotPublic, PublicOnly};
 pub use reach::{Reach, is_same_host};
 use reqwest::header::{

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Delivery, DeliveryQuery, Page, PastTurn, Prune, ReadLimit};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, HistoryLimit, Page, PastTurn, Prune, ReadLimit};
 use inboxclaw_contract::turn::{Committed, Conflict};
 use inboxclaw_contract::{
     Entry, Intake, Outcome, Owner, OwnerId, Selection, Seq, Spaces, StartAt, Store, Turn, Version,
@@ -163,7 +163,7 @@ impl Ground {
 
     /// The newest turn in an owner's history.
     pub async fn last(&self, owner: OwnerId) -> PastTurn {
-        self.store.history(owner, None, 1, usize::MAX).await.unwrap().remove(0)
+        self.store.history(owner, None, HistoryLimit::turns(1)).await.unwrap().remove(0)
     }
 
     /// The first thousand events of a selection.
@@ -173,7 +173,7 @@ impl Ground {
     }
 
     /// What a sink owes out of order.
-    pub async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Vec<Delivery> {
+    pub async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Vec<DeliveryRow> {
         self.store.deliveries(sink, query).await.unwrap().deliveries
     }
 

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use inboxclaw_contract::sinks::{Expired, Lapse, SinkDebts};
 use inboxclaw_contract::space::{Copied, EachEntry, Look, Looked, NewSpace, SpaceInfo};
 use inboxclaw_contract::store::{
-    ClockState, Condition, DeliveryPage, DeliveryQuery, EventRow, Find, Found, OwnerInfo, Page, PastTurn,
-    Policy, Prune, Pruned, ReadLimit, Swept,
+    ClockState, Condition, DeliveryPage, DeliveryQuery, EventRow, Find, Found, HistoryLimit, OwnerInfo, Page,
+    PastTurn, Policy, Prune, Pruned, ReadLimit, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
-    Entry, Event, Intake, Keeper, Log, Outcome, Owner, OwnerId, Selection, Seq, Sinks, Snapshot, SpaceId,
-    Spaces, State, StoreError, Turn, Version,
+    Entry, Event, Housekeeping, Intake, Log, Outcome, Owner, OwnerId, Selection, Seq, Sinks, Snapshot,
+    SpaceId, Spaces, State, StoreError, Turn, Version,
 };
 use jiff::Timestamp;
 
@@ -37,7 +37,7 @@ pub trait Interceptor: Send + Sync {
     fn prune(&self, _prune: &Prune) {}
 
     /// The rules that an owner gets.
-    fn govern(&self, _owner: OwnerId, _policy: &Policy) {}
+    fn set_limits(&self, _owner: OwnerId, _policy: &Policy) {}
 }
 
 /// A store with `by` between it and whoever uses it.
@@ -74,7 +74,7 @@ forward! { State {
     fn entries(owner: OwnerId, keys: &[String]) -> Vec<Option<Entry>>;
     fn list(owner: OwnerId, prefix: &str, after: Option<&str>, limit: usize) -> Vec<Entry>;
     fn keys(owner: OwnerId, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String>;
-    fn history(owner: OwnerId, before: Option<Version>, limit: usize, bytes: usize) -> Vec<PastTurn>;
+    fn history(owner: OwnerId, before: Option<Version>, limit: HistoryLimit) -> Vec<PastTurn>;
     {
         async fn commit(&self, turn: Turn) -> Result<Outcome, StoreError> {
             if let Some(outcome) = self.by.commit(&turn).await? {
@@ -106,7 +106,7 @@ forward! { Log {
     }
 } }
 
-forward! { Keeper {
+forward! { Housekeeping {
     fn register(owner: &Owner, connector: &str) -> OwnerId;
     fn owners() -> Vec<OwnerInfo>;
     fn facts(owner: OwnerId) -> RunFacts;
@@ -116,11 +116,11 @@ forward! { Keeper {
     fn accept_clock() -> ClockState;
     fn sweep() -> Swept;
     {
-        async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
-            self.by.before("govern").await?;
-            self.by.govern(owner, &policy);
-            let answer = self.store.govern(owner, policy).await;
-            self.by.after("govern").await;
+        async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+            self.by.before("set_limits").await?;
+            self.by.set_limits(owner, &policy);
+            let answer = self.store.set_limits(owner, policy).await;
+            self.by.after("set_limits").await;
             answer
         }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use inboxclaw_contract::turn::EntryChange;
 use inboxclaw_contract::{
-    Draft, Entry, Event, Failure, Keeper, Next, Outcome, Owner, OwnerId, Receipt, Settled, Sink, Source,
-    State,
+    Delivery, Entry, Event, Failure, Housekeeping, Next, OpenTurn, Outcome, Owner, OwnerId, Receipt, Settled,
+    Sink, Source, State,
 };
 
 use crate::words::turn_id;
@@ -57,8 +57,8 @@ impl Recorder {
     }
 
     /// Begins a turn.
-    pub async fn draft(&self) -> Draft<'_> {
-        Draft::open(&self.store, self.owner, turn_id()).await.unwrap()
+    pub async fn draft(&self) -> OpenTurn<'_> {
+        OpenTurn::open(&self.store, self.owner, turn_id()).await.unwrap()
     }
 
     /// The cursor.
@@ -133,7 +133,10 @@ pub async fn deliver(
     commit: bool,
 ) -> Result<Vec<Receipt>, Failure> {
     let mut draft = recorder.draft().await;
-    let receipts = sink.deliver(batch, &mut draft).await?;
+    let batch: Vec<Delivery> =
+        batch.iter().map(|event| Delivery { event: event.clone(), attempt: 1 }).collect();
+    let mut receipts = Vec::new();
+    sink.deliver(&batch, &mut receipts, &mut draft).await?;
     if commit {
         draft.commit().await.unwrap();
     }

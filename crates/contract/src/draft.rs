@@ -1,20 +1,8 @@
 //! A draft: what a turn wants to store, while it is being written. Reads see the owner's state with the draft's
 //! own changes on top. A connector only borrows it: it can neither commit half a turn nor name another owner.
-//!
-//! ```compile_fail
-//! use inboxclaw_contract::{Draft, OwnerId};
-//! # async fn poll(draft: &mut Draft<'_>) {
-//! draft.get::<u64>(OwnerId(2), "key").await; // no method takes an owner
-//! # }
-//! ```
-//!
-//! ```compile_fail
-//! # use inboxclaw_contract::Draft;
-//! # async fn poll(draft: &mut Draft<'_>) {
-//! draft.commit().await; // a borrowed draft cannot be committed
-//! # }
-//! ```
+//! That is proved in `tests/compile_fail`.
 
+pub mod open_turn;
 mod overlay;
 
 use std::collections::BTreeMap;
@@ -28,12 +16,11 @@ use crate::event::NewEvent;
 use crate::failure::Failure;
 use crate::json::Json;
 use crate::limits::{self, CURSOR_BYTES, TURN_BYTES, TURN_CHANGES};
-use crate::owner::OwnerId;
 use crate::state::{Entry, Evolving, Expiry, Snapshot, TypeError, Version};
 use crate::store::{State, StoreError};
-use crate::turn::{Age, EntryChange, Outcome, Sweep, Turn, TurnId};
+use crate::turn::{Age, EntryChange, Sweep, Turn};
 
-/// The pending changes of a turn. Dropped without [`commit`](Self::commit), nothing of it is stored.
+/// The pending changes of a turn, as a connector borrows them. Whoever opened the turn stores them, or drops them.
 pub struct Draft<'a> {
     state: &'a dyn State,
     snapshot: Snapshot,
@@ -41,19 +28,10 @@ pub struct Draft<'a> {
     size: usize,
     problems: Vec<Failure>,
     notices: Vec<String>,
+    store_error: Option<StoreError>,
 }
 
-impl<'a> Draft<'a> {
-    /// Opens a draft of `owner` on its state as it is now.
-    ///
-    /// # Errors
-    /// Those of [`State::snapshot`].
-    pub async fn open(state: &'a dyn State, owner: OwnerId, turn_id: TurnId) -> Result<Self, StoreError> {
-        let snapshot = state.snapshot(owner).await?;
-        let turn = Turn::new(turn_id, owner, snapshot.version);
-        Ok(Self { state, snapshot, turn, size: 0, problems: Vec::new(), notices: Vec::new() })
-    }
-
+impl Draft<'_> {
     /// The store's clock when the draft was opened, the only time that a turn needs.
     pub fn now(&self) -> Timestamp {
         self.snapshot.now
@@ -123,7 +101,8 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// When the store cannot be read.
     pub async fn entries(&mut self, keys: &[String]) -> Result<Vec<Option<Entry>>, Failure> {
-        let stored = self.state.entries(self.turn.owner, keys).await.map_err(Failure::internal)?;
+        let stored = self.state.entries(self.turn.owner, keys).await;
+        let stored = self.read(stored)?;
         self.turn.reads.keys.extend(keys.iter().cloned());
         let seen = keys.iter().zip(stored).map(|(key, stored)| self.overlay(key, stored));
         Ok(seen.collect())
@@ -166,7 +145,7 @@ impl<'a> Draft<'a> {
         if pending.entries.is_empty() && pending.deleted_prefixes.is_empty() && pending.sweeps.is_empty() {
             self.turn.reads.prefixes.insert(prefix.to_owned());
             let keys = self.state.keys(self.turn.owner, prefix, after, limit).await;
-            return keys.map_err(Failure::internal);
+            return self.read(keys);
         }
         let entries = self.list(prefix, after, limit).await?;
         Ok(entries.into_iter().map(|entry| entry.key).collect())
@@ -300,20 +279,10 @@ impl<'a> Draft<'a> {
         self.problems.push(failure);
     }
 
-    /// The parts reported so far.
-    pub fn take_problems(&mut self) -> Vec<Failure> {
-        std::mem::take(&mut self.problems)
-    }
-
     /// Says something that a person should know and that is no failure, such as what a setting leaves out: lower
     /// case, no full stop, never a secret. Health shows it until the next committed turn, which has to say it again.
     pub fn notice(&mut self, text: impl Into<String>) {
         self.notices.push(text.into());
-    }
-
-    /// What was said so far.
-    pub fn take_notices(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notices)
     }
 
     /// How many more changes fit into this turn.
@@ -321,19 +290,12 @@ impl<'a> Draft<'a> {
         TURN_CHANGES.saturating_sub(self.changes())
     }
 
-    /// The turn as written so far, for those who open drafts: the runtime and the routes of the server add
-    /// run facts, deliveries and the author here. A connector has no use for it.
-    #[doc(hidden)]
-    pub fn turn_mut(&mut self) -> &mut Turn {
-        &mut self.turn
-    }
-
-    /// Stores everything, or nothing.
-    ///
-    /// # Errors
-    /// Those of [`State::commit`].
-    pub async fn commit(self) -> Result<Outcome, StoreError> {
-        self.state.commit(self.turn).await
+    /// What a read of the store gave; its error is kept for [`OpenTurn::store_error`](crate::OpenTurn::store_error).
+    fn read<T>(&mut self, found: Result<T, StoreError>) -> Result<T, Failure> {
+        found.map_err(|error| {
+            self.store_error = Some(error.clone());
+            Failure::internal(error)
+        })
     }
 
     fn changes(&self) -> usize {

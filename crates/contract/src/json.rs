@@ -4,20 +4,21 @@
 //! purpose: a value tree of our own. Who needs one calls [`Json::parse`].
 
 mod check;
+mod error;
 mod format;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
+pub use error::JsonError;
+pub use format::write_string;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::limits::JSON_BYTES;
-
-pub use format::write_string;
 
 /// One JSON value as checked text, which comes back as it went in: big integers, floats, escapes, the order of
 /// keys and inner white space. Outer white space is trimmed.
@@ -26,53 +27,6 @@ pub use format::write_string;
 /// values may be private and must not end up in a log by accident.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Json(Box<str>);
-
-/// Why a text is not a [`Json`]. Offsets are bytes from the start of the text that was given.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JsonError {
-    /// The text breaks the grammar of JSON (RFC 8259).
-    #[error("{problem} at byte {at}")]
-    Syntax {
-        /// What was found or missing.
-        problem: &'static str,
-        /// Where.
-        at: usize,
-    },
-    /// An object holds the same key twice; keys are compared after decoding their escapes.
-    #[error("duplicate key {key:?} at byte {at}")]
-    DuplicateKey {
-        /// The key, decoded and cut to a length that fits a log line.
-        key: String,
-        /// Where its second appearance starts.
-        at: usize,
-    },
-    /// A `\u` escape of half a surrogate pair, which is no character.
-    #[error("lone surrogate at byte {at}")]
-    LoneSurrogate {
-        /// Where the escape starts.
-        at: usize,
-    },
-    /// More arrays and objects are open at once than [`JSON_DEPTH`](crate::limits::JSON_DEPTH).
-    #[error("nested deeper than {limit} levels at byte {at}")]
-    TooDeep {
-        /// The limit.
-        limit: usize,
-        /// Where the first bracket too many is.
-        at: usize,
-    },
-    /// The text is longer than [`JSON_BYTES`].
-    #[error("{bytes} bytes, the limit is {limit}")]
-    TooLarge {
-        /// The length given.
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// A Rust value has no form in JSON, for instance a map whose keys are lists.
-    #[error("cannot be written as JSON")]
-    Unwritable(#[source] serde_json::Error),
-}
 
 impl Json {
     /// Checks a text and keeps it.
@@ -139,6 +93,17 @@ impl Json {
         self.0.len()
     }
 
+    /// Appends the text without white space outside strings.
+    pub fn write_compact(&self, out: &mut String) {
+        format::compact(&self.0, out);
+    }
+
+    /// Appends the text with `", "` and `": "` between its parts. With `ascii`, characters in strings that are not
+    /// printable ASCII become lower-case `\uXXXX` (two of them above U+FFFF): the default style of Python's `json.dumps`.
+    pub fn write_spaced(&self, out: &mut String, ascii: bool) {
+        format::spaced(&self.0, out, ascii);
+    }
+
     /// Whether the value is an object.
     #[must_use]
     pub fn is_object(&self) -> bool {
@@ -175,19 +140,5 @@ impl Serialize for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(Box::<RawValue>::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-}
-
-impl JsonError {
-    /// The same error in a text that starts `lead` bytes earlier.
-    fn moved_by(mut self, lead: usize) -> Self {
-        match &mut self {
-            Self::Syntax { at, .. }
-            | Self::DuplicateKey { at, .. }
-            | Self::LoneSurrogate { at }
-            | Self::TooDeep { at, .. } => *at += lead,
-            Self::TooLarge { .. } | Self::Unwritable(_) => {}
-        }
-        self
     }
 }

@@ -75,6 +75,10 @@ impl fmt::Display for Owner {
 #[serde(transparent)]
 pub struct OwnerId(pub i64);
 
+/// The number of a space. Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpaceId(pub i64);
+
 /// Where a source without any state begins, or a sink of which the store hears for the first time: what `start` says
 /// in the configuration. One that has been there goes on from where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! What is asked of the log and what it answers: pages of events, searches, deliveries. Plain data.
 
+use inboxclaw_settings::Patterns;
 use jiff::Timestamp;
 
 use crate::event::{Event, Seq};
 use crate::owner::OwnerId;
 use crate::turn::DeliveryState;
-use inboxclaw_settings::Patterns;
 
 /// How much a read may return. At least one event is returned if there is one, however large.
 #[derive(Debug, Clone, Copy)]
@@ -101,14 +101,14 @@ impl DeliveryQuery {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryPage {
     /// The deliveries, in the order of seq.
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<DeliveryRow>,
     /// Whether these are all that were asked for.
     pub complete: bool,
 }
 
 /// An event that a sink owes out of order: what is known of it without reading its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+pub struct DeliveryRow {
     /// The event's place in the log.
     pub seq: Seq,
     /// The source that reported it.
@@ -131,7 +131,7 @@ pub struct Delivery {
     pub error: Option<String>,
 }
 
-impl Delivery {
+impl DeliveryRow {
     /// The bytes of its texts.
     pub fn size(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);

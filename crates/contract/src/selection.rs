@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use inboxclaw_settings::{Patterns, Ttl};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Seq;
-use inboxclaw_settings::{Patterns, Ttl};
 
 /// What a reader wants of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -39,7 +39,7 @@ pub trait SourceSettings: DeserializeOwned + JsonSchema + 'static {
 
     /// What can be used and is probably a mistake. It may look at files and changes nothing; what it finds is told as
     /// warnings, before anything runs.
-    fn doubts(&self, _outside: &Outside) -> Vec<Doubt> {
+    fn warnings(&self, _outside: &Outside) -> Vec<Warning> {
         Vec::new()
     }
 
@@ -64,15 +64,15 @@ pub trait SinkSettings: DeserializeOwned + JsonSchema + 'static {
 
 /// A setting that can be used and is probably a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doubt {
+pub struct Warning {
     /// Where, as a dotted path within the settings.
     pub path: String,
     /// What is doubtful and what to do: lower case, no full stop, never a secret.
     pub message: String,
 }
 
-impl Doubt {
-    /// A doubt about the setting at `path`.
+impl Warning {
+    /// A warning about the setting at `path`.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into() }
     }
@@ -86,8 +86,8 @@ pub struct BuiltSource {
     pub interval: Option<Duration>,
     /// See [`SourceSettings::settle`].
     pub settle: Duration,
-    /// See [`SourceSettings::doubts`].
-    pub doubts: Vec<Doubt>,
+    /// See [`SourceSettings::warnings`].
+    pub warnings: Vec<Warning>,
 }
 
 /// Parses the settings of a kind and builds what they describe.
@@ -117,9 +117,9 @@ impl SourceKind {
                         .map_err(|message| SettingsError { path: "start".into(), message })?;
                 }
                 let (interval, settle) = (settings.interval(), settings.settle());
-                let doubts = settings.doubts(outside);
+                let warnings = settings.warnings(outside);
                 let source = settings.build(outside).map_err(SettingsError::whole)?;
-                Ok(BuiltSource { source, interval, settle, doubts })
+                Ok(BuiltSource { source, interval, settle, warnings })
             },
         }
     }

@@ -1,12 +1,12 @@
 //! What sinks take and what they owe, as plain data: what promise 6 is about. The store keeps it
 //! ([`Sinks`](crate::store::Sinks)).
 
+use inboxclaw_settings::{Patterns, Ttl};
 use jiff::Timestamp;
 
 use crate::event::Seq;
 use crate::owner::{OwnerId, StartAt};
 use crate::selection::Selection;
-use inboxclaw_settings::{Patterns, Ttl};
 
 /// The type of the events that tell of events which retention removed although a sink still owed them. That one of
 /// these was itself removed is not told: for a sink that nobody reads it would never end.

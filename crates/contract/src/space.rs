@@ -12,18 +12,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::json::Json;
-use crate::owner::{Owner, OwnerId};
+use crate::owner::{Owner, OwnerId, SpaceId};
 use crate::state::{Entry, Snapshot, Version};
-use crate::store::{Keeper, State, StoreError};
-
-/// The number of a space. Never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SpaceId(pub i64);
+use crate::store::{Housekeeping, State, StoreError};
 
 /// What people need of a store: to look into states, to edit them, and to move them.
-pub trait Editable: State + Keeper + Spaces {}
+pub trait Editable: State + Housekeeping + Spaces {}
 
-impl<T: State + Keeper + Spaces> Editable for T {}
+impl<T: State + Housekeeping + Spaces> Editable for T {}
 
 /// The space that an owner has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +115,7 @@ pub struct Copied {
     pub next: Option<String>,
 }
 
-/// Told of each entry of a scan; `false` ends it.
+/// Called with each entry of a scan; `false` ends it.
 pub type EachEntry = Box<dyn FnMut(Entry) -> bool + Send>;
 
 /// Spaces, and what people do with the owners that have them.

@@ -7,21 +7,20 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::event::{Event, Seq};
-use crate::owner::{Owner, OwnerId, OwnerKind};
+use crate::owner::{Owner, OwnerId, OwnerKind, SpaceId};
 pub use crate::page::{
-    Delivery, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Page, ReadLimit, Truncation,
+    DeliveryPage, DeliveryQuery, DeliveryRow, EventRow, Find, Found, Page, ReadLimit, Truncation,
     TruncationCause,
 };
 use crate::selection::Selection;
 use crate::sinks::{Expired, Intake, Lapse, SinkDebts};
-use crate::space::SpaceId;
 use crate::state::{Entry, Snapshot, Version};
 use crate::turn::{Age, FactsPatch, Outcome, RunFacts, Turn};
 
 /// A whole store.
-pub trait Store: State + Log + Keeper + Sinks {}
+pub trait Store: State + Log + Housekeeping + Sinks {}
 
-impl<T: State + Log + Keeper + Sinks> Store for T {}
+impl<T: State + Log + Housekeeping + Sinks> Store for T {}
 
 /// The private states of owners, and the one way to write: [`commit`](Self::commit).
 #[async_trait]
@@ -65,15 +64,13 @@ pub trait State: Send + Sync {
     /// Anything else: the store is no longer usable, and the turn may or may not be durable.
     async fn commit(&self, turn: Turn) -> Result<Outcome, StoreError>;
 
-    /// The owner's last turns that changed its state, newest first, older than `before`, with what they replaced: up
-    /// to `limit` turns and about `bytes` of what they replaced, but one if there is one. An empty answer means that
-    /// nothing older is known.
+    /// The owner's last turns that changed its state, newest first, older than `before`, with what they replaced. An
+    /// empty answer means that nothing older is known.
     async fn history(
         &self,
         owner: OwnerId,
         before: Option<Version>,
-        limit: usize,
-        bytes: usize,
+        limit: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError>;
 
     /// Returns the owner's version once it is beyond `after`. May be dropped at any await.
@@ -112,7 +109,7 @@ pub trait Log: Send + Sync {
 
 /// Housekeeping: owners, run facts, claims, and the removal of what nobody needs.
 #[async_trait]
-pub trait Keeper: Send + Sync {
+pub trait Housekeeping: Send + Sync {
     /// The id of an owner, registered with its connector type if it is new. The type of a known owner is
     /// brought up to date; its state stays.
     async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError>;
@@ -125,7 +122,7 @@ pub trait Keeper: Send + Sync {
 
     /// Sets the rules for an owner's state, in place of those before. They are not stored: the configuration tells
     /// them anew at each start.
-    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError>;
+    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError>;
 
     /// Changes run facts outside a turn.
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError>;
@@ -256,6 +253,22 @@ pub struct Expire {
     pub after: Duration,
     /// From when the age counts.
     pub by: Age,
+}
+
+/// How much of a history to read. One turn is given if there is one, however large.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryLimit {
+    /// Most turns.
+    pub turns: usize,
+    /// Most bytes of what they replaced, about.
+    pub bytes: usize,
+}
+
+impl HistoryLimit {
+    /// Up to so many turns of any size.
+    pub const fn turns(turns: usize) -> Self {
+        Self { turns, bytes: usize::MAX }
+    }
 }
 
 /// A turn in an owner's history.

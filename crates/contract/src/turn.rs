@@ -8,8 +8,7 @@ use jiff::Timestamp;
 
 use crate::event::{NewEvent, Seq};
 use crate::json::Json;
-use crate::owner::OwnerId;
-use crate::space::SpaceId;
+use crate::owner::{OwnerId, SpaceId};
 use crate::state::{Entry, Expiry, Version};
 
 /// Names one attempt to commit, so that a repeated request after a lost answer is not a second turn. Random.

@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 use inboxclaw_contract::limits::{CURSOR_BYTES, JSON_BYTES, TURN_BYTES, TURN_CHANGES};
 use inboxclaw_contract::turn::{Age, EntryChange, Sweep, TurnId};
 use inboxclaw_contract::{
-    Draft, Entry, Evolving, Expiry, Failure, Json, Keeper, NewEvent, Outcome, Owner, OwnerId, State,
-    StoreError, Turn, Version,
+    Draft, Entry, Evolving, Expiry, Failure, Housekeeping, Json, NewEvent, OpenTurn, Outcome, Owner, OwnerId,
+    State, StoreError, Turn, Version,
 };
 use inboxclaw_contract_testing::{HandClock, Intercepted, Interceptor, MemoryStore, Words, committed};
 use jiff::Timestamp;
@@ -62,9 +62,9 @@ impl Stored {
     }
 
     /// Runs one turn against it and returns what was committed.
-    fn turn(&self, write: impl AsyncFnOnce(&mut Draft<'_>) -> Result<(), Failure>) -> Turn {
+    fn turn(&self, write: impl AsyncFnOnce(&mut OpenTurn<'_>) -> Result<(), Failure>) -> Turn {
         now(async {
-            let mut draft = Draft::open(&self.store, self.owner, TurnId(1)).await.unwrap();
+            let mut draft = OpenTurn::open(&self.store, self.owner, TurnId(1)).await.unwrap();
             write(&mut draft).await.unwrap();
             assert!(matches!(draft.commit().await.unwrap(), Outcome::Committed(_)));
             self.store.by.0.lock().unwrap().take().unwrap()

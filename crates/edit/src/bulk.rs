@@ -9,9 +9,9 @@ use inboxclaw_contract::store::Before;
 use inboxclaw_contract::turn::{EntryChange, Swap};
 use inboxclaw_contract::{Entry, OwnerId, SpaceId, Turn, Version};
 
-use crate::past::{Changed, Walk};
-use crate::turns::{READ_KEYS, STEP_BYTES, TRIES};
-use crate::{EditError, Editor, Progress};
+use crate::editor::{Editor, Progress, READ_KEYS, STEP_BYTES, TRIES};
+use crate::error::EditError;
+use crate::history::{Changed, Walk};
 
 /// What becomes of changes that turns made while the space was built.
 pub(crate) enum Meanwhile<'a> {
@@ -193,6 +193,15 @@ impl<'a> Build<'a> {
         Ok(true)
     }
 
+    /// Takes back what turns did after `base`, in the space that is being built.
+    ///
+    /// Read newest first, `older` keeps for each key the oldest value on the way, which is what was there at `base`: the
+    /// last one written wins. It is put into the space unless `taken` has the key already: those values are older still,
+    /// from the changes that are being taken back in any case, and the space holds them. `taken` then remembers the key,
+    /// so that another round of catching up leaves it alone. The cursor works alike, where it goes back at all: one that
+    /// is set already is older than any that is found now.
+    ///
+    /// `false`, to begin anew, when one of these turns is not known key by key, or replaced the space.
     async fn take_back(
         &mut self,
         base: SpaceInfo,

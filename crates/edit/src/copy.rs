@@ -6,10 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use inboxclaw_contract::space::Look;
 use inboxclaw_contract::{Entry, OwnerId, Version, limits};
 
-use crate::bring::Bringing;
-use crate::past::Changed;
-use crate::turns::{READ_KEYS, STEP_BYTES, Steps, TRIES};
-use crate::{Brought, EditError, Editor, Mode, Progress};
+use crate::editor::{Editor, Progress, READ_KEYS, STEP_BYTES, Steps, TRIES};
+use crate::error::EditError;
+use crate::history::Changed;
+use crate::upsert::{ImportSummary, Mode, Upsert};
+
+/// What is asked.
+#[derive(Clone, Copy)]
+struct Copying<'a> {
+    from: OwnerId,
+    to: OwnerId,
+    prefix: &'a str,
+    mode: Mode,
+    progress: Progress<'a>,
+}
 
 /// What is copied while it is little.
 #[derive(Default)]
@@ -22,37 +32,38 @@ struct Little {
 }
 
 impl Editor {
-    pub(crate) async fn copy_entries(
+    /// Copies entries of another owner as of one instant, without secrets; with [`Mode::Replace`] also the cursor.
+    ///
+    /// # Errors
+    /// [`EditError::Refused`] when a prefix under which nothing is would replace all, [`EditError::Busy`], or the store's.
+    pub async fn copy(
         &self,
-        (from, to): (OwnerId, OwnerId),
+        from: OwnerId,
+        to: OwnerId,
         prefix: &str,
         mode: Mode,
         progress: Progress<'_>,
-    ) -> Result<Brought, EditError> {
+    ) -> Result<ImportSummary, EditError> {
         limits::check_prefix(prefix).map_err(|error| EditError::Refused(error.to_string()))?;
         if from == to {
             return Err(EditError::Refused("a state cannot be copied onto itself".into()));
         }
+        let copying = Copying { from, to, prefix, mode, progress };
         for _ in 0..TRIES {
-            let copied = match self.copy_little((from, to), prefix, mode, progress).await? {
-                None => self.copy_much((from, to), prefix, mode, progress).await?,
-                brought => brought,
+            let copied = match self.copy_little(copying).await? {
+                None => self.copy_much(copying).await?,
+                summary => summary,
             };
-            if let Some(brought) = copied {
-                return Ok(brought);
+            if let Some(summary) = copied {
+                return Ok(summary);
             }
         }
         Err(EditError::Busy)
     }
 
     /// Copies what fits into one turn; `None` when it does not.
-    async fn copy_little(
-        &self,
-        (from, to): (OwnerId, OwnerId),
-        prefix: &str,
-        mode: Mode,
-        progress: Progress<'_>,
-    ) -> Result<Option<Brought>, EditError> {
+    async fn copy_little(&self, copying: Copying<'_>) -> Result<Option<ImportSummary>, EditError> {
+        let Copying { from, to, prefix, mode, progress } = copying;
         let little = Arc::new(Mutex::new(Little::default()));
         let into = little.clone();
         let steps = self.steps;
@@ -63,32 +74,27 @@ impl Editor {
         if little.too_much {
             return Ok(None);
         }
-        let mut bringing = Bringing::new(self, to, mode, progress);
+        let mut upsert = Upsert::new(self, to, mode, progress);
         let entries = little.entries.len() as u64 + little.secrets;
         if entries == 0 && mode == Mode::Replace && !prefix.is_empty() {
             let nothing = format!("no key begins with {prefix:?}; what removes everything is a deletion");
             return Err(EditError::Refused(nothing));
         }
-        (0..entries).for_each(|_| bringing.read());
+        (0..entries).for_each(|_| upsert.read());
         for entry in little.entries {
-            bringing.add(entry).await?;
+            upsert.add(entry).await?;
         }
         let cursor = (mode == Mode::Replace).then_some(snapshot.cursor);
-        let version = bringing.finish(cursor).await?;
-        Ok(version.map(|version| Brought { entries, expired: 0, secrets: little.secrets, version }))
+        let version = upsert.finish(cursor).await?;
+        Ok(version.map(|version| ImportSummary { entries, expired: 0, secrets: little.secrets, version }))
     }
 
     /// Copies by a space; `None` when it is to be worked out anew.
-    async fn copy_much(
-        &self,
-        (from, to): (OwnerId, OwnerId),
-        prefix: &str,
-        mode: Mode,
-        progress: Progress<'_>,
-    ) -> Result<Option<Brought>, EditError> {
+    async fn copy_much(&self, copying: Copying<'_>) -> Result<Option<ImportSummary>, EditError> {
+        let Copying { from, to, prefix, mode, progress } = copying;
         let base = self.store.space(from).await?;
-        let mut bringing = Bringing::new(self, to, mode, progress);
-        bringing.begin_many().await?;
+        let mut upsert = Upsert::new(self, to, mode, progress);
+        upsert.begin_many().await?;
         let mut look = Look {
             prefix: prefix.to_owned(),
             after: None,
@@ -101,7 +107,7 @@ impl Editor {
             let page = self.store.look(from, &look).await?;
             for info in page.entries {
                 entries += 1;
-                bringing.read();
+                upsert.read();
                 secrets += u64::from(info.secret);
                 if let (false, Some(value)) = (info.secret, info.value) {
                     let entry = Entry {
@@ -113,7 +119,7 @@ impl Editor {
                         expires_at: info.expires_at,
                         secret: false,
                     };
-                    bringing.add(entry).await?;
+                    upsert.add(entry).await?;
                 }
             }
             look.after = page.next;
@@ -121,11 +127,11 @@ impl Editor {
                 break;
             }
         }
-        let Some(cursor) = self.follow(from, prefix, base.version, &mut bringing).await? else {
+        let Some(cursor) = self.follow(from, prefix, base.version, &mut upsert).await? else {
             return Ok(None);
         };
-        let version = bringing.finish((mode == Mode::Replace).then_some(cursor)).await?;
-        Ok(version.map(|version| Brought { entries, expired: 0, secrets, version }))
+        let version = upsert.finish((mode == Mode::Replace).then_some(cursor)).await?;
+        Ok(version.map(|version| ImportSummary { entries, expired: 0, secrets, version }))
     }
 
     /// Catches up with what changed at the source after `base`, and returns its cursor then; `None` when that is not
@@ -135,7 +141,7 @@ impl Editor {
         from: OwnerId,
         prefix: &str,
         mut base: Version,
-        bringing: &mut Bringing<'_>,
+        upsert: &mut Upsert<'_>,
     ) -> Result<Option<Option<String>>, EditError> {
         for _ in 0..TRIES {
             let now = self.store.snapshot(from).await?;
@@ -149,7 +155,7 @@ impl Editor {
             for keys in keys.chunks(READ_KEYS) {
                 let present = self.store.entries(from, keys).await?;
                 for (key, entry) in keys.iter().zip(present) {
-                    bringing.amend(key.clone(), entry.filter(|entry| !entry.secret)).await?;
+                    upsert.amend(key.clone(), entry.filter(|entry| !entry.secret)).await?;
                 }
             }
             base = now.version;

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use inboxclaw_contract::{Editable, Entry, OwnerId, Snapshot, Version};
 
+use crate::editor::{Editor, STEP_BYTES, TRIES};
+use crate::error::EditError;
 use crate::lines;
-use crate::turns::{STEP_BYTES, TRIES};
-use crate::{EditError, Editor, Write};
 
 /// About how large the pieces are.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// Where the pieces of an export go; it may block. `false` ends the export.
+pub type Write = Box<dyn FnMut(&[u8]) -> bool + Send>;
 
 /// An export on its way.
 struct Exporting {
@@ -28,10 +31,17 @@ struct Exporting {
 }
 
 impl Editor {
-    pub(crate) async fn export_state(
+    /// Writes the state as JSON Lines, as of one instant: a head with the cursor, then a line for each entry with its
+    /// value byte for byte, or as the string `text` when it holds line breaks. Values of secrets only with `secrets`.
+    /// `name` and `connector` are told in the head. `write` takes pieces of some size. Returns the number of entries.
+    ///
+    /// # Errors
+    /// [`EditError::Busy`] when the state kept changing as the export began, or the store's.
+    pub async fn export(
         &self,
         owner: OwnerId,
-        (name, connector): (&str, &str),
+        name: &str,
+        connector: &str,
         secrets: bool,
         write: Write,
     ) -> Result<u64, EditError> {

@@ -5,10 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 
 use inboxclaw_contract::OwnerId;
 
-use crate::bring::Bringing;
+use crate::editor::{Editor, Progress};
+use crate::error::EditError;
 use crate::lines::{self, Line};
-use crate::reader::Reader;
-use crate::{Brought, EditError, Editor, Lines, Mode, Progress};
+use crate::reader::{Lines, Reader};
+use crate::upsert::{ImportSummary, Mode, Upsert};
 
 /// The keys that came so far, in 16 bytes each: a million entries are to fit into little memory.
 #[derive(Default)]
@@ -26,16 +27,23 @@ impl Seen {
 }
 
 impl Editor {
-    pub(crate) async fn import_lines(
+    /// Reads what [`Editor::export`] wrote, of this or another owner: all of it or nothing. Of a line, only `key` and
+    /// `value` are needed; the head may be missing, then a replacement leaves the cursor. What a turn changes while the
+    /// import is put in place wins over it.
+    ///
+    /// # Errors
+    /// [`EditError::Line`] with the number of the line and what is wrong there, [`EditError::Input`],
+    /// [`EditError::Empty`] for a replacement by nothing but blank lines, [`EditError::Busy`], or the store's.
+    pub async fn import(
         &self,
         owner: OwnerId,
         lines: Lines,
         mode: Mode,
         progress: Progress<'_>,
-    ) -> Result<Brought, EditError> {
+    ) -> Result<ImportSummary, EditError> {
         let now = self.store.snapshot(owner).await?.now;
         let mut reader = Reader::new(lines);
-        let mut bringing = Bringing::new(self, owner, mode, progress);
+        let mut upsert = Upsert::new(self, owner, mode, progress);
         let mut seen = Seen::default();
         let (mut entries, mut expired, mut secrets) = (0, 0, 0);
         let mut cursor = None;
@@ -57,10 +65,10 @@ impl Editor {
                 return Err(reader.wrong(format!("key: {key:?} came on a line before")));
             }
             entries += 1;
-            bringing.read();
+            upsert.read();
             match line {
                 Line::Entry(entry) if entry.expires_at.is_some_and(|at| at <= now) => expired += 1,
-                Line::Entry(entry) => bringing.add(entry).await?,
+                Line::Entry(entry) => upsert.add(entry).await?,
                 _ => secrets += 1,
             }
         }
@@ -68,7 +76,7 @@ impl Editor {
             return Err(EditError::Empty);
         }
         let cursor = cursor.filter(|_| mode == Mode::Replace);
-        let version = bringing.finish(cursor).await?.ok_or(EditError::Busy)?;
-        Ok(Brought { entries, expired, secrets, version })
+        let version = upsert.finish(cursor).await?.ok_or(EditError::Busy)?;
+        Ok(ImportSummary { entries, expired, secrets, version })
     }
 }

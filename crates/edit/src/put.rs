@@ -5,14 +5,45 @@ use inboxclaw_contract::turn::EntryChange;
 use inboxclaw_contract::{Entry, Expiry, Json, OwnerId, Version};
 use jiff::Timestamp;
 
-use crate::{Condition, EditError, Editor, Put};
+use crate::editor::Editor;
+use crate::error::EditError;
+
+/// What must be so for a change of a key to happen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing: whatever is there is replaced.
+    #[default]
+    Any,
+    /// The key is absent.
+    Absent,
+    /// The key is there, at any revision.
+    Present,
+    /// The key has this revision.
+    Revision(Version),
+}
+
+/// A value that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Put {
+    /// The entry's revision now.
+    pub revision: Version,
+    /// The key was absent before.
+    pub created: bool,
+}
 
 impl Editor {
-    pub(crate) async fn put_key(
+    /// Puts a value, whatever happens meanwhile: it is repeated until it wins or the condition fails. `secret`: `None`
+    /// leaves it a secret or none, as it was.
+    ///
+    /// # Errors
+    /// [`EditError::Condition`], [`EditError::Refused`] for an expiry that has passed already, a limit, or the store's.
+    pub async fn put(
         &self,
         owner: OwnerId,
         key: &str,
-        (value, expiry, secret): (Json, Expiry, Option<bool>),
+        value: Json,
+        expiry: Expiry,
+        secret: Option<bool>,
         condition: Condition,
     ) -> Result<Put, EditError> {
         loop {
@@ -39,12 +70,11 @@ impl Editor {
         }
     }
 
-    pub(crate) async fn delete_key(
-        &self,
-        owner: OwnerId,
-        key: &str,
-        condition: Condition,
-    ) -> Result<bool, EditError> {
+    /// Deletes a key, and says whether it was there.
+    ///
+    /// # Errors
+    /// [`EditError::Condition`], or the store's.
+    pub async fn delete(&self, owner: OwnerId, key: &str, condition: Condition) -> Result<bool, EditError> {
         loop {
             let base = self.store.snapshot(owner).await?.version;
             let Some(found) = self.found(owner, key, condition).await? else { return Ok(false) };
@@ -57,11 +87,11 @@ impl Editor {
         }
     }
 
-    pub(crate) async fn put_cursor(
-        &self,
-        owner: OwnerId,
-        cursor: Option<String>,
-    ) -> Result<Version, EditError> {
+    /// Sets or clears the cursor; returns the version.
+    ///
+    /// # Errors
+    /// A limit, or the store's.
+    pub async fn set_cursor(&self, owner: OwnerId, cursor: Option<String>) -> Result<Version, EditError> {
         loop {
             let mut turn = self.turn(owner, self.store.snapshot(owner).await?.version);
             turn.cursor = Some(cursor.clone());

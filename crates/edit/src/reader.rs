@@ -2,10 +2,13 @@
 
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
-use futures_util::stream::Fuse;
+use futures_util::stream::{BoxStream, Fuse};
 use inboxclaw_contract::limits::JSON_BYTES;
 
-use crate::{EditError, Lines};
+use crate::error::EditError;
+
+/// What an import reads: JSON Lines in pieces of any size.
+pub type Lines = BoxStream<'static, std::io::Result<Bytes>>;
 
 /// Longest line: a value whose every byte had to be escaped, its key and the rest.
 pub(crate) const LINE_BYTES: usize = 2 * JSON_BYTES + (64 << 10);

@@ -9,8 +9,8 @@ use inboxclaw_contract::turn::{EntryChange, Swap};
 use inboxclaw_contract::{Entry, OwnerId, Snapshot, SpaceId, Turn, Version};
 
 use crate::bulk::{Build, Meanwhile};
-use crate::turns::READ_KEYS;
-use crate::{EditError, Editor, Progress};
+use crate::editor::{Editor, Progress, READ_KEYS};
+use crate::error::EditError;
 
 /// What is to be put back.
 pub(crate) struct Target {

@@ -2,19 +2,46 @@
 
 use inboxclaw_contract::space::SpaceInfo;
 use inboxclaw_contract::{OwnerId, Version};
+use jiff::Timestamp;
 
-use crate::past::{Past, Walk};
+use crate::editor::{Editor, Progress, TRIES};
+use crate::error::EditError;
+use crate::history::{PastState, Walk};
 use crate::restore::{Target, Why, restore};
-use crate::turns::TRIES;
-use crate::{EditError, Editor, Progress, Rewound, To};
+
+/// Where a rewind leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// The state as this version was.
+    Version(Version),
+    /// The state as it was at that time.
+    Time(Timestamp),
+}
+
+/// What a rewind did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewound {
+    /// The version whose state is back.
+    pub to: Version,
+    /// The owner's version afterwards.
+    pub version: Version,
+    /// How many turns were taken back.
+    pub turns: u64,
+    /// How many entries differ from before; all of them when a whole space came back.
+    pub entries: u64,
+    /// Whether the cursor differs from before.
+    pub cursor: bool,
+    /// Keys that are not as before: those that are or were a secret are left alone, and what has expired since does not
+    /// come back.
+    pub left: Vec<String>,
+}
 
 impl Editor {
-    pub(crate) async fn rewind_to(
-        &self,
-        owner: OwnerId,
-        to: To,
-        progress: Progress<'_>,
-    ) -> Result<Rewound, EditError> {
+    /// Restores the state as it was, as a new turn. What turns do while that takes place is taken back too.
+    ///
+    /// # Errors
+    /// [`EditError::Forgotten`], [`EditError::Marker`], [`EditError::Busy`], or the store's.
+    pub async fn rewind(&self, owner: OwnerId, to: To, progress: Progress<'_>) -> Result<Rewound, EditError> {
         for _ in 0..TRIES {
             let base = self.store.space(owner).await?;
             let (mut past, reached) = reach(self, owner, base, to).await?;
@@ -42,9 +69,9 @@ async fn reach(
     owner: OwnerId,
     base: SpaceInfo,
     to: To,
-) -> Result<(Past, Version), EditError> {
+) -> Result<(PastState, Version), EditError> {
     let mut walk = Walk::new(editor, owner, base.version);
-    let mut past = Past::new(base);
+    let mut past = PastState::new(base);
     let wanted = match to {
         To::Version(version) => format!("version {}", version.0),
         To::Time(time) => time.to_string(),

@@ -5,20 +5,52 @@ use std::collections::{BTreeMap, HashSet};
 use inboxclaw_contract::space::SpaceInfo;
 use inboxclaw_contract::store::{Before, PastTurn};
 use inboxclaw_contract::{Entry, OwnerId, Version};
+use jiff::Timestamp;
 
-use crate::past::{Past, Walk, marker};
+use crate::editor::{Editor, Progress, READ_KEYS, TRIES};
+use crate::error::EditError;
+use crate::history::{PastState, Walk, marker};
 use crate::restore::{Restored, Target, Why, restore};
-use crate::turns::{READ_KEYS, TRIES};
-use crate::{EditError, Editor, Progress, Undone, Which};
 
 /// Most keys that an error names.
 const NAMED: usize = 100;
+
+/// Which change to take back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The newest by a person that is still in effect and takes nothing back itself.
+    Person,
+    /// The newest of any kind that is still in effect and takes nothing back itself.
+    Any,
+    /// The one that made this version.
+    Version(Version),
+}
+
+/// What an undo took back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// The change that was taken back, by the version that it had made.
+    pub undid: Version,
+    /// When that change was made.
+    pub at: Timestamp,
+    /// Who had made it, when a person had.
+    pub author: Option<String>,
+    /// The owner's version afterwards.
+    pub version: Version,
+    /// How many entries are as before again. All of them when a whole space came back.
+    pub entries: u64,
+    /// Whether the cursor is as before again.
+    pub cursor: bool,
+    /// Keys that are not as before: those that are or were a secret are left alone, and what has expired since does not
+    /// come back.
+    pub left: Vec<String>,
+}
 
 /// A change to be taken back.
 struct Candidate {
     turn: PastTurn,
     /// The state right after it, or why that is not known.
-    after: Result<Past, EditError>,
+    after: Result<PastState, EditError>,
 }
 
 /// What was changed since a change that is to be taken back.
@@ -31,7 +63,13 @@ struct Since {
 }
 
 impl Editor {
-    pub(crate) async fn undo_change(
+    /// Takes back a change, key by key. Refused when a key was changed since, unless `force`. Of a change that replaced
+    /// the whole space, the replaced one comes back: then any change since counts.
+    ///
+    /// # Errors
+    /// [`EditError::Nothing`], [`EditError::Changed`], [`EditError::Kept`], [`EditError::Forgotten`], [`EditError::Marker`],
+    /// [`EditError::Busy`], or the store's.
+    pub async fn undo(
         &self,
         owner: OwnerId,
         which: Which,
@@ -74,7 +112,7 @@ async fn candidate(
     which: Which,
 ) -> Result<Candidate, EditError> {
     let mut walk = Walk::new(editor, owner, base.version);
-    let mut after = Ok(Past::new(base));
+    let mut after = Ok(PastState::new(base));
     let mut undone = HashSet::new();
     while let Some(turn) = walk.next().await? {
         let found = match which {
@@ -107,7 +145,7 @@ async fn candidate(
 fn target(
     base: SpaceInfo,
     turn: PastTurn,
-    after: Result<Past, EditError>,
+    after: Result<PastState, EditError>,
     force: bool,
 ) -> Result<Target, EditError> {
     let undoes = Some(turn.version);
@@ -127,7 +165,7 @@ async fn refuse_changed(
     owner: OwnerId,
     base: SpaceInfo,
     turn: &PastTurn,
-    after: &Past,
+    after: &PastState,
 ) -> Result<(), EditError> {
     let since = if turn.replaced.is_some() {
         since_swap(editor, owner, base, after).await?
@@ -151,7 +189,7 @@ async fn since(
     owner: OwnerId,
     base: SpaceInfo,
     turn: &PastTurn,
-    after: &Past,
+    after: &PastState,
 ) -> Result<Since, EditError> {
     let mut since = Since { cursor: turn.cursor.is_some(), ..Since::default() };
     let none = BTreeMap::new();
@@ -182,7 +220,7 @@ async fn since_swap(
     editor: &Editor,
     owner: OwnerId,
     base: SpaceInfo,
-    after: &Past,
+    after: &PastState,
 ) -> Result<Since, EditError> {
     let mut since = Since { cursor: true, all: after.space != base.id, ..Since::default() };
     let none = BTreeMap::new();

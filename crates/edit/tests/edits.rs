@@ -6,15 +6,16 @@ mod support;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::turn::Age;
 use inboxclaw_contract::{Expiry, State, Version};
-use inboxclaw_edit::{Choice, Condition, EditError, Mode, Put, To, Which};
+use inboxclaw_edit::{Condition, EditError, EntryFilter, Mode, Put, To, Which};
 use support::meddler::{Meddler, Step, before};
 use support::{Ground, Reads as _, Words, json, seconds, unseen};
 
-fn chosen(prefix: &str, older_than: Option<(u64, Age)>) -> Choice {
+fn chosen(prefix: &str, older_than: Option<(u64, Age)>) -> EntryFilter {
     let older_than = older_than.map(|(seconds, by)| (Duration::from_secs(seconds), by));
-    Choice { prefix: prefix.to_owned(), older_than }
+    EntryFilter { prefix: prefix.to_owned(), older_than }
 }
 
 async fn put(ground: &Ground, condition: Condition) -> Result<Put, String> {
@@ -59,7 +60,7 @@ async fn an_edit_says_who_made_it_and_keeps_secrecy() {
     let open = editor.put(ground.owner, "a", json("2"), Expiry::Keep, Some(false), Condition::Any).await;
     assert_eq!(open.unwrap().revision, Version(3));
     assert!(!ground.store.list_one("a", ground.owner).await.secret);
-    let history = ground.store.history(ground.owner, None, 10, 1 << 20).await.unwrap();
+    let history = ground.store.history(ground.owner, None, HistoryLimit::turns(10)).await.unwrap();
     assert!(history.iter().all(|turn| turn.author.as_deref() == Some("cli:ada")));
 }
 
@@ -131,7 +132,7 @@ async fn what_is_chosen_goes_and_is_counted() {
         for dry_run in [true, false] {
             let version = ground.version().await;
             let deleted =
-                ground.editor().delete_chosen(ground.owner, &choice, dry_run, &unseen).await.unwrap();
+                ground.editor().delete_matching(ground.owner, &choice, dry_run, &unseen).await.unwrap();
             assert_eq!((deleted.entries, deleted.bytes), counts, "{choice:?}");
             let changed = i64::from(!dry_run && counts.0 > 0);
             assert_eq!((deleted.version.0, ground.version().await), (version + changed, version + changed));
@@ -163,7 +164,7 @@ async fn many_go_by_a_space_and_others_stay() {
         let before = ground.version().await;
         let seen = Mutex::new(Vec::new());
         let progress = |done, of| seen.lock().unwrap().push((done, of));
-        let deleted = ground.editor().delete_chosen(ground.owner, &choice, false, &progress).await.unwrap();
+        let deleted = ground.editor().delete_matching(ground.owner, &choice, false, &progress).await.unwrap();
         assert_eq!((deleted.entries, deleted.version.0), (entries, before + 1), "{choice:?}");
         let found = ground.store.all(ground.owner).await;
         assert_eq!((found.len(), ground.store.space_count(ground.owner).await), (left, left as u64));
@@ -181,7 +182,7 @@ async fn edits_can_be_spawned() {
     on_any_thread(editor.put(owner, "a", json("1"), Expiry::Keep, None, Condition::Any));
     on_any_thread(editor.delete(owner, "a", Condition::Any));
     on_any_thread(editor.set_cursor(owner, None));
-    on_any_thread(editor.delete_chosen(owner, &Choice::default(), false, &unseen));
+    on_any_thread(editor.delete_matching(owner, &EntryFilter::default(), false, &unseen));
     on_any_thread(editor.undo(owner, Which::Any, false, &unseen));
     on_any_thread(editor.rewind(owner, To::Version(Version(0)), &unseen));
     on_any_thread(editor.copy(owner, owner, "", Mode::Merge, &unseen));

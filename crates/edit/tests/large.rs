@@ -7,8 +7,8 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use inboxclaw_contract::store::Policy;
-use inboxclaw_contract::{Entry, Keeper, OwnerId, Turn, Version};
-use inboxclaw_edit::{Choice, EditError, Editor, Mode, To, Which};
+use inboxclaw_contract::{Entry, Housekeeping, OwnerId, Turn, Version};
+use inboxclaw_edit::{EditError, Editor, EntryFilter, Mode, To, Which};
 use support::meddler::{Meddler, Step, before};
 use support::{Ground, Reads as _, Words, lines, many, seconds, unseen};
 
@@ -136,8 +136,8 @@ async fn turns_during_a_large_deletion_and_copy_are_not_lost() {
     ground.put("a", "1").await;
     let meddler = Meddler::planned(ground.store.clone(), ground.owner, plan);
     let editor = ground.editor_over(meddler.clone());
-    let choice = Choice { prefix: "k".into(), older_than: None };
-    let deleted = editor.delete_chosen(ground.owner, &choice, false, &unseen).await.unwrap();
+    let choice = EntryFilter { prefix: "k".into(), older_than: None };
+    let deleted = editor.delete_matching(ground.owner, &choice, false, &unseen).await.unwrap();
     assert_eq!((meddler.by.left(), deleted.entries), (0, MANY as u64 - 1));
     assert_eq!(ground.state().await, "a=4 k00009=4 @moved");
 }
@@ -214,7 +214,7 @@ async fn an_export_is_of_one_instant() {
 async fn limits_hold_for_what_is_built() {
     let ground = prepared().await;
     let policy = Policy { max_entries: Some(MANY as u64), ..Policy::default() };
-    ground.store.govern(ground.owner, policy).await.unwrap();
+    ground.store.set_limits(ground.owner, policy).await.unwrap();
     let before = ground.state().await;
     let text = many(MANY, "2");
     let error = ground.editor().import(ground.owner, lines(&text), Mode::Merge, &unseen).await.unwrap_err();

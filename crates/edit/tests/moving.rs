@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use inboxclaw_contract::{Entry, Expiry, Version};
-use inboxclaw_edit::{Brought, EditError, Lines, Mode};
+use inboxclaw_edit::{EditError, ImportSummary, Lines, Mode};
 use support::{Ground, Reads as _, Words, json, lines, seconds, unseen};
 
-async fn import(ground: &Ground, text: &str, mode: Mode) -> Result<Brought, EditError> {
+async fn import(ground: &Ground, text: &str, mode: Mode) -> Result<ImportSummary, EditError> {
     ground.editor().import(ground.owner, lines(text), mode, &unseen).await
 }
 
@@ -43,7 +43,7 @@ async fn what_is_exported_comes_back_byte_for_byte() {
     assert_eq!(text.lines().count(), 8);
     let other = ground.other().await;
     let brought = ground.editor().import(other, lines(&text), Mode::Replace, &unseen).await.unwrap();
-    assert_eq!(brought, Brought { entries: 7, expired: 0, secrets: 0, version: Version(1) });
+    assert_eq!(brought, ImportSummary { entries: 7, expired: 0, secrets: 0, version: Version(1) });
     assert_eq!(plain(ground.store.all(other).await), plain(ground.store.all(ground.owner).await));
     let again = ground.export(other, true).await;
     let values = |text: &str| -> Vec<String> {
@@ -66,7 +66,7 @@ async fn nothing_is_exported_of_nothing() {
                     \"version\":0,\"cursor\":null,\"at\":\"2023-11-14T22:13:20Z\"}\n";
     assert_eq!(text, expected);
     let brought = import(&ground, &text, Mode::Replace).await.unwrap();
-    assert_eq!(brought, Brought { entries: 0, expired: 0, secrets: 0, version: Version(0) });
+    assert_eq!(brought, ImportSummary { entries: 0, expired: 0, secrets: 0, version: Version(0) });
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn a_copy_takes_a_prefix_without_secrets() {
             editor.put(other, "a/s", json("8"), Expiry::Keep, Some(true), inboxclaw_edit::Condition::Any);
         secret.await.unwrap();
         let copied = editor.copy(ground.owner, other, "a/", mode, &unseen).await.unwrap();
-        assert_eq!(copied, Brought { entries: 3, expired: 0, secrets: 1, version: Version(3) });
+        assert_eq!(copied, ImportSummary { entries: 3, expired: 0, secrets: 1, version: Version(3) });
         assert_eq!(ground.state_of(other).await, state);
         let none = editor.copy(ground.owner, other, "b/", mode, &unseen).await;
         let refused = mode == Mode::Replace;

@@ -12,7 +12,7 @@ use inboxclaw_contract::limits::KEY_BYTES;
 use inboxclaw_contract::space::Look;
 use inboxclaw_contract::turn::EntryChange;
 use inboxclaw_contract::{Expiry, Outcome, OwnerId, Spaces, State, Turn};
-use inboxclaw_edit::Choice;
+use inboxclaw_edit::EntryFilter;
 
 /// Keys on both sides of every border that a range of bytes, a wildcard or a comparison of letters could get wrong.
 fn odd_keys() -> BTreeSet<String> {
@@ -163,8 +163,8 @@ async fn a_deletion_by_prefix_takes_its_own_bytes_only() {
         let mut turn = turn(by_turn, version(&ground, by_turn).await);
         turn.deleted_prefixes.push(prefix.to_owned());
         commit(&ground, turn).await;
-        let choice = Choice { prefix: prefix.to_owned(), older_than: None };
-        let deleted = ground.editor().delete_chosen(by_person, &choice, false, &unseen).await.unwrap();
+        let choice = EntryFilter { prefix: prefix.to_owned(), older_than: None };
+        let deleted = ground.editor().delete_matching(by_person, &choice, false, &unseen).await.unwrap();
         assert_eq!(deleted.entries, under(&keys, prefix).len() as u64, "{prefix:?}");
         let left: Vec<_> = keys.iter().filter(|key| !key.starts_with(prefix)).collect();
         for owner in [by_turn, by_person] {

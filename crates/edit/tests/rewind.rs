@@ -4,7 +4,7 @@
 mod support;
 
 use inboxclaw_contract::{Entry, Expiry, Version};
-use inboxclaw_edit::{Choice, EditError, Mode, Rewound, To};
+use inboxclaw_edit::{EditError, EntryFilter, Mode, Rewound, To};
 use jiff::{SignedDuration, Timestamp};
 use support::{Ground, Reads as _, Words, lines, many, seconds, unseen};
 
@@ -107,7 +107,7 @@ async fn rewind_goes_over_whole_spaces() {
     ground.put("k00000", "2").await;
     ground.put("new", "2").await;
     let between = ground.state().await;
-    ground.editor().delete_chosen(ground.owner, &Choice::default(), false, &unseen).await.unwrap();
+    ground.editor().delete_matching(ground.owner, &EntryFilter::default(), false, &unseen).await.unwrap();
     ground.secret("s", "9").await;
     ground.put("b", "1").await;
 

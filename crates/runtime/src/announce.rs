@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Draft, Failure, Json, Keeper, NewEvent, OwnerId, StoreError};
+use inboxclaw_contract::{Failure, Housekeeping, Json, NewEvent, OpenTurn, OwnerId, StoreError};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::health::{Status, Transition, iso};
 use crate::runner::Env;
 use crate::schedule::tick;
-use crate::turn::store_error;
 
 /// How often to look for silent loops.
 const LOOK: Duration = Duration::from_secs(5);
@@ -76,18 +75,18 @@ impl Announcer {
         let store = self.env.store.as_ref();
         let status = transition.status.as_str();
         let latch = FactsPatch { announced: Some(status.to_owned()), ..FactsPatch::default() };
-        let announced = Keeper::facts(store, source).await?.announced;
+        let announced = Housekeeping::facts(store, source).await?.announced;
         match (announced.as_deref(), transition.status) {
             (Some(announced), _) if announced == status => return Ok(()),
             // Nobody was told that it was ill, so nobody needs to hear that it is well.
             (None, Status::Healthy) => return store.set_facts(source, latch).await,
             _ => {}
         }
-        let mut draft = Draft::open(store, self.internal, self.env.turn_id()).await?;
+        let mut draft = OpenTurn::open(store, self.internal, self.env.turn_id()).await?;
         let emitted = self.event(transition, source).and_then(|event| draft.emit(event));
         if let Err(failure) = emitted {
             tracing::error!(owner = %transition.owner, cause = %failure, "cannot announce a change of health");
-            return store_error(&failure).map_or(Ok(()), Err);
+            return Ok(());
         }
         draft.turn_mut().facts.push((source, latch));
         draft.commit().await.map(drop)?;

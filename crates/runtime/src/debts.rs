@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use inboxclaw_contract::sinks::{COUNTED, DROPPED, Debt, Lapse, SinkDebts, Untold};
 use inboxclaw_contract::{
-    Draft, Failure, Interval, Json, NewEvent, Owner, OwnerId, OwnerKind, Seq, State, StoreError,
+    Failure, Interval, Json, NewEvent, OpenTurn, Owner, OwnerId, OwnerKind, Seq, State, StoreError,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::health::{Status, iso};
 use crate::runner::Env;
-use crate::turn::store_error;
 
 /// From this part of `owed_max` on, in percent, people are warned.
 const NEAR: u32 = 80;
@@ -183,14 +182,13 @@ impl Debts {
         sink: OwnerId,
         told: Vec<(String, String, Untold, String)>,
     ) -> Result<(), StoreError> {
-        let mut draft = Draft::open(self.env.store.as_ref(), self.internal, self.env.turn_id()).await?;
+        let mut draft = OpenTurn::open(self.env.store.as_ref(), self.internal, self.env.turn_id()).await?;
         for (name, event_type, untold, why) in told {
             let (events, from, to) = (untold.count, untold.first.0.0, untold.last.0.0);
             tracing::warn!(sink = name, event_type, events, from, to, why, "events are no longer owed");
             let emitted = event(sink, &name, &event_type, untold, &why).and_then(|event| draft.emit(event));
             if let Err(failure) = emitted {
                 tracing::error!(sink = name, cause = %failure, "cannot tell what was dropped");
-                store_error(&failure).map_or(Ok(()), Err)?;
             }
         }
         draft.commit().await.map(drop)?;

@@ -7,7 +7,7 @@ mod pass;
 use std::time::Duration;
 
 use inboxclaw_contract::store::ReadLimit;
-use inboxclaw_contract::{Draft, Failure, Log, Selection, Seq, Sink, StoreError, Version};
+use inboxclaw_contract::{Failure, Log, OpenTurn, Selection, Seq, Sink, StoreError, Version};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -15,7 +15,6 @@ use crate::outstanding::Outstanding;
 use crate::rules::refused;
 use crate::runner::{Env, Runner};
 use crate::schedule::{Woken, either};
-use crate::turn::store_error;
 
 /// Most events handed to a sink at once.
 pub(crate) const BATCH: usize = 100;
@@ -164,11 +163,11 @@ impl From<StoreError> for Stop {
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        store_error(&failure).map_or_else(|| Self::Failed(failure), Self::Store)
+        Self::Failed(failure)
     }
 }
 
 /// Opens a draft of the sink's own.
-async fn open(env: &Env, id: inboxclaw_contract::OwnerId) -> Result<Draft<'_>, StoreError> {
-    Draft::open(env.store.as_ref(), id, env.turn_id()).await
+async fn open(env: &Env, id: inboxclaw_contract::OwnerId) -> Result<OpenTurn<'_>, StoreError> {
+    OpenTurn::open(env.store.as_ref(), id, env.turn_id()).await
 }

@@ -25,13 +25,13 @@ const PRUNE: SignedDuration = SignedDuration::from_hours(1);
 const STEP: usize = 1_000;
 
 /// The loop of housekeeping.
-pub(crate) struct Housekeeping {
+pub(crate) struct HousekeepingLoop {
     pub(crate) env: Arc<Env>,
     pub(crate) debts: Debts,
     pub(crate) limits: Limits,
 }
 
-impl Housekeeping {
+impl HousekeepingLoop {
     /// Runs until the program ends.
     ///
     /// # Errors

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use inboxclaw_contract::store::Delivery;
+use inboxclaw_contract::store::DeliveryRow;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
-use inboxclaw_contract::{Event, OwnerId, Seq};
+use inboxclaw_contract::{Delivery, Event, OwnerId, Seq};
 use jiff::{SignedDuration, Timestamp};
 
 /// Most characters of a reason.
@@ -27,8 +27,8 @@ impl From<&Event> for Place {
     }
 }
 
-impl From<&Delivery> for Place {
-    fn from(delivery: &Delivery) -> Self {
+impl From<&DeliveryRow> for Place {
+    fn from(delivery: &DeliveryRow) -> Self {
         Self { seq: delivery.seq, line: line(delivery.source, delivery.entity_id.as_ref()) }
     }
 }
@@ -52,7 +52,7 @@ struct Waiting {
 
 impl Outstanding {
     /// Takes in what the store says, without a change. Dead events hold nobody up.
-    pub(crate) fn note(&mut self, delivery: &Delivery) {
+    pub(crate) fn note(&mut self, delivery: &DeliveryRow) {
         if delivery.state == DeliveryState::Waiting {
             let waiting = Waiting {
                 line: Place::from(delivery).line,
@@ -84,6 +84,11 @@ impl Outstanding {
         self.waiting.get(&seq).map_or(0, |waiting| waiting.attempts)
     }
 
+    /// The next try of an event.
+    pub(crate) fn delivery(&self, event: Event) -> Delivery {
+        Delivery { attempt: self.attempts(event.seq).saturating_add(1), event }
+    }
+
     /// When the event's line is free again: the due time of the last earlier event that waits, if one does.
     pub(crate) fn blocked(&self, event: impl Into<Place>) -> Option<Timestamp> {
         let Place { seq, line } = event.into();
@@ -106,6 +111,12 @@ impl Outstanding {
     }
 
     /// The event is to be tried again at `due`, and the later ones of its line after it.
+    ///
+    /// Events of one entity keep their order, so the due times along a line must grow strictly: a pass takes what is due
+    /// in the order of seq, and an event whose earlier neighbour still waits is passed over until that one is done. Kept
+    /// here in two directions. Downwards: this one is not due before the one ahead of it, which the same batch may have
+    /// put off a moment ago. Upwards: each later one that would be due first moves right behind; one that is due later
+    /// anyway stays, and the rest of the line is measured from it. Only rows that move are written.
     pub(crate) fn again(&mut self, event: &Event, due: Timestamp, reason: String) {
         let line = Place::from(event).line;
         // Within a batch an earlier one may have been put off as well.

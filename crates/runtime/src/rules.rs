@@ -53,7 +53,7 @@ impl Registry {
             env.store.set_facts(id, FactsPatch { paused: Some(true), ..FactsPatch::default() }).await?;
         }
         let policy = self.rules.policies.get(owner).cloned().unwrap_or_default();
-        env.store.govern(id, policy.clone()).await?;
+        env.store.set_limits(id, policy.clone()).await?;
         if policy.max_entries.is_some() || policy.max_bytes.is_some() {
             self.limits.insert(id, (owner.clone(), policy));
         }

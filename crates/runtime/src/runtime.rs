@@ -20,7 +20,7 @@ use crate::debts::Debts;
 use crate::delivery::DeliveryLoop;
 use crate::handle::{Handle, Shared};
 use crate::health::{Health, Status, Trouble};
-use crate::housekeeping::Housekeeping;
+use crate::housekeeping::HousekeepingLoop;
 use crate::options::{Doors, Options};
 use crate::rules::{Registry, Rules};
 use crate::runner::{Env, Runner};
@@ -135,7 +135,7 @@ impl Runtime {
     }
 
     /// Sets the rules for the state of a source or sink that is added. Without a call there are none.
-    pub fn govern(&mut self, owner: &Owner, policy: Policy) {
+    pub fn set_limits(&mut self, owner: &Owner, policy: Policy) {
         self.rules.policies.insert(owner.clone(), policy);
     }
 
@@ -211,7 +211,7 @@ impl Runtime {
             tasks.spawn(Task::Owner(owner), running);
         }
         let debts = Debts::new(env.clone(), internal, sinks);
-        let housekeeping = Housekeeping { env: env.clone(), debts, limits: registry.limits };
+        let housekeeping = HousekeepingLoop { env: env.clone(), debts, limits: registry.limits };
         tasks.own("housekeeping", housekeeping.run());
         tasks.own("health", Announcer { env: env.clone(), internal, sources: ids }.run());
         Ok(claims)

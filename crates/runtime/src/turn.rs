@@ -3,7 +3,7 @@
 
 use inboxclaw_contract::turn::{Committed, FactsPatch, TurnId};
 use inboxclaw_contract::{
-    Class, Draft, Failure, Next, Outcome, OwnerId, Settled, Source, Store, StoreError, Turn, Version,
+    Class, Failure, Next, OpenTurn, Outcome, OwnerId, Settled, Source, Store, StoreError, Turn, Version,
 };
 
 use crate::rules::refused;
@@ -56,15 +56,21 @@ pub(crate) async fn run(source: &dyn Source, start: Start<'_>) -> End {
 
 async fn take(settling: &mut Settling<'_>, start: Start<'_>) -> Result<End, StoreError> {
     let source = settling.source;
-    let mut draft = Draft::open(start.store, start.owner, start.turn_id).await?;
+    let mut draft = OpenTurn::open(start.store, start.owner, start.turn_id).await?;
     settling.due = true;
-    let next = match start.bounds.attempt(async { source.poll(&mut draft).await }).await {
-        Attempt::Done(Ok(next)) => next,
-        Attempt::Done(Err(failure)) => return Ok(End::failed(failure)),
-        Attempt::TooLong => return Ok(End::Failed(too_long("the poll", start.bounds))),
-        Attempt::Panicked(message) => return Ok(End::Failed(panicked("the source", &message))),
+    let failure = match start.bounds.attempt(async { source.poll(&mut draft).await }).await {
+        Attempt::Done(Ok(next)) => return store(draft, start, next).await,
+        Attempt::Done(Err(failure)) => failure,
+        Attempt::TooLong => too_long("the poll", start.bounds),
+        Attempt::Panicked(message) => panicked("the source", &message),
         Attempt::Cut => return Ok(End::Cut),
     };
+    // A source may have made any words of its own of what the draft gave it.
+    Ok(draft.store_error().map_or(End::Failed(failure), End::from))
+}
+
+/// Stores what a poll wrote.
+async fn store(mut draft: OpenTurn<'_>, start: Start<'_>, next: Next) -> Result<End, StoreError> {
     let (problems, notices) = (draft.take_problems(), draft.take_notices());
     draft.turn_mut().facts.extend(start.facts.map(|patch| (start.owner, patch)));
     let (wrote, seen) = (!draft.turn_mut().is_empty(), seen_version(draft.turn_mut()));
@@ -93,18 +99,6 @@ pub(crate) fn too_long(what: &str, bounds: &Bounds) -> Failure {
 /// The failure of work that panicked.
 pub(crate) fn panicked(who: &str, message: &str) -> Failure {
     Failure::text(Class::Internal, format!("{who} panicked: {message}"))
-}
-
-/// The store's error inside a failure: a connector passes on what the draft gave it.
-pub(crate) fn store_error(failure: &Failure) -> Option<StoreError> {
-    let error = failure.cause.downcast_ref::<StoreError>()?;
-    (!matches!(error, StoreError::Refused(_) | StoreError::OverLimit(_))).then(|| error.clone())
-}
-
-impl End {
-    fn failed(failure: Failure) -> Self {
-        store_error(&failure).map_or_else(|| Self::Failed(failure), Self::Store)
-    }
 }
 
 impl From<StoreError> for End {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::sinks::DROPPED;
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Intake, Interval, Keeper, Owner, OwnerId, Patterns, Sinks, StartAt, Ttl};
+use inboxclaw_contract::{Housekeeping, Intake, Interval, Owner, OwnerId, Patterns, Sinks, StartAt, Ttl};
 use inboxclaw_runtime::{Options, Status};
 use support::{ByName, World, again, done, memory};
 

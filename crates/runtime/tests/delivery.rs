@@ -4,11 +4,16 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use inboxclaw_contract::store::Prune;
 use inboxclaw_contract::turn::DeliveryChange;
-use inboxclaw_contract::{Class, Failure, Interval, Keeper, Owner, Seq, StartAt, Ttl};
+use inboxclaw_contract::{
+    Class, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Interval, Owner, Patterns, Receipt, Seq,
+    Sink, StartAt, State, Ttl,
+};
 use support::{ByName, Deliver, World, again, done, fail_text, never};
 
 fn hook() -> Owner {
@@ -398,4 +403,66 @@ async fn behind_very_many_dead_events_the_waiting_ones_still_come_again() {
     world.pass(70).await;
     assert_eq!(world.happened(), ["hook last"]);
     assert_eq!(owed(&world).len(), 2_100);
+}
+
+/// A connection that takes so many events and then ends, by a failure or by hanging; it notes each event with the number
+/// of the try.
+struct Breaking {
+    takes: usize,
+    hangs: bool,
+    seen: Arc<Mutex<Vec<(String, u32)>>>,
+}
+
+#[async_trait]
+impl Sink for Breaking {
+    async fn deliver(
+        &self,
+        batch: &[Delivery],
+        receipts: &mut Vec<Receipt>,
+        draft: &mut Draft<'_>,
+    ) -> Result<(), Failure> {
+        for Delivery { event, attempt } in batch {
+            self.seen.lock().unwrap().push((event.event_id.clone(), *attempt));
+            if receipts.len() == self.takes {
+                if self.hangs {
+                    std::future::pending::<()>().await;
+                }
+                return Err(Failure::text(Class::Connectivity, "the connection was closed"));
+            }
+            draft.put(&event.event_id, attempt, Expiry::Never)?;
+            receipts.push(match (&*event.event_id, attempt) {
+                ("later", 1) => Receipt::Again { wait: None, reason: "busy".to_owned() },
+                _ => Receipt::Done,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn receipts_before_a_batch_broke_off_are_kept() {
+    for hangs in [false, true] {
+        let mut world = World::new();
+        let seen = Arc::new(Mutex::default());
+        let sink = Breaking { takes: 2, hangs, seen: Arc::clone(&seen) };
+        let intake = Intake { patterns: Patterns::new(["t.*"]), ttl: None, start: StartAt::All };
+        world.runtime.as_mut().unwrap().add_sink("hook", "breaking", intake, Box::new(sink));
+        world.store_events(&["later", "b", "c", "d"].map(|id| (id, "t.x", ""))).await;
+        world.run();
+        // The first two are stored with what the sink put; the others have no receipt and wait for the failure to pass.
+        world.pass(1 + 600 * u64::from(hangs)).await;
+        assert_eq!(cursor(&world).as_deref(), Some("2"), "hangs: {hangs}");
+        assert_eq!(owed(&world), ["1x1 waiting"]);
+        let put = world.store.list(world.store.id(&hook()), "", None, 9).await.unwrap();
+        assert_eq!(put.len(), 2);
+        let stats = world.handle.stats().into_iter().find(|stats| stats.owner == hook()).unwrap();
+        assert_eq!((stats.delivered, stats.again, stats.failures), (1, 1, 1));
+        world.pass(300).await;
+        assert!(owed(&world).is_empty() && cursor(&world).as_deref() == Some("4"));
+        let seen: Vec<_> = std::mem::take(&mut *seen.lock().unwrap());
+        let of = |id: &str| seen.iter().filter(|(seen, _)| seen == id).map(|(_, n)| *n).collect::<Vec<_>>();
+        assert_eq!((of("later"), of("b")), (vec![1, 2], vec![1]), "nobody gets twice what it has");
+        assert!(of("c").iter().all(|attempt| *attempt == 1) && of("c").len() > 1);
+        assert!(!world.report().is_unhealthy());
+    }
 }

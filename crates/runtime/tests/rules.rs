@@ -30,7 +30,7 @@ fn limited(max_entries: u64) -> World {
     let mut world = World::new();
     world.source("mail", Some(60), |n| Act::Put(n.to_string()));
     let policy = Policy { max_entries: Some(max_entries), ..Policy::default() };
-    world.runtime.as_mut().unwrap().govern(&mail(), policy);
+    world.runtime.as_mut().unwrap().set_limits(&mail(), policy);
     world
 }
 
@@ -71,8 +71,8 @@ async fn rules_reach_the_store_before_the_first_turn_and_end_with_the_configurat
     let mut world = World::new();
     world.source("mail", Some(30), |_| Act::Wait);
     world.sink("hook", StartAt::All, None, |_, _| done());
-    world.runtime.as_mut().unwrap().govern(&mail(), policy.clone());
-    world.runtime.as_mut().unwrap().govern(&hook(), policy.clone());
+    world.runtime.as_mut().unwrap().set_limits(&mail(), policy.clone());
+    world.runtime.as_mut().unwrap().set_limits(&hook(), policy.clone());
     world.run();
     world.pass(1).await;
     let told = |world: &World, owner: &Owner| {

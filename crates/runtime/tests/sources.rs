@@ -247,7 +247,8 @@ async fn a_panic_while_getting_ready_or_settling_stays_within_its_source() {
     }
     let mut world = World::new();
     let interval = Some(Duration::from_secs(30));
-    let built = BuiltSource { source: Box::new(Rude), interval, settle: Duration::ZERO, doubts: Vec::new() };
+    let built =
+        BuiltSource { source: Box::new(Rude), interval, settle: Duration::ZERO, warnings: Vec::new() };
     world.runtime.as_mut().unwrap().add_source("rude", "rude", built);
     world.source("other", Some(30), |_| Act::Wait);
     world.run();
@@ -296,7 +297,7 @@ async fn taken(settle: Duration, news: usize) -> Vec<usize> {
     let (sender, receiver) = watch::channel(0);
     let taken = Arc::new(Mutex::default());
     let source = Box::new(Inbox { news: receiver, taken: taken.clone() });
-    let built = BuiltSource { source, interval: Some(Duration::from_secs(60)), settle, doubts: Vec::new() };
+    let built = BuiltSource { source, interval: Some(Duration::from_secs(60)), settle, warnings: Vec::new() };
     world.runtime.as_mut().unwrap().add_source("files", "inbox", built);
     world.run();
     world.pass(1).await;

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,8 +12,8 @@ use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::store::{DeliveryQuery, Policy};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
-    Clock, Draft, Event, Expiry, Failure, Intake, Json, Keeper, Log, NewEvent, Next, Owner, Patterns,
-    Receipt, Seq, Sink, Source, StartAt, State,
+    Class, Clock, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Json, Log, NewEvent, Next,
+    OpenTurn, Owner, Patterns, Receipt, Seq, Sink, Source, Spaces, StartAt, State, StoreError,
 };
 use inboxclaw_contract_testing::Unique;
 use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Status};
@@ -66,15 +67,21 @@ struct Collecting(mpsc::UnboundedSender<String>);
 
 #[async_trait]
 impl Sink for Collecting {
-    async fn deliver(&self, batch: &[Event], _: &mut Draft<'_>) -> Result<Vec<Receipt>, Failure> {
-        let receipt = |event: &Event| {
+    async fn deliver(
+        &self,
+        batch: &[Delivery],
+        receipts: &mut Vec<Receipt>,
+        _: &mut Draft<'_>,
+    ) -> Result<(), Failure> {
+        let receipt = |Delivery { event, .. }: &Delivery| {
             if event.event_id == "42" {
                 return Receipt::Never { reason: "not this one".to_owned() };
             }
             self.0.send(event.event_id.clone()).unwrap();
             Receipt::Done
         };
-        Ok(batch.iter().map(receipt).collect())
+        receipts.extend(batch.iter().map(receipt));
+        Ok(())
     }
 }
 
@@ -94,7 +101,7 @@ fn live(path: &Path, numbers: u32) -> Life {
         source: Box::new(Counting(numbers)),
         interval: Some(Duration::from_millis(100)),
         settle: Duration::ZERO,
-        doubts: Vec::new(),
+        warnings: Vec::new(),
     };
     runtime.add_source("count", "counting", built);
     let (to, got) = mpsc::unbounded_channel();
@@ -148,10 +155,10 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
     let mut runtime = Runtime::new(store.clone(), doors, Options::default());
     let interval = Some(Duration::from_millis(100));
     let built =
-        BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO, doubts: Vec::new() };
+        BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO, warnings: Vec::new() };
     let hoard = Owner::source("hoard");
     runtime.add_source("hoard", "hoarding", built);
-    runtime.govern(&hoard, Policy { max_entries: Some(3), ..Policy::default() });
+    runtime.set_limits(&hoard, Policy { max_entries: Some(3), ..Policy::default() });
     let (handle, shutdown) = (runtime.handle(), CancellationToken::new());
     let task = tokio::spawn(runtime.run(shutdown.clone()));
     while !handle.health().is_unhealthy() {
@@ -163,7 +170,7 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
     assert!(message.contains("hoard would have 4 entries of state, the limit is 3"), "{message}");
     assert!(told.action.unwrap().contains("state.max_entries"));
     let id = store.register(&hoard, "hoarding").await.unwrap();
-    let mut draft = Draft::open(store.as_ref(), id, TurnId(7)).await.unwrap();
+    let mut draft = OpenTurn::open(store.as_ref(), id, TurnId(7)).await.unwrap();
     draft.clear().unwrap();
     draft.commit().await.unwrap();
     assert!(handle.wake(&hoard));
@@ -192,4 +199,42 @@ async fn an_idle_program_commits_nothing() {
     }
     assert_eq!(life.store.commits(), before);
     life.end().await;
+}
+
+/// Says in its own words what it could not read, after its state was gone for a moment.
+struct Rewording(Arc<SqliteStore>, Arc<AtomicU64>);
+
+#[async_trait]
+impl Source for Rewording {
+    async fn poll(&self, draft: &mut Draft<'_>) -> Result<Next, Failure> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        let owner = Owner::source("words");
+        let id = self.0.register(&owner, "rewording").await.unwrap();
+        while !self.0.forget(id).await.unwrap() {}
+        let found = draft.get::<u64>("seen").await;
+        self.0.register(&owner, "rewording").await.unwrap();
+        found.map_err(|failure| Failure::text(Class::Upstream, format!("no mail today ({failure})")))?;
+        Ok(Next::Wait)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_failed_stops_the_program_whatever_a_source_makes_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = inboxclaw_store::Options::new(Arc::new(Wall));
+    let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), options).unwrap());
+    let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Unique) };
+    let mut runtime = Runtime::new(store.clone(), doors, Options::default());
+    let polls = Arc::new(AtomicU64::new(0));
+    let built = BuiltSource {
+        source: Box::new(Rewording(store, polls.clone())),
+        interval: Some(Duration::from_millis(100)),
+        settle: Duration::ZERO,
+        warnings: Vec::new(),
+    };
+    runtime.add_source("words", "rewording", built);
+    let ended = tokio::time::timeout(Duration::from_secs(30), runtime.run(CancellationToken::new())).await;
+    let error = ended.expect("no back-off for ever").unwrap_err();
+    assert!(matches!(error, RuntimeError::Store(StoreError::NoOwner(_))), "{error}");
+    assert_eq!(polls.load(Ordering::Relaxed), 1);
 }

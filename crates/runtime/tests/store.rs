@@ -153,7 +153,9 @@ async fn the_end_comes_after_five_seconds_whatever_the_store_does() {
 #[tokio::test(start_paused = true)]
 async fn the_name_of_the_internal_source_is_not_taken_over() {
     let store = memory();
-    inboxclaw_contract::Keeper::register(store.as_ref(), &Owner::source("inboxclaw"), "mock").await.unwrap();
+    inboxclaw_contract::Housekeeping::register(store.as_ref(), &Owner::source("inboxclaw"), "mock")
+        .await
+        .unwrap();
     let mut world = World::over(store, Options::default(), 0);
     world.source("mail", Some(30), |_| Act::Wait);
     world.run();

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use inboxclaw_contract::turn::EntryChange;
-use inboxclaw_contract::{Class, Clock, Expiry, Json, Keeper, Owner};
+use inboxclaw_contract::{Class, Clock, Expiry, Housekeeping, Json, Owner};
 use inboxclaw_runtime::Options;
 use support::{Act, ByName, World, fail, memory};
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::{Entry, Expiry, Outcome, OwnerId, SpaceId, Turn};
 use inboxclaw_contract_testing::{HandClock, SpacesGround, Words, seconds};
 use inboxclaw_store::{Durability, HistoryBounds, Options, SqliteStore};
@@ -108,7 +109,7 @@ async fn commit(ground: &SpacesGround, turn: Turn) {
 }
 
 async fn replaced(ground: &SpacesGround, owner: OwnerId, back: usize) -> Option<SpaceId> {
-    let history = ground.store.history(owner, None, 1_000, usize::MAX).await.unwrap();
+    let history = ground.store.history(owner, None, HistoryLimit::turns(1_000)).await.unwrap();
     history.iter().filter_map(|past| past.replaced).nth(back)
 }
 

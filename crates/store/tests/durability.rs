@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::{
-    Keeper, Log, Outcome, Owner, OwnerId, Selection, Seq, State, StoreError, Turn, Version,
+    Housekeeping, Log, Outcome, Owner, OwnerId, Selection, Seq, State, StoreError, Turn, Version,
 };
 use inboxclaw_contract_testing::{HandClock, Words, committed, turn};
 use inboxclaw_store::{Options, SqliteStore};
@@ -46,7 +47,7 @@ async fn whole_turns(path: &Path) -> Vec<i64> {
         assert!(entries.iter().all(|entry| entry.value.as_str() == version.to_string()));
         assert_eq!(owner.cursor, (version > 0).then(|| version.to_string()));
         assert_eq!(
-            store.history(owner.id, None, usize::MAX, usize::MAX).await.unwrap().len() as i64,
+            store.history(owner.id, None, HistoryLimit::turns(usize::MAX)).await.unwrap().len() as i64,
             version
         );
         let own = events.iter().filter(|event| event.source == owner.id);

@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use inboxclaw_contract::{Keeper, Owner, StoreError};
+use inboxclaw_contract::{Housekeeping, Owner, StoreError};
 use inboxclaw_contract_testing::HandClock;
 use inboxclaw_store::{OpenError, Options, RunFile, SqliteStore, resolved};
 use rusqlite::Connection;

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::store::{Before, DeliveryQuery};
 use inboxclaw_contract::turn::{Conflict, TurnId};
 use inboxclaw_contract::{OwnerId, Selection, Seq, Turn, Version};
@@ -100,7 +101,7 @@ async fn check_state(ground: &Ground, source: OwnerId, sink: OwnerId) {
 }
 
 async fn check_history(ground: &Ground, source: OwnerId) {
-    let history = ground.store.history(source, None, 9, usize::MAX).await.unwrap();
+    let history = ground.store.history(source, None, HistoryLimit::turns(9)).await.unwrap();
     let told: Vec<_> =
         history.iter().map(|past| (past.version.0, past.author.as_deref(), past.undoes)).collect();
     assert_eq!(told, [(2, Some("ann"), None), (1, None, None)]);

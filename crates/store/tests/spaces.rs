@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use inboxclaw_contract::space::NewSpace;
-use inboxclaw_contract::{Entry, Keeper, OwnerId, SpaceId, Spaces, State, StoreError, Version};
+use inboxclaw_contract::store::HistoryLimit;
+use inboxclaw_contract::{Entry, Housekeeping, OwnerId, SpaceId, Spaces, State, StoreError, Version};
+use inboxclaw_contract_testing::{Ground, HandClock, SpacesGround, Words, json};
 use inboxclaw_store::{HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;
 use rusqlite::Connection;
-
-use inboxclaw_contract_testing::{Ground, HandClock, SpacesGround, Words, json};
 
 fn ground(path: &Path, history: HistoryBounds) -> SpacesGround {
     let clock = HandClock::new();
@@ -111,9 +111,9 @@ async fn replaced_spaces_beyond_the_bound_go_with_the_oldest_history() {
     }
     // Those of rounds 4 and 5 fit, about 4,000 bytes each; with that of round 3 it would be more than 10,000.
     assert_eq!(found, [false, false, false, false, false, true, true]);
-    let history = ground.store.history(owner, None, 100, usize::MAX).await.unwrap();
+    let history = ground.store.history(owner, None, HistoryLimit::turns(100)).await.unwrap();
     assert_eq!(history.len(), 5, "older rows go with the spaces");
-    assert_eq!(ground.store.history(other, None, 100, usize::MAX).await.unwrap().len(), 6);
+    assert_eq!(ground.store.history(other, None, HistoryLimit::turns(100)).await.unwrap().len(), 6);
     assert_eq!(ground.spaces.space(owner).await.unwrap().entries, 10);
     let before = ground.version(owner).await;
     drop(ground);

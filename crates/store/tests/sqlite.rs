@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use inboxclaw_contract::space::Look;
-use inboxclaw_contract::store::ReadLimit;
+use inboxclaw_contract::store::{HistoryLimit, ReadLimit};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{
-    Entry, Interval, Json, Keeper, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State, StoreError,
-    Ttl, Turn, Version,
+    Entry, Housekeeping, Interval, Json, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State,
+    StoreError, Ttl, Turn, Version,
 };
 use inboxclaw_contract_testing::{Ground, HandClock, Words, committed, turn};
 use inboxclaw_store::{HistoryBounds, OpenError, Options, RunFile, SqliteStore};
@@ -76,7 +76,7 @@ async fn everything_is_there_after_opening_again() {
         1
     );
     assert_eq!(after.event_ids().await, ["1", "2"]);
-    assert_eq!(after.store.history(owner, None, 10, usize::MAX).await.unwrap().len(), 4);
+    assert_eq!(after.store.history(owner, None, HistoryLimit::turns(10)).await.unwrap().len(), 4);
 }
 
 /// The blocks in which events are counted go on after a restart, and a database of an older layout gets the same.
@@ -353,8 +353,8 @@ async fn history_goes_by_bytes_for_each_owner() {
             break;
         }
     }
-    assert_eq!(ground.store.history(small, None, 100, usize::MAX).await.unwrap().len(), 50);
-    let kept = ground.store.history(big, None, 100, usize::MAX).await.unwrap();
+    assert_eq!(ground.store.history(small, None, HistoryLimit::turns(100)).await.unwrap().len(), 50);
+    let kept = ground.store.history(big, None, HistoryLimit::turns(100)).await.unwrap();
     assert_eq!((kept.len(), removed), (9, 41));
     assert_eq!(kept[0].version, Version(50), "the newest stay");
     assert!(!ground.store.sweep().await.unwrap().more);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Draft, Expiry, Json, NewEvent, OwnerId};
+use inboxclaw_contract::{Expiry, Json, NewEvent, OpenTurn, OwnerId};
 use inboxclaw_store::SqliteStore;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -105,7 +105,7 @@ async fn go_on(store: Arc<SqliteStore>, owner: OwnerId, n: usize, log: Arc<Log>)
 /// 10 keys, a cursor and two events.
 async fn turn(store: &SqliteStore, owner: OwnerId, numbers: &mut Numbers) -> anyhow::Result<()> {
     let first = next(EVENTS);
-    let mut draft = Draft::open(store, owner, TurnId(first.into())).await?;
+    let mut draft = OpenTurn::open(store, owner, TurnId(first.into())).await?;
     for id in first..first + EVENTS as u64 {
         draft.emit(NewEvent::new(format!("event-{id}"), EVENT_TYPE, event_data(id))).map_err(cause)?;
     }

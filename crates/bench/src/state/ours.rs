@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Draft, Expiry, Json, Keeper, NewEvent, OwnerId, State};
+use inboxclaw_contract::{Expiry, Housekeeping, Json, NewEvent, OpenTurn, OwnerId, State};
 use inboxclaw_store::SqliteStore;
 use tokio::runtime::Runtime;
 
@@ -185,7 +185,7 @@ impl<'r> Ours<'r> {
 
 async fn set_all(store: Arc<SqliteStore>, puts: Vec<Put>) -> anyhow::Result<()> {
     for (owner, key, value) in puts {
-        let mut draft = Draft::open(&*store, owner, TurnId(next(1).into())).await?;
+        let mut draft = OpenTurn::open(&*store, owner, TurnId(next(1).into())).await?;
         draft.put(&key, &value, Expiry::Keep).map_err(cause)?;
         committed(&draft.commit().await?)?;
     }
@@ -194,7 +194,7 @@ async fn set_all(store: Arc<SqliteStore>, puts: Vec<Put>) -> anyhow::Result<()> 
 
 async fn turn(store: &SqliteStore, owner: OwnerId, puts: &[Put]) -> anyhow::Result<()> {
     let first = next(usize::try_from(data::TURN_EVENTS)?);
-    let mut draft = Draft::open(store, owner, TurnId(first.into())).await?;
+    let mut draft = OpenTurn::open(store, owner, TurnId(first.into())).await?;
     for id in first..first + data::TURN_EVENTS {
         let event = NewEvent::new(format!("event-{id}"), EVENT_TYPE, event_data(id));
         draft.emit(event.entity(format!("thing-{id}"))).map_err(cause)?;

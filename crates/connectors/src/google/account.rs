@@ -101,7 +101,7 @@ impl Account {
 
     /// What would keep a source that needs the scope behind `word` from getting a token, as far as the file shows it.
     /// Reads the file; blocks meanwhile.
-    pub(super) fn doubt(&self, word: &'static str) -> Option<Failure> {
+    pub(super) fn warning(&self, word: &'static str) -> Option<Failure> {
         self.needs(word);
         let (path, found) = token_file::find(&self.base_dir, &self.token_file);
         let bytes = match found {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use fancy_regex::{Regex, RegexBuilder};
-use inboxclaw_contract::{Doubt, coerce};
+use inboxclaw_contract::{Warning, coerce};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -85,11 +85,11 @@ impl<F: JsonSchema> JsonSchema for Rule<F> {
 }
 
 /// Filters that drop nothing, because they say nothing to look for.
-pub fn doubts<F>(rules: &Rules<F>) -> Vec<Doubt> {
+pub fn warnings<F>(rules: &Rules<F>) -> Vec<Warning> {
     let is_empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
     let empty = named(rules).filter(|(_, _, rule)| is_empty(&rule.contains) && is_empty(&rule.regex));
     let message = "this filter drops nothing: give it `contains` or `regex`";
-    empty.map(|(index, name, _)| Doubt::new(format!("filters[{index}].{name}"), message)).collect()
+    empty.map(|(index, name, _)| Warning::new(format!("filters[{index}].{name}"), message)).collect()
 }
 
 /// The filters with their place in the list and their names.

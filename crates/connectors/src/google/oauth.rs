@@ -11,17 +11,17 @@ mod scopes;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+pub use credentials::{Credentials, CredentialsError};
 use inboxclaw_contract::Random;
 use jiff::Timestamp;
 use reqwest::Url;
+pub use scopes::{Scopes, UnknownScope};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::endpoint::{self, TokenDenied, TokenGrant};
 use super::token_file::{Flaw, TokenFile};
 use crate::http::{Http, Reach};
-pub use credentials::{Credentials, CredentialsError};
-pub use scopes::{Scopes, UnknownScope};
 
 /// The port of the loopback address that redirects go to where the client of the file allows no other.
 pub const PORT: u16 = 8765;

@@ -15,10 +15,9 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use async_trait::async_trait;
-use inboxclaw_contract::envelope::{Style, wire_time, write_envelope};
-use inboxclaw_contract::{Draft, Event, Expiry, Failure, Outside, Receipt, Sink, SinkSettings, coerce};
-
 use day::{Day, Line};
+use inboxclaw_contract::envelope::{Style, wire_time, write_envelope};
+use inboxclaw_contract::{Delivery, Draft, Expiry, Failure, Outside, Receipt, Sink, SinkSettings, coerce};
 
 /// How long the length of a day's file is remembered. Without it the file is read from its beginning.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -53,9 +52,14 @@ struct Folder {
 
 #[async_trait]
 impl Sink for Folder {
-    async fn deliver(&self, batch: &[Event], draft: &mut Draft<'_>) -> Result<Vec<Receipt>, Failure> {
+    async fn deliver(
+        &self,
+        batch: &[Delivery],
+        receipts: &mut Vec<Receipt>,
+        draft: &mut Draft<'_>,
+    ) -> Result<(), Failure> {
         let mut days: BTreeMap<String, Vec<Line>> = BTreeMap::new();
-        for event in batch {
+        for Delivery { event, .. } in batch {
             let mut text = String::new();
             write_envelope(event, Style::Spaced, &mut text);
             text.push('\n');
@@ -71,6 +75,8 @@ impl Sink for Folder {
             let length = appending.await.map_err(Failure::internal)??;
             draft.put(&key, &length, Expiry::For(REMEMBERED))?;
         }
-        Ok(vec![Receipt::Done; batch.len()])
+        // At the end, because the order of days need not be that of events.
+        receipts.resize(batch.len(), Receipt::Done);
+        Ok(())
     }
 }

@@ -52,18 +52,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{
-    Clock, Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
-};
-
-use crate::lock::lock;
-use crate::textdiff::{self, Bounds};
-
 use budget::Budget;
 use config::{Config, WatchMode, blocking};
 use filter::{Filter, FollowLinks};
 use inbox::{Inbox, Scopes};
+use inboxclaw_contract::settings::StartAt;
+use inboxclaw_contract::{
+    Clock, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, Warning, coerce,
+};
 use own_files::OwnFiles;
 use pass::{Pass, PassStart, Turn};
 use path::RelPath;
@@ -72,6 +68,9 @@ use problems::Findings;
 use root::Root;
 use watch::Watch;
 use worklist::ReadPolicy;
+
+use crate::lock::lock;
+use crate::textdiff::{self, Bounds};
 
 /// Longest preview, in characters.
 const MOST_PREVIEW: usize = 16_384;
@@ -219,7 +218,7 @@ impl SourceSettings for Settings {
         Ok(())
     }
 
-    fn doubts(&self, _outside: &Outside) -> Vec<Doubt> {
+    fn warnings(&self, _outside: &Outside) -> Vec<Warning> {
         settings_warnings::of(
             &self.ignore_patterns,
             self.extensions.as_deref().unwrap_or_default(),

@@ -41,18 +41,18 @@ mod state;
 
 use std::time::Duration;
 
+use api::Api;
 use async_trait::async_trait;
+use context::{Field, Gmail, Rules};
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{Doubt, Draft, Failure, Interval, Next, Outside, Source, SourceSettings, coerce};
+use inboxclaw_contract::{Draft, Failure, Interval, Next, Outside, Source, SourceSettings, Warning, coerce};
+use pass::PassEnd;
+use recovery::Recovery;
+use state::RECOVERY;
 
 use crate::google::filter::{Filters, Rules as FilterRules};
 use crate::google::{self, Client, ClientSettings, GMAIL, default_poll_interval};
 use crate::http::check_interval;
-use api::Api;
-use context::{Field, Gmail, Rules};
-use pass::PassEnd;
-use recovery::Recovery;
-use state::RECOVERY;
 
 /// The label of drafts.
 const DRAFT: &str = "DRAFT";
@@ -136,8 +136,8 @@ impl SourceSettings for Settings {
         Ok(())
     }
 
-    fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        google::doubts(outside, &GMAIL, &self.client_settings(), &self.filters)
+    fn warnings(&self, outside: &Outside) -> Vec<Warning> {
+        google::warnings(outside, &GMAIL, &self.client_settings(), &self.filters)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {

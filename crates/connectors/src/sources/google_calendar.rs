@@ -56,18 +56,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
+use context::{Calendar, CalendarContext, Field, Stop};
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{
-    Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
+    Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, Warning, coerce,
 };
 use jiff::SignedDuration;
+use round_robin::{Round, RoundRobin};
+use state::LEAST_WINDOW;
 
 use crate::google::filter::{Filters, Rules};
 use crate::google::{self, CALENDAR, Client, ClientSettings, default_poll_interval};
 use crate::http::check_interval;
-use context::{Calendar, CalendarContext, Field, Stop};
-use round_robin::{Round, RoundRobin};
-use state::LEAST_WINDOW;
 
 /// Reports events of Google Calendar that are created, changed, answered or deleted.
 ///
@@ -221,13 +221,13 @@ impl SourceSettings for Settings {
         Ok(())
     }
 
-    fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        let mut doubts = google::doubts(outside, &CALENDAR, &self.client_settings(), &self.filters);
+    fn warnings(&self, outside: &Outside) -> Vec<Warning> {
+        let mut warnings = google::warnings(outside, &CALENDAR, &self.client_settings(), &self.filters);
         let is_listed = |id: &str| self.calendar_ids.iter().any(|listed| listed.trim() == id.trim());
         let stray = self.calendar_overrides.keys().filter(|id| !is_listed(id));
         let message = "this calendar is not in calendar_ids";
-        doubts.extend(stray.map(|id| Doubt::new(format!("calendar_overrides.{id}"), message)));
-        doubts
+        warnings.extend(stray.map(|id| Warning::new(format!("calendar_overrides.{id}"), message)));
+        warnings
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {

@@ -40,19 +40,19 @@ mod vanished_drives;
 
 use std::time::Duration;
 
+use api::Api;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{
-    Doubt, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, coerce,
+    Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, Warning, coerce,
 };
+use round_robin::RoundRobin;
+use settings::{BootstrapMode, Config, Field, MOST_BYTES};
 
 use crate::google::filter::{Filters, Rules};
 use crate::google::{self, Client, ClientSettings, DRIVE, default_poll_interval};
 use crate::http::check_interval;
 use crate::textdiff::{self, Bounds};
-use api::Api;
-use round_robin::RoundRobin;
-use settings::{BootstrapMode, Config, Field, MOST_BYTES};
 
 /// Reports files of Google Drive that are created, changed, moved, trashed, shared or removed.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -141,8 +141,8 @@ impl SourceSettings for Settings {
         Ok(())
     }
 
-    fn doubts(&self, outside: &Outside) -> Vec<Doubt> {
-        google::doubts(outside, &DRIVE, &self.client_settings(), &self.filters)
+    fn warnings(&self, outside: &Outside) -> Vec<Warning> {
+        google::warnings(outside, &DRIVE, &self.client_settings(), &self.filters)
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Source>> {

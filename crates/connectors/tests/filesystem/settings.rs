@@ -44,11 +44,11 @@ fn values_that_cannot_work_are_refused() {
 #[test]
 fn settings_that_match_nothing_are_doubtful() {
     let kind = SOURCES.iter().find(|kind| kind.name == "filesystem").unwrap();
-    let doubts = |settings: Value| -> Vec<String> {
+    let warnings = |settings: Value| -> Vec<String> {
         let mut all = json!({ "path": "x" });
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let built = (kind.build)(all, &outside("/")).unwrap();
-        built.doubts.into_iter().map(|doubt| format!("{}: {}", doubt.path, doubt.message)).collect()
+        built.warnings.into_iter().map(|warning| format!("{}: {}", warning.path, warning.message)).collect()
     };
     for pattern in [
         "node_modules/",
@@ -63,22 +63,22 @@ fn settings_that_match_nothing_are_doubtful() {
         "*.a, *.b",
         "*",
     ] {
-        let found = doubts(json!({ "ignore_patterns": [pattern] }));
+        let found = warnings(json!({ "ignore_patterns": [pattern] }));
         assert!(found.len() == 1 && found[0].starts_with("ignore_patterns: "), "{pattern}: {found:?}");
     }
     for extension in ["*.md", ".tar.gz", "md txt", "md,txt", ".m d", ".", "a/b", ".tmp"] {
-        let found = doubts(json!({ "extensions": [extension] }));
+        let found = warnings(json!({ "extensions": [extension] }));
         assert!(found.len() == 1 && found[0].starts_with("extensions: "), "{extension}: {found:?}");
     }
-    assert_eq!(doubts(json!({ "max_hash_bytes": 0 })).len(), 1);
+    assert_eq!(warnings(json!({ "max_hash_bytes": 0 })).len(), 1);
     let good = json!({
         "ignore_patterns": ["build", "*/build", "*.tmp", "[a-z]*", "a b/*", "[!a]x", ".*"],
         "extensions": [".md", "TXT", ""],
     });
-    assert_eq!(doubts(good), Vec::<String>::new());
-    assert_eq!(doubts(json!({})), Vec::<String>::new());
+    assert_eq!(warnings(good), Vec::<String>::new());
+    assert_eq!(warnings(json!({})), Vec::<String>::new());
     assert_eq!(
-        doubts(json!({ "ignore_patterns": "node_modules/" })),
+        warnings(json!({ "ignore_patterns": "node_modules/" })),
         [
             "ignore_patterns: the pattern \"node_modules/\" ends with a slash and matches nothing: \"node_modules\" leaves \
              out a folder of that name at the top with all it holds, \"*/node_modules\" those below"

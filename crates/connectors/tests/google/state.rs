@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use inboxclaw_connectors::google::gap::{EVENT, Gap};
 use inboxclaw_connectors::google::listing::Listing;
-use inboxclaw_contract::{Draft, Expiry, Outcome};
+use inboxclaw_contract::{Expiry, OpenTurn, Outcome};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::Recorder;
 
-async fn commit(draft: Draft<'_>) {
+async fn commit(draft: OpenTurn<'_>) {
     assert!(matches!(draft.commit().await.unwrap(), Outcome::Committed(_)));
 }
 

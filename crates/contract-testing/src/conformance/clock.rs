@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use inboxclaw_contract::sinks::Intake;
-use inboxclaw_contract::store::{DeliveryQuery, Expire, Policy};
+use inboxclaw_contract::store::{DeliveryQuery, Expire, HistoryLimit, Policy};
 use inboxclaw_contract::turn::{Age, DeliveryChange, DeliveryState, FactsPatch};
 use inboxclaw_contract::{Expiry, Interval, OwnerId, Patterns, Selection, Seq, StartAt, Ttl};
 
@@ -27,7 +27,7 @@ impl Life {
         let rule =
             Expire { prefix: "rule:".into(), after: Duration::from_secs(DAY as u64), by: Age::Updated };
         let policy = Policy { expire: vec![rule], ..Policy::default() };
-        ground.store.govern(source, policy).await.unwrap();
+        ground.store.set_limits(source, policy).await.unwrap();
         let life = Self { source, sink };
         life.act(ground, "before").await;
         life
@@ -61,7 +61,7 @@ impl Life {
         let kept = |kind: &str| names.iter().map(|name| format!("{kind}:{name}")).collect::<Vec<_>>();
         assert_eq!(keys, [kept("brief"), kept("rule")].concat());
         assert_eq!(ground.event_ids().await, names);
-        let history = ground.store.history(self.source, None, 99, usize::MAX).await.unwrap();
+        let history = ground.store.history(self.source, None, HistoryLimit::turns(99)).await.unwrap();
         assert_eq!(history.len(), names.len());
         let ttl = Some(Ttl { default: Some(Interval::from_secs(DAY as u64)), ..Ttl::default() });
         let wanted = Selection { ttl, ..Selection::all(Seq(0)) };
@@ -137,7 +137,7 @@ async fn followed(life: &Life, ground: &Ground) {
     assert_eq!(ground.event_ids().await, ["meanwhile"]);
     let keys: Vec<String> = ground.all(life.source).await.into_iter().map(|entry| entry.key).collect();
     assert_eq!(keys, ["brief:meanwhile", "rule:meanwhile"]);
-    assert_eq!(ground.store.history(life.source, None, 99, usize::MAX).await.unwrap().len(), 1);
+    assert_eq!(ground.store.history(life.source, None, HistoryLimit::turns(99)).await.unwrap().len(), 1);
     let facts = ground.store.facts(life.source).await.unwrap();
     assert!(
         facts.next_at.unwrap() <= ground.store.snapshot(life.source).await.unwrap().now,
@@ -152,7 +152,7 @@ pub async fn history_of_a_wrong_clock_goes_with_what_follows_it(ground: &Ground)
         ground.clock.jump(jump);
         ground.commit(ground.turn(source).await.put("k", value)).await;
     }
-    let kept = async || ground.store.history(source, None, 9, usize::MAX).await.unwrap().len();
+    let kept = async || ground.store.history(source, None, HistoryLimit::turns(9)).await.unwrap().len();
     while ground.store.sweep().await.unwrap().more {}
     assert_eq!(kept().await, 3);
     ground.clock.step(7 * DAY - 1);

@@ -63,7 +63,7 @@ async fn refused(ground: &Ground, turn: Turn, text: &str) {
 
 async fn limited(ground: &Ground, owner: OwnerId, entries: Option<u64>, bytes: Option<u64>) {
     let policy = Policy { max_entries: entries, max_bytes: bytes, ..Policy::default() };
-    ground.store.govern(owner, policy).await.unwrap();
+    ground.store.set_limits(owner, policy).await.unwrap();
 }
 
 pub async fn a_turn_that_makes_more_than_the_limit_is_refused(ground: &Ground) {
@@ -93,7 +93,10 @@ pub async fn less_is_welcome_when_there_is_too_much(ground: &Ground) {
     refused(ground, more, "source:a would have 16 bytes of state, the limit is 8").await;
     limited(ground, owner, None, None).await;
     ground.commit(ground.turn(owner).await.put("2", "100")).await;
-    assert!(matches!(ground.store.govern(OwnerId(9), Policy::default()).await, Err(StoreError::NoOwner(_))));
+    assert!(matches!(
+        ground.store.set_limits(OwnerId(9), Policy::default()).await,
+        Err(StoreError::NoOwner(_))
+    ));
 }
 
 /// Turns that wait at the same time are counted one after the other.

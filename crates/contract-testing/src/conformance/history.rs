@@ -1,6 +1,6 @@
 //! What history keeps, and how it is read: a page at a time, bounded, without secrets.
 
-use inboxclaw_contract::store::Before;
+use inboxclaw_contract::store::{Before, HistoryLimit};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{Entry, Expiry, OwnerId, Version};
 
@@ -36,7 +36,7 @@ pub async fn history_says_what_was_replaced(ground: &Ground) {
     clear.cursor = Some(None);
     ground.commit(clear).await;
 
-    let all = ground.store.history(owner, None, 10, usize::MAX).await.unwrap();
+    let all = ground.store.history(owner, None, HistoryLimit::turns(10)).await.unwrap();
     assert_eq!(all.iter().map(|past| past.version.0).collect::<Vec<_>>(), [3, 2, 1]);
     assert_eq!(all[2].cursor, Some(None));
     assert_eq!(all[2].entries, [("a".to_owned(), Before::Absent)]);
@@ -45,8 +45,11 @@ pub async fn history_says_what_was_replaced(ground: &Ground) {
     assert_eq!(all[0].cursor, Some(Some("c".into())));
     assert_eq!(entry(&all[0].entries[0].1).value.as_str(), "1");
     assert!(all[0].at == all[1].at && all[1].at > all[2].at);
-    assert_eq!(ground.store.history(owner, Some(Version(3)), 1, usize::MAX).await.unwrap(), all[1..2]);
-    assert!(ground.store.history(owner, Some(Version(1)), 1, usize::MAX).await.unwrap().is_empty());
+    assert_eq!(
+        ground.store.history(owner, Some(Version(3)), HistoryLimit::turns(1)).await.unwrap(),
+        all[1..2]
+    );
+    assert!(ground.store.history(owner, Some(Version(1)), HistoryLimit::turns(1)).await.unwrap().is_empty());
 }
 
 pub async fn history_keeps_no_secret(ground: &Ground) {
@@ -54,7 +57,7 @@ pub async fn history_keeps_no_secret(ground: &Ground) {
     ground.commit(ground.turn(owner).await.secret("a", "1").secret("b", "1").put("c", "1")).await;
     ground.commit(ground.turn(owner).await.secret("a", "2").put("b", "2").secret("c", "2")).await;
     ground.commit(ground.turn(owner).await.delete("a")).await;
-    let all = ground.store.history(owner, None, 10, usize::MAX).await.unwrap();
+    let all = ground.store.history(owner, None, HistoryLimit::turns(10)).await.unwrap();
     assert_eq!(all[0].entries, [("a".to_owned(), Before::Secret)]);
     let kept: Vec<_> = all[1].entries.iter().map(|(key, old)| (key.as_str(), kept(old))).collect();
     assert_eq!(kept, [("a", "secret"), ("b", "secret"), ("c", "1")]);
@@ -67,7 +70,7 @@ pub async fn history_is_a_marker_when_a_turn_replaces_too_much(ground: &Ground) 
     let big = format!("\"{}\"", "x".repeat(9 << 20));
     ground.commit(ground.turn(owner).await.put("a", &big).put("b", &big).put("c", "1")).await;
     let base = ground.commit(ground.turn(owner).await.delete_prefix("")).await.version;
-    let past = ground.store.history(owner, None, 1, usize::MAX).await.unwrap().remove(0);
+    let past = ground.store.history(owner, None, HistoryLimit::turns(1)).await.unwrap().remove(0);
     assert!(past.marker && past.entries.is_empty());
     assert!(ground.keys(owner, "").await.is_empty());
     // What was changed is no longer known, so everything older is in doubt.
@@ -81,7 +84,7 @@ pub async fn history_says_which_turn_was_taken_back(ground: &Ground) {
     let mut undo = ground.turn(owner).await.delete("a").author("bob");
     undo.undoes = Some(Version(1));
     ground.commit(undo).await;
-    let all = ground.store.history(owner, None, 10, usize::MAX).await.unwrap();
+    let all = ground.store.history(owner, None, HistoryLimit::turns(10)).await.unwrap();
     let told: Vec<_> = all.iter().map(|past| (past.author.as_deref(), past.undoes)).collect();
     assert_eq!(told, [(Some("bob"), Some(Version(1))), (Some("ann"), None)]);
     assert!(all.iter().all(|past| past.replaced.is_none() && !past.marker));
@@ -95,7 +98,8 @@ async fn versions(
     limit: usize,
     bytes: usize,
 ) -> Vec<i64> {
-    let found = ground.store.history(owner, before.map(Version), limit, bytes).await.unwrap();
+    let found =
+        ground.store.history(owner, before.map(Version), HistoryLimit { turns: limit, bytes }).await.unwrap();
     found.iter().map(|past| past.version.0).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Delivery, DeliveryQuery};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, HistoryLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
 use inboxclaw_contract::{
     Expiry, Interval, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Ttl, Version,
@@ -112,7 +112,7 @@ pub async fn deliveries_are_owed_until_done(ground: &Ground) {
     ground.clock.step(10);
     assert_eq!(owed(due).await, [1, 3]);
     let first = ground.deliveries(sink, due).await.remove(0);
-    let expected = Delivery {
+    let expected = DeliveryRow {
         seq: Seq(1),
         source,
         event_type: "t".into(),
@@ -182,7 +182,7 @@ pub async fn facts_are_no_state(ground: &Ground) {
     assert_eq!(ground.store.facts(owner).await.unwrap(), healed);
     let seen = RunFacts { seen_at: Some(now), paused: true, ..RunFacts::default() };
     assert_eq!(ground.store.facts(other).await.unwrap(), seen);
-    assert!(ground.store.history(owner, None, 10, usize::MAX).await.unwrap().is_empty());
+    assert!(ground.store.history(owner, None, HistoryLimit::turns(10)).await.unwrap().is_empty());
     assert!(matches!(ground.store.facts(OwnerId(9)).await, Err(StoreError::NoOwner(_))));
     assert!(matches!(
         ground.store.set_facts(OwnerId(9), FactsPatch::default()).await,
@@ -220,10 +220,10 @@ pub async fn history_goes_by_age(ground: &Ground) {
     ground.clock.step(5 * 24 * 60 * 60);
     let swept = ground.store.sweep().await.unwrap();
     assert_eq!((swept.history, swept.more), (2, false));
-    assert_eq!(ground.store.history(a, None, 10, usize::MAX).await.unwrap().len(), 1);
-    assert!(ground.store.history(b, None, 10, usize::MAX).await.unwrap().is_empty());
+    assert_eq!(ground.store.history(a, None, HistoryLimit::turns(10)).await.unwrap().len(), 1);
+    assert!(ground.store.history(b, None, HistoryLimit::turns(10)).await.unwrap().is_empty());
     assert_eq!(ground.version(a).await, Version(2));
     // The owner goes on as before.
     ground.commit(ground.turn(b).await.put("k", "2")).await;
-    assert_eq!(ground.store.history(b, None, 10, usize::MAX).await.unwrap().len(), 1);
+    assert_eq!(ground.store.history(b, None, HistoryLimit::turns(10)).await.unwrap().len(), 1);
 }

@@ -1,7 +1,7 @@
 //! Owners that get another name, and owners that are forgotten.
 
 use futures_util::future::join_all;
-use inboxclaw_contract::store::DeliveryQuery;
+use inboxclaw_contract::store::{DeliveryQuery, HistoryLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
 use inboxclaw_contract::{Owner, OwnerId, Seq, StoreError, Version};
 use jiff::Timestamp;
@@ -18,11 +18,13 @@ pub async fn a_renamed_owner_keeps_everything(ground: &SpacesGround) {
     ground.commit(ground.turn(owner).await.put("k", "1").cursor("c").emit("e1", "t")).await;
     ground.commit(ground.turn(owner).await.put("k", "2")).await;
     ground.store.set_facts(owner, FactsPatch { failures: Some(3), ..FactsPatch::default() }).await.unwrap();
-    let before = (ground.all(owner).await, ground.store.history(owner, None, 9, usize::MAX).await.unwrap());
+    let before =
+        (ground.all(owner).await, ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap());
     ground.spaces.rename(owner, &Owner::source("new")).await.unwrap();
     assert_eq!(named(ground).await, [(owner, "source:new".into())]);
     assert_eq!(ground.source("new").await, owner, "the name leads to it");
-    let after = (ground.all(owner).await, ground.store.history(owner, None, 9, usize::MAX).await.unwrap());
+    let after =
+        (ground.all(owner).await, ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap());
     assert_eq!(after, before);
     assert_eq!(ground.store.facts(owner).await.unwrap().failures, 3);
     let snapshot = ground.store.snapshot(owner).await.unwrap();
@@ -125,12 +127,12 @@ pub async fn a_forgotten_owner_leaves_nothing_but_what_it_reported(ground: &Spac
         ground.all(owner).await.is_empty()
             && ground.deliveries(owner, DeliveryQuery::all(9)).await.is_empty()
     );
-    assert!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().is_empty());
+    assert!(ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap().is_empty());
     assert_eq!(ground.store.snapshot(owner).await.unwrap().cursor, None);
     assert_eq!(ground.store.facts(owner).await.unwrap(), RunFacts::default());
     ground.commit(ground.turn(owner).await.put("k", "1")).await;
     assert_eq!((ground.counts(owner).await, ground.get(source, "k").await), ((1, 2), Some("1".into())));
-    assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 1);
+    assert_eq!(ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap().len(), 1);
     assert!(matches!(ground.spaces.forget(OwnerId(99)).await, Err(StoreError::NoOwner(_))));
 }
 
@@ -153,12 +155,12 @@ pub async fn an_owner_that_comes_back_early_starts_from_nothing_too(ground: &Spa
     let base = ground.version(owner).await;
     assert!(!ground.spaces.forget(owner).await.unwrap());
     assert_eq!(ground.sink("b").await, owner);
-    assert!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().is_empty());
+    assert!(ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap().is_empty());
     let late = turn(owner, base).put("h/1", "1");
     ground.conflict(late).await;
     ground.commit(ground.turn(owner).await.put("x", "1")).await;
     ground.commit(ground.turn(owner).await.put("x", "2")).await;
-    assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 2);
+    assert_eq!(ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap().len(), 2);
     assert_eq!(ground.keys(owner, "").await, ["x"]);
     ground.sweep().await;
     assert_eq!((ground.keys(owner, "").await, ground.counts(owner).await), (vec!["x".into()], (1, 2)));

@@ -1,6 +1,6 @@
 //! Promises 8, 9 and 10, and what else is said about entries, history and watching.
 
-use inboxclaw_contract::store::Before;
+use inboxclaw_contract::store::{Before, HistoryLimit};
 use inboxclaw_contract::{Entry, Expiry, StoreError, Version};
 
 use crate::{Ground, Words, json, seconds, turn};
@@ -52,7 +52,7 @@ pub async fn promise_8_expiry_and_sweep_change_no_version(ground: &Ground) {
     assert_eq!(removed, 1_200);
     assert_eq!(ground.keys(owner, "").await, ["stays"]);
     assert_eq!(ground.version(owner).await, Version(1));
-    assert_eq!(ground.store.history(owner, None, 10, usize::MAX).await.unwrap().len(), 1);
+    assert_eq!(ground.store.history(owner, None, HistoryLimit::turns(10)).await.unwrap().len(), 1);
     // Nor is the expiry a change that a turn could conflict with.
     ground.commit(turn(owner, Version(1)).reads(&["goes/1"], &["goes"], false).put("x", "1")).await;
 }
@@ -207,7 +207,7 @@ pub async fn promise_10_json_comes_back_as_it_went_in(ground: &Ground) {
     assert_eq!((event.data.as_str(), event.meta.as_str()), (text, text));
     assert_eq!(event.entity_id.as_deref(), Some("nul\u{0}and\nmore"));
     ground.commit(ground.turn(owner).await.put("a", "1")).await;
-    let past = ground.store.history(owner, None, 1, usize::MAX).await.unwrap().remove(0);
+    let past = ground.store.history(owner, None, HistoryLimit::turns(1)).await.unwrap().remove(0);
     assert_eq!(entry(&past.entries[0].1).value.as_str(), text);
 }
 
@@ -287,7 +287,7 @@ pub async fn deletions_by_prefix_come_first(ground: &Ground) {
     let keys: Vec<_> = found.iter().map(|entry| (entry.key.as_str(), entry.value.as_str())).collect();
     assert_eq!(keys, [("a/1", "1"), ("a/3", "4"), ("b", "3")]);
     assert_eq!((found[0].revision, found[0].expires_at), (Version(2), None), "a new entry");
-    let past = ground.store.history(owner, None, 1, usize::MAX).await.unwrap().remove(0);
+    let past = ground.store.history(owner, None, HistoryLimit::turns(1)).await.unwrap().remove(0);
     let old: Vec<_> = past.entries.iter().map(|(key, old)| (key.as_str(), *old != Before::Absent)).collect();
     assert_eq!(old, [("a/1", true), ("a/2", true), ("a/3", false)]);
 }

@@ -1,6 +1,6 @@
 //! Another space in place of an owner's: what it brings, what it leaves behind, and when it is refused.
 
-use inboxclaw_contract::store::Before;
+use inboxclaw_contract::store::{Before, HistoryLimit};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{Entry, OwnerId, SpaceId, StoreError, Turn, Version};
 
@@ -62,7 +62,7 @@ pub async fn clearing_away_what_has_expired_is_no_change(ground: &SpacesGround) 
     let clear = ground.turn(owner).await.delete_prefix("");
     assert_eq!(ground.commit(clear).await.version, Version(1));
     assert_eq!(ground.counts(owner).await, (0, 0));
-    assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 1);
+    assert_eq!(ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap().len(), 1);
     ground.commit(turn(owner, Version(1)).put("a", "1")).await;
     assert_eq!((ground.keys(owner, "").await, ground.counts(owner).await), (vec!["a".into()], (1, 2)));
 }
@@ -175,7 +175,7 @@ pub async fn a_built_space_keeps_the_secrets_that_it_came_with(ground: &SpacesGr
 pub async fn a_limit_holds_for_swaps(ground: &SpacesGround) {
     let (owner, space, _) = cleared(ground, "a").await;
     let policy = inboxclaw_contract::store::Policy { max_entries: Some(10), ..Default::default() };
-    ground.store.govern(owner, policy).await.unwrap();
+    ground.store.set_limits(owner, policy).await.unwrap();
     let refused = ground.store.commit(ground.turn(owner).await.swap(space, true)).await;
     let Err(StoreError::OverLimit(text)) = refused else { panic!("{refused:?}") };
     assert_eq!(text, "source:a would have 1100 entries of state, the limit is 10");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Expire, Policy};
+use inboxclaw_contract::store::{Expire, HistoryLimit, Policy};
 use inboxclaw_contract::turn::{Age, Sweep};
 use inboxclaw_contract::{OwnerId, Turn, Version};
 use jiff::SignedDuration;
@@ -74,7 +74,7 @@ pub async fn a_turn_removes_entries_by_their_age(ground: &Ground) {
         let bytes = left.iter().map(|key| key.len() as u64 + 1).sum();
         assert_eq!(ground.counts(owner).await, (left.len() as u64, bytes));
         assert_eq!(ground.version(owner).await, Version(2));
-        assert_eq!(ground.store.history(owner, None, 9, usize::MAX).await.unwrap().len(), 2);
+        assert_eq!(ground.store.history(owner, None, HistoryLimit::turns(9)).await.unwrap().len(), 2);
     }
 }
 
@@ -117,7 +117,7 @@ pub async fn rules_remove_entries_by_their_age(ground: &Ground) {
     }
     ground.clock.step(2 * HOUR);
     assert_eq!(ground.sweep().await, 0, "without a rule nothing goes");
-    ground.store.govern(owner, rule("seen:", 3, Age::Updated)).await.unwrap();
+    ground.store.set_limits(owner, rule("seen:", 3, Age::Updated)).await.unwrap();
     assert_eq!(ground.sweep().await, 0, "not yet");
     ground.commit(ground.turn(owner).await.put("seen:2", "1")).await;
     ground.clock.step(HOUR + 1);
@@ -129,13 +129,13 @@ pub async fn rules_remove_entries_by_their_age(ground: &Ground) {
     assert_eq!(ground.keys(other, "").await.len(), 3, "it is the rule of one owner");
     // At once under a new rule, else once an hour.
     ground.clock.step(60);
-    ground.store.govern(owner, rule("seen", 2, Age::Created)).await.unwrap();
+    ground.store.set_limits(owner, rule("seen", 2, Age::Created)).await.unwrap();
     assert_eq!((ground.sweep().await, ground.keys(owner, "").await), (1, vec!["seen:2".into(), "x".into()]));
     ground.clock.step(HOUR - 60);
     assert_eq!(ground.sweep().await, 0);
     ground.clock.step(60);
     assert_eq!((ground.sweep().await, ground.keys(owner, "").await), (1, vec!["x".into()]));
-    ground.store.govern(owner, Policy::default()).await.unwrap();
+    ground.store.set_limits(owner, Policy::default()).await.unwrap();
     ground.clock.step(9 * HOUR);
     assert_eq!((ground.sweep().await, ground.counts(owner).await), (0, (1, 2)));
 }
@@ -150,7 +150,7 @@ pub async fn several_rules_go_over_many_entries(ground: &Ground) {
     let mut policy = rule("a/", 1, Age::Created);
     policy.expire.extend(rule("b/1", 0, Age::Updated).expire);
     policy.expire.extend(rule("", 9, Age::Updated).expire);
-    ground.store.govern(owner, policy).await.unwrap();
+    ground.store.set_limits(owner, policy).await.unwrap();
     assert_eq!(ground.sweep().await, 5_000 + 1_111);
     assert_eq!((ground.counts(owner).await.0, ground.keys(owner, "b/1").await.len()), (3_889, 0));
     assert_eq!(ground.sweep().await, 0);
@@ -158,7 +158,7 @@ pub async fn several_rules_go_over_many_entries(ground: &Ground) {
 
 pub async fn turns_that_ask_again_and_again_hold_up_no_rule(ground: &Ground) {
     let (owner, other) = (ground.source("a").await, ground.source("b").await);
-    ground.store.govern(other, rule("", 1, Age::Updated)).await.unwrap();
+    ground.store.set_limits(other, rule("", 1, Age::Updated)).await.unwrap();
     let many = (0..9_000).fold(ground.turn(owner).await, |turn, n| turn.put(&format!("k/{n:04}"), "1"));
     ground.commit(many).await;
     ground.commit(ground.turn(other).await.put("old", "1")).await;

@@ -1,6 +1,6 @@
 //! Promises 1, 2 and 4: what a turn is, and when it is refused.
 
-use inboxclaw_contract::store::DeliveryQuery;
+use inboxclaw_contract::store::{DeliveryQuery, HistoryLimit};
 use inboxclaw_contract::turn::{Age, Conflict, DeliveryChange, DeliveryState, FactsPatch, Sweep};
 use inboxclaw_contract::{OwnerId, Seq, StoreError, Turn, Version};
 use jiff::Timestamp;
@@ -206,7 +206,7 @@ pub async fn promise_4a_owners_cannot_touch_each_other(ground: &Ground) {
     ground.commit(ground.turn(source).await.put("a", "1").cursor("c").emit("e", "t")).await;
     assert_eq!(ground.get(sink, "a").await, None);
     assert_eq!(ground.store.snapshot(sink).await.unwrap().cursor, None);
-    assert!(ground.store.history(sink, None, 10, usize::MAX).await.unwrap().is_empty());
+    assert!(ground.store.history(sink, None, HistoryLimit::turns(10)).await.unwrap().is_empty());
     ground.commit(ground.turn(sink).await.put("a", "2").emit("e", "t")).await;
     ground.commit(ground.turn(sink).await.delete_prefix("")).await;
     assert_eq!(ground.get(source, "a").await.as_deref(), Some("1"));

@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use inboxclaw_contract::limits::{INTERNAL_SOURCE, check_name};
 use inboxclaw_contract::store::{ClockState, OwnerInfo, Policy, Prune, Pruned, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
-use inboxclaw_contract::{Keeper, Owner, OwnerId, StoreError};
+use inboxclaw_contract::{Housekeeping, Owner, OwnerId, StoreError};
 use jiff::SignedDuration;
 
 use super::{MemoryStore, Row};
 
 #[async_trait]
-impl Keeper for MemoryStore {
+impl Housekeeping for MemoryStore {
     async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError> {
         if *owner != Owner::source(INTERNAL_SOURCE) {
             check_name(owner.kind, &owner.name).map_err(|error| StoreError::Refused(error.to_string()))?;
@@ -51,7 +51,7 @@ impl Keeper for MemoryStore {
         self.read(|inner, _| Ok(inner.row(owner)?.facts.clone()))
     }
 
-    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
         self.write(|inner, _| {
             let row = inner.row_mut(owner)?;
             (row.policy, row.rules_at) = (policy, None);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    Delivery, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Page, ReadLimit,
+    DeliveryPage, DeliveryQuery, DeliveryRow, EventRow, Find, Found, Page, ReadLimit,
 };
 use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, Lane, Log, OwnerId, Selection, Seq, StoreError};
@@ -30,7 +30,7 @@ impl Log for MemoryStore {
             let all: Vec<_> =
                 wanted.filter_map(|((_, seq), row)| Some(delivery(inner.events.get(seq)?, row))).collect();
             let count = all.len();
-            let deliveries = within(all.into_iter().take(query.rows), query.bytes, Delivery::size);
+            let deliveries = within(all.into_iter().take(query.rows), query.bytes, DeliveryRow::size);
             DeliveryPage { complete: deliveries.len() == count, deliveries }
         }))
     }
@@ -130,8 +130,8 @@ fn event_row(event: &Event) -> EventRow {
     EventRow { seq: event.seq, event_type, entity_id, bytes: body(event) }
 }
 
-fn delivery(event: &Event, row: &Pending) -> Delivery {
-    Delivery {
+fn delivery(event: &Event, row: &Pending) -> DeliveryRow {
+    DeliveryRow {
         seq: event.seq,
         source: event.source,
         event_type: event.event_type.clone(),

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::{Before, PastTurn};
+use inboxclaw_contract::store::{Before, HistoryLimit, PastTurn};
 use inboxclaw_contract::{Entry, Outcome, OwnerId, Snapshot, State, StoreError, Turn, Version};
 use jiff::Timestamp;
 
@@ -51,13 +51,15 @@ impl State for MemoryStore {
         &self,
         owner: OwnerId,
         before: Option<Version>,
-        limit: usize,
-        bytes: usize,
+        limit: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
         self.read(|inner, _| {
             let turns = inner.row(owner)?.history.iter().rev();
             let older = turns.filter(|past| before.is_none_or(|before| past.version < before));
-            Ok(within(older.take(limit), bytes, |past| replaced(past)).into_iter().cloned().collect())
+            Ok(within(older.take(limit.turns), limit.bytes, |past| replaced(past))
+                .into_iter()
+                .cloned()
+                .collect())
         })
     }
 

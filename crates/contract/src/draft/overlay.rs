@@ -6,12 +6,11 @@ use std::ops::Bound;
 
 use jiff::Timestamp;
 
+use super::Draft;
 use crate::failure::Failure;
 use crate::json::Json;
 use crate::state::{Entry, Expiry, Version};
 use crate::turn::EntryChange;
-
-use super::Draft;
 
 impl Draft<'_> {
     /// What `Keep` means for a key that this draft has already changed.
@@ -90,7 +89,7 @@ impl Draft<'_> {
     /// Adds stored entries of a listed stretch of keys until enough are seen; those that this draft hides are `None`.
     /// Answers the key up to which the list is complete; `None` for the end.
     pub(super) async fn add_stored(
-        &self,
+        &mut self,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
@@ -100,7 +99,7 @@ impl Draft<'_> {
         let mut seen = 0;
         loop {
             let page = self.state.list(self.turn.owner, prefix, from.as_deref(), limit).await;
-            let page = page.map_err(Failure::internal)?;
+            let page = self.read(page)?;
             let exhausted = page.len() < limit;
             from = page.last().map(|entry| entry.key.clone()).or(from);
             for stored in page {

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::JsonError;
+use super::error::JsonError;
 use crate::limits::JSON_DEPTH;
 
 /// What JSON takes for white space.

@@ -2,26 +2,22 @@
 //!
 //! Numbers and strings are copied as they stand. No value is parsed, so nothing can be rounded on the way.
 
-use super::Json;
 use super::check::string_stop;
 
-impl Json {
-    /// Appends the text without white space outside strings.
-    pub fn write_compact(&self, out: &mut String) {
-        out.reserve(self.len());
-        restyle(self.as_str(), out, "", String::push_str);
-    }
+/// Appends a valid text without white space outside strings.
+pub(super) fn compact(text: &str, out: &mut String) {
+    out.reserve(text.len());
+    restyle(text, out, "", String::push_str);
+}
 
-    /// Appends the text with `", "` and `": "` between its parts. With `ascii`, characters in strings that are not
-    /// printable ASCII become lower-case `\uXXXX` (two of them above U+FFFF): the default style of Python's `json.dumps`.
-    pub fn write_spaced(&self, out: &mut String, ascii: bool) {
-        out.reserve(self.len() + self.len() / 8);
-        restyle(self.as_str(), out, " ", if ascii { push_ascii } else { String::push_str });
-    }
+/// Appends a valid text with white space between its parts.
+pub(super) fn spaced(text: &str, out: &mut String, ascii: bool) {
+    out.reserve(text.len() + text.len() / 8);
+    restyle(text, out, " ", if ascii { push_ascii } else { String::push_str });
 }
 
 /// Appends `text` as a JSON string literal, with the escapes of Python's `json.dumps`: short ones where JSON has them,
-/// `\u00XX` for other control characters. `ascii` as in [`Json::write_spaced`].
+/// `\u00XX` for other control characters. `ascii` as in [`Json::write_spaced`](crate::Json::write_spaced).
 pub fn write_string(text: &str, out: &mut String, ascii: bool) {
     let push = if ascii { push_ascii } else { String::push_str };
     out.reserve(text.len() + 2);

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use inboxclaw_contract::space::{EntryInfo, Look};
-use inboxclaw_contract::store::PastTurn;
-use inboxclaw_contract::{Entry, Keeper, OwnerId, Spaces, State, Version};
+use inboxclaw_contract::store::{HistoryLimit, PastTurn};
+use inboxclaw_contract::{Entry, Housekeeping, OwnerId, Spaces, State, Version};
 
 use crate::ground::Ground;
 use crate::state::{OwnerModel, Past, World, owner};
@@ -125,7 +125,7 @@ async fn counts(world: &World, ground: &Ground, model: &OwnerModel, place: usize
 }
 
 async fn history(ground: &Ground, model: &OwnerModel, id: OwnerId) {
-    let found = ground.store.history(id, None, 1_000, usize::MAX).await.unwrap();
+    let found = ground.store.history(id, None, HistoryLimit::turns(1_000)).await.unwrap();
     let kept: Vec<_> =
         model.past.iter().rev().take_while(|past| past.kept).map(|past| past_turn(model, past)).collect();
     assert_eq!(found.len(), kept.len(), "length of history");
@@ -133,7 +133,7 @@ async fn history(ground: &Ground, model: &OwnerModel, id: OwnerId) {
         assert_eq!(found, kept, "history");
     }
     let Some(middle) = kept.get(kept.len() / 2) else { return };
-    let older = ground.store.history(id, Some(middle.version), 2, usize::MAX).await.unwrap();
+    let older = ground.store.history(id, Some(middle.version), HistoryLimit::turns(2)).await.unwrap();
     let expected: Vec<_> =
         kept.iter().filter(|past| past.version < middle.version).take(2).cloned().collect();
     assert_eq!(older, expected, "history before {:?}", middle.version);

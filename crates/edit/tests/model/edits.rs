@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use inboxclaw_contract::store::Before;
 use inboxclaw_contract::turn::{Age, EntryChange, Swap};
 use inboxclaw_contract::{Entry, OwnerId, Turn, Version};
-use inboxclaw_edit::{Choice, Mode, Which};
+use inboxclaw_edit::{EntryFilter, Mode, Which};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ground::turn;
@@ -226,7 +226,7 @@ impl OwnerModel {
     }
 
     /// The live entries of a choice.
-    pub(crate) fn chosen(&self, choice: &Choice, now: Timestamp) -> BTreeMap<String, u64> {
+    pub(crate) fn chosen(&self, choice: &EntryFilter, now: Timestamp) -> BTreeMap<String, u64> {
         let young = |entry: &Entry| match choice.older_than {
             None => false,
             Some((age, by)) => {

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use inboxclaw_contract::turn::Swap;
-use inboxclaw_contract::{Clock, Entry, Keeper, Outcome, Owner, OwnerId, Spaces, State, Version, Witness};
+use inboxclaw_contract::{
+    Clock, Entry, Housekeeping, Outcome, Owner, OwnerId, Spaces, State, Version, Witness,
+};
 use inboxclaw_contract_testing::Unique;
 pub(crate) use inboxclaw_contract_testing::{json, turn};
 use inboxclaw_edit::{Editor, Lines, Steps};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use inboxclaw_contract::turn::EntryChange;
 use inboxclaw_contract::{Entry, Expiry, Outcome, OwnerId, Spaces, State, Version};
-use inboxclaw_edit::{Choice, Mode, To, Which};
+use inboxclaw_edit::{EntryFilter, Mode, To, Which};
 
 use crate::ground::{Ground, build, export, json, lines, turn, unseen, version};
 
@@ -178,12 +178,12 @@ async fn a_deletion_of_many_is_whole_and_is_undone() {
     build(&ground, many, &[keys("gone", MANY), keys("stays", MANY)].concat(), "1").await;
     put(&ground, many, &[("gone secret", "1", true), ("own secret", "1", true)], None).await;
     let before = seen(&ground, many).await;
-    let choice = Choice { prefix: "gone".into(), older_than: None };
-    let wanted = ground.editor().delete_chosen(many, &choice, true, &unseen).await.unwrap();
+    let choice = EntryFilter { prefix: "gone".into(), older_than: None };
+    let wanted = ground.editor().delete_matching(many, &choice, true, &unseen).await.unwrap();
     assert_eq!(wanted.entries, MANY as u64 + 1);
     let kills = Kills::new(&ground);
     let progress = |done, of| kills.progress(done, of);
-    let deleted = ground.editor().delete_chosen(many, &choice, false, &progress).await.unwrap();
+    let deleted = ground.editor().delete_matching(many, &choice, false, &progress).await.unwrap();
     assert_eq!((deleted.entries, deleted.bytes), (wanted.entries, wanted.bytes));
     let after = seen(&ground, many).await;
     let mut expected = before.clone();

@@ -2,8 +2,10 @@
 
 use inboxclaw_contract::space::Copied;
 use inboxclaw_contract::turn::{Conflict, EntryChange, Swap};
-use inboxclaw_contract::{Clock, Entry, Keeper, Outcome, OwnerId, Spaces, State, StoreError, Turn, Version};
-use inboxclaw_edit::{Choice, Condition, EditError, Mode, To, Which};
+use inboxclaw_contract::{
+    Clock, Entry, Housekeeping, Outcome, OwnerId, Spaces, State, StoreError, Turn, Version,
+};
+use inboxclaw_edit::{Condition, EditError, EntryFilter, Mode, To, Which};
 
 use crate::compare::{adopt, compare};
 use crate::edits::{Edit, Exported, Since};
@@ -54,7 +56,7 @@ impl Life {
             Step::Delete { owner, key, condition } => self.delete(*owner, key, *condition).await,
             Step::Cursor { owner, cursor } => self.cursor(*owner, cursor.map(str::to_owned)).await,
             Step::DeleteChosen { owner, choice, dry_run } => {
-                self.delete_chosen(*owner, choice, *dry_run).await
+                self.delete_matching(*owner, choice, *dry_run).await
             }
             Step::Undo { owner, which, force } => self.undo(*owner, *which, *force).await,
             Step::Rewind { owner, to } => self.rewind(*owner, *to).await,
@@ -62,8 +64,8 @@ impl Life {
             Step::Import { owner, export, mode } => self.import(*owner, *export, *mode).await,
             Step::Copy { from, to, prefix, mode } => self.copy((*from, *to), prefix, *mode).await,
             Step::Govern { owner: place, policy } => {
-                self.ground.store.govern(owner(*place), policy.clone()).await.unwrap();
-                self.world.owners[*place].govern(policy.clone());
+                self.ground.store.set_limits(owner(*place), policy.clone()).await.unwrap();
+                self.world.owners[*place].set_limits(policy.clone());
             }
             Step::Clock(seconds) => self.ground.clock.step(*seconds),
             Step::Sweep => self.ground.sweep().await,
@@ -253,8 +255,9 @@ impl Life {
         self.edited(&turn, Some(found));
     }
 
-    async fn delete_chosen(&mut self, place: usize, choice: &Choice, dry_run: bool) {
-        let found = self.ground.editor().delete_chosen(owner(place), choice, dry_run, &unseen).await.unwrap();
+    async fn delete_matching(&mut self, place: usize, choice: &EntryFilter, dry_run: bool) {
+        let found =
+            self.ground.editor().delete_matching(owner(place), choice, dry_run, &unseen).await.unwrap();
         let model = &self.world.owners[place];
         let chosen = model.chosen(choice, self.world.now);
         assert_eq!((found.entries, found.bytes), (chosen.len() as u64, chosen.values().sum()), "{choice:?}");
@@ -309,6 +312,8 @@ impl Life {
                     assert_changed(&since, &keys, more, cursor);
                 }
             }
+            // Whether something was changed since may be in doubt, and yet nothing be left to take back.
+            Err(EditError::Kept { version, .. }) => assert!(same && !force && version == past.version),
             Err(error) => self.refused(&turn, &error),
         }
     }

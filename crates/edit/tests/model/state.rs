@@ -100,7 +100,7 @@ impl World {
     /// The store was closed and opened: what only its memory knew is gone.
     pub(crate) fn forget_rules(&mut self) {
         for owner in &mut self.owners {
-            owner.govern(Policy::default());
+            owner.set_limits(Policy::default());
             owner.sweeps.clear();
         }
     }
@@ -193,7 +193,7 @@ impl OwnerModel {
         }
     }
 
-    pub(crate) fn govern(&mut self, policy: Policy) {
+    pub(crate) fn set_limits(&mut self, policy: Policy) {
         self.policy = policy;
         self.ruled = None;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use inboxclaw_contract::store::{Expire, Policy};
 use inboxclaw_contract::turn::{Age, EntryChange, Sweep};
 use inboxclaw_contract::{Entry, Expiry, Turn, Version};
-use inboxclaw_edit::{Choice, Condition, Mode};
+use inboxclaw_edit::{Condition, EntryFilter, Mode};
 use jiff::{SignedDuration, Timestamp};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -41,7 +41,7 @@ pub(crate) enum Step {
     },
     DeleteChosen {
         owner: usize,
-        choice: Choice,
+        choice: EntryFilter,
         dry_run: bool,
     },
     Undo {
@@ -292,10 +292,10 @@ fn any_age() -> impl Strategy<Value = Age> {
     select(vec![Age::Created, Age::Updated])
 }
 
-fn any_choice() -> impl Strategy<Value = Choice> {
+fn any_choice() -> impl Strategy<Value = EntryFilter> {
     let older = (select(vec![1_u64, 10, 100]).prop_map(Duration::from_secs), any_age());
     (select(PREFIXES.to_vec()), option::of(older))
-        .prop_map(|(prefix, older_than)| Choice { prefix: prefix.to_owned(), older_than })
+        .prop_map(|(prefix, older_than)| EntryFilter { prefix: prefix.to_owned(), older_than })
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use inboxclaw_contract::turn::EntryChange;
-use inboxclaw_contract::{Editable, Entry, Expiry, Keeper, Owner, OwnerId, Spaces, State, Turn, Version};
+use inboxclaw_contract::{
+    Editable, Entry, Expiry, Housekeeping, Owner, OwnerId, Spaces, State, Turn, Version,
+};
 use inboxclaw_contract_testing::{HandClock, Unique, committed, turn};
 pub(crate) use inboxclaw_contract_testing::{json, seconds};
 use inboxclaw_edit::{Condition, Editor, Lines, Steps};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use inboxclaw_config::Config;
 use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::store::Find;
-use inboxclaw_contract::{Event, Json, Keeper as _, Log as _, Owner, OwnerKind, Patterns};
+use inboxclaw_contract::{Event, Housekeeping as _, Json, Log as _, Owner, OwnerKind, Patterns};
 use inboxclaw_store::SqliteStore;
 use jiff::tz::TimeZone;
 use serde::Serialize;

@@ -214,14 +214,14 @@ async fn build(
     for source in config.sources {
         runtime.add_source(&source.name, source.kind, source.built);
         let owner = Owner::source(&source.name);
-        runtime.govern(&owner, source.policy);
+        runtime.set_limits(&owner, source.policy);
         if source.stopped {
             runtime.begin_stopped(&owner);
         }
     }
     let (mut pulls, mut streams) = (Vec::new(), Vec::new());
     for SinkConfig { name, kind, patterns, start, policy, target } in config.sinks {
-        runtime.govern(&Owner::sink(&name), policy);
+        runtime.set_limits(&Owner::sink(&name), policy);
         match target {
             Target::Pull(settings) => {
                 // Before any source runs: what they report is for this sink as well.

@@ -173,7 +173,7 @@ impl StateClient {
             Self::Local(here) => {
                 let stored = here.owners().await?;
                 let owner = find(&union(config, &stored), who)?;
-                here.govern(&owner, &stored).await?;
+                here.set_limits(&owner, &stored).await?;
                 Ok((Self::Local(here), owner))
             }
             there @ Self::Remote(_) => Ok((there, Self::look(config, who).await?.owner)),

@@ -9,7 +9,9 @@ use inboxclaw_config::Config;
 use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::sinks::{COUNTED, Lapse, SinkDebts};
 use inboxclaw_contract::store::{Find, NEAR, OwnerInfo, share};
-use inboxclaw_contract::{Clock as _, Keeper as _, Log as _, OwnerId, OwnerKind, Sinks as _, printable};
+use inboxclaw_contract::{
+    Clock as _, Housekeeping as _, Log as _, OwnerId, OwnerKind, Sinks as _, printable,
+};
 use inboxclaw_server::states::Configured;
 use inboxclaw_store::SqliteStore;
 use jiff::Timestamp;

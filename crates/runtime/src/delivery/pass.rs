@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::{DeliveryQuery, Truncation, TruncationCause};
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Class, Draft, Event, Failure, Outcome, Receipt, Seq};
+use inboxclaw_contract::{Class, Delivery, Draft, Failure, OpenTurn, Outcome, Receipt, Seq};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ const ASK: Duration = Duration::from_secs(60);
 /// What a pass found to do.
 struct Work {
     /// To be handed over.
-    batch: Vec<Event>,
+    batch: Vec<Delivery>,
     /// What waits afterwards, with the changes known so far.
     outstanding: Outstanding,
     /// The new position, if it moves.
@@ -41,6 +41,30 @@ struct Sum {
     again: u64,
     dead: u64,
     reason: Option<String>,
+    /// Why there are no receipts for the rest of the batch.
+    failure: Option<Failure>,
+}
+
+/// How handing over a batch ended.
+enum Handed {
+    /// There is a receipt for each event.
+    Whole,
+    /// It broke off.
+    BrokeOff(Failure),
+    /// The program ends.
+    Cut,
+}
+
+impl Work {
+    /// Leaves what is behind the first events of the batch to a later pass.
+    fn keep_first(&mut self, events: usize) {
+        self.batch.truncate(events);
+        // A fresh batch is in the order of the log, so that the position may stand at the last event kept. What was put
+        // behind earlier events beyond that place is owed already, and passed over when the log is read again.
+        let last = self.batch.last().map(|delivery| delivery.event.seq);
+        self.to = self.to.and(last);
+        self.head = None;
+    }
 }
 
 impl DeliveryLoop {
@@ -58,13 +82,25 @@ impl DeliveryLoop {
         if work.batch.is_empty() {
             return self.store(work, draft, Sum::default()).await;
         }
-        let Some(receipts) = self.hand_over(&work.batch, &mut draft).await? else { return Ok(Pass::Cut) };
-        let sum = self.apply(&mut work, receipts, draft.now());
+        let mut receipts = Vec::new();
+        let failure = match self.hand_over(&work.batch, &mut receipts, &mut draft).await? {
+            Handed::Whole => None,
+            Handed::BrokeOff(failure) if receipts.is_empty() => return Err(failure.into()),
+            Handed::BrokeOff(failure) => Some(failure),
+            Handed::Cut => return Ok(Pass::Cut),
+        };
+        if failure.is_some() {
+            work.keep_first(receipts.len());
+        }
+        let sum = Sum { failure, ..self.apply(&mut work, receipts, draft.now()) };
         self.store(work, draft, sum).await
     }
 
     /// Stores what became of the work, with the position.
-    async fn store(&mut self, mut work: Work, mut draft: Draft<'_>, sum: Sum) -> Result<Pass, Stop> {
+    ///
+    /// # Errors
+    /// Also the failure that ended the batch before its end, once the receipts before it are stored.
+    async fn store(&mut self, mut work: Work, mut draft: OpenTurn<'_>, sum: Sum) -> Result<Pass, Stop> {
         let changes = work.outstanding.take_changes();
         let nothing = work.batch.is_empty() && changes.is_empty();
         // Over unwanted events alone the position moves in memory only: an idle inbox writes nothing.
@@ -81,6 +117,10 @@ impl DeliveryLoop {
         self.outstanding = work.outstanding;
         self.scanned = work.to.unwrap_or(self.scanned);
         self.cursor = cursor.map(Some).or_else(|| self.cursor.take());
+        self.count(&sum);
+        if let Some(failure) = sum.failure {
+            return Err(failure.into());
+        }
         self.batch = (self.batch * 2).min(BATCH);
         self.report(&sum, nothing);
         Ok(match work.head {
@@ -132,7 +172,8 @@ impl DeliveryLoop {
             }
         }
         // What does not fit into the bytes stays due.
-        let batch = if free.is_empty() { Vec::new() } else { store.events(&free, BATCH_BYTES).await? };
+        let events = if free.is_empty() { Vec::new() } else { store.events(&free, BATCH_BYTES).await? };
+        let batch: Vec<_> = events.into_iter().map(|event| outstanding.delivery(event)).collect();
         let something = !batch.is_empty() || !outstanding.is_unchanged();
         Ok(something.then_some(Work { batch, outstanding, to: None, head: None }))
     }
@@ -152,40 +193,46 @@ impl DeliveryLoop {
         let to = if page.complete { Some(page.head.max(position)) } else { last };
         let unseen = page.events.into_iter().filter(|event| !self.outstanding.holds(event.seq));
         // Only what waited before this batch counts here; within a batch the sink keeps the order.
-        let batch = unseen.filter(|event| !outstanding.put_behind(event)).collect();
+        let batch = unseen.filter(|event| !outstanding.put_behind(event));
+        let batch = batch.map(|event| Delivery { event, attempt: 1 }).collect();
         Ok(Work { batch, outstanding, to, head: page.complete.then_some(page.head) })
     }
 
-    /// Gives a batch to the sink; `None` when the program ends.
+    /// Gives a batch to the sink.
     async fn hand_over(
         &mut self,
-        batch: &[Event],
-        draft: &mut Draft<'_>,
-    ) -> Result<Option<Vec<Receipt>>, Stop> {
+        batch: &[Delivery],
+        receipts: &mut Vec<Receipt>,
+        draft: &mut OpenTurn<'_>,
+    ) -> Result<Handed, Stop> {
         let env = &self.runner.env;
         let bounds = env.bounds(env.options.delivery_timeout);
         let sink = self.sink.as_ref();
-        let receipts = match bounds.attempt(async { sink.deliver(batch, draft).await }).await {
-            Attempt::Done(receipts) => receipts?,
-            Attempt::Panicked(message) => return Err(panicked("the sink", &message).into()),
-            Attempt::Cut => return Ok(None),
+        let failure = match bounds.attempt(async { sink.deliver(batch, receipts, draft).await }).await {
+            Attempt::Done(Ok(())) if receipts.len() == batch.len() => return Ok(Handed::Whole),
+            Attempt::Done(Ok(())) => {
+                let text = format!("the sink gave {} receipts for {} events", receipts.len(), batch.len());
+                // Nobody knows which events they are for.
+                receipts.clear();
+                Failure::text(Class::Internal, text)
+            }
+            Attempt::Done(Err(failure)) => failure,
+            Attempt::Panicked(message) => panicked("the sink", &message),
+            Attempt::Cut => return Ok(Handed::Cut),
             Attempt::TooLong => {
-                // Nothing of it is stored, so the same batch would take as long again.
+                // The same batch would take as long again.
                 self.batch = (self.batch.min(batch.len()) / 2).max(1);
-                return Err(too_long("the delivery", &bounds).into());
+                too_long("the delivery", &bounds)
             }
         };
-        if receipts.len() == batch.len() {
-            return Ok(Some(receipts));
-        }
-        let text = format!("the sink gave {} receipts for {} events", receipts.len(), batch.len());
-        Err(Failure::text(Class::Internal, text).into())
+        // A sink may have made any words of its own of what the draft gave it.
+        draft.store_error().map_or(Ok(Handed::BrokeOff(failure)), |error| Err(error.into()))
     }
 
     /// Turns receipts into changes of what is owed.
     fn apply(&self, work: &mut Work, receipts: Vec<Receipt>, now: Timestamp) -> Sum {
         let mut sum = Sum::default();
-        for (event, receipt) in work.batch.iter().zip(receipts) {
+        for (Delivery { event, .. }, receipt) in work.batch.iter().zip(receipts) {
             match receipt {
                 Receipt::Done => {
                     sum.done += 1;
@@ -211,7 +258,7 @@ impl DeliveryLoop {
         sum
     }
 
-    fn add_facts(&self, draft: &mut Draft<'_>, seen: bool) {
+    fn add_facts(&self, draft: &mut OpenTurn<'_>, seen: bool) {
         let patch = match self.runner.clearing() {
             Some(patch) => FactsPatch { seen, ..patch },
             None if seen => FactsPatch { seen, ..FactsPatch::default() },
@@ -220,11 +267,15 @@ impl DeliveryLoop {
         draft.turn_mut().facts.push((self.runner.id, patch));
     }
 
+    fn count(&self, sum: &Sum) {
+        let counters = &self.runner.counters;
+        count(&counters.delivered, sum.done);
+        count(&counters.again, sum.again);
+        count(&counters.dead, sum.dead);
+    }
+
     fn report(&self, sum: &Sum, nothing: bool) {
         let (runner, health) = (&self.runner, self.runner.env.health());
-        count(&runner.counters.delivered, sum.done);
-        count(&runner.counters.again, sum.again);
-        count(&runner.counters.dead, sum.dead);
         let moved = sum.done + sum.dead > 0;
         match &sum.reason {
             Some(reason) if !moved => health.failed(&runner.owner, Trouble::new(AGAIN.code, reason.clone())),

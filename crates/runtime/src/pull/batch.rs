@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inboxclaw_contract::store::{Delivery, EventRow, Page};
+use inboxclaw_contract::store::{DeliveryRow, EventRow, Page};
 use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Selection, Seq};
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ pub(super) struct Item {
 
 /// Picks the events of a batch from all deliveries of the sink and a page of the log.
 pub(super) fn take(
-    rows: Vec<Delivery>,
+    rows: Vec<DeliveryRow>,
     page: Page<EventRow>,
     wanted: &Selection,
     now: Timestamp,
@@ -103,9 +103,9 @@ impl Taken {
     }
 }
 
-impl From<Delivery> for Item {
-    fn from(delivery: Delivery) -> Self {
-        let Delivery { seq, event_type, entity_id, bytes, attempts, .. } = delivery;
+impl From<DeliveryRow> for Item {
+    fn from(delivery: DeliveryRow) -> Self {
+        let DeliveryRow { seq, event_type, entity_id, bytes, attempts, .. } = delivery;
         Self { row: EventRow { seq, event_type, entity_id, bytes }, leased: Some(attempts) }
     }
 }
@@ -113,10 +113,10 @@ impl From<Delivery> for Item {
 /// The deliveries that lie beyond the positions, so that the log gives their events, too. There are none unless the
 /// state changed while it was read, or a person moved a position back.
 pub(super) fn overlap<'a>(
-    rows: &'a [Delivery],
+    rows: &'a [DeliveryRow],
     wanted: &'a Selection,
     now: Timestamp,
-) -> impl Iterator<Item = &'a Delivery> + Clone {
+) -> impl Iterator<Item = &'a DeliveryRow> + Clone {
     rows.iter().filter(move |row| {
         let lane = wanted.lane(&row.event_type, now);
         lane.is_some_and(|lane| row.seq > lane.after) && is_wanted(row, wanted, now)
@@ -124,16 +124,16 @@ pub(super) fn overlap<'a>(
 }
 
 /// Whether the event has outlived its time to live, whoever asks.
-pub(super) fn is_outlived(row: &Delivery, wanted: &Selection, now: Timestamp) -> bool {
+pub(super) fn is_outlived(row: &DeliveryRow, wanted: &Selection, now: Timestamp) -> bool {
     let everybody = Selection { ttl: wanted.ttl.clone(), ..Selection::default() };
     !is_wanted(row, &everybody, now)
 }
 
-fn is_due(row: &Delivery, now: Timestamp) -> bool {
+fn is_due(row: &DeliveryRow, now: Timestamp) -> bool {
     row.state == DeliveryState::Waiting && row.due <= now
 }
 
-fn is_wanted(row: &Delivery, wanted: &Selection, now: Timestamp) -> bool {
+fn is_wanted(row: &DeliveryRow, wanted: &Selection, now: Timestamp) -> bool {
     let lane = wanted.lane(&row.event_type, now);
     lane.is_some_and(|lane| lane.created_after.is_none_or(|after| row.created_at > after))
 }
@@ -166,8 +166,8 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn row(seq: i64, kind: &str, due: i64) -> Delivery {
-        Delivery {
+    fn row(seq: i64, kind: &str, due: i64) -> DeliveryRow {
+        DeliveryRow {
             seq: Seq(seq),
             source: OwnerId(1),
             event_type: kind.to_owned(),
@@ -190,7 +190,7 @@ mod tests {
 
     /// The seqs taken, those excluded, and how many remain.
     fn check(
-        rows: Vec<Delivery>,
+        rows: Vec<DeliveryRow>,
         page: Page<EventRow>,
         wanted: &Selection,
         room: Room,
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn only_what_waits_is_due() {
-        let dead = Delivery { state: DeliveryState::Dead, ..row(1, "a", NOW - 1) };
+        let dead = DeliveryRow { state: DeliveryState::Dead, ..row(1, "a", NOW - 1) };
         let log = page(&[(5, "a")], 0);
         assert_eq!(check(vec![dead], log, &after(4, 0), ROOM), (vec![5], vec![1], 0));
     }

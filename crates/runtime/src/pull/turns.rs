@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use inboxclaw_contract::store::{Delivery, DeliveryQuery, EventRow, Page, ReadLimit};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, EventRow, Page, ReadLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
-use inboxclaw_contract::{Draft, Event, Expiry, Failure, Outcome, Random, Selection, Seq, Store};
+use inboxclaw_contract::{Draft, Event, Expiry, Failure, OpenTurn, Outcome, Random, Selection, Seq, Store};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -202,14 +202,14 @@ async fn open<'a>(
     sink: &PullSink,
     store: &'a dyn Store,
     random: &dyn Random,
-) -> Result<Draft<'a>, PullError> {
-    let mut draft = Draft::open(store, sink.owner, TurnId(random.next())).await?;
+) -> Result<OpenTurn<'a>, PullError> {
+    let mut draft = OpenTurn::open(store, sink.owner, TurnId(random.next())).await?;
     draft.turn_mut().reads.keys.insert(LEASE.to_owned());
     Ok(draft)
 }
 
 /// Stores the turn, which shows that the consumer is there if it writes something; `false` after a conflict.
-async fn commit(sink: &PullSink, mut draft: Draft<'_>, writes: bool) -> Result<bool, PullError> {
+async fn commit(sink: &PullSink, mut draft: OpenTurn<'_>, writes: bool) -> Result<bool, PullError> {
     if writes {
         let seen = FactsPatch { seen: true, ..FactsPatch::default() };
         draft.turn_mut().facts.push((sink.owner, seen));
@@ -218,7 +218,7 @@ async fn commit(sink: &PullSink, mut draft: Draft<'_>, writes: bool) -> Result<b
 }
 
 /// All deliveries of the sink. There are few: [`room`] sees to it.
-async fn deliveries(sink: &PullSink, store: &dyn Store) -> Result<Vec<Delivery>, PullError> {
+async fn deliveries(sink: &PullSink, store: &dyn Store) -> Result<Vec<DeliveryRow>, PullError> {
     Ok(store.deliveries(sink.owner, DeliveryQuery::all(usize::MAX)).await?.deliveries)
 }
 
@@ -270,7 +270,7 @@ fn leased(taken: &Taken, due: Timestamp) -> impl Iterator<Item = DeliveryChange>
 }
 
 /// How much a batch may hold. What is leased is looked at with each request, so it is bounded.
-fn room(wanted: &Wanted, rows: &[Delivery]) -> Room {
+fn room(wanted: &Wanted, rows: &[DeliveryRow]) -> Room {
     let events = wanted.size.unwrap_or(BATCH_EVENTS).min(BATCH_EVENTS);
     let fresh = wanted.lease.map(|_| LEASED_EVENTS.saturating_sub(rows.len()));
     Room { events, bytes: BATCH_BYTES, fresh }
@@ -278,24 +278,24 @@ fn room(wanted: &Wanted, rows: &[Delivery]) -> Room {
 
 /// How much of the log to read. Events that have a delivery are not taken from there, so they come on top: else a
 /// page full of them would look like the end.
-fn limit(rows: &[Delivery], wanted: &Selection, now: Timestamp, room: Room) -> ReadLimit {
+fn limit(rows: &[DeliveryRow], wanted: &Selection, now: Timestamp, room: Room) -> ReadLimit {
     let overlap = batch::overlap(rows, wanted, now);
     let bytes: usize = overlap.clone().map(|row| row.bytes).sum();
     ReadLimit { events: room.events + overlap.count(), bytes: room.bytes + bytes, count: true }
 }
 
 /// Deliveries that nobody is to get any more.
-fn outlived(sink: &PullSink, rows: &[Delivery], now: Timestamp) -> Vec<DeliveryChange> {
+fn outlived(sink: &PullSink, rows: &[DeliveryRow], now: Timestamp) -> Vec<DeliveryChange> {
     let wanted = sink.wanted(Positions::new(), None);
     rows.iter().filter(|row| batch::is_outlived(row, &wanted, now)).map(done).collect()
 }
 
-fn is_confirmed(row: &Delivery, record: &Record) -> bool {
+fn is_confirmed(row: &DeliveryRow, record: &Record) -> bool {
     let last = record.last.get(&row.event_type);
     last.is_some_and(|last| row.seq <= *last) && record.excluded.binary_search(&row.seq).is_err()
 }
 
-fn done(row: &Delivery) -> DeliveryChange {
+fn done(row: &DeliveryRow) -> DeliveryChange {
     DeliveryChange::Done { seq: row.seq }
 }
 
@@ -307,7 +307,7 @@ struct Lease {
 }
 
 fn change_deliveries(
-    draft: &mut Draft<'_>,
+    draft: &mut OpenTurn<'_>,
     changes: Vec<DeliveryChange>,
     lease: &Lease,
 ) -> Result<(), PullError> {

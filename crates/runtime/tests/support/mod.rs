@@ -8,16 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::{
-    Class, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Patterns, Receipt, Settled,
-    Sink, Source, StartAt, Ttl,
+    Class, Delivery, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Patterns, Receipt,
+    Settled, Sink, Source, StartAt, Ttl,
 };
 use inboxclaw_runtime::{Doors, Handle, Options, Report, Runtime, RuntimeError};
+pub use store::{ByName, Memory, memory};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-pub use store::{ByName, Memory, memory};
 
 /// What happened when, in milliseconds since the start.
 pub type Trace = Arc<Mutex<Vec<(u128, String)>>>;
@@ -88,7 +87,7 @@ impl World {
             start: self.start,
         };
         let interval = interval.map(Duration::from_secs);
-        let built = BuiltSource { source: Box::new(source), interval, settle, doubts: Vec::new() };
+        let built = BuiltSource { source: Box::new(source), interval, settle, warnings: Vec::new() };
         self.runtime.as_mut().unwrap().add_source(name, "scripted", built);
         ready
     }
@@ -175,7 +174,7 @@ impl World {
 
     /// Stores events of the type and entity given, as another source would.
     pub async fn store_events(&self, events: &[(&str, &str, &str)]) {
-        use inboxclaw_contract::{Keeper, State, Version};
+        use inboxclaw_contract::{Housekeeping, State, Version};
         let id = self.store.register(&Owner::source("other"), "other").await.unwrap();
         let mut turn = inboxclaw_contract_testing::turn(id, Version(0));
         for (event_id, event_type, entity) in events {
@@ -320,9 +319,14 @@ struct Taking {
 
 #[async_trait]
 impl Sink for Taking {
-    async fn deliver(&self, batch: &[Event], _: &mut Draft<'_>) -> Result<Vec<Receipt>, Failure> {
+    async fn deliver(
+        &self,
+        batch: &[Delivery],
+        given: &mut Vec<Receipt>,
+        _: &mut Draft<'_>,
+    ) -> Result<(), Failure> {
         let mut receipts = Vec::new();
-        for event in batch {
+        for Delivery { event, .. } in batch {
             let n = {
                 let mut seen = self.seen.lock().unwrap();
                 let n = seen.entry(event.event_id.clone()).or_default();
@@ -342,6 +346,7 @@ impl Sink for Taking {
                 Deliver::Forget => {}
             }
         }
-        Ok(receipts)
+        *given = receipts;
+        Ok(())
     }
 }

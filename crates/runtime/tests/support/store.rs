@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use inboxclaw_contract::store::{Delivery, DeliveryQuery, Policy, Prune};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, Policy, Prune};
 use inboxclaw_contract::turn::{Conflict, FactsPatch, RunFacts};
-use inboxclaw_contract::{Clock, Keeper, Log, Outcome, Owner, OwnerId, Random, State, StoreError, Turn};
+use inboxclaw_contract::{
+    Clock, Housekeeping, Log, Outcome, Owner, OwnerId, Random, State, StoreError, Turn,
+};
 use inboxclaw_contract_testing::{Intercepted, Interceptor, MemoryStore, committed, turn};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -161,7 +163,7 @@ impl Interceptor for Faulty {
         self.with(|faults| faults.prunes.push((at, prune.clone())));
     }
 
-    fn govern(&self, owner: OwnerId, policy: &Policy) {
+    fn set_limits(&self, owner: OwnerId, policy: &Policy) {
         self.with(|faults| faults.policies.insert(owner, policy.clone()));
     }
 }
@@ -171,7 +173,7 @@ pub trait ByName {
     fn id(&self, owner: &Owner) -> OwnerId;
     fn cursor(&self, owner: &Owner) -> Option<String>;
     fn run_facts(&self, owner: &Owner) -> RunFacts;
-    fn owed(&self, sink: &Owner) -> Vec<Delivery>;
+    fn owed(&self, sink: &Owner) -> Vec<DeliveryRow>;
     fn pause(&self, owner: &Owner, paused: bool);
     fn edit(&self, owner: &Owner, change: impl FnOnce(&mut Turn));
     /// A new cursor.
@@ -197,7 +199,7 @@ impl ByName for Memory {
         now(self.store.facts(self.id(owner)))
     }
 
-    fn owed(&self, sink: &Owner) -> Vec<Delivery> {
+    fn owed(&self, sink: &Owner) -> Vec<DeliveryRow> {
         now(self.store.deliveries(self.id(sink), DeliveryQuery::all(usize::MAX))).deliveries
     }
 

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use futures_util::stream::unfold;
 use inboxclaw_contract::turn::Age;
 use inboxclaw_contract::{OwnerKind, StoreError, limits};
-use inboxclaw_edit::{Choice, EditError, Mode};
+use inboxclaw_edit::{EditError, EntryFilter, Mode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::runtime::Handle;
@@ -62,12 +62,12 @@ pub(super) async fn delete(Call { states, whose, ask, author }: Call) -> Result<
         return Err(wrong("by says from when an age counts: give older_than, too"));
     }
     let older_than = older_than.map(|age| (age, by.unwrap_or_default()));
-    let choice = Choice { prefix: prefix.to_owned(), older_than };
+    let choice = EntryFilter { prefix: prefix.to_owned(), older_than };
     let dry_run = ask.flag("dry_run")?;
     let editor = states.editor(&author);
     progress::answer(ask.accepts_lines(), move |meter| async move {
         let tell = |done, of| meter.set(done, of);
-        let deleted = editor.delete_chosen(whose.id, &choice, dry_run, &tell).await?;
+        let deleted = editor.delete_matching(whose.id, &choice, dry_run, &tell).await?;
         if !dry_run {
             states.wake(&whose.owner);
         }

@@ -1,6 +1,7 @@
 //! History, and going back in it.
 
 use axum::http::StatusCode;
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::{Interval, Version};
 use inboxclaw_edit::{To, Which};
 use inboxclaw_settings::moment;
@@ -18,10 +19,11 @@ const PAGE_BYTES: usize = 8 << 20;
 pub(super) async fn history(Call { states, whose, ask, .. }: Call) -> Result<Reply, Problem> {
     let before = ask.integer("before", 0..=i64::MAX)?.map(Version);
     let (limit, values) = (ask.limit(50)?, ask.flag("values")?);
-    let turns = states.store.history(whose.id, before, limit, PAGE_BYTES).await?;
+    let turns =
+        states.store.history(whose.id, before, HistoryLimit { turns: limit, bytes: PAGE_BYTES }).await?;
     let last = turns.last().map(|turn| turn.version);
     let older = match last {
-        Some(last) => states.store.history(whose.id, Some(last), 1, 0).await?,
+        Some(last) => states.store.history(whose.id, Some(last), HistoryLimit { turns: 1, bytes: 0 }).await?,
         None => Vec::new(),
     };
     let next = last.filter(|_| !older.is_empty()).map(|last| last.0);

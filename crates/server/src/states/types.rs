@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use inboxclaw_contract::Json;
 use inboxclaw_contract::space::EntryInfo;
 use inboxclaw_contract::store::{Before, PastTurn};
-use inboxclaw_edit::{Brought, Deleted, Rewound, Undone};
+use inboxclaw_edit::{Deleted, ImportSummary, Rewound, Undone};
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
@@ -352,9 +352,9 @@ pub(crate) struct BroughtEntries {
     pub(crate) version: i64,
 }
 
-impl From<Brought> for BroughtEntries {
-    fn from(brought: Brought) -> Self {
-        let Brought { entries, expired, secrets, version } = brought;
+impl From<ImportSummary> for BroughtEntries {
+    fn from(summary: ImportSummary) -> Self {
+        let ImportSummary { entries, expired, secrets, version } = summary;
         Self { entries, expired, secrets, version: version.0 }
     }
 }

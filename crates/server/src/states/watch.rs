@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, StatusCode};
 use futures_util::stream::unfold;
 use inboxclaw_contract::space::Look;
-use inboxclaw_contract::store::{Before, PastTurn};
+use inboxclaw_contract::store::{Before, HistoryLimit, PastTurn};
 use inboxclaw_contract::{Clock, Editable, OwnerId, Snapshot, StoreError, Version, limits};
 use jiff::Timestamp;
 pub(crate) use news::{WatchChange, WatchCursor, WatchExpiry, WatchReset};
@@ -29,7 +29,7 @@ use crate::sse::frames;
 /// Most keys, turns or expiries that are told one by one; beyond that the client is to list again.
 const MANY: usize = 1_000;
 /// How much history is read at once.
-const PAGE: (usize, usize) = (100, 1 << 20);
+const PAGE: HistoryLimit = HistoryLimit { turns: 100, bytes: 1 << 20 };
 /// The longest time between two looks: a change is told of at once, and an expiry has its time; this is for a clock that
 /// steps.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -188,7 +188,8 @@ impl Watch {
     /// of time when that is not known.
     async fn made(&self, version: Version) -> Result<Timestamp, StoreError> {
         let next = Version(version.0.saturating_add(1));
-        let turn = self.store.history(self.owner, Some(next), 1, 0).await?.pop();
+        let turn =
+            self.store.history(self.owner, Some(next), HistoryLimit { turns: 1, bytes: 0 }).await?.pop();
         Ok(turn.filter(|turn| turn.version == version).map_or(Timestamp::MIN, |turn| turn.at))
     }
 
@@ -205,7 +206,7 @@ impl Watch {
         let mut reached = present;
         while reached > told {
             let before = turns.last().map(|turn| turn.version);
-            let page = self.store.history(self.owner, before, PAGE.0, PAGE.1).await?;
+            let page = self.store.history(self.owner, before, PAGE).await?;
             if page.is_empty() {
                 return Ok(None);
             }

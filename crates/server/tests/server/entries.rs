@@ -300,7 +300,7 @@ async fn the_limits_of_an_owner_are_named() {
     let inbox = Inbox::new().await;
     let api = inbox.api().await;
     let policy = Policy { max_entries: Some(2), max_bytes: Some(20), ..Policy::default() };
-    inbox.store.govern(inbox.source, policy).await.unwrap();
+    inbox.store.set_limits(inbox.source, policy).await.unwrap();
     for (key, value, status, says) in [
         ("a", "1", 201, ""),
         ("b", "\"so many bytes and more\"", 422, "20"),

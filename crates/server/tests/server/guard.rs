@@ -1,5 +1,6 @@
 //! Who may not ask: pages of other sites, other names of this machine, and who has no token.
 
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_server::{self as serve, ServeError, ServerSettings};
 use serde_json::json;
 
@@ -225,7 +226,7 @@ async fn history_says_who_asked() {
         let headers = [headers, &[("Content-Length", "1")]].concat();
         let put = server.exchange("PUT", "/api/sources/s/state/k", &headers, &body).await;
         assert!(put.status < 300, "{headers:?}: {put:?}");
-        let turns = inbox.store.history(inbox.source, None, 1, 0).await.unwrap();
+        let turns = inbox.store.history(inbox.source, None, HistoryLimit::turns(1)).await.unwrap();
         assert_eq!(turns[0].author.as_deref(), Some(who), "{headers:?}");
     }
 }

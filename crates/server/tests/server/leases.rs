@@ -281,9 +281,9 @@ async fn leased_events_do_not_hide_what_comes_behind_them() {
 
 async fn set_cursor(inbox: &Inbox, owner: OwnerId, cursor: &str) {
     use inboxclaw_contract::turn::TurnId;
-    use inboxclaw_contract::{Draft, Random};
+    use inboxclaw_contract::{OpenTurn, Random};
     let turn_id = TurnId(inbox.random.next());
-    let mut draft = Draft::open(inbox.store.as_ref(), owner, turn_id).await.unwrap();
+    let mut draft = OpenTurn::open(inbox.store.as_ref(), owner, turn_id).await.unwrap();
     draft.set_cursor(Some(cursor.to_owned())).unwrap();
     draft.commit().await.unwrap();
 }

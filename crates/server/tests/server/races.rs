@@ -179,7 +179,7 @@ async fn an_edit_is_not_overwritten_by_a_confirmation() {
     let (store, owner) = (race.inbox.store.clone(), race.first.owner());
     let edit = async move {
         let turn_id = inboxclaw_contract::turn::TurnId(7);
-        let mut draft = inboxclaw_contract::Draft::open(store.as_ref(), owner, turn_id).await.unwrap();
+        let mut draft = inboxclaw_contract::OpenTurn::open(store.as_ref(), owner, turn_id).await.unwrap();
         draft.set_cursor(Some(r#"{"z":9}"#.to_owned())).unwrap();
         assert!(matches!(draft.commit().await.unwrap(), Outcome::Committed(_)));
     };

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
-    Draft, Editable, Json, NewEvent, Owner, OwnerId, Patterns, Random, Seq, StartAt, Store,
+    Editable, Json, NewEvent, OpenTurn, Owner, OwnerId, Patterns, Random, Seq, StartAt, Store,
 };
 use inboxclaw_contract_testing::HandClock;
 use inboxclaw_runtime::OwnerStats;
@@ -103,7 +103,7 @@ impl Inbox {
     pub(crate) async fn emit_with(&self, types: &[&str], data: Value) -> Vec<Seq> {
         let before = self.store.head().await.unwrap();
         let turn_id = TurnId(self.random.next());
-        let mut draft = Draft::open(self.store.as_ref(), self.source, turn_id).await.unwrap();
+        let mut draft = OpenTurn::open(self.store.as_ref(), self.source, turn_id).await.unwrap();
         for kind in types {
             let number = self.emitted.fetch_add(1, Ordering::Relaxed);
             draft.emit(NewEvent::new(format!("e{number}"), *kind, Json::from_value(&data).unwrap())).unwrap();

@@ -1,12 +1,12 @@
 //! The part of a turn that is no state: its events, and what a sink owes out of order.
 
-use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
+use inboxclaw_contract::turn::DeliveryChange;
 use inboxclaw_contract::{OwnerId, Turn};
 use sha2::{Digest, Sha256};
 
 use super::event_counts;
 use super::tx::Tx;
-use super::values::Micros;
+use super::values::{Micros, state_number};
 
 const ADD_IDENTITY: &str = "INSERT OR IGNORE INTO identities (digest) VALUES (?1)";
 
@@ -37,7 +37,7 @@ pub(super) fn events(tx: &mut Tx<'_>, turn: &Turn) -> rusqlite::Result<(u64, u64
             seq,
             event_type,
             turn.owner.0,
-            tx.stamp,
+            tx.clock.stamp,
             event.occurred_at.map(Micros),
             &event.event_id,
             &event.entity_id,
@@ -67,23 +67,10 @@ pub(super) fn deliveries(tx: &Tx<'_>, turn: &Turn) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// How a delivery's state stands in its column.
-pub(super) const fn state_number(state: DeliveryState) -> i64 {
-    match state {
-        DeliveryState::Waiting => 0,
-        DeliveryState::Dead => 1,
-    }
-}
-
-/// The state behind a number of the column.
-pub(super) const fn state_of(number: i64) -> DeliveryState {
-    if number == 0 { DeliveryState::Waiting } else { DeliveryState::Dead }
-}
-
 /// The number of the next event. Where its time is before that of the last one, a note is left: up to there, times
 /// do not grow with seq.
 fn next_seq(tx: &mut Tx<'_>) -> rusqlite::Result<i64> {
-    let (connection, now) = (tx.connection, tx.stamp.get());
+    let (connection, now) = (tx.connection, tx.clock.stamp.get());
     let end = tx.log()?;
     if now < end.created_at {
         connection.prepare_cached(SET_STEP_BACK)?.execute([end.head])?;

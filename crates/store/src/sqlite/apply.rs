@@ -1,18 +1,13 @@
 //! Stores one turn: first everything is read and checked, then everything is written.
 
 use inboxclaw_contract::turn::Committed;
-use inboxclaw_contract::{Entry, Outcome, Turn, Version};
-use rusqlite::{OptionalExtension, Row};
+use inboxclaw_contract::{Outcome, Turn, Version};
 
-use super::conflict::{self, Change};
 use super::error::Fault;
 use super::plan::Plan;
+use super::recent::Change;
 use super::tx::Tx;
-use super::values::{Micros, Text};
-use super::{append, history, owners};
-
-const LIVE_REVISION: &str =
-    "SELECT revision FROM entries WHERE space = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
+use super::{append, conflict, history, owners};
 
 const SET_HEAD: &str = "
     UPDATE owners SET version = ?2, cursor = ?3, turn_id = ?4, history = ?5, history_bytes = ?6, space = ?7,
@@ -56,33 +51,12 @@ pub(super) fn turn(tx: &mut Tx<'_>, turn: &Turn) -> Result<Outcome, Fault> {
     Ok(Outcome::Committed(Committed { version, stored, known }))
 }
 
-/// The revision of a live entry.
-pub(super) fn live_revision(tx: &Tx<'_>, space: i64, key: &str) -> rusqlite::Result<Option<Version>> {
-    let mut find = tx.connection.prepare_cached(LIVE_REVISION)?;
-    find.query_row((space, key, tx.now), |row| row.get(0).map(Version)).optional()
-}
-
-/// An entry from the columns key, revision, created_at, updated_at, expires_at, secret, value.
-pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let (created_at, updated_at): (Micros, Micros) = (row.get(2)?, row.get(3)?);
-    let (expires_at, value): (Option<Micros>, Text) = (row.get(4)?, row.get(6)?);
-    Ok(Entry {
-        key: row.get(0)?,
-        value: value.0,
-        revision: Version(row.get(1)?),
-        created_at: created_at.0,
-        updated_at: updated_at.0,
-        expires_at: expires_at.map(|at| at.0),
-        secret: row.get(5)?,
-    })
-}
-
 /// Moves the owner on by one version, with a row of history.
 fn set_head(tx: &mut Tx<'_>, turn: &Turn, plan: &Plan<'_>) -> Result<(), Fault> {
-    let (connection, now) = (tx.connection, tx.stamp);
+    let (connection, now) = (tx.connection, tx.clock.stamp);
     let version = plan.version + 1;
     let owner = tx.owner(turn.owner)?;
-    let (row, bytes) = history::add(connection, turn, (version, owner.history), now, &plan.replaced)?;
+    let (row, bytes) = history::add(connection, turn, version, owner.history, now, &plan.replaced)?;
     owner.version = version;
     owner.history = Some(row);
     owner.history_bytes += bytes;
@@ -126,6 +100,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::plans::check(&[LIVE_REVISION, SET_HEAD, SET_TURN_ID]);
+        super::super::plans::check(&[SET_HEAD, SET_TURN_ID]);
     }
 }

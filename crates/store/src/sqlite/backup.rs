@@ -30,7 +30,7 @@ pub struct Copied {
     pub last_event: i64,
 }
 
-/// Told how many pages of how many are copied.
+/// Called with the number of pages copied and of all.
 pub type EachStep<'a> = &'a mut dyn FnMut(u64, u64);
 
 /// Copies the database at `from`, as of one instant, to a new file `to` that only its owner can read. The file appears

@@ -41,7 +41,7 @@ fn sized(turn: &Turn) -> Result<usize, LimitError> {
     Ok(size)
 }
 
-/// Refuses events that are none.
+/// Refuses events whose texts are beyond their limits or whose data is no object.
 pub(super) fn events(turn: &Turn) -> Result<(), StoreError> {
     let checked = turn.events.iter().try_for_each(inboxclaw_contract::NewEvent::check);
     checked.map_err(|error| StoreError::Refused(error.to_string()))

@@ -60,13 +60,13 @@ struct State {
     /// The trusted time when the counter was at `at`; `None` before the clock was first looked at, in a new store.
     trusted: Option<i64>,
     at: Duration,
-    doubt: Option<Doubt>,
+    doubt: Option<Warning>,
     /// What the clock would show, when the counter was at that, had it not been set back.
     before: Option<(i64, Duration)>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Doubt {
+struct Warning {
     since: Duration,
     /// When a witness was last looked for.
     asked: Option<Duration>,
@@ -153,6 +153,17 @@ impl StoreClock {
 
 impl State {
     /// Takes in what the wall clock and the counter show.
+    ///
+    /// The counter (`uptime`) cannot be set: the time at the last look and what passed since say where the wall clock
+    /// should be. Up to a day beyond that it is believed, because clocks drift, machines sleep and time zones are mistaken;
+    /// a step back is followed (a small one absorbed), since it makes nothing old too early. Further ahead it is in doubt, and the trusted
+    /// time takes the place of the expected one. That is safe for as long as it lasts: ages grow with the time that really
+    /// passes, so what should go still goes, and nothing that a wrong year calls old. A doubt ends in one of three ways,
+    /// each looked at here: the wall clock is back in reach, somebody vouches for it, or it stayed for an hour, after which
+    /// no start-up program will set it right any more.
+    ///
+    /// The way forth after a step back is measured from where the clock stood before (`before`), for an hour: a machine
+    /// without a battery starts in the past and then has its clock set, which is no surprise.
     fn look(&mut self, wall: i64, uptime: Duration, witness: impl FnOnce() -> Option<Why>) -> Change {
         let Some(last) = self.trusted else {
             (self.stamp, self.trusted, self.at) = (wall, Some(wall), uptime);
@@ -175,7 +186,7 @@ impl State {
         // Also the stamps stand still for small steps back.
         self.stamp = if absorbs(self.stamp, wall) { self.stamp } else { wall };
         let is_new = self.doubt.is_none();
-        let doubt = self.doubt.get_or_insert(Doubt { since: uptime, asked: None });
+        let doubt = self.doubt.get_or_insert(Warning { since: uptime, asked: None });
         let why = if uptime.saturating_sub(doubt.since) >= LASTS {
             Some(Why::Hour)
         } else if doubt.asked.is_none_or(|asked| uptime.saturating_sub(asked) >= ASKS) {

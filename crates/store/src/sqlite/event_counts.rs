@@ -5,8 +5,6 @@
 //! what comes after the last block, at most a block of each, and adds up the numbers of the blocks between. A row is
 //! written once for a whole block, and again when retention removes some of it.
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, OptionalExtension};
 
 use super::tx::Tx;
@@ -30,10 +28,6 @@ const TAKE: &str = "UPDATE event_counts SET count = count - ?3 WHERE type = ?1 A
 /// A block that holds nothing any more is none: the next one begins where it began.
 const DROP_EMPTY: &str = "DELETE FROM event_counts WHERE type = ?1 AND last = ?2 AND count = 0";
 
-/// How many events of each type come after its last block, for those types to which the writer has appended.
-#[derive(Default)]
-pub(super) struct Uncounted(HashMap<i64, i64>);
-
 /// How many events of that type come after the place.
 pub(super) fn after(connection: &Connection, type_id: i64, place: i64) -> rusqlite::Result<u64> {
     let mut walk = connection.prepare_cached(WALK)?;
@@ -53,7 +47,7 @@ fn block_of(connection: &Connection, type_id: i64, place: i64) -> rusqlite::Resu
 
 /// Counts an event that was just appended.
 pub(super) fn appended(tx: &mut Tx<'_>, type_id: i64, seq: i64) -> rusqlite::Result<()> {
-    let uncounted = match tx.cache.uncounted.0.get(&type_id) {
+    let uncounted = match tx.cache.uncounted.get(&type_id) {
         Some(known) => known + 1,
         None => {
             let last: i64 =
@@ -64,13 +58,13 @@ pub(super) fn appended(tx: &mut Tx<'_>, type_id: i64, seq: i64) -> rusqlite::Res
     if uncounted >= BLOCK {
         tx.connection.prepare_cached(ADD_BLOCK)?.execute((type_id, seq, uncounted))?;
     }
-    tx.cache.uncounted.0.insert(type_id, if uncounted >= BLOCK { 0 } else { uncounted });
+    tx.cache.uncounted.insert(type_id, if uncounted >= BLOCK { 0 } else { uncounted });
     Ok(())
 }
 
 /// Takes events of one type, in the order of seq, from the blocks that held them.
 pub(super) fn removed(tx: &mut Tx<'_>, type_id: i64, mut seqs: &[i64]) -> rusqlite::Result<()> {
-    tx.cache.uncounted.0.remove(&type_id);
+    tx.cache.uncounted.remove(&type_id);
     while let Some(first) = seqs.first()
         && let Some(block) = block_of(tx.connection, type_id, *first)?
     {

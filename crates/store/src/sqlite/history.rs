@@ -104,7 +104,8 @@ impl Replaced {
 pub(super) fn add(
     connection: &Connection,
     turn: &Turn,
-    (version, previous): (i64, Option<i64>),
+    version: i64,
+    previous: Option<i64>,
     at: Micros,
     replaced: &Replaced,
 ) -> rusqlite::Result<(i64, i64)> {

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
-    Delivery, DeliveryPage, DeliveryQuery, EventRow, Find, Found, Page, ReadLimit, Truncation,
+    DeliveryPage, DeliveryQuery, DeliveryRow, EventRow, Find, Found, Page, ReadLimit, Truncation,
 };
 use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Patterns, Selection, Seq, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::append::{state_number, state_of};
 use super::scan::{self, Lane, Marks, Merge};
-use super::values::{Micros, Text};
-use super::{Shared, SqliteStore, truncation};
+use super::shared::Shared;
+use super::store::SqliteStore;
+use super::truncation;
+use super::values::{Micros, Text, state_number, state_of};
 
 const EVENT: &str = "
     SELECT e.seq, e.source, e.created_at, e.occurred_at, e.event_id, e.entity, e.meta, e.data, t.name, o.name
@@ -238,9 +239,9 @@ fn deliveries(
     Ok(page)
 }
 
-fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+fn delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
     let (due, created_at): (Micros, Micros) = (row.get(2)?, row.get(7)?);
-    Ok(Delivery {
+    Ok(DeliveryRow {
         seq: Seq(row.get(0)?),
         source: OwnerId(row.get(5)?),
         event_type: row.get(9)?,

@@ -24,7 +24,7 @@ const SET_HEAD: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('head'
 
 /// The log's name and its last number, after a jump if there has to be one. Called once for each time that the
 /// database is opened to be written.
-pub(super) fn settle(
+pub(super) fn go_on_or_jump(
     connection: &mut Connection,
     note: Option<&Note>,
     is_copied: bool,

@@ -5,16 +5,16 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::Access;
 
 use super::clock::LastTime;
 use super::error::OpenError;
-use super::pool::{Pool, Way};
+use super::options::Durability;
+use super::pool::{PATIENCE, Pool, Way};
 use super::rest::Rest;
-use super::{Durability, migrate, numbers};
+use super::{migrate, numbers};
 use crate::lock::{Lock, LockError};
 use crate::note::{Note, Notebook};
 use crate::path::{FileId, beside, folder, resolved};
@@ -48,18 +48,8 @@ const WRITER_SETTINGS: &str = "
     PRAGMA checkpoint_fullfsync = ON;
 ";
 
-const READER_SETTINGS: &str = "
-    PRAGMA query_only = ON;
-    PRAGMA foreign_keys = OFF;
-    PRAGMA cache_size = -8192;
-    PRAGMA temp_store = MEMORY;
-";
-
 /// How often a database is opened anew because somebody began to write it.
 const TRIES: usize = 10;
-
-/// How long a statement waits for another program, such as a shell on the same file.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the clock has shown already: the times that the writer stores again and again, or, in a database of an earlier
 /// program that did not, as far as what is stored tells.
@@ -179,7 +169,7 @@ pub(super) fn for_writing(prepared: Prepared, durability: Durability) -> Result<
     }
     set_up(&connection, durability).map_err(sqlite)?;
     migrate::run(&mut connection, path)?;
-    let (log, head) = numbers::settle(&mut connection, note.as_ref(), is_copied).map_err(sqlite)?;
+    let (log, head) = numbers::go_on_or_jump(&mut connection, note.as_ref(), is_copied).map_err(sqlite)?;
     notebook.is(log, head);
     let clock = last_clock(&connection).map_err(sqlite)?;
     let way = Way { file: path.into(), path: path.into(), flags: read_flags(), rest: None };
@@ -251,15 +241,6 @@ fn last_clock(connection: &Connection) -> rusqlite::Result<Option<LastTime>> {
         connection.query_row(CLOCK, [i64::MIN], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let trusted = trusted.or((stored != i64::MIN).then_some(stored));
     Ok(trusted.map(|trusted| LastTime { trusted, before: before.unwrap_or(trusted) }))
-}
-
-/// A connection of the pool.
-pub(super) fn read_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    connection.set_prepared_statement_cache_capacity(32);
-    connection.execute_batch(READER_SETTINGS)?;
-    Ok(connection)
 }
 
 pub(super) fn take_lock(path: &Path) -> Result<Lock, OpenError> {

@@ -95,7 +95,7 @@ pub(super) fn facts(connection: &Connection, owner: OwnerId) -> rusqlite::Result
 /// Changes run facts, and says whether that took a write. What is so already is not worth an fsync.
 pub(super) fn patch_facts(tx: &Tx<'_>, owner: OwnerId, patch: &FactsPatch) -> Result<bool, Fault> {
     let before = facts(tx.connection, owner)?.ok_or(StoreError::NoOwner(owner))?;
-    let after = patched(&before, patch, tx.now);
+    let after = patched(&before, patch, tx.clock.trusted);
     let moved = after != before;
     if moved {
         let (next_at, seen_at) = (after.next_at.map(Micros), after.seen_at.map(Micros));
@@ -108,8 +108,8 @@ pub(super) fn patch_facts(tx: &Tx<'_>, owner: OwnerId, patch: &FactsPatch) -> Re
 /// Claims an owner, unless somebody else has.
 pub(super) fn claim(tx: &mut Tx<'_>, owner: OwnerId, holder: &str, lasts: Duration) -> Result<bool, Fault> {
     tx.owner(owner)?;
-    let until = Micros(after(tx.now, lasts));
-    Ok(tx.connection.prepare_cached(CLAIM)?.execute((owner.0, holder, until, tx.now))? > 0)
+    let until = Micros(after(tx.clock.trusted, lasts));
+    Ok(tx.connection.prepare_cached(CLAIM)?.execute((owner.0, holder, until, tx.clock.trusted))? > 0)
 }
 
 fn patched(before: &RunFacts, patch: &FactsPatch, now: Micros) -> RunFacts {

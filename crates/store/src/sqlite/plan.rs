@@ -5,36 +5,27 @@ use inboxclaw_contract::turn::{EntryChange, Sweep};
 use inboxclaw_contract::{Entry, Expiry, Json, OwnerId, StoreError, Turn};
 use rusqlite::{CachedStatement, OptionalExtension};
 
-use super::apply::entry;
-use super::beside;
+use super::building_spaces;
+use super::clock::Now;
 use super::counts::{Counts, unsigned};
 use super::error::Fault;
 use super::history::Replaced;
+use super::rows::{ENTRY, PUT, columns, entry};
 use super::swap::{self, Swapping};
 use super::sweep;
 use super::tx::Tx;
 use super::values::{End, Micros};
 
-/// Any row under a key: also one that has expired is in the way of a new one, and counted.
-const ROW: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
-    WHERE space = ?1 AND key = ?2";
-
-const LIVE_ENTRIES: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
-    WHERE space = ?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4)";
+const LIVE_ENTRIES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM entries WHERE space = ?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4)"
+);
 
 const SUM: &str = "
     SELECT count(*), coalesce(sum(octet_length(key) + octet_length(value)), 0),
         max(expires_at) FILTER (WHERE expires_at <= ?4)
     FROM entries WHERE space = ?1 AND key >= ?2 AND key < ?3";
-
-pub(super) const PUT: &str = "
-    INSERT INTO entries (space, key, revision, created_at, updated_at, expires_at, secret, value)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    ON CONFLICT (space, key) DO UPDATE SET revision = excluded.revision, created_at = excluded.created_at,
-        updated_at = excluded.updated_at, expires_at = excluded.expires_at, secret = excluded.secret,
-        value = excluded.value";
 
 const TOUCH: &str = "
     UPDATE entries SET expires_at = ?3, revision = coalesce(?4, revision) WHERE space = ?1 AND key = ?2";
@@ -159,16 +150,16 @@ impl<'t> Plan<'t> {
             match write {
                 Write::Put { key, value, secret, times, expires_at } => {
                     let (revision, value) = (self.version + 1, value.as_str());
-                    beside::renumber(tx, &built, key, revision)?;
+                    building_spaces::renumber(tx, &built, key, revision)?;
                     put.execute((space, key, revision, times.0, times.1, expires_at, secret, value))?
                 }
                 Write::Touch { key, expires_at } if self.touches_count => {
                     let revision = self.version + 1;
-                    beside::renumber(tx, &built, key, revision)?;
+                    building_spaces::renumber(tx, &built, key, revision)?;
                     touch.execute((space, key, expires_at, revision))?
                 }
                 Write::Touch { key, expires_at } => {
-                    beside::touch(tx, &built, (space, key), *expires_at)?;
+                    building_spaces::touch(tx, &built, space, key, *expires_at)?;
                     touch.execute((space, key, expires_at, None::<i64>))?
                 }
                 Write::Delete { key } => delete.execute((space, key))?,
@@ -180,7 +171,7 @@ impl<'t> Plan<'t> {
     fn note_prefixes(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()> {
         let Some(space) = self.space else { return Ok(()) };
         for prefix in std::mem::take(&mut self.prefixes) {
-            let range = (space, prefix, End::of(prefix), tx.now);
+            let range = (space, prefix, End::of(prefix), tx.clock.trusted);
             let (found, expired) = tx.connection.prepare_cached(SUM)?.query_row(range, |row| {
                 Ok((Counts { entries: row.get(0)?, bytes: row.get(1)? }, row.get(2)?))
             })?;
@@ -200,7 +191,7 @@ impl<'t> Plan<'t> {
 
     fn note_prefix(&mut self, tx: &Tx<'_>, space: i64, prefix: &str) -> rusqlite::Result<()> {
         let mut find = tx.connection.prepare_cached(LIVE_ENTRIES)?;
-        let mut rows = find.query((space, prefix, End::of(prefix), tx.now))?;
+        let mut rows = find.query((space, prefix, End::of(prefix), tx.clock.trusted))?;
         while let Some(row) = rows.next()? {
             // Once there is too much for history, how much more does not matter.
             if self.replaced.too_much {
@@ -213,11 +204,11 @@ impl<'t> Plan<'t> {
     }
 
     fn note_keys(&mut self, tx: &Tx<'_>, turn: &'t Turn) -> rusqlite::Result<()> {
-        let mut find = tx.connection.prepare_cached(ROW)?;
+        let mut find = tx.connection.prepare_cached(ENTRY)?;
         for (key, change) in &turn.entries {
             let gone = turn.deleted_prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()));
             let old = if gone { None } else { self.row(&mut find, key)? };
-            self.change((tx.now, tx.stamp), &turn.sweeps, (key, change), old);
+            self.change(tx.clock, &turn.sweeps, key, change, old);
         }
         Ok(())
     }
@@ -234,16 +225,17 @@ impl<'t> Plan<'t> {
     /// Decides what one change comes to, given the row before, be it expired.
     fn change(
         &mut self,
-        (now, stamp): (Micros, Micros),
+        now: Now,
         sweeps: &[Sweep],
-        (key, change): (&'t str, &'t EntryChange),
+        key: &'t str,
+        change: &'t EntryChange,
         row: Option<Entry>,
     ) {
         let size = row.as_ref().map_or_else(Counts::default, |row| Counts::row(key, row.value.as_str()));
-        let old = row.filter(|row| row.expires_at.is_none_or(|at| Micros(at) > now));
+        let old = row.filter(|row| row.expires_at.is_none_or(|at| Micros(at) > now.trusted));
         // What a sweep of this very turn takes is gone before it puts anything.
         let old = old.filter(|old| !sweeps.iter().any(|it| it.takes(key, old.created_at, old.updated_at)));
-        let write = Write::of((now, stamp), key, change, old.as_ref());
+        let write = Write::of(now, key, change, old.as_ref());
         match &write {
             None => return,
             Some(Write::Touch { .. }) if self.touches_count => self.replaced.note(key, old),
@@ -262,7 +254,7 @@ impl<'t> Plan<'t> {
 
     /// Refuses to make more of what is too much already. Less is always welcome.
     fn check_limits(&self, tx: &Tx<'_>, owner: OwnerId) -> Result<(), Fault> {
-        let Some(policy) = tx.lasting.policies.get(&owner) else { return Ok(()) };
+        let Some(policy) = tx.writer.policies.get(&owner) else { return Ok(()) };
         let (before, after) = (self.before, self.after);
         for (what, before, after, limit) in [
             ("entries", before.entries, after.entries, policy.max_entries),
@@ -282,12 +274,8 @@ impl<'t> Plan<'t> {
 impl<'t> Write<'t> {
     /// What a change comes to, given the live entry before. What is to expire after a while gets that long from its own
     /// stamp on: should a clock in doubt be right, nothing goes early.
-    fn of(
-        (now, stamp): (Micros, Micros),
-        key: &'t str,
-        change: &'t EntryChange,
-        old: Option<&Entry>,
-    ) -> Option<Self> {
+    fn of(now: Now, key: &'t str, change: &'t EntryChange, old: Option<&Entry>) -> Option<Self> {
+        let Now { trusted, stamp } = now;
         let kept = old.and_then(|old| old.expires_at).map(Micros);
         let resolve = |expiry: Expiry| expiry.resolve(stamp.0, kept.map(|at| at.0)).map(Micros);
         let touch = |expires_at: Option<Micros>| {
@@ -307,7 +295,7 @@ impl<'t> Write<'t> {
             }
             EntryChange::Restore(entry) => {
                 let expires_at = entry.expires_at.map(Micros);
-                if expires_at.is_some_and(|at| at <= now) {
+                if expires_at.is_some_and(|at| at <= trusted) {
                     return old.map(|_| Self::Delete { key });
                 }
                 if same(&entry.value, entry.secret) {
@@ -335,7 +323,7 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::plans::check(&[ROW, LIVE_ENTRIES, SUM, PUT, TOUCH, DELETE, DELETE_PREFIX, NAME]);
+        super::super::plans::check(&[LIVE_ENTRIES, SUM, TOUCH, DELETE, DELETE_PREFIX, NAME]);
     }
 
     #[test]

@@ -1,20 +1,30 @@
 //! The connections that read. Small reads run at once on the task that asks, which takes microseconds; long ones have
 //! connections of their own, so that no small read ever waits for them. Who waits for a long one waits as a task, not
-//! as a thread (`sqlite.rs`).
+//! as a thread (`shared.rs`).
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::read_connection;
 use super::rest::Rest;
 
 /// Connections for small reads: as many as tasks run at a time.
 const SMALL: usize = 2;
 /// Connections for long ones.
 pub(super) const LONG: usize = 2;
+
+const READER_SETTINGS: &str = "
+    PRAGMA query_only = ON;
+    PRAGMA foreign_keys = OFF;
+    PRAGMA cache_size = -8192;
+    PRAGMA temp_store = MEMORY;
+";
+
+/// How long a statement waits for another program, such as a shell on the same file.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a database is opened to be read.
 #[derive(Debug, Clone)]
@@ -36,7 +46,11 @@ impl Way {
 
     /// A connection that only reads.
     pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
-        read_connection(&self.path, self.flags)
+        let connection = Connection::open_with_flags(&self.path, self.flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        connection.execute_batch(READER_SETTINGS)?;
+        Ok(connection)
     }
 }
 

@@ -12,14 +12,14 @@ use inboxclaw_contract::turn::DeliveryState;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::CachedStatement;
 
-use super::append::state_of;
 use super::error::Fault;
 use super::event_counts;
 use super::scan::{self, EventType, Floors, Marks};
+use super::sinks::claims::{RetentionClaim, claims};
 use super::sinks::lapses::Drops;
-use super::sinks::{RetentionClaim, claims};
 use super::tx::Tx;
-use super::values::Micros;
+use super::values::{Micros, state_of};
+use super::writer_state::PrunePlace;
 
 /// How many places are read in one go, and how many one step looks at.
 const CHUNK: i64 = 512;
@@ -36,15 +36,6 @@ const SET_HEAD: &str = "
     INSERT INTO meta (name, value) VALUES ('head', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)";
 const SET_PRUNED: &str = "
     UPDATE event_types SET pruned = max(pruned, ?2), pruned_at = max(pruned_at, ?3) WHERE id = ?1";
-
-/// Where the next step goes on. Kept in memory: after a restart, or when a step could not be stored, some places wait
-/// for the next pass.
-#[derive(Default)]
-pub(super) struct Pass {
-    /// The event type, and the place in its part of the log, up to which everything was looked at.
-    type_id: i64,
-    after: i64,
-}
 
 /// The times that decide, in microseconds: what was stored at them or before is concerned.
 struct Ages {
@@ -85,12 +76,12 @@ struct Step {
 
 /// One step.
 pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
-    let Some(ages) = Ages::at(tx.now, prune) else { return Ok(Pruned::default()) };
+    let Some(ages) = Ages::at(tx.clock.trusted, prune) else { return Ok(Pruned::default()) };
     let marks = Marks::read(tx.connection)?;
     let mut floors = Floors::new(tx.connection, marks);
     let mut claims = claims(tx.connection)?;
     claims.retain(|claim| claim.left_at.is_none_or(|left_at| left_at.get() > ages.owed));
-    let pass = std::mem::take(&mut tx.lasting.prune);
+    let pass = std::mem::take(&mut tx.writer.prune);
     let mut types = scan::types(tx.connection)?;
     types.sort_unstable_by_key(|event_type| event_type.id);
     let mut left: VecDeque<EventType> = types.into_iter().filter(|it| it.id >= pass.type_id).collect();
@@ -108,7 +99,7 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
             seqs.push((event_type.id, of_type.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()));
         }
         if let Some(after) = next {
-            tx.lasting.prune = Pass { type_id: event_type.id, after };
+            tx.writer.prune = PrunePlace { type_id: event_type.id, after };
             break;
         }
     }
@@ -127,7 +118,7 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
     if let Some(last) = removed.iter().map(|(_, last, _)| *last).max() {
         tx.connection.prepare_cached(SET_HEAD)?.execute([last])?;
     }
-    let (events, more) = (step.gone.len() as u64, tx.lasting.prune.type_id > 0);
+    let (events, more) = (step.gone.len() as u64, tx.writer.prune.type_id > 0);
     step.drops.store(tx)?;
     Ok(Pruned { events, more })
 }
@@ -155,7 +146,7 @@ impl<'a> Bounds<'a> {
         let mut last = floors.below(ages.old)?;
         let mut kept = Vec::new();
         for claim in claims {
-            let Some(lane) = claim.selection.lane(&event_type.name, tx.now.0) else { continue };
+            let Some(lane) = claim.selection.lane(&event_type.name, tx.clock.trusted.0) else { continue };
             let alive = lane.created_after.map_or(i64::MIN, |time| time.as_microsecond());
             // Up to here it owes nothing any more, because of its position or because of the time.
             let free = lane.after.0.max(floors.below(alive.max(ages.owed))?);

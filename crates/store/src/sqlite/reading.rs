@@ -8,8 +8,9 @@ use rusqlite::Connection;
 use rusqlite::types::Type;
 
 use super::pool::Pool;
+use super::shared::Shared;
 use super::values::Micros;
-use super::{Shared, error, open};
+use super::{error, open};
 
 /// Reads of so many entries are done at once, on the task that asks, while none of their values is larger than that.
 const FEW: usize = 64;
@@ -167,57 +168,4 @@ pub(super) fn too_large(column: usize) -> rusqlite::Error {
 
 fn is_too_large(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::InvalidColumnType(_, name, Type::Null) if name == "value")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use inboxclaw_contract::{Clock, Keeper, Owner};
-    use jiff::Timestamp;
-
-    use super::super::{Options, SqliteStore, owners};
-    use super::*;
-
-    struct Still;
-
-    impl Clock for Still {
-        fn now(&self) -> Timestamp {
-            Timestamp::UNIX_EPOCH
-        }
-    }
-
-    /// A program that starts, registers an owner and ends, or goes on.
-    fn write(path: &Path, name: &str) -> SqliteStore {
-        let store = SqliteStore::open(path, Options::new(Arc::new(Still))).unwrap();
-        let threads = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        threads.block_on(store.register(&Owner::source(name), "test")).unwrap();
-        store
-    }
-
-    /// Pages were rewritten under a reader that holds no lock.
-    #[test]
-    fn what_was_read_while_a_program_wrote_is_read_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.db");
-        drop(write(&path, "a"));
-        let reader = SqliteStore::read_only(&path, Arc::new(Still)).unwrap();
-        let mut running = None;
-        for (lives_on, name, expected) in [(false, "b", 2), (true, "c", 3)] {
-            let mut tries = 0;
-            let found = reader.shared.steady(|pool| {
-                tries += 1;
-                if tries == 1 {
-                    running = Some(write(&path, name)).filter(|_| lives_on);
-                    // Whatever is found now counts for nothing.
-                    return None;
-                }
-                pool.small(owners::all)
-            });
-            let found = found.ok().flatten().unwrap().unwrap();
-            assert_eq!((found.len(), tries), (expected, 2));
-        }
-        assert!(running.is_some());
-        assert_eq!(reader.shared.small(|connection, _| owners::all(connection)).unwrap().len(), 3);
-    }
 }

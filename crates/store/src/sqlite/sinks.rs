@@ -1,18 +1,20 @@
 //! What sinks take and owe, as the contract wants it: here is what they take. `debts`: what they owe; `lapses`: what
 //! left that without their consumers' yes. That retention keeps what they owe is in `prune.rs`.
 
+pub(super) mod claims;
 mod debts;
 pub(super) mod lapses;
 
 use async_trait::async_trait;
+use claims::parsed;
 use inboxclaw_contract::sinks::{Expired, Intake, Lapse, SinkDebts};
 use inboxclaw_contract::{OwnerId, Selection, Seq, Sinks, StartAt, StoreError};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::SqliteStore;
 use super::error::Fault;
 use super::scan::{self, Floors, Marks};
+use super::store::SqliteStore;
 use super::tx::Tx;
 use super::values::Micros;
 
@@ -27,10 +29,6 @@ const SET_LEFT: &str = "UPDATE sinks SET left_at = ?2 WHERE owner = ?1";
 const REMOVE: &str = "DELETE FROM sinks WHERE owner = ?1";
 
 const REMOVE_LAPSES: &str = "DELETE FROM lapses WHERE sink = ?1";
-
-const CLAIMS: &str = "
-    SELECT s.owner, s.selection, s.left_at, o.cursor FROM sinks s JOIN owners o ON o.id = s.owner
-    WHERE o.forgotten = 0 ORDER BY s.owner";
 
 /// The first event that is newer than a time, where times do not grow with seq.
 const FIRST_NEWER: &str = "
@@ -72,31 +70,6 @@ impl Sinks for SqliteStore {
     async fn release(&self, sink: OwnerId) -> Result<(), StoreError> {
         self.write(0, move |tx| Ok(remove(tx.connection, sink)?)).await
     }
-}
-
-/// A sink that keeps events from retention, and what it still wants.
-pub(super) struct RetentionClaim {
-    pub(super) sink: OwnerId,
-    pub(super) selection: Selection,
-    pub(super) left_at: Option<Micros>,
-    /// Why its cursor cannot be read.
-    pub(super) problem: Option<String>,
-}
-
-/// Every sink that owes something, or may.
-pub(super) fn claims(connection: &Connection) -> rusqlite::Result<Vec<RetentionClaim>> {
-    let mut all = connection.prepare_cached(CLAIMS)?;
-    let rows = all.query_map([], |row| {
-        let (selection, cursor): (String, Option<String>) = (row.get(1)?, row.get(3)?);
-        let began = parsed(&selection);
-        let (selection, problem) = match began.standing_at(cursor.as_deref()) {
-            Ok(standing) => (standing, None),
-            // What it has nobody knows, so that it keeps everything.
-            Err(problem) => (Selection { after: Seq(0), positions: <_>::default(), ..began }, Some(problem)),
-        };
-        Ok(RetentionClaim { sink: OwnerId(row.get(0)?), selection, left_at: row.get(2)?, problem })
-    })?;
-    rows.collect()
 }
 
 /// Ends what a sink owes.
@@ -163,16 +136,11 @@ fn set_configured(tx: &Tx<'_>, sinks: &[OwnerId]) -> rusqlite::Result<()> {
     for (sink, left_at) in rows {
         let is_configured = sinks.contains(&sink);
         if is_configured == left_at.is_some() {
-            let left_at = (!is_configured).then_some(tx.now);
+            let left_at = (!is_configured).then_some(tx.clock.trusted);
             tx.connection.prepare_cached(SET_LEFT)?.execute((sink.0, left_at))?;
         }
     }
     Ok(())
-}
-
-/// A stored selection. One that cannot be read is of another program; it then keeps everything.
-fn parsed(selection: &str) -> Selection {
-    serde_json::from_str(selection).unwrap_or_default()
 }
 
 #[cfg(test)]

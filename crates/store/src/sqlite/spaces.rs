@@ -14,13 +14,7 @@ use inboxclaw_contract::{Entry, Owner, OwnerId, Snapshot, SpaceId, Spaces, Store
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::SqliteStore;
-
-/// One row when the space is in place, or history names it.
-const NAMED: &str = "
-    SELECT 1 FROM spaces s JOIN owners o ON o.id = s.owner
-    WHERE s.id = +?1
-        AND (o.space = s.id OR EXISTS (SELECT 1 FROM history h WHERE h.replaced = s.id AND h.owner = o.id))";
+use super::store::SqliteStore;
 
 #[async_trait]
 impl Spaces for SqliteStore {
@@ -83,7 +77,7 @@ impl Spaces for SqliteStore {
     ) -> Result<Copied, StoreError> {
         let (to, prefix, after) = (to.id, prefix.to_owned(), after.map(str::to_owned));
         let weight = build::COPIED_BYTES;
-        self.write(weight, move |tx| build::copy(tx, from, to, (&prefix, after.as_deref()), limit)).await
+        self.write(weight, move |tx| build::copy(tx, from, to, &prefix, after.as_deref(), limit)).await
     }
 
     async fn rename(&self, owner: OwnerId, to: &Owner) -> Result<(), StoreError> {
@@ -93,20 +87,5 @@ impl Spaces for SqliteStore {
 
     async fn forget(&self, owner: OwnerId) -> Result<bool, StoreError> {
         self.write(0, move |tx| forget::step(tx, owner)).await
-    }
-}
-
-/// Whether a space is in place or named by history. All others are on their way out, or being built.
-fn is_named(connection: &Connection, space: SpaceId) -> rusqlite::Result<bool> {
-    connection.prepare_cached(NAMED)?.exists([space.0])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_are_planned_once_and_scan_nothing() {
-        super::super::plans::check(&[NAMED]);
     }
 }

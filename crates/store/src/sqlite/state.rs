@@ -4,38 +4,47 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::PastTurn;
+use inboxclaw_contract::store::{HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::Committed;
 use inboxclaw_contract::{Entry, Outcome, OwnerId, Snapshot, State, StoreError, Turn, Version};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql};
 
 use super::history::{Step, Walk};
+use super::rows::{columns, entry};
+use super::shared::Shared;
+use super::store::SqliteStore;
 use super::values::{End, Micros};
-use super::{Shared, SqliteStore, apply, check};
+use super::{apply, check};
 
 const HEAD: &str = "SELECT version, cursor FROM owners WHERE id = ?1 AND forgotten = 0";
 
 /// One row for a known owner, empty when the key is absent.
-const ENTRY: &str = "
-    SELECT e.key, e.revision, e.created_at, e.updated_at, e.expires_at, e.secret,
-        CASE WHEN octet_length(e.value) <= ?4 THEN e.value END AS value
+const ENTRY: &str = concat!(
+    "SELECT ",
+    columns!(without value),
+    ", CASE WHEN octet_length(value) <= ?4 THEN value END AS value
     FROM owners o LEFT JOIN entries e ON e.space = o.space AND e.key = +?2
         AND (e.expires_at IS NULL OR e.expires_at > ?3)
-    WHERE o.id = +?1 AND o.forgotten = 0";
+    WHERE o.id = +?1 AND o.forgotten = 0"
+);
 
-const LIST_FROM: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret,
-        CASE WHEN octet_length(value) <= ?6 THEN value END AS value
+const LIST_FROM: &str = concat!(
+    "SELECT ",
+    columns!(without value),
+    ", CASE WHEN octet_length(value) <= ?6 THEN value END AS value
     FROM entries
     WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key >= ?2 AND key < ?3
-        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
+        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5"
+);
 
-const LIST_AFTER: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret,
-        CASE WHEN octet_length(value) <= ?6 THEN value END AS value
+const LIST_AFTER: &str = concat!(
+    "SELECT ",
+    columns!(without value),
+    ", CASE WHEN octet_length(value) <= ?6 THEN value END AS value
     FROM entries
     WHERE space = (SELECT space FROM owners WHERE id = ?1) AND key > ?2 AND key < ?3
-        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5";
+        AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT +?5"
+);
 
 const KEYS_FROM: &str = "
     SELECT key FROM entries
@@ -74,7 +83,7 @@ impl State for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         let range = Range::new(owner, prefix, after, limit);
-        self.shared.stretch(range, [LIST_FROM, LIST_AFTER], apply::entry).await
+        self.shared.stretch(range, [LIST_FROM, LIST_AFTER], entry).await
     }
 
     async fn keys(
@@ -102,13 +111,11 @@ impl State for SqliteStore {
         &self,
         owner: OwnerId,
         before: Option<Version>,
-        limit: usize,
-        bytes: usize,
+        limit: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
         let shared = self.shared.clone();
-        let found = self
-            .shared
-            .long(move |connection, _| page(connection, &shared.pages, owner, before, (limit, bytes)));
+        let found =
+            self.shared.long(move |connection, _| page(connection, &shared.pages, owner, before, limit));
         found.await?.ok_or(StoreError::NoOwner(owner))
     }
 
@@ -179,11 +186,7 @@ fn one(
     most: i64,
 ) -> rusqlite::Result<Option<Option<Entry>>> {
     find.query_row((owner.0, key, now, most), |row| {
-        if row.get_ref(0)? == rusqlite::types::ValueRef::Null {
-            Ok(None)
-        } else {
-            apply::entry(row).map(Some)
-        }
+        if row.get_ref(0)? == rusqlite::types::ValueRef::Null { Ok(None) } else { entry(row).map(Some) }
     })
     .optional()
 }
@@ -232,7 +235,7 @@ fn page(
     pages: &Mutex<HashMap<OwnerId, (i64, i64)>>,
     owner: OwnerId,
     before: Option<Version>,
-    (limit, bytes): (usize, usize),
+    limit: HistoryLimit,
 ) -> rusqlite::Result<Option<Vec<PastTurn>>> {
     let pages = || pages.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(mut walk) = Walk::start(connection, owner)? else { return Ok(None) };
@@ -240,8 +243,8 @@ fn page(
     if let Some((row, version)) = known.filter(|(_, version)| before == Some(Version(version + 1))) {
         walk = Walk::from(connection, owner, Some(row), version);
     }
-    let (mut turns, mut left) = (Vec::new(), Some(bytes));
-    while turns.len() < limit {
+    let (mut turns, mut left) = (Vec::new(), Some(limit.bytes));
+    while turns.len() < limit.turns {
         let first = turns.is_empty();
         let turn = walk.next(|version, size| {
             if before.is_some_and(|before| version >= before.0) {

@@ -8,12 +8,12 @@ use inboxclaw_contract::turn::Sweep;
 use inboxclaw_contract::{OwnerId, StoreError, Version};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::conflict::Recent;
+use super::clock::Now;
 use super::counts::Counts;
 use super::error::Fault;
-use super::event_counts::Uncounted;
-use super::lasting::{Asked, Lasting};
-use super::values::Micros;
+use super::options::HistoryBounds;
+use super::recent::Recent;
+use super::writer_state::{Asked, WriterState};
 
 const OWNER: &str = "
     SELECT version, cursor, space, turn_id, history, history_bytes, entries, bytes FROM owners
@@ -27,16 +27,20 @@ const EVENT_TYPES: &str = "SELECT name, id FROM event_types";
 
 const ADD_EVENT_TYPE: &str = "INSERT INTO event_types (name) VALUES (?1)";
 
+/// Counts of a space stand in its owner's row while it is in place, else in its own.
+const OWNER_OF: &str = "SELECT owner FROM spaces WHERE id = ?1";
+const COUNT_OWNER: &str = "UPDATE owners SET entries = ?2, bytes = ?3 WHERE id = ?1";
+const COUNT_SPACE: &str = "UPDATE spaces SET entries = entries + ?2, bytes = bytes + ?3 WHERE id = ?1";
+
 /// A transaction in the making.
 pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) cache: &'a mut Cache,
     /// What outlives this transaction, stored or not.
-    pub(super) lasting: &'a mut Lasting,
-    /// The store's clock for everything in this transaction: by `now` ages are judged, and what is stored gets `stamp`.
-    pub(super) now: Micros,
-    pub(super) stamp: Micros,
-    pub(super) history: super::HistoryBounds,
+    pub(super) writer: &'a mut WriterState,
+    /// The store's clock for everything in this transaction.
+    pub(super) clock: Now,
+    pub(super) history: HistoryBounds,
 }
 
 /// What the writer remembers. Holds true for the transaction in the making, or for what is committed.
@@ -45,7 +49,8 @@ pub(super) struct Cache {
     owners: HashMap<OwnerId, OwnerRow>,
     types: Option<HashMap<String, i64>>,
     log: Option<LogEnd>,
-    pub(super) uncounted: Uncounted,
+    /// How many events of each type come after its last block, for those types to which the writer has appended.
+    pub(super) uncounted: HashMap<i64, i64>,
     /// Owners whose version this transaction has changed.
     pub(super) changed: Vec<(OwnerId, Version)>,
     /// Whether this transaction has added to the log.
@@ -131,6 +136,44 @@ impl Tx<'_> {
             }
         }
     }
+
+    /// Changes the counts of `space` by `change`, wherever they stand. For everything but turns, which write the
+    /// counts together with their owner's head.
+    pub(super) fn count(&mut self, space: i64, change: Counts) -> Result<(), Fault> {
+        if change == Counts::default() {
+            return Ok(());
+        }
+        let connection = self.connection;
+        let owner = connection.prepare_cached(OWNER_OF)?.query_row([space], |row| row.get(0).map(OwnerId));
+        if let Some(id) = owner.optional()? {
+            match self.owner(id) {
+                Ok(owner) if owner.space == space => {
+                    owner.counts += change;
+                    let row = (id.0, owner.counts.entries, owner.counts.bytes);
+                    connection.prepare_cached(COUNT_OWNER)?.execute(row)?;
+                    return Ok(());
+                }
+                // Of a forgotten owner no space is in place.
+                Ok(_) | Err(Fault::Answer(StoreError::NoOwner(_))) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        connection.prepare_cached(COUNT_SPACE)?.execute((space, change.entries, change.bytes))?;
+        Ok(())
+    }
+
+    /// For whom `space` is being built; `None` when nobody builds it any more, or when it has been put in place.
+    pub(super) fn builder_of(&self, space: i64) -> Option<OwnerId> {
+        let owner = self.writer.builder_of(space)?;
+        let is_placed = self.cache.placed.iter().any(|(placed, _)| *placed == space);
+        (!is_placed).then_some(owner)
+    }
+
+    /// The spaces that are being built for `owner`.
+    pub(super) fn built_for(&self, owner: OwnerId) -> Vec<i64> {
+        let all = self.writer.begun();
+        all.filter(|space| self.builder_of(*space) == Some(owner)).collect()
+    }
 }
 
 impl Cache {
@@ -162,4 +205,14 @@ fn owner_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwnerRow> {
         counts: Counts { entries: row.get(6)?, bytes: row.get(7)? },
         recent: Recent::default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_planned_once_and_scan_nothing() {
+        super::super::plans::check(&[OWNER_OF, COUNT_OWNER, COUNT_SPACE]);
+    }
 }

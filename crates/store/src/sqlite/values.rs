@@ -1,6 +1,7 @@
 //! How the contract's values stand in columns: times as integer microseconds, JSON as the text it is.
 
 use inboxclaw_contract::Json;
+use inboxclaw_contract::turn::DeliveryState;
 use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
@@ -34,6 +35,19 @@ impl FromSql for Text {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Ok(Self(Json::from_store(value.as_str()?.into())))
     }
+}
+
+/// How a delivery's state stands in its column.
+pub(super) const fn state_number(state: DeliveryState) -> i64 {
+    match state {
+        DeliveryState::Waiting => 0,
+        DeliveryState::Dead => 1,
+    }
+}
+
+/// The state behind a number of the column.
+pub(super) const fn state_of(number: i64) -> DeliveryState {
+    if number == 0 { DeliveryState::Waiting } else { DeliveryState::Dead }
 }
 
 /// Where the keys of a prefix end: the smallest text that is beyond them all.

@@ -1,4 +1,14 @@
-//! The one thread that writes. It takes everything that waits into one transaction: one fsync for all, no timer.
+//! The one thread that writes, by group commit: it takes everything that waits into one transaction, with one fsync for
+//! all, and no timer.
+//!
+//! Why a group is as good as its turns one by one. Each piece of work checks before it writes, and answers a refusal
+//! before its first write, so that a refused one leaves nothing behind for the others. Within the group they run in the
+//! order of the queue, each seeing what those before it wrote: the same as one transaction after the other. Nobody is
+//! answered, and nobody is woken, before the commit of all has returned. When a statement fails or there is no room, the
+//! transaction is rolled back, all that the writer remembers of it is forgotten, and each piece is tried alone, so that one
+//! turn that does not fit fails nobody else; work may therefore run twice and has to come to the same. When the commit
+//! itself fails for another reason, nobody knows what reached the disk: then nothing is tried again, the store is broken,
+//! and everybody is told so.
 
 use std::io;
 use std::sync::Arc;
@@ -12,11 +22,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use tokio::sync::{mpsc, oneshot};
 
-use super::clock::{LastTime, Now};
+use super::clock::LastTime;
 use super::error::{Fault, last_errno, of_write};
-use super::lasting::Lasting;
+use super::options::HistoryBounds;
+use super::shared::Shared;
 use super::tx::{Cache, Tx};
-use super::{HistoryBounds, Shared};
+use super::writer_state::WriterState;
 use crate::note::Notebook;
 
 /// How many pieces of work may wait.
@@ -60,7 +71,7 @@ impl Writer {
         let (sender, queue) = mpsc::channel(QUEUE);
         let level: i64 =
             connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap_or_default();
-        let (cache, lasting, logged) = (Cache::default(), Lasting::default(), Arc::new(AtomicU64::new(0)));
+        let (cache, state, logged) = (Cache::default(), WriterState::default(), Arc::new(AtomicU64::new(0)));
         let pages = logged.clone();
         let hook = move |_: &mut Wal, found: i32| {
             pages.store(u64::try_from(found).unwrap_or(0), Ordering::Relaxed);
@@ -68,18 +79,8 @@ impl Writer {
         };
         connection.wal_hook(Some(hook)).map_err(io::Error::other)?;
         let (full, clock) = (level >= FULL, i64::MIN);
-        let mut engine = Engine {
-            connection,
-            notebook,
-            shared,
-            history,
-            cache,
-            lasting,
-            logged,
-            full,
-            lazy: false,
-            clock,
-        };
+        let mut engine =
+            Engine { connection, notebook, shared, history, cache, state, logged, full, lazy: false, clock };
         let thread = thread::Builder::new().name("store".into()).spawn(move || {
             engine.serve(queue);
             engine.close();
@@ -167,7 +168,7 @@ struct Engine {
     shared: Arc<Shared>,
     history: HistoryBounds,
     cache: Cache,
-    lasting: Lasting,
+    state: WriterState,
     /// Pages in the write-ahead log after the last transaction.
     logged: Arc<AtomicU64>,
     /// Whether transactions wait for the disk at all, and whether the present one does not.
@@ -270,7 +271,7 @@ impl Engine {
                     self.shared.commits.fetch_add(1, Ordering::Relaxed);
                 }
                 self.note();
-                self.settle();
+                self.publish();
                 Ok(())
             }
             Err(failed) => {
@@ -286,10 +287,10 @@ impl Engine {
     fn work(&mut self, group: &mut [Box<dyn Task>]) -> rusqlite::Result<()> {
         self.be_lazy(group.iter().all(|task| task.is_lazy()))?;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let Now { trusted: now, stamp } = self.shared.clock.now();
+        let clock = self.shared.clock.now();
         let (connection, history) = (&self.connection, self.history);
-        let (cache, lasting) = (&mut self.cache, &mut self.lasting);
-        let mut tx = Tx { connection, cache, lasting, now, stamp, history };
+        let (cache, writer) = (&mut self.cache, &mut self.state);
+        let mut tx = Tx { connection, cache, writer, clock, history };
         let before = connection.total_changes();
         group.iter_mut().try_for_each(|task| task.run(&mut tx))?;
         let wrote = connection.total_changes() != before;
@@ -318,20 +319,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes the end of the log, before anybody is told of it.
+    /// Writes the end of the log into the lock file, before any reader can see an event of it.
     fn note(&mut self) {
         let head = if self.cache.grown { self.cache.log_end() } else { None };
         self.notebook.committed(head.map(|end| end.head));
     }
 
     /// Wakes whoever waits for what was just committed, and keeps what is to be done later.
-    fn settle(&mut self) {
+    fn publish(&mut self) {
         if let Some(left) = self.cache.sweeps.take() {
-            self.lasting.sweeps = left;
+            self.state.sweeps = left;
         }
         if !self.cache.asked.is_empty() || !self.cache.placed.is_empty() {
             let (asked, placed) = (&mut self.cache.asked, &mut self.cache.placed);
-            self.lasting.settle(std::mem::take(asked), std::mem::take(placed));
+            self.state.committed(std::mem::take(asked), std::mem::take(placed));
         }
         if std::mem::take(&mut self.cache.grown)
             && let Some(end) = self.cache.log_end()
@@ -343,7 +344,8 @@ impl Engine {
         }
     }
 
-    /// The last words of the thread. What fails here costs time at the next start, and nothing else.
+    /// Stores the time and brings the write-ahead log into the database, at the end of the thread. What fails here costs
+    /// time at the next start, and nothing else.
     fn close(mut self) {
         if let Some(last) = self.shared.clock.last().filter(|_| self.shared.broken().is_none()) {
             let _ = set_clock(&self.connection, last);

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Before, DeliveryQuery, Find, PastTurn};
+use inboxclaw_contract::store::{Before, DeliveryQuery, Find, HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::{Committed, DeliveryChange, EntryChange};
 use inboxclaw_contract::{Clock, Entry, Expiry, Interval, Json, OwnerId, Selection, Seq, Ttl, Turn, Version};
-use jiff::{SignedDuration, Timestamp};
-
 use inboxclaw_contract_testing::Ground;
+use jiff::{SignedDuration, Timestamp};
 
 const HISTORY_DAYS: i64 = 7;
 
@@ -320,7 +319,7 @@ impl OwnerModel {
         let keys = ["a".to_owned(), "none".to_owned()];
         let found = ground.store.entries(id, &keys).await.unwrap();
         assert_eq!(found, keys.map(|key| self.live(&key, model.now).cloned()));
-        let history = ground.store.history(id, None, 100, usize::MAX).await.unwrap();
+        let history = ground.store.history(id, None, HistoryLimit::turns(100)).await.unwrap();
         let kept = self.turns.iter().rev().take_while(|(_, kept)| *kept);
         let kept: Vec<_> = kept.map(|(past, _)| PastTurn { author: None, ..past.clone() }).collect();
         assert_eq!(history, kept);

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use inboxclaw_contract::{Draft, Failure, Json, NewEvent};
 use serde::Serialize;
 
-use crate::mime;
-use crate::textdiff::TextDiff;
-
 use super::path::RelPath;
 use super::record::Version;
+use crate::mime;
+use crate::textdiff::TextDiff;
 
 /// Digits of the content's digest in an event id. They tell two contents apart that were written within one tick
 /// of the file system's clock.

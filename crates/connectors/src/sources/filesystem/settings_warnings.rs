@@ -1,29 +1,29 @@
 //! Settings that can be used and do not do what somebody meant: patterns and extensions that match nothing, or all.
 
-use inboxclaw_contract::Doubt;
+use inboxclaw_contract::Warning;
 
 use super::filter::Filter;
 use super::path::RelPath;
 
 /// What is doubtful about `ignore_patterns`, `extensions`, and the pair of `max_diff_bytes` and `max_hash_bytes`.
-pub(super) fn of(patterns: &[String], extensions: &[String], (diff, hash): (u64, u64)) -> Vec<Doubt> {
-    let mut doubts: Vec<Doubt> = Vec::new();
+pub(super) fn of(patterns: &[String], extensions: &[String], (diff, hash): (u64, u64)) -> Vec<Warning> {
+    let mut warnings: Vec<Warning> = Vec::new();
     for pattern in patterns {
         let told = about_pattern(pattern).map(|what| format!("the pattern {pattern:?} {what}"));
-        doubts.extend(told.map(|message| Doubt::new("ignore_patterns", message)));
+        warnings.extend(told.map(|message| Warning::new("ignore_patterns", message)));
     }
     for extension in extensions {
         let told = about_extension(extension).map(|what| format!("the extension {extension:?} {what}"));
-        doubts.extend(told.map(|message| Doubt::new("extensions", message)));
+        warnings.extend(told.map(|message| Warning::new("extensions", message)));
     }
-    doubts.extend(about_both(patterns, extensions));
+    warnings.extend(about_both(patterns, extensions));
     if diff > hash {
         let message = format!(
             "{hash} is less than max_diff_bytes, {diff}: larger files are reported whenever they are written, also with the same content"
         );
-        doubts.push(Doubt::new("max_hash_bytes", message));
+        warnings.push(Warning::new("max_hash_bytes", message));
     }
-    doubts
+    warnings
 }
 
 /// Why a pattern matches no path, or none that was meant.
@@ -101,7 +101,7 @@ fn about_extension(extension: &str) -> Option<String> {
 }
 
 /// Settings that leave nothing over together.
-fn about_both(patterns: &[String], extensions: &[String]) -> Vec<Doubt> {
+fn about_both(patterns: &[String], extensions: &[String]) -> Vec<Warning> {
     let Ok(filter) = Filter::new(patterns, &[], true) else { return Vec::new() };
     // Names that nobody would write a pattern for.
     let is_left_out = |extension: &str| {
@@ -112,14 +112,14 @@ fn about_both(patterns: &[String], extensions: &[String]) -> Vec<Doubt> {
         })
     };
     if is_left_out("") && is_left_out(".qzxw") {
-        return vec![Doubt::new("ignore_patterns", "these patterns leave out every file")];
+        return vec![Warning::new("ignore_patterns", "these patterns leave out every file")];
     }
     let lost = extensions.iter().filter(|extension| about_extension(extension).is_none());
     let lost = lost.filter(|extension| is_left_out(&dotted(extension)));
     let told = |extension: &String| {
         format!("every file with the extension {extension:?} is left out by ignore_patterns")
     };
-    lost.map(|extension| Doubt::new("extensions", told(extension))).collect()
+    lost.map(|extension| Warning::new("extensions", told(extension))).collect()
 }
 
 fn dotted(extension: &str) -> String {

@@ -6,8 +6,6 @@ use std::time::Duration;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Draft, Entry, Expiry, Failure, Json};
 
-use crate::textdiff::{self, TextDiff};
-
 use super::budget::{Budget, STORED};
 use super::config::{Config, blocking};
 use super::deferred::Note;
@@ -17,6 +15,7 @@ use super::read_file::{FileSnapshot, ReadOutcome};
 use super::record::{Record, Stat, Version};
 use super::report::{Kind, Report, is_text, preview};
 use super::worklist::{CheckedTask, Task, Worklist};
+use crate::textdiff::{self, TextDiff};
 
 /// How long the last version of a file that is gone is remembered, so that its return is told from a rewind.
 const GONE_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);

@@ -1,5 +1,7 @@
 //! What an item means, as tables: when it is, what is decided about it, and what the event then holds.
 
+use Change::{Created, Deleted, RsvpChanged, Updated};
+use SnapshotAction::{Drop, Keep};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -7,8 +9,6 @@ use super::classify::{Bounds, Change, SnapshotAction, judge};
 use super::times::EventTimes;
 use super::{attendees, compare, payload, size_limit, times};
 use crate::google::timestamp;
-use Change::{Created, Deleted, RsvpChanged, Updated};
-use SnapshotAction::{Drop, Keep};
 
 /// Noon of 2026-11-22, an age of two days, a window of ten.
 fn bounds() -> Bounds {

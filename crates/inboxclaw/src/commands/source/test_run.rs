@@ -7,11 +7,12 @@ use futures_util::FutureExt as _;
 use inboxclaw_config::{Config, nearest};
 use inboxclaw_contract::envelope::{Style, write_envelope};
 use inboxclaw_contract::settings::BuiltSource;
-use inboxclaw_contract::store::PastTurn;
+use inboxclaw_contract::store::{HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::{EntryChange, TurnId};
 use inboxclaw_contract::{
-    Class, Clock as _, Draft, Entry, Event, Expiry, Failure, Keeper as _, NewEvent, Next, Outcome, OwnerId,
-    OwnerKind, Random as _, Seq, Settled, Snapshot, Source, State, StoreError, Turn, Version, printable,
+    Class, Clock as _, Draft, Entry, Event, Expiry, Failure, Housekeeping as _, NewEvent, Next, OpenTurn,
+    Outcome, OwnerId, OwnerKind, Random as _, Seq, Settled, Snapshot, Source, State, StoreError, Turn,
+    Version, printable,
 };
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -92,7 +93,7 @@ async fn polls(built: &BuiltSource, state: &dyn State, owner: OwnerId) -> Result
     let limit = inboxclaw_runtime::Options::default().turn_timeout;
     let deadline = Instant::now() + limit;
     let mut draft =
-        Draft::open(state, owner, TurnId(SystemRandom.next())).await.map_err(Failure::internal)?;
+        OpenTurn::open(state, owner, TurnId(SystemRandom.next())).await.map_err(Failure::internal)?;
     let mut problems: Vec<Failure> = Vec::new();
     let (polled, notices) = loop {
         let polled = match poll(built.source.as_ref(), &mut draft, deadline).await {
@@ -339,8 +340,7 @@ impl State for Empty {
         &self,
         _: OwnerId,
         _: Option<Version>,
-        _: usize,
-        _: usize,
+        _: HistoryLimit,
     ) -> Result<Vec<PastTurn>, StoreError> {
         Ok(Vec::new())
     }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use inboxclaw_config::Config;
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Keeper as _, Owner, StoreError};
+use inboxclaw_contract::{Housekeeping as _, Owner, StoreError};
 use inboxclaw_server::clock::ClockAnswer;
 use inboxclaw_server::states::{Configured, States};
 use inboxclaw_store::SqliteStore;
@@ -37,7 +37,7 @@ impl LocalStates {
 
     /// Tells the store the rules for an owner, which it does not keep. One that never ran is registered, as the program
     /// would do it.
-    pub(super) async fn govern(&self, owner: &Owner, known: &[Owner]) -> Result<(), Failed> {
+    pub(super) async fn set_limits(&self, owner: &Owner, known: &[Owner]) -> Result<(), Failed> {
         let failed = |error: StoreError| Failed::plain(error.to_string());
         let configured = self.configured.iter().find(|configured| configured.owner == *owner);
         let Some(Configured { connector, policy, .. }) = configured else { return Ok(()) };
@@ -46,7 +46,7 @@ impl LocalStates {
             let paused = FactsPatch { paused: Some(true), ..FactsPatch::default() };
             self.store.set_facts(id, paused).await.map_err(failed)?;
         }
-        self.store.govern(id, policy.clone()).await.map_err(failed)
+        self.store.set_limits(id, policy.clone()).await.map_err(failed)
     }
 
     /// How the clock stands; a person may say that it is right.

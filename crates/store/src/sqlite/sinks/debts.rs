@@ -7,11 +7,10 @@ use inboxclaw_contract::sinks::{COUNTED, Debt, SinkDebts};
 use inboxclaw_contract::turn::DeliveryState;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::super::append::state_number;
 use super::super::counts::{signed, unsigned};
 use super::super::scan::{self, EventType, Floors, Marks};
-use super::super::values::Micros;
-use super::{RetentionClaim, claims};
+use super::super::values::{Micros, state_number};
+use super::claims::{RetentionClaim, claims};
 
 /// The ends of what a sink wants of a type, from a place on that is after all that is too old.
 const FIRST: &str = "

@@ -9,12 +9,11 @@ use inboxclaw_contract::{OwnerId, Seq};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::super::append::state_number;
 use super::super::counts::{signed, unsigned};
 use super::super::scan::{self, EventType, Floors, Marks};
 use super::super::tx::Tx;
-use super::super::values::Micros;
-use super::{RetentionClaim, claims};
+use super::super::values::{Micros, state_number};
+use super::claims::{RetentionClaim, claims};
 
 const EXPIRED_TO: &str = "SELECT expired_to FROM lapses WHERE sink = ?1 AND type = ?2";
 
@@ -76,7 +75,7 @@ pub(super) fn expiring(connection: &Connection, now: Micros) -> rusqlite::Result
         let mut free = free(connection, &claim, &types, now)?;
         for event_type in &types {
             let deliveries = free.remove(&event_type.id).unwrap_or_default();
-            found.extend(of_type(connection, &claim, event_type, &mut floors, (deliveries, now))?);
+            found.extend(of_type(connection, &claim, event_type, &mut floors, deliveries, now)?);
         }
     }
     Ok(found)
@@ -87,7 +86,8 @@ fn of_type(
     claim: &RetentionClaim,
     event_type: &EventType,
     floors: &mut Floors<'_>,
-    (deliveries, now): (Vec<i64>, Micros),
+    deliveries: Vec<i64>,
+    now: Micros,
 ) -> rusqlite::Result<Option<Found>> {
     let Some(lane) = claim.selection.lane(&event_type.name, now.0) else { return Ok(None) };
     let Some(limit) = lane.created_after.map(|limit| limit.as_microsecond()) else { return Ok(None) };

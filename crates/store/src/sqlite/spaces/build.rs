@@ -1,4 +1,4 @@
-//! Making a space in steps: begun, filled, copied into. Who builds it is known in memory only (`lasting.rs`), so that
+//! Making a space in steps: begun, filled, copied into. Who builds it is known in memory only (`writer_state.rs`), so that
 //! nothing is left of it after a restart; sweeping removes what nobody builds any more.
 
 use inboxclaw_contract::limits;
@@ -8,8 +8,10 @@ use rusqlite::OptionalExtension;
 
 use super::super::counts::Counts;
 use super::super::error::Fault;
+use super::super::rows::{self, PUT, columns};
 use super::super::tx::Tx;
-use super::super::values::{End, Micros};
+use super::super::values::End;
+use super::read::is_named;
 
 /// How many bytes one step of copying reads, about: turns wait for it.
 pub(super) const COPIED_BYTES: usize = 1 << 20;
@@ -18,10 +20,6 @@ const ADD: &str = "INSERT INTO spaces (owner) VALUES (?1)";
 
 const SIZE: &str =
     "SELECT octet_length(key) + octet_length(value) FROM entries WHERE space = ?1 AND key = ?2";
-
-const PUT: &str = "
-    INSERT OR REPLACE INTO entries (space, key, revision, created_at, updated_at, expires_at, secret, value)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 const DELETE: &str = "DELETE FROM entries WHERE space = ?1 AND key = ?2";
 
@@ -34,17 +32,21 @@ const STRETCH_AFTER: &str = "
     ORDER BY key LIMIT +?4";
 
 /// From the first key to the last one, both included.
-const COPY: &str = "
-    INSERT OR IGNORE INTO entries (space, key, revision, created_at, updated_at, expires_at, secret, value)
-    SELECT ?2, key, revision, created_at, updated_at, expires_at, secret, value FROM entries
+const COPY: &str = concat!(
+    "INSERT OR IGNORE INTO entries (space, ",
+    columns!(),
+    ") SELECT ?2, ",
+    columns!(),
+    " FROM entries
     WHERE space = +?1 AND key >= ?3 AND key <= ?4 AND secret = 0 AND (expires_at IS NULL OR expires_at > ?5)
-    RETURNING octet_length(key) + octet_length(value)";
+    RETURNING octet_length(key) + octet_length(value)"
+);
 
 /// Begins an empty space.
 pub(super) fn begin(tx: &mut Tx<'_>, owner: OwnerId) -> Result<NewSpace, Fault> {
     tx.owner(owner)?;
     let id = tx.connection.prepare_cached(ADD)?.insert([owner.0])?;
-    let alive = tx.lasting.begin(id, owner);
+    let alive = tx.writer.begin(id, owner);
     Ok(NewSpace { id: SpaceId(id), owner, alive })
 }
 
@@ -74,13 +76,10 @@ pub(super) fn fill(
         if let Some(bytes) = old {
             change = change - Counts { entries: 1, bytes };
         }
-        match entry.as_ref().filter(|entry| entry.expires_at.is_none_or(|at| at > tx.now.0)) {
+        match entry.as_ref().filter(|entry| entry.expires_at.is_none_or(|at| at > tx.clock.trusted.0)) {
             Some(entry) => {
-                let times =
-                    (Micros(entry.created_at), Micros(entry.updated_at), entry.expires_at.map(Micros));
-                let (secret, value) = (entry.secret, entry.value.as_str());
-                change += Counts::row(key, value);
-                put.execute((space.0, key, revision, times.0, times.1, times.2, secret, value))?;
+                change += Counts::row(key, entry.value.as_str());
+                rows::put(&mut put, space.0, key, revision, entry)?;
             }
             None if old.is_some() => {
                 delete.execute((space.0, key))?;
@@ -96,20 +95,21 @@ pub(super) fn copy(
     tx: &mut Tx<'_>,
     from: SpaceId,
     to: SpaceId,
-    (prefix, after): (&str, Option<&str>),
+    prefix: &str,
+    after: Option<&str>,
     limit: usize,
 ) -> Result<Copied, Fault> {
     builder(tx, to)?;
     // Part of a space that nobody names may be gone: whoever copies it would take that for all.
-    if !super::is_named(tx.connection, from)? && tx.builder_of(from.0).is_none() {
+    if !is_named(tx.connection, from)? && tx.builder_of(from.0).is_none() {
         return Err(StoreError::Refused(format!("the space {} is gone", from.0)).into());
     }
-    let Some(stretch) = Stretch::find(tx, from, (prefix, after), limit)? else {
+    let Some(stretch) = Stretch::find(tx, from, prefix, after, limit)? else {
         return Ok(Copied::default());
     };
     let mut copied = Counts::default();
     let mut copy = tx.connection.prepare_cached(COPY)?;
-    let mut rows = copy.query((from.0, to.0, &stretch.first, &stretch.last, tx.now))?;
+    let mut rows = copy.query((from.0, to.0, &stretch.first, &stretch.last, tx.clock.trusted))?;
     while let Some(row) = rows.next()? {
         copied += Counts { entries: 1, bytes: row.get(0)? };
     }
@@ -136,7 +136,8 @@ impl Stretch {
     fn find(
         tx: &Tx<'_>,
         space: SpaceId,
-        (prefix, after): (&str, Option<&str>),
+        prefix: &str,
+        after: Option<&str>,
         limit: usize,
     ) -> rusqlite::Result<Option<Self>> {
         let (sql, start) = match after {

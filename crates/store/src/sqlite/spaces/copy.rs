@@ -14,10 +14,12 @@ use inboxclaw_contract::{OwnerId, Snapshot, StoreError, Version};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
+use super::super::error;
 use super::super::pool::Pool;
 use super::super::reading::in_snapshot;
+use super::super::rows::{columns, entry};
+use super::super::shared::Shared;
 use super::super::values::{End, Micros};
-use super::super::{Shared, apply, error};
 use super::read::HEAD;
 
 /// The copy writes nothing but temporary files, which nobody reads after a crash.
@@ -30,13 +32,14 @@ const SETTINGS: &str = "
         key TEXT, revision INTEGER, created_at INTEGER, updated_at INTEGER, expires_at INTEGER, secret INTEGER, value TEXT
     )";
 
-const COPY: &str = "
-    INSERT INTO temp.copy
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM main.entries
-    WHERE space = ?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key";
+const COPY: &str = concat!(
+    "INSERT INTO temp.copy SELECT ",
+    columns!(),
+    " FROM main.entries
+    WHERE space = ?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key"
+);
 
-const COPIED: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM temp.copy ORDER BY rowid";
+const COPIED: &str = concat!("SELECT ", columns!(), " FROM temp.copy ORDER BY rowid");
 
 /// After so many steps of a statement it looks whether the store closes.
 const STEPS: i32 = 10_000;
@@ -115,7 +118,7 @@ fn give(shared: &Shared, connection: &Connection, each: &mut EachEntry) -> rusql
                 Some("the store is closed".into()),
             ));
         }
-        if !each(apply::entry(row)?) {
+        if !each(entry(row)?) {
             break;
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn step(tx: &mut Tx<'_>, owner: OwnerId) -> Result<bool, Fault> {
     }
     // With each step, because the cached row holds numbers that change here.
     tx.cache.forget_owner(owner);
-    tx.lasting.forget(owner);
+    tx.writer.forget(owner);
     let left = remove_history(tx, owner, history)?;
     let deliveries = connection.prepare_cached(DELETE_DELIVERIES)?.execute((owner.0, STEP as i64))?;
     Ok(left.is_none() && deliveries < STEP)

@@ -5,31 +5,37 @@ use inboxclaw_contract::{Entry, OwnerId, SpaceId, Version};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::super::apply;
 use super::super::counts::unsigned;
 use super::super::reading::too_large;
+use super::super::rows::{columns, entry};
 use super::super::values::{End, Micros, Text};
 
 pub(super) const HEAD: &str =
     "SELECT version, space, entries, bytes, cursor FROM owners WHERE id = ?1 AND forgotten = 0";
 
 /// The value last, so that what is not asked for is never loaded.
-const LOOK_FROM: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, octet_length(value),
-        CASE WHEN octet_length(value) <= ?5 THEN value END
+const LOOK_FROM: &str = concat!(
+    "SELECT ",
+    columns!(without value),
+    ", octet_length(value), CASE WHEN octet_length(value) <= ?5 THEN value END
     FROM entries WHERE space = +?1 AND key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4)
-    ORDER BY key LIMIT +?6";
+    ORDER BY key LIMIT +?6"
+);
 
-const LOOK_AFTER: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret, octet_length(value),
-        CASE WHEN octet_length(value) <= ?5 THEN value END
+const LOOK_AFTER: &str = concat!(
+    "SELECT ",
+    columns!(without value),
+    ", octet_length(value), CASE WHEN octet_length(value) <= ?5 THEN value END
     FROM entries WHERE space = +?1 AND key > ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?4)
-    ORDER BY key LIMIT +?6";
+    ORDER BY key LIMIT +?6"
+);
 
-const ENTRY: &str = "
-    SELECT key, revision, created_at, updated_at, expires_at, secret,
-        CASE WHEN octet_length(value) <= ?4 THEN value END AS value
-    FROM entries WHERE space = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
+const LIVE_ENTRY: &str = concat!(
+    "SELECT ",
+    columns!(without value),
+    ", CASE WHEN octet_length(value) <= ?4 THEN value END AS value
+    FROM entries WHERE space = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)"
+);
 
 const EXPIRING: &str = "
     SELECT key, expires_at FROM entries INDEXED BY entries_by_expiry
@@ -37,6 +43,12 @@ const EXPIRING: &str = "
 
 const SWEPT_UNTIL: &str = "
     SELECT (SELECT swept_until FROM spaces WHERE id = space) FROM owners WHERE id = ?1 AND forgotten = 0";
+
+/// One row when the space is in place, or history names it.
+const NAMED: &str = "
+    SELECT 1 FROM spaces s JOIN owners o ON o.id = s.owner
+    WHERE s.id = +?1
+        AND (o.space = s.id OR EXISTS (SELECT 1 FROM history h WHERE h.replaced = s.id AND h.owner = o.id))";
 
 /// The space that an owner has; `None` when there is no such owner.
 pub(super) fn info(connection: &Connection, owner: OwnerId) -> rusqlite::Result<Option<SpaceInfo>> {
@@ -97,11 +109,16 @@ pub(super) fn entries_in(
     now: Micros,
     most: i64,
 ) -> rusqlite::Result<Vec<Option<Entry>>> {
-    if !super::is_named(connection, space)? {
+    if !is_named(connection, space)? {
         return Ok(vec![None; keys.len()]);
     }
-    let mut find = connection.prepare_cached(ENTRY)?;
-    keys.iter().map(|key| find.query_row((space.0, key, now, most), apply::entry).optional()).collect()
+    let mut find = connection.prepare_cached(LIVE_ENTRY)?;
+    keys.iter().map(|key| find.query_row((space.0, key, now, most), entry).optional()).collect()
+}
+
+/// Whether a space is in place or named by history. All others are on their way out, or being built.
+pub(super) fn is_named(connection: &Connection, space: SpaceId) -> rusqlite::Result<bool> {
+    connection.prepare_cached(NAMED)?.exists([space.0])
 }
 
 /// What expires after an instant, first the first; `None` when there is no such owner.
@@ -154,6 +171,14 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::super::plans::check(&[HEAD, LOOK_FROM, LOOK_AFTER, ENTRY, EXPIRING, SWEPT_UNTIL]);
+        super::super::super::plans::check(&[
+            HEAD,
+            LOOK_FROM,
+            LOOK_AFTER,
+            LIVE_ENTRY,
+            EXPIRING,
+            SWEPT_UNTIL,
+            NAMED,
+        ]);
     }
 }

@@ -56,7 +56,7 @@ fn remove(tx: &mut Tx<'_>, owner: OwnerId) -> rusqlite::Result<()> {
     sinks::forget(tx.connection, owner)?;
     tx.connection.prepare_cached(KEEP_NUMBER)?.execute([owner.0])?;
     tx.cache.forget_owner(owner);
-    tx.lasting.forget(owner);
+    tx.writer.forget(owner);
     Ok(())
 }
 

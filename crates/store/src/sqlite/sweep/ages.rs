@@ -1,21 +1,16 @@
 //! Entries that go because of their age: by sweeps that turns asked for, and by the rules of their owner.
 
-use std::collections::HashMap;
-
 use inboxclaw_contract::store::Expire;
 use inboxclaw_contract::turn::Sweep;
 use inboxclaw_contract::{OwnerId, StoreError};
 use jiff::SignedDuration;
 
-use super::super::beside;
+use super::super::building_spaces;
 use super::super::error::Fault;
-use super::super::lasting::{Asked, Lasting};
 use super::super::tx::Tx;
 use super::super::values::{End, Micros};
-use super::{Gone, Room};
-
-/// How often a rule goes over its prefix at most, in microseconds: an hour.
-const PAUSE: i64 = 60 * 60 * 1_000_000;
+use super::super::writer_state::{Asked, RulePass};
+use super::room::{Gone, Room};
 
 const FROM: &str = "
     SELECT key, created_at, updated_at, octet_length(key) + octet_length(value) FROM entries
@@ -24,41 +19,6 @@ const FROM: &str = "
 const AFTER: &str = "
     SELECT key, created_at, updated_at, octet_length(key) + octet_length(value) FROM entries
     WHERE space = +?1 AND key > ?2 AND key < ?3 ORDER BY key LIMIT +?4";
-
-/// How far the rules of owners have come. Those of owners that are not here have not begun.
-#[derive(Default)]
-pub(super) struct Rules(HashMap<OwnerId, Vec<Passing>>);
-
-/// How far one rule has come.
-#[derive(Debug, Clone, Default)]
-struct Passing {
-    /// When its last pass began, in microseconds.
-    begun: Option<i64>,
-    /// The key after which that pass goes on; `None` when it is done.
-    after: Option<String>,
-}
-
-impl Passing {
-    fn is_due(&self, now: i64) -> bool {
-        // A clock that was set back must not silence a rule for long.
-        let rested = |begun: i64| now < begun || now - begun >= PAUSE;
-        self.after.is_some() || self.begun.is_none_or(rested)
-    }
-}
-
-impl Lasting {
-    /// Has the rules of an owner start anew.
-    pub(in super::super) fn restart_rules(&mut self, owner: OwnerId) {
-        self.round.rules.0.remove(&owner);
-    }
-
-    /// Drops the rules of an owner, and what its turns asked for.
-    pub(in super::super) fn forget(&mut self, owner: OwnerId) {
-        self.policies.remove(&owner);
-        self.sweeps.retain(|asked| asked.owner != owner);
-        self.restart_rules(owner);
-    }
-}
 
 /// One step; returns whether there is more to do.
 pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
@@ -71,12 +31,12 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
     // Worked on in a copy, which takes effect with the commit: nobody asks again for what would be skipped.
     let mut asked = match tx.cache.sweeps.take() {
         Some(staged) => staged,
-        None => tx.lasting.sweeps.clone(),
+        None => tx.writer.sweeps.clone(),
     };
     while !room.is_used()
         && let Some(Asked { owner, sweep, after }) = asked.pop_front()
     {
-        if let Some(last) = stretch(tx, (owner, &sweep), after.as_deref(), room)? {
+        if let Some(last) = stretch(tx, owner, &sweep, after.as_deref(), room)? {
             asked.push_front(Asked { owner, sweep, after: Some(last) });
         }
     }
@@ -87,9 +47,9 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
 
 /// A rule that is due, with its owner and its place among the owner's.
 fn next_rule(tx: &Tx<'_>) -> Option<(OwnerId, usize, Expire)> {
-    let now = tx.now.get();
-    tx.lasting.policies.iter().find_map(|(owner, policy)| {
-        let passing = tx.lasting.round.rules.0.get(owner);
+    let now = tx.clock.trusted.get();
+    tx.writer.policies.iter().find_map(|(owner, policy)| {
+        let passing = tx.writer.round.rules.get(owner);
         let due = |place: usize| {
             passing.and_then(|passing| passing.get(place)).is_none_or(|passing| passing.is_due(now))
         };
@@ -105,22 +65,22 @@ fn rule_step(
     rule: &Expire,
     room: &mut Room,
 ) -> Result<(), Fault> {
-    let now = tx.now;
-    let passings = tx.lasting.round.rules.0.entry(owner).or_default();
+    let now = tx.clock.trusted;
+    let passings = tx.writer.round.rules.entry(owner).or_default();
     if passings.len() <= place {
-        passings.resize_with(place + 1, Passing::default);
+        passings.resize_with(place + 1, RulePass::default);
     }
-    let Passing { begun, after } = std::mem::take(&mut passings[place]);
+    let RulePass { begun, after } = std::mem::take(&mut passings[place]);
     let begun = if after.is_some() { begun } else { Some(now.get()) };
     let after = match before(now, rule) {
         Some(before) => {
             let sweep = Sweep { prefix: rule.prefix.clone(), by: rule.by, before };
-            stretch(tx, (owner, &sweep), after.as_deref(), room)?
+            stretch(tx, owner, &sweep, after.as_deref(), room)?
         }
         None => None,
     };
-    if let Some(passing) = tx.lasting.round.rules.0.get_mut(&owner).and_then(|all| all.get_mut(place)) {
-        *passing = Passing { begun, after };
+    if let Some(passing) = tx.writer.round.rules.get_mut(&owner).and_then(|all| all.get_mut(place)) {
+        *passing = RulePass { begun, after };
     }
     Ok(())
 }
@@ -134,7 +94,8 @@ fn before(now: Micros, rule: &Expire) -> Option<jiff::Timestamp> {
 /// Removes what a sweep takes after a key, as far as there is room. Returns where to go on, if anywhere.
 fn stretch(
     tx: &mut Tx<'_>,
-    (owner, sweep): (OwnerId, &Sweep),
+    owner: OwnerId,
+    sweep: &Sweep,
     after: Option<&str>,
     room: &mut Room,
 ) -> Result<Option<String>, Fault> {
@@ -165,7 +126,7 @@ fn stretch(
         last = Some(key);
     }
     drop(rows);
-    beside::remove(tx, owner, space, &gone.keys)?;
+    building_spaces::remove(tx, owner, space, &gone.keys)?;
     gone.remove(tx)?;
     Ok(last)
 }
@@ -177,15 +138,5 @@ mod tests {
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
         super::super::super::plans::check(&[FROM, AFTER]);
-    }
-
-    #[test]
-    fn a_rule_rests_for_an_hour() {
-        let passing = |begun, after: Option<&str>| Passing { begun, after: after.map(str::to_owned) };
-        assert!(passing(None, None).is_due(7), "at first");
-        assert!(passing(Some(7), Some("k")).is_due(8), "in the middle");
-        assert!(!passing(Some(7), None).is_due(PAUSE + 6));
-        assert!(passing(Some(7), None).is_due(PAUSE + 7));
-        assert!(passing(Some(7), None).is_due(6), "after the clock was set back");
     }
 }

@@ -8,6 +8,7 @@ use rusqlite::OptionalExtension;
 
 use super::super::error::Fault;
 use super::super::tx::Tx;
+use super::super::writer_state::{SpacesPass, Surplus};
 
 /// How many rows one step removes at most.
 const STEP: usize = 500;
@@ -31,36 +32,30 @@ const RECOUNT: &str = "
 
 const NAMING: &str = "SELECT id FROM history WHERE replaced = ?1 AND owner = +?2";
 
-/// The rows of an owner that go because of the spaces that they keep.
-pub(super) struct Surplus {
+/// Finds the oldest rows that must go for the replaced spaces of `owner` to be within the bound of bytes. The one
+/// that was replaced last does not count: however large, it is what an undo wants most.
+pub(super) fn surplus(
+    tx: &Tx<'_>,
     owner: OwnerId,
-    /// Up to this row they were looked at, and up to that one they go.
-    after: i64,
-    last: i64,
-}
-
-impl Surplus {
-    /// Finds the oldest rows that must go for the replaced spaces of `owner` to be within the bound of bytes. The one
-    /// that was replaced last does not count: however large, it is what an undo wants most.
-    pub(super) fn find(tx: &Tx<'_>, owner: OwnerId, spaces: &[(i64, i64)]) -> rusqlite::Result<Option<Self>> {
-        let mut naming = tx.connection.prepare_cached(NAMING)?;
-        let mut rows: Vec<(i64, i64, i64)> = Vec::new();
-        for (space, bytes) in spaces {
-            for row in naming.query_map((space, owner.0), |row| row.get(0))? {
-                rows.push((row?, *space, *bytes));
-            }
+    spaces: &[(i64, i64)],
+) -> rusqlite::Result<Option<Surplus>> {
+    let mut naming = tx.connection.prepare_cached(NAMING)?;
+    let mut rows: Vec<(i64, i64, i64)> = Vec::new();
+    for (space, bytes) in spaces {
+        for row in naming.query_map((space, owner.0), |row| row.get(0))? {
+            rows.push((row?, *space, *bytes));
         }
-        rows.sort_unstable_by(|one, other| other.cmp(one));
-        let mut counted: HashSet<i64> = rows.first().map(|(_, space, _)| *space).into_iter().collect();
-        let mut room = bound(tx);
-        for (row, space, bytes) in rows {
-            room -= if counted.insert(space) { bytes } else { 0 };
-            if room < 0 {
-                return Ok(Some(Self { owner, after: 0, last: row }));
-            }
-        }
-        Ok(None)
     }
+    rows.sort_unstable_by(|one, other| other.cmp(one));
+    let mut counted: HashSet<i64> = rows.first().map(|(_, space, _)| *space).into_iter().collect();
+    let mut room = bound(tx);
+    for (row, space, bytes) in rows {
+        room -= if counted.insert(space) { bytes } else { 0 };
+        if room < 0 {
+            return Ok(Some(Surplus { owner, after: 0, last: row }));
+        }
+    }
+    Ok(None)
 }
 
 /// The bytes that an owner's history may have.
@@ -73,7 +68,7 @@ pub(super) fn step(tx: &mut Tx<'_>) -> Result<(u64, bool), Fault> {
     let old = too_old(tx)?;
     let (many, more) = too_much(tx)?;
     let surplus = too_large(tx)?;
-    let more = more || old >= STEP || tx.lasting.round.surplus.is_some();
+    let more = more || old >= STEP || tx.writer.round.surplus.is_some();
     Ok(((old + many + surplus) as u64, more))
 }
 
@@ -89,7 +84,8 @@ struct Gone {
 /// History beyond its age. Rows are in the order of commit, so the oldest are the first. What a clock in doubt stamped,
 /// which then was wrong, is as old as what follows it.
 fn too_old(tx: &mut Tx<'_>) -> rusqlite::Result<usize> {
-    let before = |age: SignedDuration| tx.now.0.checked_sub(age).ok().map(|time| time.as_microsecond());
+    let before =
+        |age: SignedDuration| tx.clock.trusted.0.checked_sub(age).ok().map(|time| time.as_microsecond());
     let Some(limit) = SignedDuration::try_from(tx.history.age).ok().and_then(before) else { return Ok(0) };
     let Some(ahead) = before(-AHEAD) else { return Ok(0) };
     let mut find = tx.connection.prepare_cached(OLDEST)?;
@@ -149,7 +145,7 @@ fn too_much(tx: &mut Tx<'_>) -> rusqlite::Result<(usize, bool)> {
 
 /// History of an owner whose replaced spaces are too large.
 fn too_large(tx: &mut Tx<'_>) -> rusqlite::Result<usize> {
-    let Some(Surplus { owner, after, last }) = tx.lasting.round.surplus.take() else { return Ok(0) };
+    let Some(Surplus { owner, after, last }) = tx.writer.round.surplus.take() else { return Ok(0) };
     let from = after.max(ends(tx)?.0 - 1);
     let to = from.saturating_add(WINDOW).min(last);
     let mut find = tx.connection.prepare_cached(OF_OWNER)?;
@@ -158,7 +154,7 @@ fn too_large(tx: &mut Tx<'_>) -> rusqlite::Result<usize> {
     remove(tx, &gone)?;
     let after = gone.last().filter(|_| gone.len() == STEP).map_or(to, |last| last.id);
     if after < last {
-        tx.lasting.round.surplus = Some(Surplus { owner, after, last });
+        tx.writer.round.surplus = Some(Surplus { owner, after, last });
     }
     Ok(gone.len())
 }
@@ -183,7 +179,7 @@ fn remove(tx: &mut Tx<'_>, rows: &[Gone]) -> rusqlite::Result<()> {
     }
     if rows.iter().any(|row| row.replaced) {
         // Spaces may have lost their last name, also those that the pass has left behind.
-        tx.lasting.round.spaces = super::spaces::Pass::default();
+        tx.writer.round.spaces = SpacesPass::default();
     }
     Ok(())
 }

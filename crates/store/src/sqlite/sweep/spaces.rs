@@ -1,14 +1,12 @@
 //! A pass over all spaces: removes what has expired in those that somebody names, and those that nobody does.
 
-use std::collections::BTreeMap;
-
 use inboxclaw_contract::OwnerId;
 use jiff::SignedDuration;
 
 use super::super::error::Fault;
 use super::super::tx::Tx;
-use super::history::{Surplus, bound};
-use super::{Gone, Room};
+use super::history::{bound, surplus};
+use super::room::{Gone, Room};
 
 /// How many spaces are read in one go, and how many of those reads one step does at most.
 const PAGE: usize = 200;
@@ -33,15 +31,6 @@ const FIRST: &str = "
 const DELETE_FIRST: &str = "DELETE FROM entries WHERE space = ?1 AND key <= ?2";
 const DELETE_SPACE: &str = "DELETE FROM spaces WHERE id = ?1";
 
-/// How far the pass has come.
-#[derive(Default)]
-pub(super) struct Pass {
-    /// The last space that was done with.
-    after: i64,
-    /// The replaced spaces of each owner so far, with their bytes.
-    replaced: BTreeMap<OwnerId, Vec<(i64, i64)>>,
-}
-
 struct Space {
     id: i64,
     owner: OwnerId,
@@ -58,7 +47,7 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
             if !done_with(tx, space, room)? {
                 return Ok(true);
             }
-            let pass = &mut tx.lasting.round.spaces;
+            let pass = &mut tx.writer.round.spaces;
             pass.after = space.id;
             if space.replaced && !space.in_place {
                 pass.replaced.entry(space.owner).or_default().push((space.id, space.bytes));
@@ -73,7 +62,7 @@ pub(super) fn step(tx: &mut Tx<'_>, room: &mut Room) -> Result<bool, Fault> {
 
 fn page(tx: &Tx<'_>) -> rusqlite::Result<Vec<Space>> {
     let mut next = tx.connection.prepare_cached(NEXT)?;
-    let rows = next.query_map((tx.lasting.round.spaces.after, PAGE as i64), |row| {
+    let rows = next.query_map((tx.writer.round.spaces.after, PAGE as i64), |row| {
         Ok(Space {
             id: row.get(0)?,
             owner: OwnerId(row.get(1)?),
@@ -87,12 +76,12 @@ fn page(tx: &Tx<'_>) -> rusqlite::Result<Vec<Space>> {
 
 /// Ends the pass; returns whether it found something for the next step.
 fn end(tx: &mut Tx<'_>) -> rusqlite::Result<bool> {
-    let pass = std::mem::take(&mut tx.lasting.round.spaces);
+    let pass = std::mem::take(&mut tx.writer.round.spaces);
     for (owner, spaces) in pass.replaced {
         if spaces.iter().map(|(_, bytes)| bytes).sum::<i64>() > bound(tx)
-            && let Some(surplus) = Surplus::find(tx, owner, &spaces)?
+            && let Some(surplus) = surplus(tx, owner, &spaces)?
         {
-            tx.lasting.round.surplus = Some(surplus);
+            tx.writer.round.surplus = Some(surplus);
             return Ok(true);
         }
     }
@@ -111,7 +100,7 @@ fn done_with(tx: &mut Tx<'_>, space: &Space, room: &mut Room) -> Result<bool, Fa
 }
 
 fn expired(tx: &mut Tx<'_>, space: i64, room: &mut Room) -> Result<bool, Fault> {
-    let Ok(limit) = tx.now.0.checked_sub(LEFT) else { return Ok(true) };
+    let Ok(limit) = tx.clock.trusted.0.checked_sub(LEFT) else { return Ok(true) };
     let (mut gone, mut until) = (Gone::of(space), None);
     let mut find = tx.connection.prepare_cached(EXPIRED)?;
     let mut rows = find.query((space, limit.as_microsecond(), room.entries))?;

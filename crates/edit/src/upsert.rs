@@ -7,12 +7,35 @@ use inboxclaw_contract::turn::EntryChange;
 use inboxclaw_contract::{Entry, OwnerId, Turn, Version};
 
 use crate::bulk::{Build, Meanwhile};
+use crate::editor::{Editor, Progress, TRIES};
+use crate::error::EditError;
 use crate::restore::change;
-use crate::turns::TRIES;
-use crate::{EditError, Editor, Mode, Progress};
+
+/// How entries come to those that are there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Over those of the same key, secrets too; others and the cursor stay.
+    #[default]
+    Merge,
+    /// In place of all, with the cursor where it is told. Secrets stay, unless a secret comes under the same key.
+    Replace,
+}
+
+/// What an import or a copy brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImportSummary {
+    /// Entries read, with those left out.
+    pub entries: u64,
+    /// Entries left out because they have expired.
+    pub expired: u64,
+    /// Entries left out because they are secrets whose value was not given.
+    pub secrets: u64,
+    /// The owner's version afterwards.
+    pub version: Version,
+}
 
 /// Entries on their way to an owner: kept while they are few, then filled into a space.
-pub(crate) struct Bringing<'a> {
+pub(crate) struct Upsert<'a> {
     editor: &'a Editor,
     owner: OwnerId,
     mode: Mode,
@@ -30,7 +53,7 @@ struct Many<'a> {
     secrets: BTreeSet<String>,
 }
 
-impl<'a> Bringing<'a> {
+impl<'a> Upsert<'a> {
     pub(crate) fn new(editor: &'a Editor, owner: OwnerId, mode: Mode, progress: Progress<'a>) -> Self {
         Self { editor, owner, mode, progress, few: Vec::new(), bytes: 0, many: None, read: 0 }
     }

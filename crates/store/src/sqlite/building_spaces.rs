@@ -34,7 +34,8 @@ pub(super) fn renumber(tx: &Tx<'_>, built: &[i64], key: &str, revision: i64) -> 
 pub(super) fn touch(
     tx: &Tx<'_>,
     built: &[i64],
-    (space, key): (i64, &str),
+    space: i64,
+    key: &str,
     expires_at: Option<Micros>,
 ) -> rusqlite::Result<()> {
     built.iter().try_for_each(|built| {

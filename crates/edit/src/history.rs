@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use inboxclaw_contract::space::SpaceInfo;
-use inboxclaw_contract::store::{Before, PastTurn};
+use inboxclaw_contract::store::{Before, HistoryLimit, PastTurn};
 use inboxclaw_contract::{OwnerId, SpaceId, Version};
 use jiff::Timestamp;
 
-use crate::turns::STEP_BYTES;
-use crate::{EditError, Editor};
+use crate::editor::{Editor, STEP_BYTES};
+use crate::error::EditError;
 
-/// Most rows of history in one read.
-const ROWS: usize = 200;
+/// How much of a history is read at once.
+const PAGE: HistoryLimit = HistoryLimit { turns: 200, bytes: STEP_BYTES };
 
 /// A walk along an owner's history, newest first.
 pub(crate) struct Walk<'a> {
@@ -42,7 +42,7 @@ impl<'a> Walk<'a> {
         }
         if self.page.is_empty() {
             let before = Some(Version(self.at.saturating_add(1)));
-            self.page = self.editor.store.history(self.owner, before, ROWS, STEP_BYTES).await?.into();
+            self.page = self.editor.store.history(self.owner, before, PAGE).await?.into();
         }
         // Versions have no gaps, so a row of another version means that this one is gone.
         let next = self.page.pop_front().filter(|turn| turn.version.0 == self.at);
@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The state as it was at a version: a space as it is now, with changes over it.
-pub(crate) struct Past {
+pub(crate) struct PastState {
     /// The owner's space at that version.
     pub(crate) space: SpaceId,
     /// The cursor at that version; `None` when it is the one of now.
@@ -80,7 +80,7 @@ pub(crate) struct Past {
     changes: HashMap<SpaceId, BTreeMap<String, Before>>,
 }
 
-impl Past {
+impl PastState {
     /// The state as it is now.
     pub(crate) fn new(now: SpaceInfo) -> Self {
         Self { space: now.id, cursor: None, changes: HashMap::new() }

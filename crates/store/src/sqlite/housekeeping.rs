@@ -5,12 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::store::{ClockState, Condition, OwnerInfo, Policy, Prune, Pruned, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
-use inboxclaw_contract::{Keeper, Owner, OwnerId, StoreError};
+use inboxclaw_contract::{Housekeeping, Owner, OwnerId, StoreError};
 
-use super::{SqliteStore, owners, prune, sweep, writer};
+use super::store::SqliteStore;
+use super::tx::Tx;
+use super::{owners, prune, sweep, writer};
 
 #[async_trait]
-impl Keeper for SqliteStore {
+impl Housekeeping for SqliteStore {
     async fn register(&self, owner: &Owner, connector: &str) -> Result<OwnerId, StoreError> {
         let (owner, connector) = (owner.clone(), connector.to_owned());
         self.write(0, move |tx| owners::register(tx, &owner, &connector)).await
@@ -25,14 +27,14 @@ impl Keeper for SqliteStore {
         self.shared.small(|connection, _| owners::facts(connection, owner))?.ok_or(StoreError::NoOwner(owner))
     }
 
-    async fn govern(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
-        let govern = move |tx: &mut super::tx::Tx<'_>| {
+    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+        let set = move |tx: &mut Tx<'_>| {
             tx.owner(owner)?;
-            tx.lasting.policies.insert(owner, policy.clone());
-            tx.lasting.restart_rules(owner);
+            tx.writer.policies.insert(owner, policy.clone());
+            tx.writer.restart_rules(owner);
             Ok(())
         };
-        self.write(0, govern).await
+        self.write(0, set).await
     }
 
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError> {

@@ -1,27 +1,48 @@
-//! Deletion by choice: under a prefix, or older than that. Many entries go by a space that is built without them.
+//! Bulk delete: the entries under a prefix, or older than that. Many entries go by a space that is built without them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use inboxclaw_contract::limits::KEY_BYTES;
 use inboxclaw_contract::space::{EntryInfo, Look, Looked, SpaceInfo};
-use inboxclaw_contract::turn::{EntryChange, Sweep};
+use inboxclaw_contract::turn::{Age, EntryChange, Sweep};
 use inboxclaw_contract::{OwnerId, Version};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bulk::{Build, Meanwhile};
-use crate::turns::{Steps, TRIES};
-use crate::{Choice, Deleted, EditError, Editor, Progress};
+use crate::editor::{Editor, Progress, Steps, TRIES};
+use crate::error::EditError;
 
-/// A choice at an instant.
-struct Chosen<'a> {
+/// Which entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntryFilter {
+    /// Under this literal prefix.
+    pub prefix: String,
+    /// Only those that are older than this.
+    pub older_than: Option<(Duration, Age)>,
+}
+
+/// What a bulk delete removed, or would remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// The owner's version afterwards.
+    pub version: Version,
+}
+
+/// A filter at an instant.
+struct Matching<'a> {
     prefix: &'a str,
     /// What this takes; everything if there is none.
     sweep: Option<Sweep>,
 }
 
-/// What is chosen.
+/// The entries that match.
 #[derive(Default)]
-struct Tally {
+struct MatchCount {
     entries: u64,
     bytes: u64,
     /// The keys, as long as they are few.
@@ -31,27 +52,31 @@ struct Tally {
 }
 
 impl Editor {
-    pub(crate) async fn delete_choice(
+    /// Deletes the entries that match, any number of them; with `dry_run` only counts them.
+    ///
+    /// # Errors
+    /// [`EditError::Busy`], or the store's.
+    pub async fn delete_matching(
         &self,
         owner: OwnerId,
-        choice: &Choice,
+        filter: &EntryFilter,
         dry_run: bool,
         progress: Progress<'_>,
     ) -> Result<Deleted, EditError> {
         for _ in 0..TRIES {
             let base = self.store.space(owner).await?;
             let now = self.store.snapshot(owner).await?.now;
-            let Some(chosen) = Chosen::new(choice, now) else {
+            let Some(matching) = Matching::new(filter, now) else {
                 return Ok(Deleted { entries: 0, bytes: 0, version: base.version });
             };
-            let tally = chosen.tally(self, owner, base, progress).await?;
-            let (entries, bytes) = (tally.entries, tally.bytes);
+            let count = matching.count(self, owner, base, progress).await?;
+            let (entries, bytes) = (count.entries, count.bytes);
             let version = if dry_run || entries == 0 {
                 Some(base.version)
-            } else if tally.is_small(self.steps) {
-                self.delete_few(owner, base.version, tally.keys).await?
+            } else if count.is_small(self.steps) {
+                self.delete_few(owner, base.version, count.keys).await?
             } else {
-                chosen.delete_many(self, owner, base, tally, progress).await?
+                matching.delete_many(self, owner, base, count, progress).await?
             };
             if let Some(version) = version {
                 return Ok(Deleted { entries, bytes, version });
@@ -72,7 +97,7 @@ impl Editor {
     }
 }
 
-impl Tally {
+impl MatchCount {
     fn is_small(&self, steps: Steps) -> bool {
         steps.is_small(
             usize::try_from(self.entries).unwrap_or(usize::MAX),
@@ -94,17 +119,17 @@ impl Tally {
     }
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> Matching<'a> {
     /// `None` when nothing can be so old.
-    fn new(choice: &'a Choice, now: Timestamp) -> Option<Self> {
-        let sweep = match choice.older_than {
+    fn new(filter: &'a EntryFilter, now: Timestamp) -> Option<Self> {
+        let sweep = match filter.older_than {
             None => None,
             Some((age, by)) => {
                 let before = now.checked_sub(SignedDuration::try_from(age).ok()?).ok()?;
-                Some(Sweep { prefix: choice.prefix.clone(), by, before })
+                Some(Sweep { prefix: filter.prefix.clone(), by, before })
             }
         };
-        Some(Self { prefix: &choice.prefix, sweep })
+        Some(Self { prefix: &filter.prefix, sweep })
     }
 
     fn takes(&self, entry: &EntryInfo) -> bool {
@@ -112,16 +137,16 @@ impl<'a> Chosen<'a> {
         sweep.is_none_or(|sweep| sweep.takes(&entry.key, entry.created_at, entry.updated_at))
     }
 
-    /// Counts what is chosen.
-    async fn tally(
+    /// Counts the entries that match.
+    async fn count(
         &self,
         editor: &Editor,
         owner: OwnerId,
         base: SpaceInfo,
         progress: Progress<'_>,
-    ) -> Result<Tally, EditError> {
+    ) -> Result<MatchCount, EditError> {
         let of = self.prefix.is_empty().then_some(base.entries);
-        let mut tally = Tally::default();
+        let mut count = MatchCount::default();
         let mut done = 0;
         let mut after = None;
         loop {
@@ -129,12 +154,12 @@ impl<'a> Chosen<'a> {
             page.entries
                 .iter()
                 .filter(|entry| self.takes(entry))
-                .for_each(|entry| tally.add(entry, editor.steps));
+                .for_each(|entry| count.add(entry, editor.steps));
             done += page.entries.len() as u64;
             progress(done, of.map(|of| of.max(done)));
             after = page.next;
             if after.is_none() {
-                return Ok(tally);
+                return Ok(count);
             }
         }
     }
@@ -156,12 +181,12 @@ impl<'a> Chosen<'a> {
         editor: &Editor,
         owner: OwnerId,
         base: SpaceInfo,
-        tally: Tally,
+        count: MatchCount,
         progress: Progress<'_>,
     ) -> Result<Option<Version>, EditError> {
         let mut build = Build::begin(editor, owner, progress).await?;
         build.of = Some(base.entries);
-        build.entries = tally.secrets.into_iter().map(|key| (key, EntryChange::Delete)).collect();
+        build.entries = count.secrets.into_iter().map(|key| (key, EntryChange::Delete)).collect();
         // Without an age, all under the prefix goes: it is passed over.
         let all = self.sweep.is_none();
         let mut after = None;
@@ -175,7 +200,7 @@ impl<'a> Chosen<'a> {
         Ok(swapped.map(|(_, version)| version))
     }
 
-    /// Removes what is chosen of a stretch of keys that was just copied, in the order of the copy: whatever changed
+    /// Removes the entries that match of a stretch of keys that was just copied, in the order of the copy: whatever changed
     /// in between is caught up with in the end.
     async fn remove(
         &self,

@@ -1,9 +1,11 @@
-//! Turns of a person, and the bounds between what is one turn and what is built in steps.
+//! Who edits: the turns of a person, and the bounds between what is one turn and what is built in steps.
+
+use std::sync::Arc;
 
 use inboxclaw_contract::turn::{Committed, TurnId};
-use inboxclaw_contract::{Outcome, OwnerId, Turn, Version};
+use inboxclaw_contract::{Editable, Outcome, OwnerId, Random, Turn, Version};
 
-use crate::{EditError, Editor};
+use crate::error::EditError;
 
 /// How often a change is worked out anew after a lost race.
 pub(crate) const TRIES: usize = 20;
@@ -13,6 +15,22 @@ pub(crate) const SMALL_BYTES: usize = 8 << 20;
 pub(crate) const STEP_BYTES: usize = 1 << 20;
 /// Keys whose entries are read at once: few, since a value may have 16 MiB.
 pub(crate) const READ_KEYS: usize = 256;
+
+/// Edits states in somebody's name. Cheap to clone.
+#[derive(Clone)]
+pub struct Editor {
+    /// Where the states are.
+    pub store: Arc<dyn Editable>,
+    /// Names turns.
+    pub random: Arc<dyn Random>,
+    /// Who edits, for history.
+    pub author: String,
+    /// How much is done at once.
+    pub steps: Steps,
+}
+
+/// Called with the progress of a long change: entries done, and of how many if that is known.
+pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 
 /// Where one turn ends and work in steps begins. The defaults suit everything but tests, which see both ways with a handful
 /// of keys.

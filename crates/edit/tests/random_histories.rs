@@ -1,5 +1,6 @@
 //! Random lives of one state, with spaces swapped back and forth, and turns of the owner between the steps of each
 //! large change: beside the plain states of all versions. Secrets and expiry are in the model, in the tests beside.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -9,17 +10,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
+use inboxclaw_contract::store::HistoryLimit;
 use inboxclaw_contract::turn::{Age, EntryChange, TurnId};
 use inboxclaw_contract::{
-    Clock, Expiry, Json, Keeper, Outcome, Owner, OwnerId, Random, Spaces, State, Turn, Version,
+    Clock, Expiry, Housekeeping, Json, Outcome, Owner, OwnerId, Random, Spaces, State, Turn, Version,
 };
+use inboxclaw_edit::{EditError, Editor, EntryFilter, Mode, Steps, To, Undone, Which};
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use jiff::Timestamp;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-
-use crate::{Choice, EditError, Editor, Mode, Steps, To, Which};
 
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "p/a", "p/b"];
 
@@ -202,8 +203,8 @@ async fn take(ground: &Ground, step: &Step, meanwhile: &Meanwhile<'_>) {
         }
         Step::Delete(prefix, aged) => {
             let older_than = aged.then_some((Duration::ZERO, Age::Updated));
-            let choice = Choice { prefix: (*prefix).into(), older_than };
-            editor.delete_chosen(owner, &choice, false, &progress).await.unwrap();
+            let choice = EntryFilter { prefix: (*prefix).into(), older_than };
+            editor.delete_matching(owner, &choice, false, &progress).await.unwrap();
             let mut wanted = before;
             wanted.entries.retain(|key, _| !key.starts_with(prefix));
             // What a turn put before the deletion looked there went with the rest.
@@ -280,17 +281,12 @@ async fn import(
     assert_eq!(found.cursor, before.cursor);
 }
 
-async fn undo(
-    ground: &Ground,
-    undone: Result<crate::Undone, EditError>,
-    version: i64,
-    meanwhile: &Meanwhile<'_>,
-) {
+async fn undo(ground: &Ground, undone: Result<Undone, EditError>, version: i64, meanwhile: &Meanwhile<'_>) {
     let found = ground.now().await.1;
     let done = meanwhile.done.lock().unwrap().clone();
     match undone {
         Ok(undone) => {
-            let history = ground.store.history(ground.owner, None, 1_000, usize::MAX).await.unwrap();
+            let history = ground.store.history(ground.owner, None, HistoryLimit::turns(1_000)).await.unwrap();
             let turn = history.iter().find(|turn| turn.version == undone.undid).unwrap();
             let before = ground.at(undone.undid.0 - 1);
             if turn.replaced.is_some() {

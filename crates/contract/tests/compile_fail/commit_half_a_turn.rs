@@ -1,0 +1,9 @@
+//! A draft that is borrowed cannot be committed.
+
+use inboxclaw_contract::Draft;
+
+async fn poll(draft: &mut Draft<'_>) {
+    let _ = draft.commit().await;
+}
+
+fn main() {}
