@@ -1,23 +1,23 @@
 //! A Google account that exists only here: a server, what it was asked, and the faults it throws.
 //!
 //! The models of the services (`gmail`, `drive`, `calendar`) answer requests as functions; `server` speaks HTTP for
-//! them, `oauth` gives and checks tokens, `faults` decides which requests fail, `fields` cuts answers down, `asked`
-//! remembers the requests, `clock` is the time of all, `life` lets things happen. Left out: writing through the API.
+//! them, `oauth` gives and checks tokens, `faults` decides which requests fail, `fields` cuts answers down, `request_log`
+//! remembers the requests, `clock` is the time of all, `simulation` lets things happen. Left out: writing through the API.
 
-mod asked;
+pub mod api;
 pub mod calendar;
 mod clock;
+mod dispatch;
 pub mod drive;
 pub mod faults;
 pub mod fields;
 pub mod gmail;
-pub mod life;
 pub mod oauth;
 pub mod pages;
+mod request_log;
 mod server;
-mod services;
 mod serving;
-pub mod wire;
+pub mod simulation;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,8 +31,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 use crate::discovery::Discovery;
-pub use asked::Asked;
 pub use clock::Clock;
+pub use request_log::Asked;
 use serving::Serving;
 
 /// What a fake shall be.
@@ -78,7 +78,7 @@ struct Shared {
     gmail: Mutex<gmail::Mailbox>,
     drive: Mutex<drive::Drive>,
     calendar: Mutex<calendar::Calendars>,
-    log: Mutex<asked::Log>,
+    log: Mutex<request_log::Log>,
     discovery: Option<Arc<Discovery>>,
     violations: Mutex<Vec<String>>,
 }

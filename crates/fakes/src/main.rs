@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::{Args, Parser, Subcommand};
 use fastrand::Rng;
-use inboxclaw_fakes::google::life::Life;
+use inboxclaw_fakes::google::simulation::Life;
 use inboxclaw_fakes::google::{Fake, Options};
 use jiff::SignedDuration;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use inboxclaw_fakes::google::life::Life;
+use inboxclaw_fakes::google::simulation::Life;
 use inboxclaw_fakes::google::{Fake, Options};
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use inboxclaw_contract::{Event, Next};
 use inboxclaw_fakes::google::calendar::Cancelled;
 use inboxclaw_fakes::google::faults::Fault;
-use inboxclaw_fakes::google::life::Life;
+use inboxclaw_fakes::google::simulation::Life;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! The model of Drive: files that scripts change and that answer like the API, written from its public reference,
-//! <https://developers.google.com/workspace/drive/api/reference/rest/v3>. `file` holds the words, `script` and `space`
+//! <https://developers.google.com/workspace/drive/api/reference/rest/v3>. `file` holds the words, `script` and `tree`
 //! what happens to files and shared drives, `log` the change logs, `changes` and `files` the answers, `resource` their
 //! JSON. Left out: everything that writes through the API, revisions, comments, searches beyond a few terms.
 
@@ -9,14 +9,14 @@ mod files;
 mod log;
 mod resource;
 mod script;
-mod space;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use file::{Change, DOC, FOLDER, File, Home, NewFile, Person, SharedDrive, What};
 
+use super::api::{Answer, Ask};
 use super::pages::Manners;
-use super::wire::{Answer, Ask};
 use jiff::Timestamp;
 use log::Log;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -11,7 +11,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::wire::{Answer, Body};
+use super::api::{Answer, Body};
 
 /// What a request may meet instead of its answer, or on top of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,8 @@ mod tests;
 pub use mail::{Change, Mail, Message, What};
 pub use quota::UNITS_PER_MINUTE;
 
+use super::api::{Answer, Ask};
 use super::pages::Manners;
-use super::wire::{Answer, Ask};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

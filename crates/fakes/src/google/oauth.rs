@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::wire::{Answer, Body};
+use super::api::{Answer, Body};
 
 /// The client that the files of a fake name.
 pub const CLIENT_ID: &str = "inboxclaw-fake.apps.googleusercontent.com";

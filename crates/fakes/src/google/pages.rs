@@ -1,7 +1,7 @@
 //! Pages of a listing and their tokens, as pleasant or as rough as a test wants them. Holds no data of any service, so
 //! other models may use it; what a page holds and where a listing stands is theirs.
 
-use super::wire::Ask;
+use super::api::Ask;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -22,10 +22,10 @@ use percent_encoding::percent_decode_str;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::asked::Asked;
+use super::api::{Answer, Body};
 use super::faults::Fault;
-use super::wire::{Answer, Body};
-use super::{Shared, locked, services};
+use super::request_log::Asked;
+use super::{Shared, dispatch, locked};
 
 /// Largest body of a request, in bytes: forms only.
 const FORM_BYTES: usize = 64 << 10;
@@ -95,7 +95,7 @@ async fn handle(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resul
     }
     let answer = match fault {
         Some(Fault::CutBefore) => None,
-        _ => Some(services::answer(&shared, &request, now, fault.as_ref())),
+        _ => Some(dispatch::answer(&shared, &request, now, fault.as_ref())),
     };
     let asked = Asked {
         at: now,

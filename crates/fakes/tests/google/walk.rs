@@ -1,7 +1,7 @@
 //! A reader of everything: each kind of request that a reading client makes, page by page, to an account in which much
 //! has happened. Nothing that is asked or answered may differ from Google's own description.
 
-use inboxclaw_fakes::google::life::Life;
+use inboxclaw_fakes::google::simulation::Life;
 use jiff::SignedDuration;
 use serde_json::Value;
 

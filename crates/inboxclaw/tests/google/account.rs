@@ -5,8 +5,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use inboxclaw_fakes::google::life::Life;
 use inboxclaw_fakes::google::pages::Manners;
+use inboxclaw_fakes::google::simulation::Life;
 use inboxclaw_fakes::google::{Fake, Options};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;

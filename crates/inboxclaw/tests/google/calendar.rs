@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use inboxclaw_fakes::google::api::{Ask, Body};
 use inboxclaw_fakes::google::calendar::Calendars;
-use inboxclaw_fakes::google::wire::{Ask, Body};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 

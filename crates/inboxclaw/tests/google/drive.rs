@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use inboxclaw_fakes::google::api::{Ask, Body};
 use inboxclaw_fakes::google::drive::Drive;
-use inboxclaw_fakes::google::wire::{Ask, Body};
 use jiff::Timestamp;
 use serde_json::Value;
 

@@ -12,7 +12,7 @@ use super::item::Shown;
 use super::plan::EventType;
 use super::token::Token;
 use super::{Calendar, Calendars, resource};
-use crate::google::wire::{Answer, Ask};
+use crate::google::api::{Answer, Ask};
 
 /// Not known here.
 const UNKNOWN: [&str; 6] =

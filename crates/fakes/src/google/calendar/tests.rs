@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::*;
-use crate::google::wire::{Ask, Body};
+use crate::google::api::{Ask, Body};
 
 /// A Monday.
 const NOW: &str = "2026-03-23T08:00:00Z";

@@ -6,8 +6,8 @@
 use super::log::{Entry, Item, Log};
 use super::resource::time;
 use super::{Drive, Home, USER};
+use crate::google::api::{Answer, Ask};
 use crate::google::pages::{self, Seal, Token};
-use crate::google::wire::{Answer, Ask};
 use serde_json::{Map, Value, json};
 
 /// A parameter that has no sense.

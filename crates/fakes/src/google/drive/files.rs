@@ -5,8 +5,8 @@
 
 use super::changes::{invalid, no_drive, page_size};
 use super::{DOC, Drive, File, Home, ROOT, USER};
+use crate::google::api::{Answer, Ask};
 use crate::google::pages::{Seal, Token};
-use crate::google::wire::{Answer, Ask};
 use serde_json::{Value, json};
 
 /// The largest export in bytes.

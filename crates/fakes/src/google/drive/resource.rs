@@ -3,7 +3,7 @@
 //! an answer; only what a request without `fields` gets is decided here, and what surely nobody asked for left out.
 
 use super::{Drive, FOLDER, File, Home, Person, ROOT, SharedDrive};
-use crate::google::wire::Ask;
+use crate::google::api::Ask;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
 //! What happens to files. Each change goes into the history and into the logs that must tell of it. What a change of a
-//! folder means for what lies below it, and shared drives, stand in `space`.
+//! folder means for what lies below it, and shared drives, stand in `tree`.
 
 use super::log::Item;
 use super::{Change, Drive, File, Home, NewFile, Person, ROOT, USER, What};

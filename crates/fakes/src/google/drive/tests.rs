@@ -1,7 +1,7 @@
 //! Drive, data in and data out: scripts and requests in, answers out.
 
 use super::*;
-use crate::google::wire::Body;
+use crate::google::api::Body;
 use serde_json::{Value, json};
 
 const ALL: (&str, &str) = ("supportsAllDrives", "true");

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::google::wire::{Answer, Body};
+use crate::google::api::{Answer, Body};
 
 /// The units a minute of each user, for projects since 2026-05-01.
 pub const UNITS_PER_MINUTE: u64 = 6_000;

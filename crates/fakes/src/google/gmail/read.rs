@@ -3,8 +3,8 @@
 //! <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users>. Changes nothing but what is held back.
 
 use super::{Change, Key, Mailbox, Message, What};
+use crate::google::api::{Answer, Ask, Body};
 use crate::google::pages::{Seal, Token};
-use crate::google::wire::{Answer, Ask, Body};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};

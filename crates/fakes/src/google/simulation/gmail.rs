@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::words::{ADDRESSES, PEOPLE, SPAM, SUBJECTS, TEXTS};
+use super::texts::{ADDRESSES, PEOPLE, SPAM, SUBJECTS, TEXTS};
 use super::{Kind, Life, Service};
 use crate::google::gmail::{Mail, Mailbox, Message};
 

@@ -4,10 +4,10 @@
 
 use jiff::Timestamp;
 
+use super::api::{Answer, Ask, Body};
 use super::faults::Fault;
 use super::fields::Mask;
 use super::server::Request;
-use super::wire::{Answer, Ask, Body};
 use super::{Shared, locked};
 
 #[derive(Debug, Clone, Copy)]

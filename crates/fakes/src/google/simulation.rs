@@ -1,13 +1,13 @@
 //! What happens in an account as time goes by: mails come in, files are edited, meetings are moved, at random and the
-//! same for the same seed. `mail`, `files` and `dates` hold what can happen to each service, `words` the words for it.
+//! same for the same seed. `gmail`, `drive` and `calendar` hold what can happen to each service, `texts` the words for it.
 //! Left out: when things happen, which callers decide, and faults.
 
-mod dates;
-mod files;
-mod mail;
+mod calendar;
+mod drive;
+mod gmail;
 #[cfg(test)]
 mod tests;
-mod words;
+mod texts;
 
 use std::collections::BTreeSet;
 
@@ -62,7 +62,7 @@ impl Life {
     /// One change of a mailbox, and what it was in plain words.
     pub fn step_gmail(&mut self, mailbox: &mut Mailbox, now: Timestamp) -> String {
         let before = mailbox.history.len();
-        let text = self.step(mail::KINDS, mailbox, now);
+        let text = self.step(gmail::KINDS, mailbox, now);
         let ids: Vec<String> =
             mailbox.history.iter().skip(before).map(|change| change.message.clone()).collect();
         self.touch(Service::Gmail, ids);
@@ -72,7 +72,7 @@ impl Life {
     /// One change of the files, and what it was in plain words.
     pub fn step_drive(&mut self, drive: &mut Drive, now: Timestamp) -> String {
         let before = drive.history.len();
-        let text = self.step(files::KINDS, drive, now);
+        let text = self.step(drive::KINDS, drive, now);
         let ids: Vec<String> = drive.history.iter().skip(before).map(|change| change.id.clone()).collect();
         self.touch(Service::Drive, ids);
         text
@@ -81,7 +81,7 @@ impl Life {
     /// One change of the calendars, and what it was in plain words.
     pub fn step_calendar(&mut self, calendars: &mut Calendars, now: Timestamp) -> String {
         let before = calendars.history.len();
-        let text = self.step(dates::KINDS, calendars, now);
+        let text = self.step(calendar::KINDS, calendars, now);
         let ids: Vec<String> =
             calendars.history.iter().skip(before).map(|change| change.id.clone()).collect();
         self.touch(Service::Calendar, ids);

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::words::{ADDRESSES, DRIVES, FILES, FOLDERS, TEXTS};
+use super::texts::{ADDRESSES, DRIVES, FILES, FOLDERS, TEXTS};
 use super::{Kind, Life, Service};
 use crate::google::drive::{Drive, File, Home, NewFile, Person};
 

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::words::{ADDRESSES, ANSWERS, DAYS, MEETINGS, PLACES, SERIES, TEXTS, ZONES};
+use super::texts::{ADDRESSES, ANSWERS, DAYS, MEETINGS, PLACES, SERIES, TEXTS, ZONES};
 use super::{Kind, Life, Service};
 use crate::google::calendar::{Calendars, Edit, OWNER, Plan, Rule, Slot};
 
