@@ -1,13 +1,14 @@
 //! The forms of answers: a document's schemas, turned into JSON Schema and compiled when first used.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 use super::params::is_formatted;
 use crate::google::fields::Mask;
+use crate::lock::locked;
 
 /// Where definitions stand in a JSON Schema.
 const PLACE: &str = "#/$defs/";
@@ -73,7 +74,7 @@ impl Schemas {
     }
 
     fn validator(&self, name: &str) -> Arc<Result<Validator, String>> {
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compiled = locked(&self.compiled);
         if let Some(found) = compiled.get(name) {
             return found.clone();
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::locked;
+use crate::lock::locked;
 
 /// A clock shared by a fake and whoever scripts it. It starts as the machine's own.
 #[derive(Debug, Clone)]

@@ -1,14 +1,15 @@
-//! Who answers a request: one of the services, if the token is good, or the authorization server.
+//! Finds who answers a request: one of the services, if the token is good, or the authorization server.
 //!
 //! What a request asks and what a service answers are checked here if there is something to check them against.
 
 use jiff::Timestamp;
 
+use super::account::Account;
 use super::api::{Answer, Ask, Body};
 use super::faults::Fault;
 use super::fields::Mask;
-use super::server::Request;
-use super::{Shared, locked};
+use super::request::Request;
+use crate::lock::locked;
 
 #[derive(Debug, Clone, Copy)]
 enum Service {
@@ -18,38 +19,38 @@ enum Service {
 }
 
 /// The answer to a request, faults of the answer included.
-pub(super) fn answer(shared: &Shared, request: &Request, now: Timestamp, fault: Option<&Fault>) -> Answer {
+pub(super) fn answer(account: &Account, request: &Request, now: Timestamp, fault: Option<&Fault>) -> Answer {
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
     let service = match segments.as_slice() {
         ["token"] if request.method == "POST" => {
             let fault = fault.and_then(Fault::token_answer);
-            return fault.unwrap_or_else(|| locked(&shared.tokens).endpoint(now, &request.form));
+            return fault.unwrap_or_else(|| locked(&account.tokens).endpoint(now, &request.form));
         }
         ["o", "oauth2", "v2", "auth"] if request.method == "GET" => {
-            return locked(&shared.tokens).consent(now, &request.query);
+            return locked(&account.tokens).consent(now, &request.query);
         }
         ["gmail", "v1", ..] if request.prefixed => Service::Gmail,
         ["drive", "v3", ..] if request.prefixed => Service::Drive,
         ["calendar", "v3", ..] if request.prefixed => Service::Calendar,
         _ => return Answer::error(404, "notFound", "The requested URL was not found on this server."),
     };
-    checked(shared, service, request, now, fault)
+    checked(account, service, request, now, fault)
 }
 
 fn checked(
-    shared: &Shared,
+    account: &Account,
     service: Service,
     request: &Request,
     now: Timestamp,
     fault: Option<&Fault>,
 ) -> Answer {
     let mut wrong = Vec::new();
-    let discovery = shared.discovery.as_deref();
+    let discovery = account.discovery.as_deref();
     let call = discovery
         .and_then(|found| found.request(&request.method, &request.segments, &request.query, &mut wrong));
     let answer = fault
         .and_then(|fault| fault.answer(now))
-        .unwrap_or_else(|| allowed(shared, service, request, now).unwrap_or_else(|refusal| refusal));
+        .unwrap_or_else(|| allowed(account, service, request, now).unwrap_or_else(|refusal| refusal));
     if let (Some(discovery), Some(call)) = (discovery, call) {
         let body = match &answer.body {
             Body::Json(value) => Some(value),
@@ -57,21 +58,21 @@ fn checked(
         };
         discovery.answer(call, answer.status, body, &mut wrong);
     }
-    locked(&shared.violations).append(&mut wrong);
+    locked(&account.violations).append(&mut wrong);
     masked(request, answer)
 }
 
-fn allowed(shared: &Shared, service: Service, request: &Request, now: Timestamp) -> Result<Answer, Answer> {
+fn allowed(account: &Account, service: Service, request: &Request, now: Timestamp) -> Result<Answer, Answer> {
     let ask = Ask { path: request.segments.iter().skip(2).cloned().collect(), query: request.query.clone() };
     let is_media = ask.param("alt") == Some("media") || ask.path.last().is_some_and(|last| last == "export");
-    locked(&shared.tokens).check(now, request.bearer.as_deref(), |scope| suits(service, is_media, scope))?;
+    locked(&account.tokens).check(now, request.bearer.as_deref(), |scope| suits(service, is_media, scope))?;
     if request.method != "GET" {
         return Err(Answer::error(403, "forbidden", "This account is for reading only."));
     }
     Ok(match service {
-        Service::Gmail => locked(&shared.gmail).answer(&ask, now),
-        Service::Drive => locked(&shared.drive).answer(&ask, now),
-        Service::Calendar => locked(&shared.calendar).answer(&ask, now),
+        Service::Gmail => locked(&account.gmail).answer(&ask, now),
+        Service::Drive => locked(&account.drive).answer(&ask, now),
+        Service::Calendar => locked(&account.calendar).answer(&ask, now),
     })
 }
 

@@ -85,12 +85,12 @@ impl Asked {
 
 /// The log of a server.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(super) struct RequestLog {
     latest: VecDeque<Asked>,
     counts: BTreeMap<String, u64>,
 }
 
-impl Log {
+impl RequestLog {
     pub(super) fn add(&mut self, asked: Asked, segments: &[String]) {
         *self.counts.entry(format!("{} {}", asked.method, pattern(segments))).or_default() += 1;
         if self.latest.len() == KEPT {
