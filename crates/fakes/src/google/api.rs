@@ -2,6 +2,14 @@
 
 use serde_json::{Value, json};
 
+/// A service of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Service {
+    Gmail,
+    Drive,
+    Calendar,
+}
+
 /// A request to one of the services.
 #[derive(Debug, Clone)]
 pub struct Ask {

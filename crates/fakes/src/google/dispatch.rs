@@ -5,18 +5,11 @@
 use jiff::Timestamp;
 
 use super::account::Account;
-use super::api::{Answer, Ask, Body};
+use super::api::{Answer, Ask, Body, Service};
 use super::faults::Fault;
 use super::fields::Mask;
 use super::request::Request;
 use crate::lock::locked;
-
-#[derive(Debug, Clone, Copy)]
-enum Service {
-    Gmail,
-    Drive,
-    Calendar,
-}
 
 /// The answer to a request, faults of the answer included.
 pub(super) fn answer(account: &Account, request: &Request, now: Timestamp, fault: Option<&Fault>) -> Answer {

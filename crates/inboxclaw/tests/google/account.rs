@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use inboxclaw_fakes::google::pages::Manners;
-use inboxclaw_fakes::google::simulation::Life;
+use inboxclaw_fakes::google::simulation::Simulation;
 use inboxclaw_fakes::google::{Fake, Options};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -175,12 +175,12 @@ impl Account {
         if self.random.bool() { Manners::rough() } else { Manners::default() }
     }
 
-    /// A life that went on for a while before the source begins.
-    pub(crate) fn lived(&self, seed: u64, step: impl Fn(&mut Life, &Fake, Timestamp)) -> Life {
-        let (mut life, earlier) = (Life::new(seed), self.now() - SignedDuration::from_hours(1));
-        (0..30).for_each(|_| step(&mut life, &self.fake, earlier));
-        life.rest();
-        life
+    /// Changes that happened before the source begins.
+    pub(crate) fn lived(&self, seed: u64, step: impl Fn(&mut Simulation, &Fake, Timestamp)) -> Simulation {
+        let (mut simulation, earlier) = (Simulation::new(seed), self.now() - SignedDuration::from_hours(1));
+        (0..30).for_each(|_| step(&mut simulation, &self.fake, earlier));
+        simulation.end_round();
+        simulation
     }
 
     /// Rounds of changes under faults and kills, as long as a run lasts. `round` makes the changes of one, says what

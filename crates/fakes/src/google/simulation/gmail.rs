@@ -1,12 +1,13 @@
-//! What happens to a mailbox.
+//! The actions on a mailbox.
 
 use jiff::Timestamp;
 
+use super::round::{Action, Simulation};
 use super::texts::{ADDRESSES, PEOPLE, SPAM, SUBJECTS, TEXTS};
-use super::{Kind, Life, Service};
+use crate::google::api::Service;
 use crate::google::gmail::{Mail, Mailbox, Message};
 
-pub(super) const KINDS: &[Kind<Mailbox>] = &[
+pub(super) const ACTIONS: &[Action<Mailbox>] = &[
     (30, arrive),
     (10, reply),
     (5, spam),
@@ -26,122 +27,128 @@ pub(super) const KINDS: &[Kind<Mailbox>] = &[
     (1, drop_draft),
 ];
 
-fn arrive(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (from, subject) = (life.word(&PEOPLE), life.word(&SUBJECTS));
-    let category = life.word(&["CATEGORY_PERSONAL", "CATEGORY_UPDATES", "CATEGORY_PROMOTIONS", "IMPORTANT"]);
-    let mail = life.written(Mail::incoming(from, subject)).labelled(&["INBOX", "UNREAD", category]);
+fn arrive(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (from, subject) = (sim.text_of(&PEOPLE), sim.text_of(&SUBJECTS));
+    let category =
+        sim.text_of(&["CATEGORY_PERSONAL", "CATEGORY_UPDATES", "CATEGORY_PROMOTIONS", "IMPORTANT"]);
+    let mail = sim.with_text(Mail::incoming(from, subject)).labelled(&["INBOX", "UNREAD", category]);
     mailbox.arrive(now, mail);
     Some(format!("mail: {from} writes: {subject}"))
 }
 
-fn reply(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+fn reply(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
     let messages = mailbox.messages().filter(|message| !message.has("SPAM") && !message.has("DRAFT"));
     let threads = messages.map(|message| (message.thread.clone(), subject(message))).collect();
-    let (thread, subject) = life.one_of(threads)?;
-    let from = life.word(&PEOPLE);
+    let (thread, subject) = sim.one_of(threads)?;
+    let from = sim.text_of(&PEOPLE);
     let subject = format!("Re: {}", subject.trim_start_matches("Re: "));
-    let mail = life.written(Mail::incoming(from, &subject)).thread(&thread);
+    let mail = sim.with_text(Mail::incoming(from, &subject)).thread(&thread);
     mailbox.arrive(now, mail);
     Some(format!("mail: {from} answers: {subject}"))
 }
 
-fn spam(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let subject = life.word(&SPAM);
+fn spam(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let subject = sim.text_of(&SPAM);
     mailbox.arrive(now, Mail::spam("Lucky <lucky@spam.example.com>", subject));
     Some(format!("mail: spam comes in: {subject}"))
 }
 
-fn send(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (to, subject) = (life.word(&PEOPLE), life.word(&SUBJECTS));
-    let mail = life.written(Mail::sent(to, subject));
+fn send(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (to, subject) = (sim.text_of(&PEOPLE), sim.text_of(&SUBJECTS));
+    let mail = sim.with_text(Mail::sent(to, subject));
     mailbox.arrive(now, mail);
     Some(format!("mail: I write to {to}: {subject}"))
 }
 
-fn note(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let subject = life.word(&SUBJECTS);
-    let mail = life.written(Mail::to_oneself(subject));
+fn note(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let subject = sim.text_of(&SUBJECTS);
+    let mail = sim.with_text(Mail::to_oneself(subject));
     mailbox.arrive(now, mail);
     Some(format!("mail: I write to myself: {subject}"))
 }
 
-fn read(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (id, subject) = life.message(mailbox, |message| message.has("UNREAD") && !message.has("SPAM"))?;
+fn read(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (id, subject) = sim.any_message(mailbox, |message| message.has("UNREAD") && !message.has("SPAM"))?;
     mailbox.relabel(now, &id, &[], &["UNREAD"]).then(|| format!("mail: I read: {subject}"))
 }
 
-fn unread(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (id, subject) = life.message(mailbox, |message| message.has("INBOX") && !message.has("UNREAD"))?;
+fn unread(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (id, subject) = sim.any_message(mailbox, |message| message.has("INBOX") && !message.has("UNREAD"))?;
     mailbox.relabel(now, &id, &["UNREAD"], &[]).then(|| format!("mail: I mark as unread: {subject}"))
 }
 
-fn star(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (id, subject) = life.message(mailbox, |message| message.has("INBOX") && !message.has("STARRED"))?;
+fn star(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (id, subject) =
+        sim.any_message(mailbox, |message| message.has("INBOX") && !message.has("STARRED"))?;
     mailbox.relabel(now, &id, &["STARRED"], &["UNREAD"]).then(|| format!("mail: I star: {subject}"))
 }
 
-fn archive(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (id, subject) = life.message(mailbox, |message| message.has("INBOX"))?;
+fn archive(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (id, subject) = sim.any_message(mailbox, |message| message.has("INBOX"))?;
     mailbox.relabel(now, &id, &[], &["INBOX"]).then(|| format!("mail: I archive: {subject}"))
 }
 
-fn trash(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (id, subject) = life.message(mailbox, |message| message.has("INBOX"))?;
+fn trash(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (id, subject) = sim.any_message(mailbox, |message| message.has("INBOX"))?;
     mailbox.trash(now, &id).then(|| format!("mail: I put into the trash: {subject}"))
 }
 
-fn untrash(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (id, subject) = life.message(mailbox, |message| message.has("TRASH"))?;
+fn untrash(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (id, subject) = sim.any_message(mailbox, |message| message.has("TRASH"))?;
     let done = mailbox.relabel(now, &id, &["INBOX"], &["TRASH"]);
     done.then(|| format!("mail: I take out of the trash: {subject}"))
 }
 
-fn not_spam(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (id, subject) = life.message(mailbox, |message| message.has("SPAM"))?;
+fn not_spam(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (id, subject) = sim.any_message(mailbox, |message| message.has("SPAM"))?;
     mailbox.relabel(now, &id, &["INBOX"], &["SPAM"]).then(|| format!("mail: this was no spam: {subject}"))
 }
 
-fn delete(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (id, subject) = life.message(mailbox, |_| true)?;
+fn delete(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (id, subject) = sim.any_message(mailbox, |_| true)?;
     mailbox.delete(now, &id).then(|| format!("mail: I delete for good: {subject}"))
 }
 
-fn draft(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (to, subject) = (life.word(&ADDRESSES), life.word(&SUBJECTS));
-    let mail = life.written(Mail { to: to.to_owned(), ..Mail::incoming("", subject) });
+fn draft(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (to, subject) = (sim.text_of(&ADDRESSES), sim.text_of(&SUBJECTS));
+    let mail = sim.with_text(Mail { to: to.to_owned(), ..Mail::incoming("", subject) });
     let draft = mailbox.save_draft(now, None, mail);
-    life.drafts.push(draft);
+    sim.drafts.push(draft);
     Some(format!("mail: I begin to write to {to}: {subject}"))
 }
 
-fn draft_again(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (draft, to, subject) = life.any_draft(mailbox)?;
-    let mail = life.written(Mail { to, ..Mail::incoming("", &subject) });
+fn draft_again(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (draft, to, subject) = sim.any_draft(mailbox)?;
+    let mail = sim.with_text(Mail { to, ..Mail::incoming("", &subject) });
     mailbox.save_draft(now, Some(&draft), mail);
     Some(format!("mail: I go on writing: {subject}"))
 }
 
-fn send_draft(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (draft, to, subject) = life.any_draft(mailbox)?;
+fn send_draft(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (draft, to, subject) = sim.any_draft(mailbox)?;
     mailbox.send_draft(now, &draft).map(|_| format!("mail: I send the draft to {to}: {subject}"))
 }
 
-fn drop_draft(life: &mut Life, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
-    let (draft, _, subject) = life.any_draft(mailbox)?;
+fn drop_draft(sim: &mut Simulation, mailbox: &mut Mailbox, now: Timestamp) -> Option<String> {
+    let (draft, _, subject) = sim.any_draft(mailbox)?;
     let id = mailbox.draft_message(&draft)?.to_owned();
     mailbox.delete(now, &id).then(|| format!("mail: I throw away the draft: {subject}"))
 }
 
-impl Life {
-    /// With a text.
-    fn written(&mut self, mail: Mail) -> Mail {
-        Mail { text: self.word(&TEXTS).to_owned(), ..mail }
+impl Simulation {
+    /// The mail with a text.
+    fn with_text(&mut self, mail: Mail) -> Mail {
+        Mail { text: self.text_of(&TEXTS).to_owned(), ..mail }
     }
 
-    /// The id and the subject of a message that is no draft.
-    fn message(&mut self, mailbox: &Mailbox, wanted: impl Fn(&Message) -> bool) -> Option<(String, String)> {
+    /// The id and the subject of a wanted message that is no draft and was not changed in this round.
+    fn any_message(
+        &mut self,
+        mailbox: &Mailbox,
+        wanted: impl Fn(&Message) -> bool,
+    ) -> Option<(String, String)> {
         let free = |message: &&Message| {
-            !message.has("DRAFT") && wanted(message) && self.free(Service::Gmail, &message.id)
+            !message.has("DRAFT") && wanted(message) && self.is_free(Service::Gmail, &message.id)
         };
         let found = mailbox.messages().filter(free);
         let found = found.map(|message| (message.id.clone(), subject(message))).collect();
@@ -153,7 +160,7 @@ impl Life {
         self.drafts.retain(|draft| mailbox.draft_message(draft).is_some());
         let free = self.drafts.iter().filter_map(|draft| {
             let message = mailbox.message(mailbox.draft_message(draft)?)?;
-            let free = self.free(Service::Gmail, &message.id);
+            let free = self.is_free(Service::Gmail, &message.id);
             free.then(|| (draft.clone(), header(message, "To"), subject(message)))
         });
         let free = free.collect();
