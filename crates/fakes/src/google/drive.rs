@@ -1,6 +1,6 @@
 //! The model of Drive: files that scripts change and that answer like the API, written from its public reference,
-//! <https://developers.google.com/workspace/drive/api/reference/rest/v3>. `file` holds the words, `script` and `tree`
-//! what happens to files and shared drives, `log` the change logs, `changes` and `files` the answers, `resource` their
+//! <https://developers.google.com/workspace/drive/api/reference/rest/v3>. `file` holds the types, `script` and `tree`
+//! the changes of files and shared drives, `log` the change logs, `changes` and `files` the answers, `resource` their
 //! JSON. Left out: everything that writes through the API, revisions, comments, searches beyond a few terms.
 
 mod changes;
@@ -17,15 +17,13 @@ pub use file::{Change, DOC, FOLDER, File, Home, NewFile, Person, SharedDrive, Wh
 
 use super::api::{Answer, Ask};
 use super::pages::Manners;
+use file::USER;
 use jiff::Timestamp;
 use log::Log;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The id of the folder "My Drive".
 const ROOT: &str = "0AIroot000000000Uk9PVA";
-
-/// The user's own corpus, beside those of shared drives, which bear the id of the drive.
-const USER: &str = "";
 
 /// One person's view of Drive.
 #[derive(Debug, Clone)]

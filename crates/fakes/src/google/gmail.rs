@@ -1,6 +1,6 @@
 //! The model of Gmail: a mailbox that scripts change and that answers like the API, written from its public reference,
-//! <https://developers.google.com/workspace/gmail/api/reference/rest>. `mail` holds the words, `script` what happens to
-//! a mailbox, `read` the answers, `quota` how many it gives in a minute, `pages` how listings are cut. Left out: everything that writes through the API,
+//! <https://developers.google.com/workspace/gmail/api/reference/rest>. `mail` holds the types, `script` the changes of a
+//! mailbox, `read` the answers, `quota` how many it gives in a minute. Left out: everything that writes through the API,
 //! attachments, searches other than by time.
 
 mod mail;
@@ -13,13 +13,10 @@ mod tests;
 pub use mail::{Change, Mail, Message, What};
 pub use quota::UNITS_PER_MINUTE;
 
-use super::api::{Answer, Ask};
 use super::pages::Manners;
 use jiff::Timestamp;
+use mail::Key;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// The order of messages: time in milliseconds since 1970, then id.
-type Key = (i64, String);
 
 /// One person's mail.
 #[derive(Debug, Clone)]
@@ -88,28 +85,6 @@ impl Default for Mailbox {
 }
 
 impl Mailbox {
-    /// Answers a request. Paths begin with `users/me`, or with the address in place of `me`.
-    pub fn answer(&mut self, ask: &Ask, now: Timestamp) -> Answer {
-        let path = ask.segments();
-        let ["users", user, rest @ ..] = path.as_slice() else {
-            return read::refusal(404, "notFound", "Not Found");
-        };
-        if *user != "me" && *user != self.address {
-            return read::refusal(403, "forbidden", &format!("Delegation denied for {}", self.address));
-        }
-        if let Some(refused) = self.quota.spend(self.units_per_minute, rest, now) {
-            return refused;
-        }
-        match rest {
-            ["profile"] => self.profile(),
-            ["history"] => self.list_history(ask),
-            ["messages"] => self.list_messages(ask),
-            ["messages", id] => self.get_message(id, ask, now),
-            ["labels"] => self.list_labels(),
-            _ => read::refusal(404, "notFound", "Not Found"),
-        }
-    }
-
     /// The id of the newest history record.
     #[must_use]
     pub fn history_id(&self) -> u64 {

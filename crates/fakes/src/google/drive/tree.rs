@@ -1,5 +1,5 @@
-//! The space files live in: folders and what is below them, shared drives, ids, and tokens that expire. Files
-//! themselves change in `script`.
+//! The tree of files: folders and what is below them, shared drives, ids, and tokens that expire. Files themselves
+//! change in `script`.
 
 use super::log::{Item, Log};
 use super::{Change, Drive, File, Home, Person, ROOT, SharedDrive, USER, What};

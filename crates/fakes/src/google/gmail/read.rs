@@ -2,7 +2,8 @@
 //! `users.messages.list`, `users.messages.get` and `users.labels.list` below
 //! <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users>. Changes nothing but what is held back.
 
-use super::{Change, Key, Mailbox, Message, What};
+use super::mail::Key;
+use super::{Change, Mailbox, Message, What};
 use crate::google::api::{Answer, Ask, Body};
 use crate::google::pages::{Seal, Token};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
@@ -32,7 +33,7 @@ const SYSTEM_LABELS: [&str; 14] = [
 ];
 
 /// An error as Gmail words it: the common form and a status in words.
-pub(super) fn refusal(status: u16, reason: &str, message: &str) -> Answer {
+fn refusal(status: u16, reason: &str, message: &str) -> Answer {
     let mut answer = Answer::error(status, reason, message);
     if let Body::Json(body) = &mut answer.body {
         let word = match status {
@@ -54,7 +55,29 @@ fn invalid(message: &str) -> Answer {
 }
 
 impl Mailbox {
-    pub(super) fn profile(&self) -> Answer {
+    /// Answers a request. Paths begin with `users/me`, or with the address in place of `me`.
+    pub fn answer(&mut self, ask: &Ask, now: Timestamp) -> Answer {
+        let path = ask.segments();
+        let ["users", user, rest @ ..] = path.as_slice() else {
+            return refusal(404, "notFound", "Not Found");
+        };
+        if *user != "me" && *user != self.address {
+            return refusal(403, "forbidden", &format!("Delegation denied for {}", self.address));
+        }
+        if let Some(refused) = self.quota.spend(self.units_per_minute, rest, now) {
+            return refused;
+        }
+        match rest {
+            ["profile"] => self.profile(),
+            ["history"] => self.list_history(ask),
+            ["messages"] => self.list_messages(ask),
+            ["messages", id] => self.get_message(id, ask, now),
+            ["labels"] => self.list_labels(),
+            _ => refusal(404, "notFound", "Not Found"),
+        }
+    }
+
+    fn profile(&self) -> Answer {
         Answer::json(json!({
             "emailAddress": self.address,
             "messagesTotal": self.messages.len(),
@@ -63,7 +86,7 @@ impl Mailbox {
         }))
     }
 
-    pub(super) fn list_history(&self, ask: &Ask) -> Answer {
+    fn list_history(&self, ask: &Ask) -> Answer {
         let Some(start) = ask.param("startHistoryId").filter(|start| !start.is_empty()) else {
             return invalid("Missing/invalid parameter: startHistoryId");
         };
@@ -144,7 +167,7 @@ impl Mailbox {
         record
     }
 
-    pub(super) fn list_messages(&self, ask: &Ask) -> Answer {
+    fn list_messages(&self, ask: &Ask) -> Answer {
         let (since, until) = match times(ask.param("q").unwrap_or_default()) {
             Ok(times) => times,
             Err(word) => return invalid(&format!("the model cannot search for {word:?}")),
@@ -211,7 +234,7 @@ impl Mailbox {
         Answer::json(body.into())
     }
 
-    pub(super) fn get_message(&mut self, id: &str, ask: &Ask, now: Timestamp) -> Answer {
+    fn get_message(&mut self, id: &str, ask: &Ask, now: Timestamp) -> Answer {
         if self.late.get(id).is_some_and(|from| now < *from) {
             return not_found();
         }
@@ -246,7 +269,7 @@ impl Mailbox {
         Answer::json(body)
     }
 
-    pub(super) fn list_labels(&self) -> Answer {
+    fn list_labels(&self) -> Answer {
         let system = SYSTEM_LABELS.iter().map(|id| json!({ "id": id, "name": id, "type": "system" }));
         let own = self.user_labels.iter().zip(1..).map(|(name, number)| {
             let id = format!("Label_{number}");

@@ -1,7 +1,7 @@
 //! The mailbox, data in and data out: scripts and requests in, answers out.
 
 use super::*;
-use crate::google::api::Body;
+use crate::google::api::{Ask, Body};
 use serde_json::Value;
 
 fn at(second: i64) -> Timestamp {
