@@ -1,7 +1,7 @@
 //! `bulk`: import, rewind, copy, clear and its undo of a million entries, and what the turns of eight other owners
 //! take meanwhile, beside what they take when nothing else goes on.
 
-mod others;
+mod other_owners;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::memory;
 use crate::ours::{Ours, fill, next};
 use crate::report::Row;
 
-use others::{Others, Waits};
+use other_owners::{Others, Waits};
 
 /// Who has the million, who gets a copy, and then the others.
 const MAIN: usize = 0;

@@ -1,8 +1,8 @@
 //! `state`: reads and durable writes of entries, beside plain rusqlite, denokv and redb, with few keys and with many.
 
-mod child;
 mod goals;
 mod ours;
+mod peers;
 mod plain;
 
 use std::cell::RefCell;
@@ -18,8 +18,8 @@ use crate::log::subfolder;
 use crate::measure::{Done, Hand, in_turn};
 use crate::report::Row;
 
-use child::Child;
 use ours::Ours;
+use peers::Child;
 use plain::Plain;
 
 /// The fewest keys with which each owner has a whole prefix to list.
@@ -33,7 +33,7 @@ pub(crate) fn run(
     all_keys: &[u64],
 ) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    let program = child::build()?;
+    let program = peers::build()?;
     for &keys in all_keys {
         ensure!(keys >= FEWEST, "{keys} keys are too few, {FEWEST} are needed");
         let folder = subfolder(folder, &format!("keys{keys}"))?;
