@@ -10,6 +10,14 @@ pub(super) enum Service {
     Calendar,
 }
 
+/// Names with their values, such as the parameters of a query or the headers of a request, in the order given.
+pub(super) type Pairs = [(String, String)];
+
+/// The first value of a name.
+pub(super) fn first<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+}
+
 /// A request to one of the services.
 #[derive(Debug, Clone)]
 pub struct Ask {
@@ -29,7 +37,7 @@ impl Ask {
     /// The first value of a parameter.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        first(&self.query, name)
     }
 
     /// Every value of a parameter.
@@ -71,25 +79,43 @@ pub enum Body {
 }
 
 impl Answer {
+    /// An answer without further headers.
+    pub(super) fn new(status: u16, body: Body) -> Self {
+        Self { status, body, headers: Vec::new() }
+    }
+
     /// 200 with JSON.
     #[must_use]
     pub fn json(value: Value) -> Self {
-        Self { status: 200, body: Body::Json(value), headers: Vec::new() }
+        Self::new(200, Body::Json(value))
     }
 
     /// 200 with bytes.
     #[must_use]
     pub fn bytes(mime: &'static str, bytes: Vec<u8>) -> Self {
-        Self { status: 200, body: Body::Bytes(mime, bytes), headers: Vec::new() }
+        Self::new(200, Body::Bytes(mime, bytes))
     }
 
     /// An error in the form that the three services share:
     /// <https://developers.google.com/workspace/drive/api/guides/handle-errors>.
     #[must_use]
     pub fn error(status: u16, reason: &str, message: &str) -> Self {
-        let errors = json!([{ "domain": "global", "reason": reason, "message": message }]);
+        Self::error_in("global", status, reason, message)
+    }
+
+    /// An error of another domain than `global`.
+    pub(super) fn error_in(domain: &str, status: u16, reason: &str, message: &str) -> Self {
+        let errors = json!([{ "domain": domain, "reason": reason, "message": message }]);
         let body = json!({ "error": { "code": status, "message": message, "errors": errors } });
-        Self { status, body: Body::Json(body), headers: Vec::new() }
+        Self::new(status, Body::Json(body))
+    }
+
+    /// An error that also names its status, as some of the services do.
+    pub(super) fn naming(mut self, status: &str) -> Self {
+        if let Body::Json(body) = &mut self.body {
+            body["error"]["status"] = status.into();
+        }
+        self
     }
 
     /// With a header.

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::account::Account;
-use super::api::{Answer, Ask, Body, Service};
+use super::api::{Answer, Ask, Body, Service, first};
 use super::faults::Fault;
 use super::fields::Mask;
 use super::request::Request;
@@ -84,7 +84,7 @@ fn suits(service: Service, is_media: bool, scope: &str) -> bool {
 
 /// Only successes are cut down to what was asked for.
 fn masked(request: &Request, answer: Answer) -> Answer {
-    let fields = request.query.iter().find(|(name, _)| name == "fields").map(|(_, value)| value);
+    let fields = first(&request.query, "fields");
     match (fields, answer) {
         (Some(fields), Answer { status: 200, body: Body::Json(value), headers }) => match Mask::parse(fields)
         {

@@ -120,7 +120,10 @@ impl Fault {
                 "Sync token is no longer valid, a full sync is required.",
             ),
             Self::Invalid(reason) => Answer::error(400, reason, "Invalid Value"),
-            Self::FailedPrecondition => failed_precondition(),
+            Self::FailedPrecondition => {
+                Answer::error(400, "failedPrecondition", "Precondition check failed.")
+                    .naming("FAILED_PRECONDITION")
+            }
             Self::Internal => Answer::error(500, "backendError", "Internal Error"),
             Self::Unavailable => Answer::error(503, "backendError", "Service Unavailable"),
             Self::CutBefore | Self::CutInside | Self::Slow(_) => return None,
@@ -146,7 +149,7 @@ impl Fault {
             Self::FailedPrecondition | Self::CutBefore | Self::CutInside | Self::Slow(_) => return None,
         };
         let body = json!({ "error": error, "error_description": "Try again." });
-        Some(Answer { status, body: Body::Json(body), headers: Vec::new() })
+        Some(Answer::new(status, Body::Json(body)))
     }
 }
 
@@ -255,17 +258,7 @@ impl Chance {
 
 fn quota(status: u16, reason: &str, message: &str) -> Answer {
     let domain = if status == 403 { "usageLimits" } else { "global" };
-    let errors = json!([{ "domain": domain, "reason": reason, "message": message }]);
-    let body = json!({ "error": { "code": status, "message": message, "errors": errors } });
-    Answer { status, body: Body::Json(body), headers: Vec::new() }
-}
-
-fn failed_precondition() -> Answer {
-    let mut answer = Answer::error(400, "failedPrecondition", "Precondition check failed.");
-    if let Body::Json(body) = &mut answer.body {
-        body["error"]["status"] = "FAILED_PRECONDITION".into();
-    }
-    answer
+    Answer::error_in(domain, status, reason, message)
 }
 
 fn denial(reason: &str) -> String {

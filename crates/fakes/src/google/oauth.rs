@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::api::{Answer, Body};
+use super::api::{Answer, Body, Pairs, first as param};
 
 /// The client that the files of a fake name.
 pub const CLIENT_ID: &str = "inboxclaw-fake.apps.googleusercontent.com";
@@ -19,8 +19,6 @@ pub const CLIENT_ID: &str = "inboxclaw-fake.apps.googleusercontent.com";
 pub const CLIENT_SECRET: &str = "fake-client-secret";
 /// How long a code of the consent page can be exchanged, in seconds.
 const CODE_SECONDS: i64 = 600;
-
-type Params = [(String, String)];
 
 /// The grants of the account and their tokens. Every change holds for all grants.
 #[derive(Debug)]
@@ -130,7 +128,7 @@ impl Tokens {
     }
 
     /// `POST /token`.
-    pub(super) fn endpoint(&mut self, now: Timestamp, form: &Params) -> Answer {
+    pub(super) fn endpoint(&mut self, now: Timestamp, form: &Pairs) -> Answer {
         let client = (param(form, "client_id"), param(form, "client_secret"));
         if client != (Some(CLIENT_ID), Some(CLIENT_SECRET)) {
             return refused(401, "invalid_client", "The OAuth client was not found.");
@@ -144,7 +142,7 @@ impl Tokens {
     }
 
     /// `GET /o/oauth2/v2/auth`: goes back to where the asker wants, with a code.
-    pub(super) fn consent(&mut self, now: Timestamp, query: &Params) -> Answer {
+    pub(super) fn consent(&mut self, now: Timestamp, query: &Pairs) -> Answer {
         let asked = (param(query, "client_id"), param(query, "response_type"));
         let method = param(query, "code_challenge_method").unwrap_or("S256");
         let (Some(back), Some(scopes)) = (param(query, "redirect_uri"), param(query, "scope")) else {
@@ -170,11 +168,11 @@ impl Tokens {
             answer.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
         let join = if back.contains('?') { '&' } else { '?' };
         let body = Body::Bytes("text/html; charset=UTF-8", Vec::new());
-        let answer = Answer { status: 302, body, headers: Vec::new() };
+        let answer = Answer::new(302, body);
         answer.header("location", format!("{back}{join}{}", query.join("&")))
     }
 
-    fn refresh(&mut self, now: Timestamp, form: &Params) -> Result<Answer, Answer> {
+    fn refresh(&mut self, now: Timestamp, form: &Pairs) -> Result<Answer, Answer> {
         let token = param(form, "refresh_token").unwrap_or_default().to_owned();
         let gone = || refused(400, "invalid_grant", "Token has been expired or revoked.");
         let granted = self.refresh.get(&token).cloned().ok_or_else(gone)?;
@@ -197,7 +195,7 @@ impl Tokens {
         Ok(Answer::json(given))
     }
 
-    fn exchange(&mut self, now: Timestamp, form: &Params) -> Result<Answer, Answer> {
+    fn exchange(&mut self, now: Timestamp, form: &Pairs) -> Result<Answer, Answer> {
         let grant = |text| refused(400, "invalid_grant", text);
         let code = self.codes.remove(param(form, "code").unwrap_or_default()).filter(|code| now < code.until);
         let code = code.ok_or_else(|| grant("Malformed auth code."))?;
@@ -249,34 +247,31 @@ pub(super) fn unauthorized() -> Answer {
     }]);
     let message = "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or \
                    other valid authentication credential.";
-    let error = json!({ "code": 401, "message": message, "errors": errors, "status": "UNAUTHENTICATED" });
-    let body = Body::Json(json!({ "error": error }));
-    let challenge = "Bearer realm=\"https://accounts.google.com/\", error=\"invalid_token\"";
-    Answer { status: 401, body, headers: Vec::new() }.header("www-authenticate", challenge)
+    token_refusal(401, "UNAUTHENTICATED", "invalid_token", message, errors)
 }
 
 /// 403, as a service answers to a token that was not granted its scope.
 fn insufficient() -> Answer {
     let errors = json!([{ "message": "Insufficient Permission", "domain": "global", "reason": "insufficientPermissions" }]);
     let message = "Request had insufficient authentication scopes.";
-    let error = json!({ "code": 403, "message": message, "errors": errors, "status": "PERMISSION_DENIED" });
-    let body = Body::Json(json!({ "error": error }));
-    let challenge = "Bearer realm=\"https://accounts.google.com/\", error=\"insufficient_scope\"";
-    Answer { status: 403, body, headers: Vec::new() }.header("www-authenticate", challenge)
+    token_refusal(403, "PERMISSION_DENIED", "insufficient_scope", message, errors)
+}
+
+/// The refusal of a token, with the header that says why.
+fn token_refusal(status: u16, name: &str, reason: &str, message: &str, errors: Value) -> Answer {
+    let error = json!({ "code": status, "message": message, "errors": errors, "status": name });
+    let header = format!("Bearer realm=\"https://accounts.google.com/\", error=\"{reason}\"");
+    Answer::new(status, Body::Json(json!({ "error": error }))).header("www-authenticate", header)
 }
 
 fn refused(status: u16, error: &str, description: &str) -> Answer {
     let body = Body::Json(json!({ "error": error, "error_description": description }));
-    Answer { status, body, headers: Vec::new() }
+    Answer::new(status, body)
 }
 
 fn page(text: &str) -> Answer {
     let body = Body::Bytes("text/html; charset=UTF-8", text.as_bytes().to_vec());
-    Answer { status: 400, body, headers: Vec::new() }
-}
-
-fn param<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
-    params.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    Answer::new(400, body)
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> {

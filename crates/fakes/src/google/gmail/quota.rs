@@ -2,9 +2,8 @@
 //! quota of the project, which one user does not reach.
 
 use jiff::Timestamp;
-use serde_json::json;
 
-use crate::google::api::{Answer, Body};
+use crate::google::api::Answer;
 
 /// The units a minute of each user, for projects since 2026-05-01.
 pub const UNITS_PER_MINUTE: u64 = 6_000;
@@ -58,8 +57,6 @@ fn exceeded() -> Answer {
 }
 
 fn refusal(status: u16, domain: &str, message: &str) -> Answer {
-    let errors = json!([{ "message": message, "domain": domain, "reason": "rateLimitExceeded" }]);
-    let word = if status == 429 { "RESOURCE_EXHAUSTED" } else { "PERMISSION_DENIED" };
-    let error = json!({ "code": status, "message": message, "errors": errors, "status": word });
-    Answer { status, body: Body::Json(json!({ "error": error })), headers: Vec::new() }
+    let name = if status == 429 { "RESOURCE_EXHAUSTED" } else { "PERMISSION_DENIED" };
+    Answer::error_in(domain, status, "rateLimitExceeded", message).naming(name)
 }

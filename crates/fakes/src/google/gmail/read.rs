@@ -4,7 +4,7 @@
 
 use super::mail::Key;
 use super::{Change, Mailbox, Message, What};
-use crate::google::api::{Answer, Ask, Body};
+use crate::google::api::{Answer, Ask};
 use crate::google::pages::{Seal, Token};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use jiff::Timestamp;
@@ -34,16 +34,11 @@ const SYSTEM_LABELS: [&str; 14] = [
 
 /// An error as Gmail words it: the common form and a status in words.
 fn refusal(status: u16, reason: &str, message: &str) -> Answer {
-    let mut answer = Answer::error(status, reason, message);
-    if let Body::Json(body) = &mut answer.body {
-        let word = match status {
-            400 => "INVALID_ARGUMENT",
-            403 => "PERMISSION_DENIED",
-            _ => "NOT_FOUND",
-        };
-        body["error"]["status"] = word.into();
-    }
-    answer
+    Answer::error(status, reason, message).naming(match status {
+        400 => "INVALID_ARGUMENT",
+        403 => "PERMISSION_DENIED",
+        _ => "NOT_FOUND",
+    })
 }
 
 fn not_found() -> Answer {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::round::{Action, Simulation};
 use super::texts::{ADDRESSES, PEOPLE, SPAM, SUBJECTS, TEXTS};
-use crate::google::api::Service;
+use crate::google::api::{Service, first};
 use crate::google::gmail::{Mail, Mailbox, Message};
 
 pub(super) const ACTIONS: &[Action<Mailbox>] = &[
@@ -173,6 +173,5 @@ fn subject(message: &Message) -> String {
 }
 
 fn header(message: &Message, name: &str) -> String {
-    let found = message.headers.iter().find(|(found, _)| found == name);
-    found.map(|(_, value)| value.clone()).unwrap_or_default()
+    first(&message.headers, name).unwrap_or_default().to_owned()
 }
