@@ -2,7 +2,7 @@
 //!
 //! - `gmail`, `drive`, `calendar`: models of the services, which answer requests as functions; `simulation` changes them
 //!   at random. `api`: requests and answers as the models see them, `pages`: page tokens, `fields`: partial answers.
-//! - `server`: HTTP, `request`: reading it, `dispatch`: which model answers, `oauth`: tokens, `faults`: which requests
+//! - `server`: HTTP, `http_request`: reading it, `dispatch`: which model answers, `oauth`: tokens, `faults`: which requests
 //!   fail, `request_log`: the requests so far.
 //! - `account`: all of it together, `clock`: the time of all.
 //!
@@ -17,9 +17,9 @@ pub mod drive;
 pub mod faults;
 pub mod fields;
 pub mod gmail;
+mod http_request;
 pub mod oauth;
 pub mod pages;
-mod request;
 mod request_log;
 mod server;
 pub mod simulation;

@@ -1,4 +1,4 @@
-//! Requests and answers as the models of the services see them: no HTTP, no sockets, so that a model is a function.
+//! Requests and responses as the models of the services see them: no HTTP, no sockets, so that a model is a function.
 
 use serde_json::{Value, json};
 
@@ -20,14 +20,21 @@ pub(super) fn first<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
 
 /// A request to one of the services.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct Request {
     /// The segments of the path after the service's base (`/gmail/v1`, `/drive/v3`, `/calendar/v3`), unescaped.
     pub path: Vec<String>,
     /// The parameters in the order given; a repeated one appears as often as it was given.
     pub query: Vec<(String, String)>,
 }
 
-impl Ask {
+impl Request {
+    /// A request for a path such as `users/me/messages`, with parameters.
+    #[must_use]
+    pub fn new(path: &str, query: &[(&str, &str)]) -> Self {
+        let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self { path: path.split('/').map(str::to_owned).collect(), query: query.collect() }
+    }
+
     /// The segments, to match on.
     #[must_use]
     pub fn segments(&self) -> Vec<&str> {
@@ -58,9 +65,9 @@ impl Ask {
     }
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: u16,
     /// The body.
@@ -69,7 +76,7 @@ pub struct Answer {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug, Clone)]
 pub enum Body {
     /// JSON; `fields` is applied by whoever sends it.
@@ -78,8 +85,8 @@ pub enum Body {
     Bytes(&'static str, Vec<u8>),
 }
 
-impl Answer {
-    /// An answer without further headers.
+impl Response {
+    /// A response without further headers.
     pub(super) fn new(status: u16, body: Body) -> Self {
         Self { status, body, headers: Vec::new() }
     }

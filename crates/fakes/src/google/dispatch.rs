@@ -5,14 +5,19 @@
 use jiff::Timestamp;
 
 use super::account::Account;
-use super::api::{Answer, Ask, Body, Service, first};
+use super::api::{Body, Request, Response, Service, first};
 use super::faults::Fault;
 use super::fields::Mask;
-use super::request::Request;
+use super::http_request::HttpRequest;
 use crate::lock::locked;
 
 /// The answer to a request, faults of the answer included.
-pub(super) fn answer(account: &Account, request: &Request, now: Timestamp, fault: Option<&Fault>) -> Answer {
+pub(super) fn answer(
+    account: &Account,
+    request: &HttpRequest,
+    now: Timestamp,
+    fault: Option<&Fault>,
+) -> Response {
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
     let service = match segments.as_slice() {
         ["token"] if request.method == "POST" => {
@@ -25,7 +30,7 @@ pub(super) fn answer(account: &Account, request: &Request, now: Timestamp, fault
         ["gmail", "v1", ..] if request.prefixed => Service::Gmail,
         ["drive", "v3", ..] if request.prefixed => Service::Drive,
         ["calendar", "v3", ..] if request.prefixed => Service::Calendar,
-        _ => return Answer::error(404, "notFound", "The requested URL was not found on this server."),
+        _ => return Response::error(404, "notFound", "The requested URL was not found on this server."),
     };
     checked(account, service, request, now, fault)
 }
@@ -33,10 +38,10 @@ pub(super) fn answer(account: &Account, request: &Request, now: Timestamp, fault
 fn checked(
     account: &Account,
     service: Service,
-    request: &Request,
+    request: &HttpRequest,
     now: Timestamp,
     fault: Option<&Fault>,
-) -> Answer {
+) -> Response {
     let mut wrong = Vec::new();
     let discovery = account.discovery.as_deref();
     let call = discovery
@@ -55,17 +60,24 @@ fn checked(
     masked(request, answer)
 }
 
-fn allowed(account: &Account, service: Service, request: &Request, now: Timestamp) -> Result<Answer, Answer> {
-    let ask = Ask { path: request.segments.iter().skip(2).cloned().collect(), query: request.query.clone() };
-    let is_media = ask.param("alt") == Some("media") || ask.path.last().is_some_and(|last| last == "export");
-    locked(&account.tokens).check(now, request.bearer.as_deref(), |scope| suits(service, is_media, scope))?;
-    if request.method != "GET" {
-        return Err(Answer::error(403, "forbidden", "This account is for reading only."));
+fn allowed(
+    account: &Account,
+    service: Service,
+    http: &HttpRequest,
+    now: Timestamp,
+) -> Result<Response, Response> {
+    let request =
+        Request { path: http.segments.iter().skip(2).cloned().collect(), query: http.query.clone() };
+    let is_media =
+        request.param("alt") == Some("media") || request.path.last().is_some_and(|last| last == "export");
+    locked(&account.tokens).check(now, http.bearer.as_deref(), |scope| suits(service, is_media, scope))?;
+    if http.method != "GET" {
+        return Err(Response::error(403, "forbidden", "This account is for reading only."));
     }
     Ok(match service {
-        Service::Gmail => locked(&account.gmail).answer(&ask, now),
-        Service::Drive => locked(&account.drive).answer(&ask, now),
-        Service::Calendar => locked(&account.calendar).answer(&ask, now),
+        Service::Gmail => locked(&account.gmail).answer(&request, now),
+        Service::Drive => locked(&account.drive).answer(&request, now),
+        Service::Calendar => locked(&account.calendar).answer(&request, now),
     })
 }
 
@@ -83,14 +95,17 @@ fn suits(service: Service, is_media: bool, scope: &str) -> bool {
 }
 
 /// Only successes are cut down to what was asked for.
-fn masked(request: &Request, answer: Answer) -> Answer {
+fn masked(request: &HttpRequest, answer: Response) -> Response {
     let fields = first(&request.query, "fields");
     match (fields, answer) {
-        (Some(fields), Answer { status: 200, body: Body::Json(value), headers }) => match Mask::parse(fields)
-        {
-            Ok(mask) => Answer { status: 200, body: Body::Json(mask.apply(value)), headers },
-            Err(wrong) => Answer::error(400, "invalidParameter", &format!("Invalid field selection {wrong}")),
-        },
+        (Some(fields), Response { status: 200, body: Body::Json(value), headers }) => {
+            match Mask::parse(fields) {
+                Ok(mask) => Response { status: 200, body: Body::Json(mask.apply(value)), headers },
+                Err(wrong) => {
+                    Response::error(400, "invalidParameter", &format!("Invalid field selection {wrong}"))
+                }
+            }
+        }
         (_, answer) => answer,
     }
 }

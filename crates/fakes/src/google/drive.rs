@@ -15,7 +15,7 @@ mod tree;
 
 pub use file::{Change, DOC, FOLDER, File, Home, NewFile, Person, SharedDrive, What};
 
-use super::api::{Answer, Ask};
+use super::api::{Request, Response};
 use super::pages::Manners;
 use file::USER;
 use jiff::Timestamp;
@@ -85,17 +85,17 @@ impl Default for Drive {
 
 impl Drive {
     /// Answers a request.
-    pub fn answer(&mut self, ask: &Ask, _now: Timestamp) -> Answer {
-        match ask.segments().as_slice() {
-            ["changes", "startPageToken"] => self.start_token(ask),
-            ["changes"] => self.list_changes(ask),
-            ["files"] => self.list_files(ask),
-            ["files", id] => self.get_file(id, ask),
-            ["files", id, "export"] => self.export(id, ask),
-            ["drives"] => self.list_drives(ask),
+    pub fn answer(&mut self, request: &Request, _now: Timestamp) -> Response {
+        match request.segments().as_slice() {
+            ["changes", "startPageToken"] => self.start_token(request),
+            ["changes"] => self.list_changes(request),
+            ["files"] => self.list_files(request),
+            ["files", id] => self.get_file(id, request),
+            ["files", id, "export"] => self.export(id, request),
+            ["drives"] => self.list_drives(request),
             ["drives", id] => self.get_drive(id),
-            ["about"] => self.about(ask),
-            _ => Answer::error(404, "notFound", "Not Found"),
+            ["about"] => self.about(request),
+            _ => Response::error(404, "notFound", "Not Found"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Pages of a listing and their tokens, as pleasant or as rough as a test wants them. Holds no data of any service, so
 //! other models may use it; what a page holds and where a listing stands is theirs.
 
-use super::api::Ask;
+use super::api::Request;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -71,7 +71,7 @@ pub(crate) struct Seal {
 impl Seal {
     /// For a listing whose tokens hold only with the parameters that made them. The size of a page and the choice of
     /// fields may change on the way.
-    pub(crate) fn of(ask: &Ask, epoch: u64) -> Self {
+    pub(crate) fn of(request: &Request, epoch: u64) -> Self {
         const FREE: [&str; 9] = [
             "pageToken",
             "maxResults",
@@ -83,9 +83,10 @@ impl Seal {
             "quotaUser",
             "access_token",
         ];
-        let mut query: Vec<_> = ask.query.iter().filter(|(name, _)| !FREE.contains(&name.as_str())).collect();
+        let mut query: Vec<_> =
+            request.query.iter().filter(|(name, _)| !FREE.contains(&name.as_str())).collect();
         query.sort();
-        Self { query: hash(&(&ask.path, query)), epoch }
+        Self { query: hash(&(&request.path, query)), epoch }
     }
 
     /// For a listing whose tokens hold with any parameters, as long as `log` is the same.
@@ -165,13 +166,10 @@ mod tests {
 
     #[test]
     fn a_token_holds_for_its_query_and_its_time() {
-        let ask = |query: &[(&str, &str)]| Ask {
-            path: vec!["files".to_owned()],
-            query: query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        };
+        let request = |query: &[(&str, &str)]| Request::new("files", query);
         let token = Token { place: "7.18c0".to_owned(), blank: true };
-        let made = Seal::of(&ask(&[("q", "a"), ("pageSize", "3")]), 0).close(&token);
-        let open = |query: &[(&str, &str)], epoch| Seal::of(&ask(query), epoch).open(&made);
+        let made = Seal::of(&request(&[("q", "a"), ("pageSize", "3")]), 0).close(&token);
+        let open = |query: &[(&str, &str)], epoch| Seal::of(&request(query), epoch).open(&made);
         assert_eq!(open(&[("pageToken", &made), ("q", "a"), ("pageSize", "9")], 0), Some(token));
         assert_eq!(open(&[("q", "b")], 0), None);
         assert_eq!(open(&[("q", "a")], 1), None);

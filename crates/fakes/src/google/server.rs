@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::{fmt, thread};
 
 use axum::body::{Body as HttpBody, Bytes};
+use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, VARY};
-use axum::http::{HeaderValue, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::{StreamExt as _, stream};
@@ -24,12 +24,15 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::account::Account;
-use super::api::{Answer, Body};
+use super::api::{Body, Response};
 use super::dispatch;
 use super::faults::Fault;
-use super::request::Request;
+use super::http_request::HttpRequest;
 use super::request_log::Asked;
 use crate::lock::locked;
+
+/// A response as it is sent.
+type HttpResponse = axum::http::Response<HttpBody>;
 
 /// The connection is to be cut without an answer.
 #[derive(Debug)]
@@ -117,8 +120,8 @@ async fn connection(stream: TcpStream, account: Arc<Account>) {
     let _ = served.await;
 }
 
-async fn handle(account: Arc<Account>, request: hyper::Request<Incoming>) -> Result<Response<HttpBody>, Cut> {
-    let request = Request::read(&account.prefix, request).await.ok_or(Cut)?;
+async fn handle(account: Arc<Account>, request: hyper::Request<Incoming>) -> Result<HttpResponse, Cut> {
+    let request = HttpRequest::read(&account.prefix, request).await.ok_or(Cut)?;
     let now = account.clock.now();
     let fault = locked(&account.faults).decide(&request.target);
     if let Some(Fault::Slow(wait)) = fault {
@@ -141,15 +144,17 @@ async fn handle(account: Arc<Account>, request: hyper::Request<Incoming>) -> Res
     respond(answer.ok_or(Cut)?, now, request.gzip, fault == Some(Fault::CutInside)).map_err(|_| Cut)
 }
 
-fn respond(answer: Answer, now: Timestamp, gzip: bool, cut: bool) -> Result<Response<HttpBody>, io::Error> {
+fn respond(answer: Response, now: Timestamp, gzip: bool, cut: bool) -> Result<HttpResponse, io::Error> {
     let (mime, body) = match answer.body {
         Body::Json(value) => ("application/json; charset=UTF-8", value.to_string().into_bytes()),
         Body::Bytes(mime, bytes) => (mime, bytes),
     };
     let gzip = gzip && !body.is_empty();
     let body = if gzip { packed(&body)? } else { body };
-    let mut response =
-        Response::builder().status(answer.status).header(CONTENT_TYPE, mime).header(DATE, date(now)?);
+    let mut response = axum::http::Response::builder()
+        .status(answer.status)
+        .header(CONTENT_TYPE, mime)
+        .header(DATE, date(now)?);
     if gzip {
         response = response.header(CONTENT_ENCODING, "gzip").header(VARY, "Accept-Encoding");
     }

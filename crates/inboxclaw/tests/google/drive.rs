@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inboxclaw_fakes::google::api::{Ask, Body};
+use inboxclaw_fakes::google::api::{Body, Request};
 use inboxclaw_fakes::google::drive::Drive;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -50,7 +50,8 @@ fn list(drive: &mut Drive, now: Timestamp, what: &str, query: &[(&str, &str)]) -
     loop {
         let mut query: Vec<_> = query.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
         query.extend(page.map(|page| ("pageToken".to_owned(), page)));
-        let Body::Json(mut body) = drive.answer(&Ask { path: vec![what.to_owned()], query }, now).body else {
+        let Body::Json(mut body) = drive.answer(&Request { path: vec![what.to_owned()], query }, now).body
+        else {
             panic!("a listing in JSON")
         };
         let Value::Array(items) = body[what].take() else { panic!("{what}: {body}") };

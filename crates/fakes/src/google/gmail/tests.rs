@@ -1,7 +1,7 @@
 //! The mailbox, data in and data out: scripts and requests in, answers out.
 
 use super::*;
-use crate::google::api::{Ask, Body};
+use crate::google::api::{Body, Request};
 use serde_json::Value;
 
 fn at(second: i64) -> Timestamp {
@@ -13,14 +13,7 @@ fn try_get(mailbox: &mut Mailbox, path: &str, query: &[(&str, &str)]) -> (u16, V
 }
 
 fn try_get_at(now: Timestamp, mailbox: &mut Mailbox, path: &str, query: &[(&str, &str)]) -> (u16, Value) {
-    let path = format!("users/me/{path}");
-    let answer = mailbox.answer(
-        &Ask {
-            path: path.split('/').map(str::to_owned).collect(),
-            query: query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        },
-        now,
-    );
+    let answer = mailbox.answer(&Request::new(&format!("users/me/{path}"), query), now);
     let Body::Json(body) = answer.body else { panic!("no JSON") };
     (answer.status, body)
 }

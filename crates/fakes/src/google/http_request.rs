@@ -13,7 +13,7 @@ const KEPT_HEADERS: [&str; 5] = ["authorization", "accept", "accept-encoding", "
 
 /// A request of HTTP, read whole.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct HttpRequest {
     pub(super) method: String,
     /// The segments of the path after the prefix, unescaped.
     pub(super) segments: Vec<String>,
@@ -29,7 +29,7 @@ pub(super) struct Request {
     pub(super) gzip: bool,
 }
 
-impl Request {
+impl HttpRequest {
     /// Reads a request; `None` when the client goes away, or sends more than a form.
     pub(super) async fn read(prefix: &str, request: hyper::Request<Incoming>) -> Option<Self> {
         let (head, body) = request.into_parts();
