@@ -33,7 +33,7 @@ fn a_mailbox_is_reported_once_through_faults_and_kills() {
     account.start();
     let from = account.fake.gmail().history.len();
     account.endures(|account, wanted| {
-        account.fake.gmail().manners = account.manners();
+        account.fake.gmail().paging = account.any_paging();
         for _ in 0..account.random.usize(1..20) {
             simulation.step_gmail(&mut account.fake.gmail(), account.now());
         }
@@ -51,10 +51,10 @@ fn a_drive_is_reported_once_through_faults_and_kills() {
         account.lived(seed(), |simulation, fake, now| drop(simulation.step_drive(&mut fake.drive(), now)));
     account.start();
     account.endures(|account, wanted| {
-        let (now, steps, manners) = (account.now(), account.random.usize(1..20), account.manners());
+        let (now, steps, paging) = (account.now(), account.random.usize(1..20), account.any_paging());
         // A round at once, so that what is between two states does not depend on when the source looks.
         let mut drive = account.fake.drive();
-        drive.manners = manners;
+        drive.paging = paging;
         let before = drive::look(&mut drive, now);
         (0..steps).for_each(|_| drop(simulation.step_drive(&mut drive, now)));
         let after = drive::look(&mut drive, now);

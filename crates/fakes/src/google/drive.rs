@@ -16,7 +16,7 @@ mod tree;
 pub use file::{Change, DOC, FOLDER, File, Home, NewFile, Person, SharedDrive, What};
 
 use super::api::{Request, Response};
-use super::pages::Manners;
+use super::pages::Paging;
 use file::USER;
 use jiff::Timestamp;
 use log::Log;
@@ -33,7 +33,7 @@ pub struct Drive {
     /// Every change so far, in order. Only grows.
     pub history: Vec<Change>,
     /// How listings and change logs are cut into pages.
-    pub manners: Manners,
+    pub paging: Paging,
     /// Whether items of shared drives show in the user's log and corpus too, where a request allows it.
     pub drive_items_in_user_corpus: bool,
     /// Whether a change of a file in a shared drive names the drive beside the file.
@@ -64,7 +64,7 @@ impl Default for Drive {
         Self {
             me: Person::new("Me Myself", "me@example.com"),
             history: Vec::new(),
-            manners: Manners::default(),
+            paging: Paging::default(),
             drive_items_in_user_corpus: false,
             drive_id_on_file_changes: false,
             silent_inheritance: false,

@@ -13,7 +13,7 @@ mod tests;
 pub use mail::{Change, Mail, Message, What};
 pub use quota::UNITS_PER_MINUTE;
 
-use super::pages::Manners;
+use super::pages::Paging;
 use jiff::Timestamp;
 use mail::Key;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,7 +26,7 @@ pub struct Mailbox {
     /// Every change so far, in order. Only grows; changes of one history record stand together.
     pub history: Vec<Change>,
     /// How `history` and `messages` are cut into pages.
-    pub manners: Manners,
+    pub paging: Paging,
     /// Whether the references of history records name the labels of their message, deletions aside.
     pub labels_in_history: bool,
     /// Whether the references of deleted messages name the labels these had.
@@ -62,7 +62,7 @@ impl Default for Mailbox {
         Self {
             address: "me@example.com".to_owned(),
             history: Vec::new(),
-            manners: Manners::default(),
+            paging: Paging::default(),
             labels_in_history: true,
             labels_of_deleted: false,
             units_per_minute: None,

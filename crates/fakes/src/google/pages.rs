@@ -1,13 +1,13 @@
-//! Pages of a listing and their tokens, as pleasant or as rough as a test wants them. Holds no data of any service, so
-//! other models may use it; what a page holds and where a listing stands is theirs.
+//! Pages of a listing and their tokens, regular or as irregular as a test wants them. It holds no data of any service:
+//! what a page holds, and what names an item, is up to the models.
 
 use super::api::Request;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// How pages are cut. All of it is legal for the real services, little of it is common. The default is pleasant.
+/// How a listing is cut into pages. The services allow all of it and seldom do it. The default is regular.
 #[derive(Debug, Clone, Default)]
-pub struct Manners {
+pub struct Paging {
     /// No page holds more than this, whatever was asked for.
     pub largest_page: Option<usize>,
     /// So many of the last items of a page come again on the next one (fewer where a page is too small for progress).
@@ -20,10 +20,10 @@ pub struct Manners {
     pub reordered: bool,
 }
 
-impl Manners {
+impl Paging {
     /// Everything at once, with pages of three.
     #[must_use]
-    pub fn rough() -> Self {
+    pub fn irregular() -> Self {
         Self { largest_page: Some(3), overlap: 1, duplicates: true, empty_pages: true, reordered: true }
     }
 
@@ -130,10 +130,10 @@ mod tests {
     use super::*;
 
     /// Every page of one to `last`, as a client sees them.
-    fn pages(manners: &Manners, last: u32, size: usize) -> Vec<Vec<u32>> {
+    fn pages(paging: &Paging, last: u32, size: usize) -> Vec<Vec<u32>> {
         let (mut from, mut all) = (1, Vec::new());
         loop {
-            let (items, next) = manners.cut(from..=last, size, u32::to_string);
+            let (items, next) = paging.cut(from..=last, size, u32::to_string);
             all.push(items);
             let Some(next) = next else { return all };
             from = next.place.parse().unwrap();
@@ -141,18 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn pleasant_pages_hold_everything_once() {
-        assert_eq!(pages(&Manners::default(), 5, 2), [vec![1, 2], vec![3, 4], vec![5]]);
-        assert_eq!(pages(&Manners::default(), 4, 2), [vec![1, 2], vec![3, 4]]);
-        assert_eq!(pages(&Manners::default(), 0, 2), [Vec::<u32>::new()]);
+    fn regular_pages_hold_everything_once() {
+        assert_eq!(pages(&Paging::default(), 5, 2), [vec![1, 2], vec![3, 4], vec![5]]);
+        assert_eq!(pages(&Paging::default(), 4, 2), [vec![1, 2], vec![3, 4]]);
+        assert_eq!(pages(&Paging::default(), 0, 2), [Vec::<u32>::new()]);
     }
 
     #[test]
-    fn rough_pages_hold_everything_and_never_too_much() {
+    fn irregular_pages_hold_everything_and_never_too_much() {
         for size in 1..6 {
             for overlap in 0..4 {
-                let manners = Manners { largest_page: None, overlap, ..Manners::rough() };
-                let pages = pages(&manners, 20, size);
+                let paging = Paging { largest_page: None, overlap, ..Paging::irregular() };
+                let pages = pages(&paging, 20, size);
                 assert!(pages.iter().all(|page| page.len() <= size), "{size} {overlap}: {pages:?}");
                 let mut seen: Vec<u32> = pages.concat();
                 seen.sort_unstable();
@@ -160,8 +160,8 @@ mod tests {
                 assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "{size} {overlap}");
             }
         }
-        let manners = Manners { largest_page: None, ..Manners::rough() };
-        assert_eq!(pages(&manners, 6, 4), [vec![1, 3, 2, 1], vec![3, 5, 4, 3], vec![5, 6, 5]]);
+        let paging = Paging { largest_page: None, ..Paging::irregular() };
+        assert_eq!(pages(&paging, 6, 4), [vec![1, 3, 2, 1], vec![3, 5, 4, 3], vec![5, 6, 5]]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use inboxclaw_fakes::google::pages::Manners;
+use inboxclaw_fakes::google::pages::Paging;
 use inboxclaw_fakes::google::simulation::Simulation;
 use inboxclaw_fakes::google::{Fake, Options};
 use jiff::{SignedDuration, Timestamp};
@@ -170,9 +170,9 @@ impl Account {
         self.fake.clock().now()
     }
 
-    /// Either pleasant pages, or small ones with everything that is legal and unpleasant.
-    pub(crate) fn manners(&mut self) -> Manners {
-        if self.random.bool() { Manners::rough() } else { Manners::default() }
+    /// Either regular pages, or small ones that are irregular in every way that the services allow.
+    pub(crate) fn any_paging(&mut self) -> Paging {
+        if self.random.bool() { Paging::irregular() } else { Paging::default() }
     }
 
     /// Changes that happened before the source begins.

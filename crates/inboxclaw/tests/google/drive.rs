@@ -22,7 +22,7 @@ pub(crate) struct Seen {
 /// Looks at everything.
 pub(crate) fn look(drive: &mut Drive, now: Timestamp) -> Seen {
     let mut seen = Seen::default();
-    let manners = std::mem::take(&mut drive.manners);
+    let paging = std::mem::take(&mut drive.paging);
     for found in list(drive, now, "drives", &[("pageSize", "100")]) {
         seen.drives.insert(text(&found, "id").to_owned());
     }
@@ -41,7 +41,7 @@ pub(crate) fn look(drive: &mut Drive, now: Timestamp) -> Seen {
             seen.files.insert(text(&file, "id").to_owned(), file);
         }
     }
-    drive.manners = manners;
+    drive.paging = paging;
     seen
 }
 

@@ -47,7 +47,7 @@ impl Drive {
                 let shown = log.since(place).filter_map(|(place, entry)| {
                     self.change_entry(entry, name, request).map(|shown| (place, shown))
                 });
-                self.manners.cut(shown, page_size(request, 100, 1000), |(place, _)| place.to_string())
+                self.paging.cut(shown, page_size(request, 100, 1000), |(place, _)| place.to_string())
             }
         };
         let mut body = Map::new();
@@ -125,7 +125,7 @@ impl Drive {
             token => {
                 let first = token.flatten().map(|token| token.place).unwrap_or_default();
                 let rest = self.drives.range(first..).map(|(_, drive)| drive);
-                self.manners.cut(rest, page_size(request, 10, 100), |drive| drive.id.clone())
+                self.paging.cut(rest, page_size(request, 10, 100), |drive| drive.id.clone())
             }
         };
         let drives: Value = drives.into_iter().map(|drive| self.show_drive(drive, request)).collect();

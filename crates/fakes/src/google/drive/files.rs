@@ -82,7 +82,7 @@ impl Drive {
                     Err(refused) => return refused,
                     Ok(files) => {
                         let files = files.filter(|(_, file)| terms.iter().all(|term| term.holds(file)));
-                        self.manners
+                        self.paging
                             .cut(files, page_size(request, 100, 1000), |(serial, _)| serial.to_string())
                     }
                 }

@@ -120,7 +120,7 @@ fn pages_hold_everything_and_only_the_last_has_a_start_token() {
     let all: Vec<String> = (0..250).map(|number| format!("{number:03}")).collect();
     assert_eq!(names(&mut drive, &token, &[]), all);
     assert_eq!(listed(&mut drive, &[]), all);
-    drive.manners = Manners::rough();
+    drive.paging = Paging::irregular();
     let (pages, _) = changes(&mut drive, &token, &[]);
     assert!(pages.iter().any(Vec::is_empty), "empty pages with a next token");
     let mut found = names(&mut drive, &token, &[]);

@@ -102,7 +102,7 @@ impl Mailbox {
             Ok(Some(token)) if token.blank => (Vec::new(), Some(Token { blank: false, ..token })),
             Ok(token) => {
                 let first = token.and_then(|token| token.place.parse().ok()).unwrap_or(start + 1);
-                self.manners
+                self.paging
                     .cut(self.records(first, &wanted, request), page_size(request), |(id, _)| id.to_string())
             }
         };
@@ -181,7 +181,7 @@ impl Mailbox {
         let found = found.take(201).count();
         let (messages, next) = match token {
             Some(token) if token.blank => (Vec::new(), Some(Token { blank: false, ..token })),
-            _ => self.manners.cut(self.found(request, since, &newest), page_size(request), |message| {
+            _ => self.paging.cut(self.found(request, since, &newest), page_size(request), |message| {
                 format!("{}.{}", message.date_ms, message.id)
             }),
         };

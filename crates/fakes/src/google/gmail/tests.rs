@@ -141,10 +141,10 @@ fn pages_hold_everything_in_order_and_tokens_belong_to_their_query() {
 }
 
 #[test]
-fn rough_manners_lose_nothing() {
+fn irregular_pages_lose_nothing() {
     let mut mailbox = Mailbox::bulk(at(0), 20);
     let arrived: BTreeSet<String> = mailbox.messages().map(|message| message.id.clone()).collect();
-    mailbox.manners = Manners::rough();
+    mailbox.paging = Paging::irregular();
     let history = pages(&mut mailbox, "history", &[("startHistoryId", "9900")], "history");
     assert!(history.iter().any(Vec::is_empty));
     assert!(history.concat().len() > 20);
