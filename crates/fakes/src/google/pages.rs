@@ -61,14 +61,14 @@ pub(crate) struct Token {
 
 /// What a token is good for: the listing, the query that made it, and the time until it expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seal {
+pub(crate) struct TokenScope {
     /// The listing and its query.
     pub(crate) query: u64,
     /// Grows when the tokens of a listing expire.
     pub(crate) epoch: u64,
 }
 
-impl Seal {
+impl TokenScope {
     /// For a listing whose tokens hold only with the parameters that made them. The size of a page and the choice of
     /// fields may change on the way.
     pub(crate) fn of(request: &Request, epoch: u64) -> Self {
@@ -95,28 +95,28 @@ impl Seal {
     }
 
     /// The token as the client sees it.
-    pub(crate) fn close(self, token: &Token) -> String {
+    pub(crate) fn encode(self, token: &Token) -> String {
         let Self { query, epoch } = self;
         let text = format!("{query:x}.{epoch}.{}.{}", u8::from(token.blank), token.place);
         URL_SAFE_NO_PAD.encode(text)
     }
 
-    /// What the token says, if it was made under this seal.
-    pub(crate) fn open(self, sealed: &str) -> Option<Token> {
-        let (seal, token) = read(sealed)?;
-        (seal == self).then_some(token)
+    /// What the token says, if it was made under this scope.
+    pub(crate) fn decode(self, text: &str) -> Option<Token> {
+        let (scope, token) = read(text)?;
+        (scope == self).then_some(token)
     }
 }
 
-/// What a token says whatever seal it was made under.
-pub(crate) fn read(sealed: &str) -> Option<(Seal, Token)> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
+/// What a token says whatever scope it was made under.
+pub(crate) fn read(text: &str) -> Option<(TokenScope, Token)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let mut parts = text.splitn(4, '.');
     let query = u64::from_str_radix(parts.next()?, 16).ok()?;
     let epoch = parts.next()?.parse().ok()?;
     let blank = parts.next()? == "1";
     let place = parts.next()?.to_owned();
-    Some((Seal { query, epoch }, Token { place, blank }))
+    Some((TokenScope { query, epoch }, Token { place, blank }))
 }
 
 fn hash(value: &impl Hash) -> u64 {
@@ -168,11 +168,11 @@ mod tests {
     fn a_token_holds_for_its_query_and_its_time() {
         let request = |query: &[(&str, &str)]| Request::new("files", query);
         let token = Token { place: "7.18c0".to_owned(), blank: true };
-        let made = Seal::of(&request(&[("q", "a"), ("pageSize", "3")]), 0).close(&token);
-        let open = |query: &[(&str, &str)], epoch| Seal::of(&request(query), epoch).open(&made);
+        let made = TokenScope::of(&request(&[("q", "a"), ("pageSize", "3")]), 0).encode(&token);
+        let open = |query: &[(&str, &str)], epoch| TokenScope::of(&request(query), epoch).decode(&made);
         assert_eq!(open(&[("pageToken", &made), ("q", "a"), ("pageSize", "9")], 0), Some(token));
         assert_eq!(open(&[("q", "b")], 0), None);
         assert_eq!(open(&[("q", "a")], 1), None);
-        assert_eq!(Seal::of_log("user", 0).open("nonsense"), None);
+        assert_eq!(TokenScope::of_log("user", 0).decode("nonsense"), None);
     }
 }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::item::Shown;
+use super::item::EventView;
 use super::plan::EventType;
 use super::token::Token;
 use super::{Calendar, Calendars, resource};
@@ -157,7 +157,7 @@ impl Calendars {
     }
 
     /// All that a query asks for, in no order.
-    fn shown<'a>(&self, calendar: &'a Calendar, query: &Query, now: Timestamp) -> Vec<Shown<'a>> {
+    fn shown<'a>(&self, calendar: &'a Calendar, query: &Query, now: Timestamp) -> Vec<EventView<'a>> {
         let hours = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
         let back = match query.since {
             Some(_) => now - hours(self.switches.back_days),
@@ -165,14 +165,14 @@ impl Calendars {
         };
         let ahead = query.to.unwrap_or(now + hours(self.switches.ahead_days));
         let zone = calendar.time_zone();
-        let wanted = |shown: &Shown<'_>| {
+        let wanted = |shown: &EventView<'_>| {
             // Exceptions that are cancelled are part of a series shown as one, whatever `showDeleted` says.
-            let part = !query.single && shown.origin.is_some() && !shown.item.face.cancelled;
-            let visible = !shown.face.cancelled || query.deleted || query.since.is_some() || part;
+            let part = !query.single && shown.origin.is_some() && !shown.item.state.cancelled;
+            let visible = !shown.state.cancelled || query.deleted || query.since.is_some() || part;
             query.holds(shown.item.event_type)
                 && visible
-                && query.since.is_none_or(|since| shown.face.stamp > since)
-                && (shown.face.within(query.from, query.to, &zone) || endless(shown, query, &zone))
+                && query.since.is_none_or(|since| shown.state.stamp > since)
+                && (shown.state.within(query.from, query.to, &zone) || endless(shown, query, &zone))
         };
         let all = calendar.items.values().flat_map(|item| match query.single {
             true => item.expanded(back, ahead, &zone),
@@ -289,11 +289,11 @@ impl Calendars {
 }
 
 /// A series shown as one is there as long as its rule goes on. No rule here takes two years from one instance to the next.
-fn endless(shown: &Shown<'_>, query: &Query, zone: &TimeZone) -> bool {
+fn endless(shown: &EventView<'_>, query: &Query, zone: &TimeZone) -> bool {
     let (Some(rule), None) = (&shown.item.rule, shown.origin) else { return false };
     let from = query.from.unwrap_or(Timestamp::UNIX_EPOCH);
     let to = query.to.unwrap_or(from + SignedDuration::from_hours(24 * 366 * 2));
-    let slot = &shown.face.slot;
+    let slot = &shown.state.slot;
     !rule.origins(slot, slot.scaled(from, zone), slot.scaled(to, zone)).is_empty()
 }
 

@@ -7,7 +7,7 @@ use super::log::{Entry, Item, Log};
 use super::resource::time;
 use super::{Drive, Home, USER};
 use crate::google::api::{Request, Response};
-use crate::google::pages::{self, Seal, Token};
+use crate::google::pages::{self, Token, TokenScope};
 use serde_json::{Map, Value, json};
 
 /// A parameter that has no sense.
@@ -26,7 +26,7 @@ impl Drive {
             Err(refused) => return refused,
         };
         let token = Token { place: log.next.to_string(), blank: false };
-        let token = Seal::of_log(name, log.epoch).close(&token);
+        let token = TokenScope::of_log(name, log.epoch).encode(&token);
         Response::json(json!({ "kind": "drive#startPageToken", "startPageToken": token }))
     }
 
@@ -35,8 +35,8 @@ impl Drive {
             Ok(log) => log,
             Err(refused) => return refused,
         };
-        let seal = Seal::of_log(name, log.epoch);
-        let token = match opened(request, seal, log) {
+        let scope = TokenScope::of_log(name, log.epoch);
+        let token = match opened(request, scope, log) {
             Ok(token) => token,
             Err(refused) => return refused,
         };
@@ -53,10 +53,10 @@ impl Drive {
         let mut body = Map::new();
         body.insert("kind".to_owned(), "drive#changeList".into());
         match next {
-            Some(next) => body.insert("nextPageToken".to_owned(), seal.close(&next).into()),
+            Some(next) => body.insert("nextPageToken".to_owned(), scope.encode(&next).into()),
             None => {
                 let end = Token { place: log.next.to_string(), blank: false };
-                body.insert("newStartPageToken".to_owned(), seal.close(&end).into())
+                body.insert("newStartPageToken".to_owned(), scope.encode(&end).into())
             }
         };
         body.insert("changes".to_owned(), entries.into_iter().map(|(_, shown)| shown).collect());
@@ -118,8 +118,8 @@ impl Drive {
             let message = "Insufficient Permission: Request had insufficient authentication scopes.";
             return Response::error(403, "insufficientPermissions", message);
         }
-        let seal = Seal::of(request, self.listings);
-        let (drives, next) = match request.param("pageToken").map(|token| seal.open(token)) {
+        let scope = TokenScope::of(request, self.listings);
+        let (drives, next) = match request.param("pageToken").map(|token| scope.decode(token)) {
             Some(None) => return invalid("Invalid Value"),
             Some(Some(token)) if token.blank => (Vec::new(), Some(Token { blank: false, ..token })),
             token => {
@@ -131,7 +131,7 @@ impl Drive {
         let drives: Value = drives.into_iter().map(|drive| self.show_drive(drive, request)).collect();
         let mut body = json!({ "kind": "drive#driveList", "drives": drives });
         if let Some(next) = next {
-            body["nextPageToken"] = seal.close(&next).into();
+            body["nextPageToken"] = scope.encode(&next).into();
         }
         Response::json(body)
     }
@@ -157,18 +157,20 @@ impl Drive {
 }
 
 /// The page token of a request for changes.
-fn opened(request: &Request, seal: Seal, log: &Log) -> Result<Token, Response> {
+fn opened(request: &Request, scope: TokenScope, log: &Log) -> Result<Token, Response> {
     let Some(sealed) = request.param("pageToken").filter(|sealed| !sealed.is_empty()) else {
         return Err(Response::error(400, "required", "Required parameter: pageToken"));
     };
     match pages::read(sealed) {
-        Some((found, token)) if found == seal => Ok(token),
-        Some((found, _)) if found.query == seal.query && found.epoch < seal.epoch => Err(match log.refused {
-            400 => invalid("Invalid Value"),
-            404 => Response::error(404, "notFound", "Page token not found."),
-            410 => Response::error(410, "gone", "The page token is no longer valid."),
-            other => Response::error(other, "invalid", "Invalid Value"),
-        }),
+        Some((found, token)) if found == scope => Ok(token),
+        Some((found, _)) if found.query == scope.query && found.epoch < scope.epoch => {
+            Err(match log.refused {
+                400 => invalid("Invalid Value"),
+                404 => Response::error(404, "notFound", "Page token not found."),
+                410 => Response::error(410, "gone", "The page token is no longer valid."),
+                other => Response::error(other, "invalid", "Invalid Value"),
+            })
+        }
         _ => Err(invalid("Invalid Value")),
     }
 }

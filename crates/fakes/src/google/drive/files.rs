@@ -6,7 +6,7 @@
 use super::changes::{invalid, no_drive, page_size};
 use super::{DOC, Drive, File, Home, ROOT, USER};
 use crate::google::api::{Request, Response};
-use crate::google::pages::{Seal, Token};
+use crate::google::pages::{Token, TokenScope};
 use serde_json::{Value, json};
 
 /// The largest export in bytes.
@@ -72,8 +72,8 @@ impl Drive {
         else {
             return invalid("Invalid Value");
         };
-        let seal = Seal::of(request, self.listings);
-        let (files, next) = match request.param("pageToken").map(|token| seal.open(token)) {
+        let scope = TokenScope::of(request, self.listings);
+        let (files, next) = match request.param("pageToken").map(|token| scope.decode(token)) {
             Some(None) => return invalid("Invalid Value"),
             Some(Some(token)) if token.blank => (Vec::new(), Some(Token { blank: false, ..token })),
             token => {
@@ -95,7 +95,7 @@ impl Drive {
             "files": files,
         });
         if let Some(next) = next {
-            body["nextPageToken"] = seal.close(&next).into();
+            body["nextPageToken"] = scope.encode(&next).into();
         }
         Response::json(body)
     }

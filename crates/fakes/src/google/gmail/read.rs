@@ -5,7 +5,7 @@
 use super::mail::Key;
 use super::{Change, Mailbox, Message, What};
 use crate::google::api::{Request, Response};
-use crate::google::pages::{Seal, Token};
+use crate::google::pages::{Token, TokenScope};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -225,12 +225,15 @@ impl Mailbox {
         let Some(sealed) = request.param("pageToken").filter(|sealed| !sealed.is_empty()) else {
             return Ok(None);
         };
-        Seal::of(request, self.epoch).open(sealed).map(Some).ok_or_else(|| invalid("Invalid pageToken"))
+        TokenScope::of(request, self.epoch)
+            .decode(sealed)
+            .map(Some)
+            .ok_or_else(|| invalid("Invalid pageToken"))
     }
 
     fn finish(&self, request: &Request, mut body: Map<String, Value>, next: Option<Token>) -> Response {
         if let Some(next) = next {
-            body.insert("nextPageToken".to_owned(), Seal::of(request, self.epoch).close(&next).into());
+            body.insert("nextPageToken".to_owned(), TokenScope::of(request, self.epoch).encode(&next).into());
         }
         Response::json(body.into())
     }
