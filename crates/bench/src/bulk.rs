@@ -1,7 +1,7 @@
-//! `bulk`: import, rewind, copy, clear and its undo of a million entries, and what the turns of eight other owners
-//! take meanwhile, beside what they take when nothing else goes on.
+//! `bulk`: import, rewind, copy, clear and its undo of a million entries, and how long the turns of eight other owners
+//! take meanwhile, beside how long they take alone.
 
-mod others;
+mod other_owners;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use inboxclaw_contract::{Expiry, Housekeeping, OwnerId, Random, Version};
+use inboxclaw_contract::{Expiry, Housekeeping, OwnerId, Random, State, Version};
 use inboxclaw_edit::{Editor, EntryFilter, Lines, Mode, Progress, Steps, To, Which};
 use inboxclaw_store::{HistoryBounds, SqliteStore};
-use others::{Others, Waits};
 use tokio::runtime::Runtime;
 
 use crate::data;
@@ -23,7 +22,9 @@ use crate::memory;
 use crate::ours::{Ours, fill, next};
 use crate::report::Row;
 
-/// Who has the million, who gets a copy, and then the others.
+use other_owners::{Others, Waits};
+
+/// The owner of the entries, the owner of a copy, and then the others.
 const MAIN: usize = 0;
 const COPY: usize = 1;
 const FIRST_OTHER: usize = 2;
@@ -35,12 +36,19 @@ const ALONE: Duration = Duration::from_secs(5);
 /// Enough for all that is taken back here; by default a rewind of a million entries ends at 64 MiB.
 const HISTORY_BYTES: u64 = 8 << 30;
 
-/// What one operation came to.
-type Outcome = anyhow::Result<(Instant, Instant, u64)>;
+/// A change too big for one turn.
+#[derive(Clone, Copy)]
+enum Operation {
+    Import(OwnerId),
+    Rewind(OwnerId, Version),
+    Copy(OwnerId, OwnerId),
+    Clear(OwnerId),
+    UndoClear(OwnerId),
+}
 
-struct TurnNames;
+struct TurnIds;
 
-impl Random for TurnNames {
+impl Random for TurnIds {
     fn next(&self) -> u128 {
         next(1).into()
     }
@@ -55,7 +63,7 @@ pub(crate) fn run(runtime: &Runtime, folder: &Path, entries: u64) -> anyhow::Res
         tokio::time::sleep(ALONE).await;
         let alone = others.waits(Instant::now() - ALONE, Instant::now()).await?;
         let housekeeping = tokio::spawn(sweep(store.store.clone()));
-        let random = Arc::new(TurnNames);
+        let random = Arc::new(TurnIds);
         let editor = Editor {
             store: store.store.clone(),
             random,
@@ -90,30 +98,35 @@ struct Bulk {
 impl Bulk {
     async fn rows(&self) -> anyhow::Result<Vec<Row>> {
         let (main, copy, entries) = (self.store.owners[MAIN], self.store.owners[COPY], self.entries);
-        let mut rows = vec![self.row("import", |editor, told| import(editor, told, main, entries)).await?];
-        let imported = self.version(main).await?;
+        let mut rows = vec![self.row("import", Operation::Import(main)).await?];
+        let imported = self.store.store.snapshot(main).await?.version;
         let changed = |n| (data::key(n), data::value(n, 1));
         fill(&self.store.store, main, 0..entries, Expiry::Keep, changed).await?;
-        rows.push(self.row("rewind", |editor, told| rewind(editor, told, main, imported)).await?);
-        rows.push(self.row("copy", |editor, told| copy_all(editor, told, main, copy)).await?);
-        rows.push(self.row("clear", |editor, told| clear(editor, told, main)).await?);
-        rows.push(self.row("undo_clear", |editor, told| undo(editor, told, main, entries)).await?);
+        rows.push(self.row("rewind", Operation::Rewind(main, imported)).await?);
+        rows.push(self.row("copy", Operation::Copy(main, copy)).await?);
+        rows.push(self.row("clear", Operation::Clear(main)).await?);
+        rows.push(self.row("undo_clear", Operation::UndoClear(main)).await?);
+        // An undo of a clear puts the whole space back, and counts no entries.
+        let space = self.editor.store.space(main).await?;
+        ensure!(space.entries == entries, "the cleared entries are back");
         Ok(rows)
     }
 
-    async fn version(&self, owner: OwnerId) -> anyhow::Result<Version> {
-        use inboxclaw_contract::State;
-        Ok(self.store.store.snapshot(owner).await?.version)
-    }
-
-    /// Does an operation on a task of its own and tells what it took of time, of memory and of the others' patience.
-    async fn row<F>(&self, case: &str, operation: impl FnOnce(Editor, Told) -> F) -> anyhow::Result<Row>
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
+    /// Does an operation on a task of its own. The row says how long it took, how much memory it held, and how long the
+    /// turns of the others took meanwhile.
+    async fn row(&self, case: &str, operation: Operation) -> anyhow::Result<Row> {
         memory::forget_peak("self");
-        let told = Told::default();
-        let (started, ended, count) = tokio::spawn(operation(self.editor.clone(), told.clone())).await??;
+        let reports = Arc::new(AtomicU64::new(0));
+        let (editor, counter, entries) = (self.editor.clone(), reports.clone(), self.entries);
+        let done = tokio::spawn(async move {
+            let started = Instant::now();
+            let progress: Progress<'_> = &|_, _| {
+                counter.fetch_add(1, Ordering::Relaxed);
+            };
+            let count = operation.run(&editor, entries, progress).await?;
+            anyhow::Ok((count, started, Instant::now()))
+        });
+        let (count, started, ended) = done.await??;
         let peak = memory::peak_mib("self");
         ensure!(count == self.entries, "{case} concerned {count} entries, not {}", self.entries);
         let waits = self.others.waits(started, ended).await?;
@@ -122,7 +135,7 @@ impl Bulk {
         row.keys = Some(self.entries);
         row.also = [
             ("seconds", took.as_secs_f64()),
-            ("progress_told", told.times()),
+            ("progress_reports", reports.load(Ordering::Relaxed) as f64),
             ("others_turns", waits.turns),
             ("others_p50_ms", waits.p50),
             ("others_p99_ms", waits.p99),
@@ -136,58 +149,24 @@ impl Bulk {
     }
 }
 
-/// Counts how often progress was told.
-#[derive(Clone, Default)]
-struct Told(Arc<AtomicU64>);
-
-impl Told {
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    fn times(&self) -> f64 {
-        self.0.load(Ordering::Relaxed) as f64
+impl Operation {
+    /// Returns how many entries the operation changed.
+    async fn run(self, editor: &Editor, entries: u64, progress: Progress<'_>) -> anyhow::Result<u64> {
+        Ok(match self {
+            Self::Import(owner) => editor.import(owner, lines(entries), Mode::Merge, progress).await?.entries,
+            Self::Rewind(owner, version) => {
+                editor.rewind(owner, To::Version(version), progress).await?.entries
+            }
+            Self::Copy(from, to) => editor.copy(from, to, "", Mode::Merge, progress).await?.entries,
+            Self::Clear(owner) => {
+                editor.delete_matching(owner, &EntryFilter::default(), false, progress).await?.entries
+            }
+            Self::UndoClear(owner) => {
+                editor.undo(owner, Which::Person, false, progress).await?;
+                entries
+            }
+        })
     }
-
-    fn tell(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-async fn import(editor: Editor, told: Told, owner: OwnerId, entries: u64) -> Outcome {
-    let progress: Progress<'_> = &|_, _| told.tell();
-    let started = Instant::now();
-    let brought = editor.import(owner, lines(entries), Mode::Merge, progress).await?;
-    Ok((started, Instant::now(), brought.entries))
-}
-
-async fn rewind(editor: Editor, told: Told, owner: OwnerId, version: Version) -> Outcome {
-    let progress: Progress<'_> = &|_, _| told.tell();
-    let started = Instant::now();
-    let rewound = editor.rewind(owner, To::Version(version), progress).await?;
-    Ok((started, Instant::now(), rewound.entries))
-}
-
-async fn copy_all(editor: Editor, told: Told, from: OwnerId, to: OwnerId) -> Outcome {
-    let progress: Progress<'_> = &|_, _| told.tell();
-    let started = Instant::now();
-    let brought = editor.copy(from, to, "", Mode::Merge, progress).await?;
-    Ok((started, Instant::now(), brought.entries))
-}
-
-async fn clear(editor: Editor, told: Told, owner: OwnerId) -> Outcome {
-    let progress: Progress<'_> = &|_, _| told.tell();
-    let started = Instant::now();
-    let deleted = editor.delete_matching(owner, &EntryFilter::default(), false, progress).await?;
-    Ok((started, Instant::now(), deleted.entries))
-}
-
-/// A whole space comes back, whose entries nobody counts.
-async fn undo(editor: Editor, told: Told, owner: OwnerId, entries: u64) -> Outcome {
-    let progress: Progress<'_> = &|_, _| told.tell();
-    let started = Instant::now();
-    editor.undo(owner, Which::Person, false, progress).await?;
-    let ended = Instant::now();
-    let space = editor.store.space(owner).await?;
-    ensure!(space.entries == entries, "the cleared entries are back");
-    Ok((started, ended, entries))
 }
 
 /// What an export of so many entries looks like, in pieces of some hundred lines.

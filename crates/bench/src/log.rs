@@ -7,29 +7,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use inboxclaw_contract::store::ReadLimit;
-use inboxclaw_contract::{Json, Log, Patterns, Selection, Seq};
+use inboxclaw_contract::{Log, Patterns, Selection, Seq};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::data;
-use crate::measure::{Hand, in_turn, median, timed};
+use crate::measure::{Contender, interleave, median, timed};
 use crate::memory;
-use crate::ours::Ours;
+use crate::ours::{EVENT_TYPE, Ours};
 use crate::plain::{Plain, PlainTurn};
 use crate::report::{Goal, Row};
 
-pub(crate) const EVENT_TYPE: &str = "mail.message_received";
 const OWNERS: usize = 64;
 /// An extract of 100 that says how many remain.
 const HUNDRED: ReadLimit = ReadLimit { events: 100, bytes: 64 << 20, count: true };
-
-/// A payload as sources write it: a few fields, some 250 bytes.
-#[allow(clippy::missing_panics_doc, clippy::expect_used, reason = "the text is right by construction")]
-pub(crate) fn event_data(id: u64) -> Json {
-    Json::new(data::event(id)).expect("a JSON object")
-}
 
 pub(crate) fn run(
     runtime: &Runtime,
@@ -107,7 +99,7 @@ async fn drain(ours: &Ours) -> anyhow::Result<Row> {
 fn single(runtime: &Runtime, folder: &Path, rounds: usize, events: usize, turns: u64) -> anyhow::Result<Row> {
     let (ours, mut plain) = pair(runtime, folder)?;
     let owner = ours.owners[0];
-    let mut hands: [Hand<'_>; 2] = [
+    let mut contenders: [Contender<'_>; 2] = [
         (
             "ours",
             timed(|| {
@@ -130,7 +122,7 @@ fn single(runtime: &Runtime, folder: &Path, rounds: usize, events: usize, turns:
             }),
         ),
     ];
-    row(format!("turn{events}"), "turns/s", rounds, &mut hands)
+    row(format!("turn{events}"), "turns/s", rounds, &mut contenders)
 }
 
 /// 64 owners that commit at the same time, each its own turns; the peers do the same turns one by one, and 64 to a
@@ -143,7 +135,7 @@ fn concurrent(runtime: &Runtime, folder: &Path, rounds: usize, events: usize) ->
     let turns_each: u64 = if events == 100 { 4 } else { 32 };
     let total = turns_each * OWNERS as u64;
     let batch: Vec<PlainTurn> = ids.map(|n| PlainTurn { owner: ours.owners[n], events }).collect();
-    let mut hands: [Hand<'_>; 3] = [
+    let mut contenders: [Contender<'_>; 3] = [
         ("ours", timed(|| runtime.block_on(all_owners(&ours, turns_each, events)).map(|()| total))),
         (
             "rusqlite",
@@ -166,7 +158,7 @@ fn concurrent(runtime: &Runtime, folder: &Path, rounds: usize, events: usize) ->
             }),
         ),
     ];
-    row(format!("owners64_turn{events}"), "turns/s", rounds, &mut hands)
+    row(format!("owners64_turn{events}"), "turns/s", rounds, &mut contenders)
 }
 
 async fn all_owners(ours: &Arc<Ours>, turns_each: u64, events: usize) -> anyhow::Result<()> {
@@ -208,13 +200,10 @@ async fn extracts_behind(folder: &Path, rounds: usize, history: &[u64]) -> anyho
         for _ in 0..=rounds {
             rates.push((extract(&ours, &selection).await?, range_read(&plain, confirmed)?));
         }
-        let (mut our_rates, mut peer_rates): (Vec<f64>, Vec<f64>) = rates.into_iter().skip(1).unzip();
-        our_rates.sort_by(f64::total_cmp);
-        peer_rates.sort_by(f64::total_cmp);
-        let middle = our_rates.len() / 2;
+        let (ours, peer): (Vec<f64>, Vec<f64>) = rates.into_iter().skip(1).unzip();
         let case = format!("extract100_of_{behind}");
-        let peers = BTreeMap::from([("rusqlite", peer_rates[middle])]);
-        rows.push(Row { peers, ..Row::new("log", case, "extracts/s", our_rates[middle]) });
+        let peers = BTreeMap::from([("rusqlite", median(peer))]);
+        rows.push(Row { peers, ..Row::new("log", case, "extracts/s", median(ours)) });
     }
     Ok(rows)
 }
@@ -262,9 +251,12 @@ pub(crate) fn subfolder(folder: &Path, name: &str) -> anyhow::Result<std::path::
     Ok(path)
 }
 
-fn row(case: String, unit: &'static str, rounds: usize, hands: &mut [Hand<'_>]) -> anyhow::Result<Row> {
-    let rates = in_turn(rounds, hands)?;
-    let mut named = hands.iter().map(|(name, _)| *name).zip(rates);
-    let (_, ours) = named.next().context("ours comes first")?;
-    Ok(Row { peers: named.collect(), ..Row::new("log", case, unit, ours) })
+fn row(
+    case: String,
+    unit: &'static str,
+    rounds: usize,
+    contenders: &mut [Contender<'_>],
+) -> anyhow::Result<Row> {
+    let (ours, peers) = interleave(rounds, contenders)?;
+    Ok(Row { peers, ..Row::new("log", case, unit, ours) })
 }

@@ -1,6 +1,9 @@
-//! Taking turns: the same work by several hands, round by round, and the median of each.
+//! Interleaved measurement: the same work by several contenders, round by round, and the median rate of each.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use anyhow::Context;
 
 /// How many operations were done, and how long that took.
 #[derive(Debug, Clone, Copy)]
@@ -9,8 +12,8 @@ pub(crate) struct Done {
     pub(crate) took: Duration,
 }
 
-/// One hand: its name, and its work.
-pub(crate) type Hand<'a> = (&'static str, Work<'a>);
+/// A contender: its name, and its work.
+pub(crate) type Contender<'a> = (&'static str, Work<'a>);
 
 /// Does a round of work.
 pub(crate) type Work<'a> = Box<dyn FnMut() -> anyhow::Result<Done> + 'a>;
@@ -24,19 +27,24 @@ pub(crate) fn timed<'a>(mut work: impl FnMut() -> anyhow::Result<u64> + 'a) -> W
     })
 }
 
-/// Lets each hand work once for warming up, then `rounds` times in turn. Returns the median rate of each, in
-/// operations per second.
-pub(crate) fn in_turn(rounds: usize, hands: &mut [Hand<'_>]) -> anyhow::Result<Vec<f64>> {
-    let mut rates = vec![Vec::with_capacity(rounds); hands.len()];
+/// Lets each contender work once for warming up, then `rounds` times by turns. Returns the median rates in operations per
+/// second: that of the first contender, which is ours, and those of the peers by name.
+pub(crate) fn interleave(
+    rounds: usize,
+    contenders: &mut [Contender<'_>],
+) -> anyhow::Result<(f64, BTreeMap<&'static str, f64>)> {
+    let mut rates = vec![Vec::with_capacity(rounds); contenders.len()];
     for round in 0..=rounds {
-        for ((_, work), rates) in hands.iter_mut().zip(&mut rates) {
+        for ((_, work), rates) in contenders.iter_mut().zip(&mut rates) {
             let done = work()?;
             if round > 0 {
                 rates.push(per_second(done));
             }
         }
     }
-    Ok(rates.into_iter().map(median).collect())
+    let mut named = contenders.iter().map(|(name, _)| *name).zip(rates.into_iter().map(median));
+    let (_, ours) = named.next().context("ours comes first")?;
+    Ok((ours, named.collect()))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

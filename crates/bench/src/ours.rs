@@ -14,8 +14,10 @@ use inboxclaw_contract::{
 use inboxclaw_store::{HistoryBounds, Options, SqliteStore};
 use jiff::Timestamp;
 
-use crate::data::LOAD_STEP;
-use crate::log::{EVENT_TYPE, event_data};
+use crate::data::{self, LOAD_STEP};
+
+/// The type of the events that all benchmarks write.
+pub(crate) const EVENT_TYPE: &str = "mail.message_received";
 
 /// A store and its owners.
 pub(crate) struct Ours {
@@ -25,18 +27,18 @@ pub(crate) struct Ours {
 
 struct WallClock;
 
-/// By how much the clock of our stores is ahead, in seconds.
-static AHEAD: AtomicU64 = AtomicU64::new(0);
+/// How far the clock of our stores is ahead, in seconds.
+static CLOCK_OFFSET: AtomicU64 = AtomicU64::new(0);
 
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
-        Timestamp::now() + Duration::from_secs(AHEAD.load(Ordering::Relaxed))
+        Timestamp::now() + Duration::from_secs(CLOCK_OFFSET.load(Ordering::Relaxed))
     }
 }
 
-/// Lets time pass for our stores, without waiting.
-pub(crate) fn pass(seconds: u64) {
-    AHEAD.fetch_add(seconds, Ordering::Relaxed);
+/// Advances the clock of our stores, without waiting.
+pub(crate) fn advance_clock(seconds: u64) {
+    CLOCK_OFFSET.fetch_add(seconds, Ordering::Relaxed);
 }
 
 impl Ours {
@@ -65,19 +67,32 @@ impl Ours {
 
     pub(crate) async fn turn_of(&self, owner: usize, event_type: &str, events: usize) -> anyhow::Result<()> {
         let owner = *self.owners.get(owner).context("no such owner")?;
-        let first = next(events);
-        let mut draft = OpenTurn::open(&*self.store, owner, TurnId(first.into())).await?;
-        for n in 0..events {
-            let id = first + n as u64;
-            let event = NewEvent::new(format!("event-{id}"), event_type, event_data(id))
-                .entity(format!("thing-{id}"));
-            draft.emit(event).map_err(|failure| failure.cause)?;
-        }
-        draft.set_cursor(Some(format!("cursor-{first}"))).map_err(|failure| failure.cause)?;
-        match draft.commit().await? {
-            Outcome::Committed(done) if done.stored == events as u64 => Ok(()),
-            other => bail!("the turn was not stored whole: {other:?}"),
-        }
+        commit_turn(&self.store, owner, event_type, events, []).await
+    }
+}
+
+/// Commits a turn of an owner, as its connector does: so many events of a type, these keys with their values, and a
+/// cursor.
+pub(crate) async fn commit_turn(
+    store: &SqliteStore,
+    owner: OwnerId,
+    event_type: &str,
+    events: usize,
+    puts: impl IntoIterator<Item = (String, Json)>,
+) -> anyhow::Result<()> {
+    let first = next(events);
+    let mut draft = OpenTurn::open(store, owner, TurnId(first.into())).await?;
+    for id in first..first + events as u64 {
+        let event = NewEvent::new(format!("event-{id}"), event_type, Json::new(data::event(id))?);
+        draft.emit(event.entity(format!("thing-{id}"))).map_err(cause)?;
+    }
+    for (key, value) in puts {
+        draft.put(&key, &value, Expiry::Keep).map_err(cause)?;
+    }
+    draft.set_cursor(Some(format!("cursor-{first}"))).map_err(cause)?;
+    match draft.commit().await? {
+        Outcome::Committed(done) if done.stored == events as u64 => Ok(()),
+        other => bail!("the turn was not stored whole: {other:?}"),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The peer: the statements that a turn needs, by hand in plain rusqlite, with the same tables, indexes and pragmas.
-//! No queue, no checks, no conflict rule: what is left when the store is taken away.
+//! It has no queue, no checks and no conflict rule, so the difference to it is what the store costs.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use inboxclaw_contract::OwnerId;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
-use crate::log::{EVENT_TYPE, event_data};
-use crate::ours::next;
+use crate::data;
+use crate::ours::{EVENT_TYPE, next};
 
 /// A connection to a database that our store has made and closed, so that tables and settings are the same.
 pub(crate) struct Plain {
@@ -25,12 +25,7 @@ pub(crate) struct PlainTurn {
 
 impl Plain {
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.set_prepared_statement_cache_capacity(32);
-        connection.execute("INSERT OR IGNORE INTO event_types (name) VALUES (?1)", [EVENT_TYPE])?;
-        Ok(Self { connection, seq: 0, version: 0 })
+        Ok(Self { connection: open(path)?, seq: 0, version: 0 })
     }
 
     /// All of these turns in one durable transaction.
@@ -51,6 +46,16 @@ impl Plain {
     }
 }
 
+/// Opens a database that our store has made, with the settings that our store gives its own connections.
+pub(crate) fn open(path: &Path) -> anyhow::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.execute("INSERT OR IGNORE INTO event_types (name) VALUES (?1)", [EVENT_TYPE])?;
+    Ok(connection)
+}
+
 pub(crate) fn event(
     connection: &Connection,
     seq: i64,
@@ -67,7 +72,7 @@ pub(crate) fn event(
         "INSERT INTO events (seq, type, source, created_at, occurred_at, event_id, entity, meta, data)
          VALUES (?1, 1, ?2, ?3, NULL, ?4, ?5, '{}', ?6)",
     )?;
-    insert.execute((seq, owner.0, now, event_id, format!("thing-{id}"), event_data(id).as_str()))?;
+    insert.execute((seq, owner.0, now, event_id, format!("thing-{id}"), data::event(id)))?;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! `state`: reads and durable writes of entries, beside plain rusqlite, denokv and redb, with few keys and with many.
 
-mod child;
 mod goals;
 mod ours;
+mod peers;
 mod plain;
 
 use std::cell::RefCell;
@@ -10,16 +10,16 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use tokio::runtime::Runtime;
 
 use crate::data::{Case, GROUP, OWNERS, keys_each};
 use crate::log::subfolder;
-use crate::measure::{Done, Hand, in_turn};
+use crate::measure::{Contender, interleave};
 use crate::report::Row;
 
-use child::Child;
 use ours::Ours;
+use peers::Child;
 use plain::Plain;
 
 /// The fewest keys with which each owner has a whole prefix to list.
@@ -33,7 +33,7 @@ pub(crate) fn run(
     all_keys: &[u64],
 ) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    let program = child::build()?;
+    let program = peers::build()?;
     for &keys in all_keys {
         ensure!(keys >= FEWEST, "{keys} keys are too few, {FEWEST} are needed");
         let folder = subfolder(folder, &format!("keys{keys}"))?;
@@ -48,7 +48,7 @@ pub(crate) fn run(
     Ok(rows)
 }
 
-/// All hands, each with its database of so many keys.
+/// All contenders, each with its database of so many keys.
 struct Bench<'r> {
     keys: u64,
     ours: RefCell<Ours<'r>>,
@@ -60,15 +60,15 @@ impl<'r> Bench<'r> {
     fn new(runtime: &'r Runtime, folder: &Path, program: &Path, keys: u64) -> anyhow::Result<Self> {
         let started = Instant::now();
         ours::load(runtime, &subfolder(folder, "ours")?, keys_each(keys))?;
-        say(keys, "ours", started.elapsed(), &folder.join("ours"))?;
+        report_load(keys, "ours", started.elapsed(), &folder.join("ours"))?;
         let started = Instant::now();
         let copy = subfolder(folder, "plain")?.join("ours.db");
         fs::copy(folder.join("ours/ours.db"), &copy)?;
         fs::File::open(&copy)?.sync_all()?;
-        say(keys, "rusqlite (a copy)", started.elapsed(), &folder.join("plain"))?;
+        report_load(keys, "rusqlite (a copy)", started.elapsed(), &folder.join("plain"))?;
         let mut child = Child::start(program, &subfolder(folder, "peers")?)?;
         for (peer, file) in [("denokv", "peers/denokv.db"), ("redb", "peers/redb.db")] {
-            say(keys, peer, child.load(peer, keys)?, &folder.join(file))?;
+            report_load(keys, peer, child.load(peer, keys)?, &folder.join(file))?;
         }
         Ok(Self {
             keys,
@@ -83,7 +83,7 @@ impl<'r> Bench<'r> {
         let child = |peer, count| move || self.child.borrow_mut().run(peer, case, count);
         // Each is a sync of its own; fewer of them give the same rate.
         let singly = if case == Case::Set64 { count / 4 } else { count };
-        let mut hands: Vec<Hand<'_>> = vec![
+        let mut contenders: Vec<Contender<'_>> = vec![
             ("ours", Box::new(move || self.ours.borrow_mut().run(case, count))),
             ("rusqlite", Box::new(move || self.plain.borrow_mut().run(case, singly))),
             ("denokv", Box::new(child("denokv", count))),
@@ -91,12 +91,9 @@ impl<'r> Bench<'r> {
         ];
         if case == Case::Set64 {
             let batches = move || self.plain.borrow_mut().set64_batched(count);
-            hands.push(("rusqlite_batch64", Box::new(batches)));
+            contenders.push(("rusqlite_batch64", Box::new(batches)));
         }
-        let rates = in_turn(rounds_of(case, rounds), &mut hands)?;
-        let mut named = hands.iter().map(|(name, _)| *name).zip(rates);
-        let (_, ours) = named.next().context("ours comes first")?;
-        let peers = named.collect();
+        let (ours, peers) = interleave(rounds_of(case, rounds), &mut contenders)?;
         let mut row = Row::new("state", case.name().to_owned(), unit(case), ours);
         if case == Case::Set64 {
             row.also.insert("sets_a_transaction", self.ours.borrow().sets_a_transaction());
@@ -139,8 +136,8 @@ const fn unit(case: Case) -> &'static str {
     }
 }
 
-/// Tells how long it took to make a database, and how large it is.
-fn say(keys: u64, who: &str, took: Duration, path: &Path) -> anyhow::Result<()> {
+/// Prints how long it took to make a database, and how large it is.
+fn report_load(keys: u64, who: &str, took: Duration, path: &Path) -> anyhow::Result<()> {
     let mib = size(path)? >> 20;
     println!("{keys:>9} keys: {who} loaded in {:.1} s, {mib} MiB", took.as_secs_f64());
     Ok(())
@@ -156,9 +153,4 @@ fn size(path: &Path) -> anyhow::Result<u64> {
         sum += file?.metadata()?.len();
     }
     Ok(sum)
-}
-
-/// What a round took that was measured elsewhere.
-fn done(count: u64, took: Duration) -> Done {
-    Done { count, took }
 }

@@ -14,11 +14,12 @@ use std::collections::{HashMap, HashSet};
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::lock::locked;
 use document::{Document, Method};
 use schemas::Schemas;
 
@@ -99,7 +100,7 @@ impl Discovery {
         let Some(folder) = named.or_else(|| Some(default_folder()).filter(|folder| folder.is_dir())) else {
             return Ok(None);
         };
-        let mut read = READ.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = locked(READ.get_or_init(Mutex::default));
         if let Some(found) = read.get(&folder) {
             return Ok(Some(found.clone()));
         }

@@ -1,39 +1,45 @@
-//! A Google account that exists only here: a server, what it was asked, and the faults it throws.
+//! A stand-in for a Google account: a server, a log of its requests, and faults on demand.
 //!
-//! The models of the services (`gmail`, `drive`, `calendar`) answer requests as functions; `server` speaks HTTP for
-//! them, `oauth` gives and checks tokens, `faults` decides which requests fail, `fields` cuts answers down, `asked`
-//! remembers the requests, `clock` is the time of all, `life` lets things happen. Left out: writing through the API.
+//! - `gmail`, `drive`, `calendar`: models of the services, which answer requests as functions; `simulation` changes them
+//!   at random. `api`: requests and answers as the models see them, `pages`: page tokens, `fields`: partial answers.
+//! - `server`: HTTP, `http_request`: reading it, `dispatch`: which model answers, `oauth`: tokens, `faults`: which requests
+//!   fail, `request_log`: the requests so far.
+//! - `account`: all of it together, `clock`: the time of all.
+//!
+//! Left out: writing through the API.
 
-mod asked;
+mod account;
+pub mod api;
 pub mod calendar;
 mod clock;
+mod dispatch;
 pub mod drive;
 pub mod faults;
 pub mod fields;
 pub mod gmail;
-pub mod life;
+mod http_request;
 pub mod oauth;
 pub mod pages;
+mod request_log;
 mod server;
-mod services;
-mod serving;
-pub mod wire;
+pub mod simulation;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use serde_json::{Value, json};
 
 use crate::discovery::Discovery;
-pub use asked::Asked;
+use crate::lock::locked;
+use account::Account;
 pub use clock::Clock;
-use serving::Serving;
+pub use request_log::Asked;
+use server::Server;
 
 /// What a fake shall be.
 #[derive(Debug, Clone)]
@@ -62,31 +68,9 @@ impl Default for Options {
 /// The account and its server, which serves until this is dropped.
 #[derive(Debug)]
 pub struct Fake {
-    shared: Arc<Shared>,
+    account: Arc<Account>,
     address: SocketAddr,
-    _serving: Serving,
-}
-
-/// What the server and its owner both see.
-#[derive(Default)]
-struct Shared {
-    prefix: String,
-    scopes: Vec<String>,
-    clock: Clock,
-    tokens: Mutex<oauth::Tokens>,
-    faults: Mutex<faults::Faults>,
-    gmail: Mutex<gmail::Mailbox>,
-    drive: Mutex<drive::Drive>,
-    calendar: Mutex<calendar::Calendars>,
-    log: Mutex<asked::Log>,
-    discovery: Option<Arc<Discovery>>,
-    violations: Mutex<Vec<String>>,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.debug_struct("Shared").field("prefix", &self.prefix).finish_non_exhaustive()
-    }
+    _server: Server,
 }
 
 impl Fake {
@@ -95,10 +79,7 @@ impl Fake {
     /// # Errors
     /// When the port is taken, or the discovery documents that were named cannot be read.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let (shared, listener) = prepare(options)?;
-        let address = listener.local_addr()?;
-        let serving = Serving::task(listener, shared.clone())?;
-        Ok(Self { shared, address, _serving: serving })
+        Self::serve(options, Server::task)
     }
 
     /// Starts one that serves on a thread of its own, for callers without a runtime or with a stopped clock.
@@ -106,16 +87,23 @@ impl Fake {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn spawn(options: Options) -> io::Result<Self> {
-        let (shared, listener) = prepare(options)?;
+        Self::serve(options, Server::thread)
+    }
+
+    fn serve(
+        options: Options,
+        start: impl FnOnce(TcpListener, Arc<Account>) -> io::Result<Server>,
+    ) -> io::Result<Self> {
+        let (account, listener) = prepare(options)?;
         let address = listener.local_addr()?;
-        let serving = Serving::thread(listener, shared.clone())?;
-        Ok(Self { shared, address, _serving: serving })
+        let server = start(listener, account.clone())?;
+        Ok(Self { account, address, _server: server })
     }
 
     /// The address that goes where a service's own root would stand: `http://127.0.0.1:PORT` and the prefix.
     #[must_use]
     pub fn base(&self) -> String {
-        format!("{}{}", self.origin(), self.shared.prefix)
+        format!("{}{}", self.origin(), self.account.prefix)
     }
 
     /// The address of the token endpoint.
@@ -132,45 +120,45 @@ impl Fake {
 
     /// The mailbox.
     pub fn gmail(&self) -> MutexGuard<'_, gmail::Mailbox> {
-        locked(&self.shared.gmail)
+        locked(&self.account.gmail)
     }
 
     /// The files.
     pub fn drive(&self) -> MutexGuard<'_, drive::Drive> {
-        locked(&self.shared.drive)
+        locked(&self.account.drive)
     }
 
     /// The calendars.
     pub fn calendar(&self) -> MutexGuard<'_, calendar::Calendars> {
-        locked(&self.shared.calendar)
+        locked(&self.account.calendar)
     }
 
     /// The faults.
     pub fn faults(&self) -> MutexGuard<'_, faults::Faults> {
-        locked(&self.shared.faults)
+        locked(&self.account.faults)
     }
 
     /// The grants and tokens.
     pub fn tokens(&self) -> MutexGuard<'_, oauth::Tokens> {
-        locked(&self.shared.tokens)
+        locked(&self.account.tokens)
     }
 
     /// The clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        self.shared.clock.clone()
+        self.account.clock.clone()
     }
 
     /// The requests since the last call, in the order of their answers; of very many the latest.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
-        locked(&self.shared.log).drain()
+        locked(&self.account.log).drain()
     }
 
     /// How many requests there were from the start, by method and path with `{}` in the place of ids.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, u64> {
-        locked(&self.shared.log).counts()
+        locked(&self.account.log).counts()
     }
 
     /// What requests and answers did that Google's descriptions of its services do not allow, from the start. Without
@@ -182,13 +170,13 @@ impl Fake {
                 "nothing was checked: scripts/discovery.sh fetches what to check against".to_owned(),
             ];
         }
-        locked(&self.shared.violations).clone()
+        locked(&self.account.violations).clone()
     }
 
     /// Whether requests and answers are checked at all.
     #[must_use]
     pub fn is_checking(&self) -> bool {
-        self.shared.discovery.is_some()
+        self.account.discovery.is_some()
     }
 
     /// Grants the scopes of the options and writes the tokens as an authorized user's file, readable to its owner only.
@@ -196,14 +184,14 @@ impl Fake {
     /// # Errors
     /// When the file cannot be written.
     pub fn token_file(&self, path: &Path) -> io::Result<()> {
-        let grant = self.tokens().grant(self.shared.clock.now(), &self.shared.scopes);
+        let grant = self.tokens().grant(self.account.clock.now(), &self.account.scopes);
         let file = json!({
             "token": grant.access,
             "refresh_token": grant.refresh,
             "token_uri": self.token_uri(),
             "client_id": oauth::CLIENT_ID,
             "client_secret": oauth::CLIENT_SECRET,
-            "scopes": self.shared.scopes,
+            "scopes": self.account.scopes,
             "universe_domain": "googleapis.com",
             "account": "",
             "expiry": format!("{:.6}", grant.until),
@@ -232,22 +220,17 @@ impl Fake {
     }
 }
 
-fn prepare(options: Options) -> io::Result<(Arc<Shared>, TcpListener)> {
+fn prepare(options: Options) -> io::Result<(Arc<Account>, TcpListener)> {
     let discovery = Discovery::found(options.discovery.as_deref()).map_err(io::Error::other)?;
     let prefix = options.prefix.trim_matches('/');
     let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
-    let shared = Shared { prefix, scopes: options.scopes, discovery, ..Shared::default() };
+    let account = Account { prefix, scopes: options.scopes, discovery, ..Account::default() };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
     listener.set_nonblocking(true)?;
-    Ok((Arc::new(shared), listener))
+    Ok((Arc::new(account), listener))
 }
 
 fn write_private(path: &Path, content: &Value) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(content.to_string().as_bytes())
-}
-
-/// A script that panics with a model in hand must not stop the server from answering.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

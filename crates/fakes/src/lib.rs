@@ -6,3 +6,4 @@
 
 pub mod discovery;
 pub mod google;
+mod lock;

@@ -10,12 +10,12 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::{Args, Parser, Subcommand};
 use fastrand::Rng;
-use inboxclaw_fakes::google::life::Life;
+use inboxclaw_fakes::google::simulation::Simulation;
 use inboxclaw_fakes::google::{Fake, Options};
 use jiff::SignedDuration;
 
 /// The first line of a configuration that may be written over.
-const MARK: &str = "# Written by inboxclaw-fakes, which writes it anew at each start.";
+const HEADER: &str = "# Written by inboxclaw-fakes, which writes it anew at each start.";
 /// Changes of each service before the first reader comes.
 const HISTORY: i64 = 30;
 
@@ -48,7 +48,7 @@ struct FakeGoogle {
     /// How many of a hundred requests fail.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     faults: u8,
-    /// The same number gives the same course of things.
+    /// The same number gives the same changes.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 }
@@ -66,8 +66,8 @@ async fn fake_google(wanted: &FakeGoogle) -> anyhow::Result<()> {
     let fake = Fake::start(Options { port: wanted.port, ..Options::default() }).await;
     let fake = fake.with_context(|| format!("cannot serve on port {}", wanted.port))?;
     let seed = wanted.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-    let mut course = Course { life: Life::new(seed), random: Rng::with_seed(seed) };
-    course.begin(&fake);
+    let mut activity = Activity { simulation: Simulation::new(seed), random: Rng::with_seed(seed) };
+    activity.make_history(&fake);
     if wanted.faults > 0 {
         fake.faults().random(seed, f64::from(wanted.faults) / 100.0);
     }
@@ -78,7 +78,7 @@ async fn fake_google(wanted: &FakeGoogle) -> anyhow::Result<()> {
     let mut violations = 0;
     loop {
         tokio::select! {
-            _ = ticks.tick() => say(&course.step(&fake))?,
+            _ = ticks.tick() => say(&activity.step(&fake))?,
             stopped = tokio::signal::ctrl_c() => return stopped.context("cannot wait for the end"),
         }
         // Whoever only tries the sources has nothing to check against.
@@ -89,33 +89,33 @@ async fn fake_google(wanted: &FakeGoogle) -> anyhow::Result<()> {
     }
 }
 
-/// What happens, and to which service.
-struct Course {
-    life: Life,
+/// Random changes, and the choice of the service that changes.
+struct Activity {
+    simulation: Simulation,
     random: Rng,
 }
 
-impl Course {
-    /// A little of everything, a minute apart and up to now.
-    fn begin(&mut self, fake: &Fake) {
+impl Activity {
+    /// Changes every service, once a minute up to now.
+    fn make_history(&mut self, fake: &Fake) {
         let now = fake.clock().now();
         for minutes in (1..=HISTORY).rev() {
             let then = now - SignedDuration::from_mins(minutes);
-            self.life.step_gmail(&mut fake.gmail(), then);
-            self.life.step_drive(&mut fake.drive(), then);
-            self.life.step_calendar(&mut fake.calendar(), then);
-            self.life.rest();
+            self.simulation.step_gmail(&mut fake.gmail(), then);
+            self.simulation.step_drive(&mut fake.drive(), then);
+            self.simulation.step_calendar(&mut fake.calendar(), then);
+            self.simulation.end_round();
         }
     }
 
-    /// One change, in plain words.
+    /// Changes one service, and says what changed.
     fn step(&mut self, fake: &Fake) -> String {
         let now = fake.clock().now();
-        self.life.rest();
+        self.simulation.end_round();
         match self.random.u8(0..8) {
-            0..3 => self.life.step_gmail(&mut fake.gmail(), now),
-            3..6 => self.life.step_drive(&mut fake.drive(), now),
-            _ => self.life.step_calendar(&mut fake.calendar(), now),
+            0..3 => self.simulation.step_gmail(&mut fake.gmail(), now),
+            3..6 => self.simulation.step_drive(&mut fake.drive(), now),
+            _ => self.simulation.step_calendar(&mut fake.calendar(), now),
         }
     }
 }
@@ -126,7 +126,7 @@ fn write_files(folder: &Path, fake: &Fake) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| named(folder))?;
     let path = folder.join("config.yaml");
     let known = fs::read_to_string(&path).unwrap_or_default();
-    let foreign = fs::exists(&path).unwrap_or(false) && !known.starts_with(MARK);
+    let foreign = fs::exists(&path).unwrap_or(false) && !known.starts_with(HEADER);
     ensure!(!foreign, "{} was not written by this program; name another --folder", path.display());
     let folder = folder.canonicalize().with_context(|| named(folder))?;
     let token = folder.join("token.json");
@@ -151,7 +151,7 @@ fn config(base: &str, token: &Path, database: &Path) -> String {
     let sources: String = sources.iter().map(|(name, kind)| source(name, kind)).collect();
     let database = quoted(database);
     format!(
-        "{MARK}\ndatabase:\n  db_path: {database}\nsources:\n{sources}sink:\n  inbox:\n    type: http_pull\n"
+        "{HEADER}\ndatabase:\n  db_path: {database}\nsources:\n{sources}sink:\n  inbox:\n    type: http_pull\n"
     )
 }
 
@@ -185,7 +185,7 @@ mod tests {
         let expected = "database:\n  db_path: \"/a b/x.db\"\nsources:\n  mail:\n    type: gmail\n    \
                         token_file: \"/a b/\\\"t\\\".json\"\n    api_root: http://127.0.0.1:9\n    \
                         poll_interval: 5s\n  files:\n    type: google_drive\n";
-        assert!(text.starts_with(&format!("{MARK}\n{expected}")), "{text}");
+        assert!(text.starts_with(&format!("{HEADER}\n{expected}")), "{text}");
         assert!(text.ends_with("sink:\n  inbox:\n    type: http_pull\n"), "{text}");
     }
 

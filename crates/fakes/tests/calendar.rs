@@ -1,4 +1,4 @@
-//! A reader of the calendar over HTTP, while life goes on: what it sees is what happened, and looks as Google describes
+//! A reader of the calendar over HTTP, while a simulation changes it: what it sees is what happened, and looks as Google describes
 //! it where the descriptions are there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail this way")]
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use inboxclaw_fakes::google::life::Life;
+use inboxclaw_fakes::google::simulation::Simulation;
 use inboxclaw_fakes::google::{Fake, Options};
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ impl Reader {
 #[test]
 fn a_reader_sees_each_change_and_nothing_else() {
     let reader = Reader::start();
-    let mut life = Life::new(11);
+    let mut simulation = Simulation::new(11);
     reader.fake.calendar().switches.page = Some(20);
     reader.fake.calendar().switches.empty_pages = true;
     reader.fake.calendar().switches.overlap = true;
@@ -75,9 +75,9 @@ fn a_reader_sees_each_change_and_nothing_else() {
     for _ in 0..40 {
         for _ in 0..4 {
             let now = reader.fake.clock().now();
-            life.step_calendar(&mut reader.fake.calendar(), now);
+            simulation.step_calendar(&mut reader.fake.calendar(), now);
         }
-        life.rest();
+        simulation.end_round();
         let history = reader.fake.calendar().history.clone();
         let changed: BTreeSet<&str> = history[done..].iter().map(|change| change.id.as_str()).collect();
         done = history.len();

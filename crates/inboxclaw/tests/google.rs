@@ -28,15 +28,16 @@ use inboxclaw_fakes::google::calendar::Switches;
 #[test]
 fn a_mailbox_is_reported_once_through_faults_and_kills() {
     let mut account = Account::new("gmail", &["emit_label_events: true"], seed());
-    let mut life = account.lived(seed(), |life, fake, now| drop(life.step_gmail(&mut fake.gmail(), now)));
+    let mut simulation =
+        account.lived(seed(), |simulation, fake, now| drop(simulation.step_gmail(&mut fake.gmail(), now)));
     account.start();
     let from = account.fake.gmail().history.len();
     account.endures(|account, wanted| {
-        account.fake.gmail().manners = account.manners();
+        account.fake.gmail().paging = account.any_paging();
         for _ in 0..account.random.usize(1..20) {
-            life.step_gmail(&mut account.fake.gmail(), account.now());
+            simulation.step_gmail(&mut account.fake.gmail(), account.now());
         }
-        life.rest();
+        simulation.end_round();
         *wanted = gmail::wanted(&account.fake.gmail().history, from);
         BTreeSet::new()
     });
@@ -46,17 +47,18 @@ fn a_mailbox_is_reported_once_through_faults_and_kills() {
 #[test]
 fn a_drive_is_reported_once_through_faults_and_kills() {
     let mut account = Account::new("google_drive", &[], seed());
-    let mut life = account.lived(seed(), |life, fake, now| drop(life.step_drive(&mut fake.drive(), now)));
+    let mut simulation =
+        account.lived(seed(), |simulation, fake, now| drop(simulation.step_drive(&mut fake.drive(), now)));
     account.start();
     account.endures(|account, wanted| {
-        let (now, steps, manners) = (account.now(), account.random.usize(1..20), account.manners());
+        let (now, steps, paging) = (account.now(), account.random.usize(1..20), account.any_paging());
         // A round at once, so that what is between two states does not depend on when the source looks.
         let mut drive = account.fake.drive();
-        drive.manners = manners;
+        drive.paging = paging;
         let before = drive::look(&mut drive, now);
-        (0..steps).for_each(|_| drop(life.step_drive(&mut drive, now)));
+        (0..steps).for_each(|_| drop(simulation.step_drive(&mut drive, now)));
         let after = drive::look(&mut drive, now);
-        life.rest();
+        simulation.end_round();
         drive::add_wanted(wanted, &before, &after);
         after.drives
     });
@@ -67,8 +69,8 @@ fn a_drive_is_reported_once_through_faults_and_kills() {
 #[test]
 fn a_calendar_is_reported_once_through_faults_and_kills() {
     let mut account = Account::new("google_calendar", &["max_into_future: 30d"], seed());
-    let mut life =
-        account.lived(seed(), |life, fake, now| drop(life.step_calendar(&mut fake.calendar(), now)));
+    let mut simulation = account
+        .lived(seed(), |simulation, fake, now| drop(simulation.step_calendar(&mut fake.calendar(), now)));
     account.start();
     let mut moved = BTreeSet::new();
     account.endures(|account, wanted| {
@@ -79,12 +81,12 @@ fn a_calendar_is_reported_once_through_faults_and_kills() {
         calendars.switches = Switches { page, empty_pages: rough, overlap: rough, ..Switches::default() };
         let mut before = calendar::look(&mut calendars, now);
         calendar::follow(&mut before, &calendars, moved.iter().cloned());
-        (0..steps).for_each(|_| drop(life.step_calendar(&mut calendars, now)));
+        (0..steps).for_each(|_| drop(simulation.step_calendar(&mut calendars, now)));
         let mut after = calendar::look(&mut calendars, now);
         moved.extend(calendar::follow(&mut after, &calendars, before.keys().cloned()));
         // What was cancelled is unknown, and told again only once it lies ahead.
         moved.retain(|id| after.contains_key(id));
-        life.rest();
+        simulation.end_round();
         calendar::add_wanted(wanted, &before, &after, now);
         BTreeSet::new()
     });

@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Expiry, Housekeeping, Json, NewEvent, OpenTurn, OwnerId, State};
+use inboxclaw_contract::{Expiry, Housekeeping, Json, OpenTurn, OwnerId, State};
 use inboxclaw_store::SqliteStore;
 use tokio::runtime::Runtime;
 
 use crate::data::{self, Case, Numbers};
-use crate::log::{EVENT_TYPE, event_data};
 use crate::measure::Done;
-use crate::ours::{Ours as Store, cause, committed, fill, next, pass};
+use crate::ours::{EVENT_TYPE, Ours as Store, advance_clock, cause, commit_turn, committed, fill, next};
 
 /// Those that share the keys, and one for what expires.
 const ALL_OWNERS: usize = data::OWNERS as usize + 1;
@@ -66,7 +65,7 @@ impl<'r> Ours<'r> {
             Case::List100 => self.list(count),
             Case::Sweep => self.sweep(count),
         };
-        Ok(super::done(count, took?))
+        Ok(Done { count, took: took? })
     }
 
     /// Runs the work on a worker of the runtime, where a source's loop runs.
@@ -131,8 +130,10 @@ impl<'r> Ours<'r> {
         let puts = (0..count * data::TURN_KEYS).map(|_| self.put(0)).collect::<anyhow::Result<Vec<_>>>()?;
         let (store, owner) = (self.store.clone(), self.owner(0));
         self.on_a_task(async move {
-            for puts in puts.chunks(data::TURN_KEYS as usize) {
-                turn(&store, owner, puts).await?;
+            let mut puts = puts.into_iter().map(|(_, key, value)| (key, value));
+            for _ in 0..count {
+                let puts = puts.by_ref().take(data::TURN_KEYS as usize);
+                commit_turn(&store, owner, EVENT_TYPE, data::TURN_EVENTS as usize, puts).await?;
             }
             Ok(())
         })
@@ -158,7 +159,7 @@ impl<'r> Ours<'r> {
         let seen = |n| (data::seen_key(n), data::value(n, 0));
         let lives = Expiry::For(Duration::from_secs(LIVES));
         self.runtime.block_on(fill(&store, owner, 0..count, lives, seen))?;
-        pass(SWEPT_AFTER);
+        advance_clock(SWEPT_AFTER);
         self.on_a_task(async move {
             let mut removed = 0;
             loop {
@@ -190,18 +191,4 @@ async fn set_all(store: Arc<SqliteStore>, puts: Vec<Put>) -> anyhow::Result<()> 
         committed(&draft.commit().await?)?;
     }
     Ok(())
-}
-
-async fn turn(store: &SqliteStore, owner: OwnerId, puts: &[Put]) -> anyhow::Result<()> {
-    let first = next(usize::try_from(data::TURN_EVENTS)?);
-    let mut draft = OpenTurn::open(store, owner, TurnId(first.into())).await?;
-    for id in first..first + data::TURN_EVENTS {
-        let event = NewEvent::new(format!("event-{id}"), EVENT_TYPE, event_data(id));
-        draft.emit(event.entity(format!("thing-{id}"))).map_err(cause)?;
-    }
-    for (_, key, value) in puts {
-        draft.put(key, value, Expiry::Keep).map_err(cause)?;
-    }
-    draft.set_cursor(Some(format!("cursor-{first}"))).map_err(cause)?;
-    committed(&draft.commit().await?)
 }

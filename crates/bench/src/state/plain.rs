@@ -9,10 +9,9 @@ use inboxclaw_contract::OwnerId;
 use rusqlite::{Connection, Transaction};
 
 use crate::data::{self, Case, Numbers};
-use crate::log::EVENT_TYPE;
 use crate::measure::Done;
 use crate::ours::next;
-use crate::plain::event;
+use crate::plain::{self, event};
 
 const GET: &str = "
     SELECT key, revision, created_at, updated_at, expires_at, secret, value FROM entries
@@ -44,12 +43,8 @@ pub(super) struct Plain {
 
 impl Plain {
     pub(super) fn open(path: &Path, keys_each: u64) -> anyhow::Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
+        let connection = plain::open(path)?;
         connection.pragma_update(None, "cache_size", -65536)?;
-        connection.set_prepared_statement_cache_capacity(32);
-        connection.execute("INSERT OR IGNORE INTO event_types (name) VALUES (?1)", [EVENT_TYPE])?;
         let mut find = connection.prepare("SELECT id, space FROM owners ORDER BY id")?;
         let owners = find.query_map([], |row| Ok((OwnerId(row.get(0)?), row.get(1)?)))?;
         let owners = owners.collect::<Result<_, _>>()?;
@@ -66,12 +61,12 @@ impl Plain {
             Case::List100 => self.list(count),
             Case::Sweep => self.sweep(count),
         };
-        Ok(super::done(count, took?))
+        Ok(Done { count, took: took? })
     }
 
     /// Sets, 64 to a transaction.
     pub(super) fn set64_batched(&mut self, count: u64) -> anyhow::Result<Done> {
-        Ok(super::done(count, self.set(count, 64)?))
+        Ok(Done { count, took: self.set(count, 64)? })
     }
 
     fn get(&mut self, count: u64) -> anyhow::Result<Duration> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use inboxclaw_contract::Entry;
 use inboxclaw_fakes::google::faults::Fault;
 use inboxclaw_fakes::google::gmail::{Mail, Mailbox, What};
-use inboxclaw_fakes::google::pages::Manners;
+use inboxclaw_fakes::google::pages::Paging;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -96,10 +96,10 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new(manners: Manners, faults: Option<u64>) -> Self {
+    async fn new(paging: Paging, faults: Option<u64>) -> Self {
         let settings = json!({ "filters": [{ "noise": { "in": "subject", "contains": "noise" } }] });
         let world = World::begun(settings).await;
-        world.mailbox(|mailbox, _| mailbox.manners = manners);
+        world.mailbox(|mailbox, _| mailbox.paging = paging);
         if let Some(seed) = faults {
             let among = vec![Fault::Unavailable, Fault::CutBefore, Fault::Internal, Fault::CutInside];
             world.fake.faults().random_among(seed, 0.2, among);
@@ -191,8 +191,8 @@ impl Stage {
     }
 }
 
-async fn play(ops: Vec<Op>, manners: Manners, faults: Option<u64>) {
-    let mut stage = Stage::new(manners, faults).await;
+async fn play(ops: Vec<Op>, paging: Paging, faults: Option<u64>) {
+    let mut stage = Stage::new(paging, faults).await;
     for op in ops {
         stage.play(op).await;
     }
@@ -231,9 +231,9 @@ fn check(stage: &Stage, stories: &BTreeMap<String, Story>) {
     assert_eq!(world.fake.violations(), [""; 0]);
 }
 
-fn run(ops: Vec<Op>, manners: Manners, faults: Option<u64>) {
+fn run(ops: Vec<Op>, paging: Paging, faults: Option<u64>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(play(ops, manners, faults));
+    runtime.block_on(play(ops, paging, faults));
 }
 
 proptest! {
@@ -245,7 +245,7 @@ proptest! {
         rough in any::<bool>(),
         faults in proptest::option::of(any::<u64>()),
     ) {
-        let manners = if rough { Manners::rough() } else { Manners { largest_page: Some(4), ..Manners::default() } };
-        run(ops, manners, faults);
+        let paging = if rough { Paging::irregular() } else { Paging { largest_page: Some(4), ..Paging::default() } };
+        run(ops, paging, faults);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use inboxclaw_contract::Next;
 use inboxclaw_fakes::google::faults::{Fault, Rule};
 use inboxclaw_fakes::google::gmail::Mail;
-use inboxclaw_fakes::google::pages::Manners;
+use inboxclaw_fakes::google::pages::Paging;
 use serde_json::json;
 
 use crate::world::{HOUR, World};
@@ -30,9 +30,9 @@ fn busy(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn rough_pages_report_everything_once() {
+async fn irregular_pages_report_everything_once() {
     let mut world = World::begun(json!({})).await;
-    world.mailbox(|mailbox, _| mailbox.manners = Manners::rough());
+    world.mailbox(|mailbox, _| mailbox.paging = Paging::irregular());
     let expected = busy(&world);
     world.poll().await;
     // What comes and goes across two pages is asked for in vain, and forgotten by its deletion.
@@ -49,7 +49,7 @@ async fn a_page_in_disorder_is_reported_in_the_order_of_its_records() {
     let old = world.mailbox(|mailbox, now| mailbox.arrive(now, Mail::default()));
     world.poll().await;
     let expected = world.mailbox(|mailbox, now| {
-        mailbox.manners = Manners { reordered: true, ..Manners::default() };
+        mailbox.paging = Paging { reordered: true, ..Paging::default() };
         let first = mailbox.arrive(now, Mail::default());
         mailbox.delete(now, &old);
         // Ids that have one digit more stand before the others as texts.
@@ -64,7 +64,7 @@ async fn a_page_in_disorder_is_reported_in_the_order_of_its_records() {
 #[tokio::test]
 async fn each_page_is_a_turn_and_the_cursor_moves_after_the_last_to_where_the_first_one_was() {
     let mut world = World::begun(json!({})).await;
-    world.mailbox(|mailbox, _| mailbox.manners.largest_page = Some(2));
+    world.mailbox(|mailbox, _| mailbox.paging.largest_page = Some(2));
     let before = world.memory.cursor();
     let (ids, first) = world.mailbox(|mailbox, now| {
         ([(); 5].map(|()| mailbox.arrive(now, Mail::default())), mailbox.history_id())
@@ -86,7 +86,7 @@ async fn each_page_is_a_turn_and_the_cursor_moves_after_the_last_to_where_the_fi
 #[tokio::test]
 async fn a_page_token_that_no_longer_holds_begins_the_pass_anew() {
     let mut world = World::begun(json!({})).await;
-    world.mailbox(|mailbox, _| mailbox.manners.largest_page = Some(2));
+    world.mailbox(|mailbox, _| mailbox.paging.largest_page = Some(2));
     let before = world.memory.cursor();
     let expected = busy(&world);
     world.turn().await.unwrap();
@@ -106,7 +106,7 @@ async fn a_page_token_that_no_longer_holds_begins_the_pass_anew() {
 async fn a_cursor_that_somebody_set_drops_the_pass() {
     let mut world = World::begun(json!({})).await;
     let (cursor, entries) = world.memory.saved();
-    world.mailbox(|mailbox, _| mailbox.manners.largest_page = Some(2));
+    world.mailbox(|mailbox, _| mailbox.paging.largest_page = Some(2));
     let expected = busy(&world);
     world.turn().await.unwrap();
     let later = world.mailbox(|mailbox, now| {

@@ -2,7 +2,7 @@
 
 use inboxclaw_contract::Next;
 use inboxclaw_fakes::google::gmail::Mail;
-use inboxclaw_fakes::google::pages::Manners;
+use inboxclaw_fakes::google::pages::Paging;
 use serde_json::{Value, json};
 
 use crate::world::{DAY, HOUR, World, data, told};
@@ -68,11 +68,11 @@ async fn what_a_gap_held_is_found_and_told() {
 
 #[tokio::test]
 async fn a_recovery_that_is_killed_between_any_two_turns_goes_on() {
-    for manners in
-        [Manners::default(), Manners { largest_page: Some(1), ..Manners::default() }, Manners::rough()]
+    for paging in
+        [Paging::default(), Paging { largest_page: Some(1), ..Paging::default() }, Paging::irregular()]
     {
         let (mut world, gap) = gap(json!({})).await;
-        world.mailbox(|mailbox, _| mailbox.manners = manners.clone());
+        world.mailbox(|mailbox, _| mailbox.paging = paging.clone());
         let mut turns = 0;
         loop {
             world.restart();
@@ -83,7 +83,7 @@ async fn a_recovery_that_is_killed_between_any_two_turns_goes_on() {
                 break;
             }
         }
-        assert_eq!(world.all(), gap.expected, "{manners:?}");
+        assert_eq!(world.all(), gap.expected, "{paging:?}");
         assert!(turns < 60, "{turns}");
     }
 }
@@ -109,7 +109,7 @@ async fn a_recovery_gets_through_faults_and_asks_for_each_message_once() {
 #[tokio::test]
 async fn a_recovery_can_be_rewound_to_any_of_its_turns() {
     let (mut world, gap) = gap(json!({})).await;
-    world.mailbox(|mailbox, _| mailbox.manners.largest_page = Some(2));
+    world.mailbox(|mailbox, _| mailbox.paging.largest_page = Some(2));
     let mut saved = vec![world.memory.saved()];
     while world.turn().await.unwrap().next == Next::More {
         saved.push(world.memory.saved());
@@ -125,7 +125,7 @@ async fn a_recovery_can_be_rewound_to_any_of_its_turns() {
 #[tokio::test]
 async fn the_pages_of_a_recovery_may_lose_their_tokens() {
     let (world, gap) = gap(json!({})).await;
-    world.mailbox(|mailbox, _| mailbox.manners.largest_page = Some(2));
+    world.mailbox(|mailbox, _| mailbox.paging.largest_page = Some(2));
     let mut waits = 0;
     for turn in 0..40 {
         if turn % 5 == 4 {

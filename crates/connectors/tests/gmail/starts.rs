@@ -3,7 +3,7 @@
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_fakes::google::faults::{Fault, Rule};
 use inboxclaw_fakes::google::gmail::Mail;
-use inboxclaw_fakes::google::pages::Manners;
+use inboxclaw_fakes::google::pages::Paging;
 use serde_json::json;
 
 use crate::world::{DAY, HOUR, World, told};
@@ -39,9 +39,9 @@ async fn mail_that_comes_while_the_start_is_made_is_reported() {
 
 #[tokio::test]
 async fn all_reports_the_mail_that_is_there_and_a_time_what_came_since() {
-    for manners in [Manners::default(), Manners::rough()] {
+    for paging in [Paging::default(), Paging::irregular()] {
         let (mut world, [old, young]) = filled().await;
-        world.mailbox(|mailbox, _| mailbox.manners = manners.clone());
+        world.mailbox(|mailbox, _| mailbox.paging = paging.clone());
         world.start = Some(StartAt::All);
         world.restart();
         let mut all = world.poll().await;
@@ -49,7 +49,7 @@ async fn all_reports_the_mail_that_is_there_and_a_time_what_came_since() {
         assert_eq!(all, [format!("received {old}"), format!("received {young}")]);
 
         let (mut world, [_, young]) = filled().await;
-        world.mailbox(|mailbox, _| mailbox.manners = manners);
+        world.mailbox(|mailbox, _| mailbox.paging = paging);
         world.start = Some(StartAt::Since(world.now() - DAY - HOUR));
         world.restart();
         assert_eq!(world.poll().await, [format!("received {young}")]);
@@ -60,7 +60,7 @@ async fn all_reports_the_mail_that_is_there_and_a_time_what_came_since() {
 #[tokio::test]
 async fn a_start_that_is_interrupted_again_and_again_is_made_once() {
     let (mut world, ids) = filled().await;
-    world.mailbox(|mailbox, _| mailbox.manners.largest_page = Some(1));
+    world.mailbox(|mailbox, _| mailbox.paging.largest_page = Some(1));
     world.start = Some(StartAt::All);
     loop {
         world.restart();

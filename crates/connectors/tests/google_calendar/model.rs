@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use inboxclaw_contract::{Event, Next};
 use inboxclaw_fakes::google::calendar::Cancelled;
 use inboxclaw_fakes::google::faults::Fault;
-use inboxclaw_fakes::google::life::Life;
+use inboxclaw_fakes::google::simulation::Simulation;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -236,10 +236,10 @@ async fn live(seed: u64) {
             "calendar_ids": [CAL, OTHER], "max_into_future": format!("{days}d"), "max_event_age_days": age,
         })
     };
-    let (mut life, mut truth) = (Life::new(seed), Truth::new(age));
+    let (mut simulation, mut truth) = (Simulation::new(seed), Truth::new(age));
     for _ in 0..20 {
-        world.happen(|calendars, now| life.step_calendar(calendars, now));
-        life.rest();
+        world.happen(|calendars, now| simulation.step_calendar(calendars, now));
+        simulation.end_round();
     }
     settle(&world, &mut chance, &settings(truth.days)).await;
     truth.expect(&world, &[]);
@@ -253,9 +253,9 @@ async fn live(seed: u64) {
         let days =
             if chance.one_in(4) { DAYS[usize::try_from(chance.below(3)).unwrap()] } else { truth.days };
         let steps: Vec<String> = (0..if days > truth.days { 0 } else { chance.below(12) })
-            .map(|_| world.happen(|calendars, now| life.step_calendar(calendars, now)))
+            .map(|_| world.happen(|calendars, now| simulation.step_calendar(calendars, now)))
             .collect();
-        life.rest();
+        simulation.end_round();
         let lost = [CAL, OTHER].into_iter().filter(|_| days == truth.days && chance.one_in(5));
         let reconciled: Vec<&str> = lost.collect();
         for calendar in &reconciled {

@@ -63,7 +63,7 @@ async fn filters_that_change_during_a_listing_list_again() {
     let now = world.fake.clock().now();
     let [old, _, _] =
         ["old", "b", "c"].map(|name| world.drive().create(now, NewFile::text(name, "1").created(long_ago)));
-    world.drive().manners.largest_page = Some(2);
+    world.drive().paging.largest_page = Some(2);
     world.turn().await.unwrap();
     world.turn().await.unwrap();
     assert!(world.memory.values()["gdrive:census"].contains("page"), "a page is listed, one is to come");
@@ -98,7 +98,7 @@ async fn without_a_cursor_a_listing_that_is_always_refused_waits() {
     let world = World::new().await;
     *world.drive() = Drive::bulk(world.fake.clock().now(), 6);
     world.round().await;
-    world.drive().manners.largest_page = Some(2);
+    world.drive().paging.largest_page = Some(2);
     world.edit_all(|draft| draft.set_cursor(None).unwrap()).await;
     let mut waits = 0;
     for _ in 0..30 {

@@ -3,7 +3,7 @@
 use inboxclaw_contract::Next;
 use inboxclaw_fakes::google::drive::NewFile;
 use inboxclaw_fakes::google::faults::{Fault, Rule};
-use inboxclaw_fakes::google::pages::Manners;
+use inboxclaw_fakes::google::pages::Paging;
 
 use crate::world::{World, told};
 
@@ -17,22 +17,22 @@ fn create(world: &World, count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn pages_of_all_sorts() {
-    let manners = [
-        Manners { largest_page: Some(1), ..Manners::default() },
-        Manners { empty_pages: true, largest_page: Some(2), ..Manners::default() },
-        Manners { overlap: 1, duplicates: true, largest_page: Some(3), ..Manners::default() },
-        Manners::rough(),
+    let paging = [
+        Paging { largest_page: Some(1), ..Paging::default() },
+        Paging { empty_pages: true, largest_page: Some(2), ..Paging::default() },
+        Paging { overlap: 1, duplicates: true, largest_page: Some(3), ..Paging::default() },
+        Paging::irregular(),
     ];
-    for manners in manners {
+    for paging in paging {
         let world = World::new().await;
-        world.drive().manners = manners.clone();
+        world.drive().paging = paging.clone();
         create(&world, 7);
-        assert!(world.told().await.is_empty(), "{manners:?}");
+        assert!(world.told().await.is_empty(), "{paging:?}");
         let mut expected = create(&world, 10);
         let mut events = world.told().await;
         events.sort();
         expected.sort();
-        assert_eq!(events, expected, "{manners:?}");
+        assert_eq!(events, expected, "{paging:?}");
         world.is_quiet().await;
         world.is_well_asked();
     }

@@ -59,7 +59,7 @@ async fn a_lost_token_loses_nothing() {
 async fn a_recovery_survives_an_end_at_any_turn() {
     // Turn by turn, each in a new program, and each lost once before it is stored.
     let (mut world, expected) = changed(410).await;
-    world.drive().manners.largest_page = Some(2);
+    world.drive().paging.largest_page = Some(2);
     let mut turns = 0;
     loop {
         world.lose_turn().await;
@@ -81,7 +81,7 @@ async fn a_recovery_survives_an_end_at_any_turn() {
 #[tokio::test]
 async fn what_changes_during_a_recovery_is_told_once() {
     let (world, mut expected) = changed(400).await;
-    world.drive().manners.largest_page = Some(2);
+    world.drive().paging.largest_page = Some(2);
     world.turn().await.unwrap();
     let late = {
         let mut drive = world.drive();
@@ -104,7 +104,7 @@ async fn what_changes_during_a_recovery_is_told_once() {
 async fn a_page_that_is_refused_begins_the_pass_anew() {
     let world = World::new().await;
     world.round().await;
-    world.drive().manners.largest_page = Some(2);
+    world.drive().paging.largest_page = Some(2);
     let names = ["a", "b", "c", "d", "e"];
     for name in names {
         world.drive().create(world.later(), NewFile::text(name, name));
@@ -127,7 +127,7 @@ async fn a_page_that_is_refused_begins_the_pass_anew() {
 #[tokio::test]
 async fn a_listing_that_is_refused_begins_anew() {
     let (world, expected) = changed(404).await;
-    world.drive().manners.largest_page = Some(2);
+    world.drive().paging.largest_page = Some(2);
     world.turn().await.unwrap();
     world.turn().await.unwrap();
     world.drive().expire_listings();

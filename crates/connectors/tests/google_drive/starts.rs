@@ -53,7 +53,7 @@ async fn the_files_of_the_start() {
 async fn what_appears_during_the_first_listing_is_known_or_reported() {
     let mut world = World::new().await;
     *world.drive() = Drive::bulk(world.fake.clock().now(), 5);
-    world.drive().manners.largest_page = Some(2);
+    world.drive().paging.largest_page = Some(2);
     world.turn().await.unwrap();
     world.drive().create(world.later(), NewFile::text("seen", ""));
     world.restart();
@@ -87,7 +87,7 @@ async fn a_first_listing_is_a_page_each_turn() {
 async fn a_first_listing_gets_through_however_often_its_tokens_expire() {
     let world = World::new().await;
     *world.drive() = Drive::bulk(world.fake.clock().now(), 6);
-    world.drive().manners.largest_page = Some(2);
+    world.drive().paging.largest_page = Some(2);
     let (mut waits, mut problems) = (0, 0);
     for _ in 0..8 {
         for _ in 0..2 {

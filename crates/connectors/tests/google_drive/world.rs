@@ -11,7 +11,7 @@ use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::{Class, Clock, Draft, Event, Failure, Next, Outcome, Settled, Source};
 use inboxclaw_fakes::google::drive::{Drive, NewFile};
 use inboxclaw_fakes::google::faults::Fault;
-use inboxclaw_fakes::google::pages::Manners;
+use inboxclaw_fakes::google::pages::Paging;
 use inboxclaw_fakes::google::{self, Fake, Options};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ impl World {
             drive.create(now, NewFile::text("ours", "ours").inside(&team));
             drive.drive_items_in_user_corpus = seed.is_multiple_of(2);
             if rough {
-                drive.manners = Manners::rough();
+                drive.paging = Paging::irregular();
             }
         }
         world.round().await;

@@ -1,20 +1,21 @@
 //! The forms of answers: a document's schemas, turned into JSON Schema and compiled when first used.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 use super::params::is_formatted;
 use crate::google::fields::Mask;
+use crate::lock::locked;
 
 /// Where definitions stand in a JSON Schema.
-const PLACE: &str = "#/$defs/";
+const DEFINITIONS: &str = "#/$defs/";
 /// Formats of texts, as [`is_formatted`] knows them. Other names than JSON Schema's own, whose meaning differs.
 const FORMATS: [&str; 6] = ["int64", "uint64", "date-time", "google-datetime", "date", "byte"];
-/// Most faults that one answer is told.
-const TOLD: usize = 5;
+/// The most errors that are reported of one answer.
+const MOST_ERRORS: usize = 5;
 
 /// The schemas of a document.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ impl Schemas {
     pub(super) fn check(&self, name: &str, value: &Value, wrong: &mut Vec<String>) {
         match self.validator(name).as_ref() {
             Ok(validator) => {
-                let told = validator.iter_errors(value).take(TOLD);
-                wrong.extend(told.map(|error| {
+                let errors = validator.iter_errors(value).take(MOST_ERRORS);
+                wrong.extend(errors.map(|error| {
                     format!("{name}{}: {}", error.instance_path(), shortened(&error.to_string()))
                 }));
             }
@@ -46,13 +47,13 @@ impl Schemas {
     /// Adds to `wrong` which fields of a selector a schema does not have.
     pub(super) fn check_fields(&self, name: &str, selector: &str, wrong: &mut Vec<String>) {
         match Mask::parse(selector) {
-            Ok(mask) => self.select(&mask, &json!({ "$ref": format!("{PLACE}{name}") }), name, wrong),
+            Ok(mask) => self.select(&mask, &json!({ "$ref": format!("{DEFINITIONS}{name}") }), name, wrong),
             Err(_) => wrong.push(format!("fields is {selector:?}, which is no selector")),
         }
     }
 
     fn select(&self, mask: &Mask, schema: &Value, place: &str, wrong: &mut Vec<String>) {
-        if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix(PLACE)) {
+        if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix(DEFINITIONS)) {
             return self
                 .definitions
                 .get(name)
@@ -73,7 +74,7 @@ impl Schemas {
     }
 
     fn validator(&self, name: &str) -> Arc<Result<Validator, String>> {
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compiled = locked(&self.compiled);
         if let Some(found) = compiled.get(name) {
             return found.clone();
         }
@@ -83,7 +84,7 @@ impl Schemas {
     }
 
     fn compile(&self, name: &str) -> Result<Validator, String> {
-        let schema = json!({ "$ref": format!("{PLACE}{name}"), "$defs": self.reachable(name) });
+        let schema = json!({ "$ref": format!("{DEFINITIONS}{name}"), "$defs": self.reachable(name) });
         let options = jsonschema::options().should_validate_formats(true);
         let options = FORMATS.iter().fold(options, |options, format| {
             options.with_format(own_name(format), move |text: &str| is_formatted(format, text))
@@ -109,7 +110,7 @@ impl Schemas {
 /// A schema of a document as JSON Schema: only what says something of the form, and closed objects.
 fn translated(schema: &Value) -> Value {
     if let Some(name) = schema["$ref"].as_str() {
-        return json!({ "$ref": format!("{PLACE}{name}") });
+        return json!({ "$ref": format!("{DEFINITIONS}{name}") });
     }
     let kind = schema["type"].as_str().unwrap_or("any");
     let mut made = Map::new();
@@ -153,7 +154,8 @@ fn bounds(lowest: i64, highest: i64) -> [(String, Value); 2] {
 fn references(schema: &Value, found: &mut BTreeSet<String>) {
     match schema {
         Value::Object(object) => {
-            let name = object.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix(PLACE));
+            let name =
+                object.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix(DEFINITIONS));
             found.extend(name.map(str::to_owned));
             object.values().for_each(|schema| references(schema, found));
         }

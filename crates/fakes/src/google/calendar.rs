@@ -6,7 +6,7 @@
 //! <https://developers.google.com/workspace/calendar/api/guides/recurringevents>,
 //! <https://developers.google.com/workspace/calendar/api/guides/errors>.
 //!
-//! `plan` holds the words of scripts, `script` what they can do, `rule` recurrence, `item` what is kept of an event,
+//! `plan` holds the types of scripts, `script` what they can do, `rule` recurrence, `item` what is kept of an event,
 //! `resource` how it is shown, `listing` the requests and `token` their tokens. Left out: writing through the API,
 //! access rules, searching and sorting (`q`, `orderBy`, `updatedMin`, extended properties: 501), recurrence other than
 //! daily and weekly, and the zone that a request asks the answer to be in.
@@ -42,7 +42,7 @@ pub struct Calendars {
     /// What the service is allowed to do, and tests want it to do.
     pub switches: Switches,
     calendars: Vec<Calendar>,
-    /// The number of the last change, which is the number in its etag too.
+    /// The number of the last change, which its etag holds too.
     stamp: u64,
     made: u64,
 }
@@ -132,7 +132,7 @@ impl Calendars {
     /// Forgets the cancelled events of a calendar, as the service does after some time, and its sync tokens with them.
     pub fn forget_cancelled(&mut self, calendar: &str) {
         self.with(calendar, |calendar| {
-            calendar.items.retain(|_, item| !item.face.cancelled);
+            calendar.items.retain(|_, item| !item.state.cancelled);
             calendar.epoch += 1;
         });
     }

@@ -1,6 +1,6 @@
 //! The model of Drive: files that scripts change and that answer like the API, written from its public reference,
-//! <https://developers.google.com/workspace/drive/api/reference/rest/v3>. `file` holds the words, `script` and `space`
-//! what happens to files and shared drives, `log` the change logs, `changes` and `files` the answers, `resource` their
+//! <https://developers.google.com/workspace/drive/api/reference/rest/v3>. `file` holds the types, `script` and `tree`
+//! the changes of files and shared drives, `log` the change logs, `changes` and `files` the answers, `resource` their
 //! JSON. Left out: everything that writes through the API, revisions, comments, searches beyond a few terms.
 
 mod changes;
@@ -9,23 +9,21 @@ mod files;
 mod log;
 mod resource;
 mod script;
-mod space;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use file::{Change, DOC, FOLDER, File, Home, NewFile, Person, SharedDrive, What};
 
-use super::pages::Manners;
-use super::wire::{Answer, Ask};
+use super::api::{Request, Response};
+use super::pages::Paging;
+use file::USER;
 use jiff::Timestamp;
 use log::Log;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The id of the folder "My Drive".
 const ROOT: &str = "0AIroot000000000Uk9PVA";
-
-/// The user's own corpus, beside those of shared drives, which bear the id of the drive.
-const USER: &str = "";
 
 /// One person's view of Drive.
 #[derive(Debug, Clone)]
@@ -35,7 +33,7 @@ pub struct Drive {
     /// Every change so far, in order. Only grows.
     pub history: Vec<Change>,
     /// How listings and change logs are cut into pages.
-    pub manners: Manners,
+    pub paging: Paging,
     /// Whether items of shared drives show in the user's log and corpus too, where a request allows it.
     pub drive_items_in_user_corpus: bool,
     /// Whether a change of a file in a shared drive names the drive beside the file.
@@ -66,7 +64,7 @@ impl Default for Drive {
         Self {
             me: Person::new("Me Myself", "me@example.com"),
             history: Vec::new(),
-            manners: Manners::default(),
+            paging: Paging::default(),
             drive_items_in_user_corpus: false,
             drive_id_on_file_changes: false,
             silent_inheritance: false,
@@ -87,17 +85,17 @@ impl Default for Drive {
 
 impl Drive {
     /// Answers a request.
-    pub fn answer(&mut self, ask: &Ask, _now: Timestamp) -> Answer {
-        match ask.segments().as_slice() {
-            ["changes", "startPageToken"] => self.start_token(ask),
-            ["changes"] => self.list_changes(ask),
-            ["files"] => self.list_files(ask),
-            ["files", id] => self.get_file(id, ask),
-            ["files", id, "export"] => self.export(id, ask),
-            ["drives"] => self.list_drives(ask),
+    pub fn answer(&mut self, request: &Request, _now: Timestamp) -> Response {
+        match request.segments().as_slice() {
+            ["changes", "startPageToken"] => self.start_token(request),
+            ["changes"] => self.list_changes(request),
+            ["files"] => self.list_files(request),
+            ["files", id] => self.get_file(id, request),
+            ["files", id, "export"] => self.export(id, request),
+            ["drives"] => self.list_drives(request),
             ["drives", id] => self.get_drive(id),
-            ["about"] => self.about(ask),
-            _ => Answer::error(404, "notFound", "Not Found"),
+            ["about"] => self.about(request),
+            _ => Response::error(404, "notFound", "Not Found"),
         }
     }
 

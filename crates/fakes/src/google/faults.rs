@@ -11,7 +11,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::wire::{Answer, Body};
+use super::api::{Body, Response};
 
 /// What a request may meet instead of its answer, or on top of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Fault {
 
     /// The answer of a service in its place; `None` where the fault is none of the answer.
     #[must_use]
-    pub fn answer(&self, now: Timestamp) -> Option<Answer> {
+    pub fn answer(&self, now: Timestamp) -> Option<Response> {
         let answer = match self {
             Self::Unauthorized => super::oauth::unauthorized(),
             Self::RateLimit => quota(403, "rateLimitExceeded", "Rate Limit Exceeded"),
@@ -112,17 +112,20 @@ impl Fault {
                 let text = format!("User-rate limit exceeded.  Retry after {until:.3}");
                 quota(429, "rateLimitExceeded", &text)
             }
-            Self::Denied(reason) => Answer::error(403, reason, &denial(reason)),
-            Self::NotFound => Answer::error(404, "notFound", "Not Found"),
-            Self::Gone => Answer::error(
+            Self::Denied(reason) => Response::error(403, reason, &denial(reason)),
+            Self::NotFound => Response::error(404, "notFound", "Not Found"),
+            Self::Gone => Response::error(
                 410,
                 "fullSyncRequired",
                 "Sync token is no longer valid, a full sync is required.",
             ),
-            Self::Invalid(reason) => Answer::error(400, reason, "Invalid Value"),
-            Self::FailedPrecondition => failed_precondition(),
-            Self::Internal => Answer::error(500, "backendError", "Internal Error"),
-            Self::Unavailable => Answer::error(503, "backendError", "Service Unavailable"),
+            Self::Invalid(reason) => Response::error(400, reason, "Invalid Value"),
+            Self::FailedPrecondition => {
+                Response::error(400, "failedPrecondition", "Precondition check failed.")
+                    .naming("FAILED_PRECONDITION")
+            }
+            Self::Internal => Response::error(500, "backendError", "Internal Error"),
+            Self::Unavailable => Response::error(503, "backendError", "Service Unavailable"),
             Self::CutBefore | Self::CutInside | Self::Slow(_) => return None,
         };
         Some(answer)
@@ -131,7 +134,7 @@ impl Fault {
     /// The answer of the token endpoint in its place: its errors look different
     /// (<https://datatracker.ietf.org/doc/html/rfc6749#section-5.2>).
     #[must_use]
-    pub fn token_answer(&self) -> Option<Answer> {
+    pub fn token_answer(&self) -> Option<Response> {
         let (status, error) = match self {
             Self::Unauthorized => (401, "invalid_client"),
             Self::RateLimit | Self::UserRateLimit | Self::TooMany(_) | Self::TooManyUntil(_) => {
@@ -146,7 +149,7 @@ impl Fault {
             Self::FailedPrecondition | Self::CutBefore | Self::CutInside | Self::Slow(_) => return None,
         };
         let body = json!({ "error": error, "error_description": "Try again." });
-        Some(Answer { status, body: Body::Json(body), headers: Vec::new() })
+        Some(Response::new(status, Body::Json(body)))
     }
 }
 
@@ -253,19 +256,9 @@ impl Chance {
     }
 }
 
-fn quota(status: u16, reason: &str, message: &str) -> Answer {
+fn quota(status: u16, reason: &str, message: &str) -> Response {
     let domain = if status == 403 { "usageLimits" } else { "global" };
-    let errors = json!([{ "domain": domain, "reason": reason, "message": message }]);
-    let body = json!({ "error": { "code": status, "message": message, "errors": errors } });
-    Answer { status, body: Body::Json(body), headers: Vec::new() }
-}
-
-fn failed_precondition() -> Answer {
-    let mut answer = Answer::error(400, "failedPrecondition", "Precondition check failed.");
-    if let Body::Json(body) = &mut answer.body {
-        body["error"]["status"] = "FAILED_PRECONDITION".into();
-    }
-    answer
+    Response::error_in(domain, status, reason, message)
 }
 
 fn denial(reason: &str) -> String {

@@ -1,6 +1,6 @@
 //! The model of Gmail: a mailbox that scripts change and that answers like the API, written from its public reference,
-//! <https://developers.google.com/workspace/gmail/api/reference/rest>. `mail` holds the words, `script` what happens to
-//! a mailbox, `read` the answers, `quota` how many it gives in a minute, `pages` how listings are cut. Left out: everything that writes through the API,
+//! <https://developers.google.com/workspace/gmail/api/reference/rest>. `mail` holds the types, `script` the changes of a
+//! mailbox, `read` the answers, `quota` how many it gives in a minute. Left out: everything that writes through the API,
 //! attachments, searches other than by time.
 
 mod mail;
@@ -13,13 +13,10 @@ mod tests;
 pub use mail::{Change, Mail, Message, What};
 pub use quota::UNITS_PER_MINUTE;
 
-use super::pages::Manners;
-use super::wire::{Answer, Ask};
+use super::pages::Paging;
 use jiff::Timestamp;
+use mail::Key;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// The order of messages: time in milliseconds since 1970, then id.
-type Key = (i64, String);
 
 /// One person's mail.
 #[derive(Debug, Clone)]
@@ -29,7 +26,7 @@ pub struct Mailbox {
     /// Every change so far, in order. Only grows; changes of one history record stand together.
     pub history: Vec<Change>,
     /// How `history` and `messages` are cut into pages.
-    pub manners: Manners,
+    pub paging: Paging,
     /// Whether the references of history records name the labels of their message, deletions aside.
     pub labels_in_history: bool,
     /// Whether the references of deleted messages name the labels these had.
@@ -65,7 +62,7 @@ impl Default for Mailbox {
         Self {
             address: "me@example.com".to_owned(),
             history: Vec::new(),
-            manners: Manners::default(),
+            paging: Paging::default(),
             labels_in_history: true,
             labels_of_deleted: false,
             units_per_minute: None,
@@ -88,28 +85,6 @@ impl Default for Mailbox {
 }
 
 impl Mailbox {
-    /// Answers a request. Paths begin with `users/me`, or with the address in place of `me`.
-    pub fn answer(&mut self, ask: &Ask, now: Timestamp) -> Answer {
-        let path = ask.segments();
-        let ["users", user, rest @ ..] = path.as_slice() else {
-            return read::refusal(404, "notFound", "Not Found");
-        };
-        if *user != "me" && *user != self.address {
-            return read::refusal(403, "forbidden", &format!("Delegation denied for {}", self.address));
-        }
-        if let Some(refused) = self.quota.spend(self.units_per_minute, rest, now) {
-            return refused;
-        }
-        match rest {
-            ["profile"] => self.profile(),
-            ["history"] => self.list_history(ask),
-            ["messages"] => self.list_messages(ask),
-            ["messages", id] => self.get_message(id, ask, now),
-            ["labels"] => self.list_labels(),
-            _ => read::refusal(404, "notFound", "Not Found"),
-        }
-    }
-
     /// The id of the newest history record.
     #[must_use]
     pub fn history_id(&self) -> u64 {

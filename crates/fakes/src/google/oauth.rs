@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::wire::{Answer, Body};
+use super::api::{Body, Pairs, Response, first as param};
 
 /// The client that the files of a fake name.
 pub const CLIENT_ID: &str = "inboxclaw-fake.apps.googleusercontent.com";
@@ -19,8 +19,6 @@ pub const CLIENT_ID: &str = "inboxclaw-fake.apps.googleusercontent.com";
 pub const CLIENT_SECRET: &str = "fake-client-secret";
 /// How long a code of the consent page can be exchanged, in seconds.
 const CODE_SECONDS: i64 = 600;
-
-type Params = [(String, String)];
 
 /// The grants of the account and their tokens. Every change holds for all grants.
 #[derive(Debug)]
@@ -122,7 +120,7 @@ impl Tokens {
         now: Timestamp,
         header: Option<&str>,
         suits: impl Fn(&str) -> bool,
-    ) -> Result<(), Answer> {
+    ) -> Result<(), Response> {
         let token = header.and_then(|header| header.strip_prefix("Bearer "));
         let access = token.and_then(|token| self.access.get(token)).filter(|access| now < access.until);
         let access = access.ok_or_else(unauthorized)?;
@@ -130,7 +128,7 @@ impl Tokens {
     }
 
     /// `POST /token`.
-    pub(super) fn endpoint(&mut self, now: Timestamp, form: &Params) -> Answer {
+    pub(super) fn endpoint(&mut self, now: Timestamp, form: &Pairs) -> Response {
         let client = (param(form, "client_id"), param(form, "client_secret"));
         if client != (Some(CLIENT_ID), Some(CLIENT_SECRET)) {
             return refused(401, "invalid_client", "The OAuth client was not found.");
@@ -144,7 +142,7 @@ impl Tokens {
     }
 
     /// `GET /o/oauth2/v2/auth`: goes back to where the asker wants, with a code.
-    pub(super) fn consent(&mut self, now: Timestamp, query: &Params) -> Answer {
+    pub(super) fn consent(&mut self, now: Timestamp, query: &Pairs) -> Response {
         let asked = (param(query, "client_id"), param(query, "response_type"));
         let method = param(query, "code_challenge_method").unwrap_or("S256");
         let (Some(back), Some(scopes)) = (param(query, "redirect_uri"), param(query, "scope")) else {
@@ -170,11 +168,11 @@ impl Tokens {
             answer.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
         let join = if back.contains('?') { '&' } else { '?' };
         let body = Body::Bytes("text/html; charset=UTF-8", Vec::new());
-        let answer = Answer { status: 302, body, headers: Vec::new() };
+        let answer = Response::new(302, body);
         answer.header("location", format!("{back}{join}{}", query.join("&")))
     }
 
-    fn refresh(&mut self, now: Timestamp, form: &Params) -> Result<Answer, Answer> {
+    fn refresh(&mut self, now: Timestamp, form: &Pairs) -> Result<Response, Response> {
         let token = param(form, "refresh_token").unwrap_or_default().to_owned();
         let gone = || refused(400, "invalid_grant", "Token has been expired or revoked.");
         let granted = self.refresh.get(&token).cloned().ok_or_else(gone)?;
@@ -194,10 +192,10 @@ impl Tokens {
             given["refresh_token"] = Value::String(next);
         }
         self.refreshed += 1;
-        Ok(Answer::json(given))
+        Ok(Response::json(given))
     }
 
-    fn exchange(&mut self, now: Timestamp, form: &Params) -> Result<Answer, Answer> {
+    fn exchange(&mut self, now: Timestamp, form: &Pairs) -> Result<Response, Response> {
         let grant = |text| refused(400, "invalid_grant", text);
         let code = self.codes.remove(param(form, "code").unwrap_or_default()).filter(|code| now < code.until);
         let code = code.ok_or_else(|| grant("Malformed auth code."))?;
@@ -216,7 +214,7 @@ impl Tokens {
             self.refresh.insert(refresh.clone(), code.scopes);
             given["refresh_token"] = Value::String(refresh);
         }
-        Ok(Answer::json(given))
+        Ok(Response::json(given))
     }
 
     fn give(&mut self, now: Timestamp, scopes: &[String]) -> Value {
@@ -239,7 +237,7 @@ impl Tokens {
 }
 
 /// 401, as a service answers to a token that it does not know or that has expired.
-pub(super) fn unauthorized() -> Answer {
+pub(super) fn unauthorized() -> Response {
     let errors = json!([{
         "message": "Invalid Credentials",
         "domain": "global",
@@ -249,34 +247,31 @@ pub(super) fn unauthorized() -> Answer {
     }]);
     let message = "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or \
                    other valid authentication credential.";
-    let error = json!({ "code": 401, "message": message, "errors": errors, "status": "UNAUTHENTICATED" });
-    let body = Body::Json(json!({ "error": error }));
-    let challenge = "Bearer realm=\"https://accounts.google.com/\", error=\"invalid_token\"";
-    Answer { status: 401, body, headers: Vec::new() }.header("www-authenticate", challenge)
+    token_refusal(401, "UNAUTHENTICATED", "invalid_token", message, errors)
 }
 
 /// 403, as a service answers to a token that was not granted its scope.
-fn insufficient() -> Answer {
+fn insufficient() -> Response {
     let errors = json!([{ "message": "Insufficient Permission", "domain": "global", "reason": "insufficientPermissions" }]);
     let message = "Request had insufficient authentication scopes.";
-    let error = json!({ "code": 403, "message": message, "errors": errors, "status": "PERMISSION_DENIED" });
-    let body = Body::Json(json!({ "error": error }));
-    let challenge = "Bearer realm=\"https://accounts.google.com/\", error=\"insufficient_scope\"";
-    Answer { status: 403, body, headers: Vec::new() }.header("www-authenticate", challenge)
+    token_refusal(403, "PERMISSION_DENIED", "insufficient_scope", message, errors)
 }
 
-fn refused(status: u16, error: &str, description: &str) -> Answer {
+/// The refusal of a token, with the header that says why.
+fn token_refusal(status: u16, name: &str, reason: &str, message: &str, errors: Value) -> Response {
+    let error = json!({ "code": status, "message": message, "errors": errors, "status": name });
+    let header = format!("Bearer realm=\"https://accounts.google.com/\", error=\"{reason}\"");
+    Response::new(status, Body::Json(json!({ "error": error }))).header("www-authenticate", header)
+}
+
+fn refused(status: u16, error: &str, description: &str) -> Response {
     let body = Body::Json(json!({ "error": error, "error_description": description }));
-    Answer { status, body, headers: Vec::new() }
+    Response::new(status, body)
 }
 
-fn page(text: &str) -> Answer {
+fn page(text: &str) -> Response {
     let body = Body::Bytes("text/html; charset=UTF-8", text.as_bytes().to_vec());
-    Answer { status: 400, body, headers: Vec::new() }
-}
-
-fn param<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
-    params.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    Response::new(400, body)
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> {

@@ -1,13 +1,13 @@
-//! Pages of a listing and their tokens, as pleasant or as rough as a test wants them. Holds no data of any service, so
-//! other models may use it; what a page holds and where a listing stands is theirs.
+//! Pages of a listing and their tokens, regular or as irregular as a test wants them. It holds no data of any service:
+//! what a page holds, and what names an item, is up to the models.
 
-use super::wire::Ask;
+use super::api::Request;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// How pages are cut. All of it is legal for the real services, little of it is common. The default is pleasant.
+/// How a listing is cut into pages. The services allow all of it and seldom do it. The default is regular.
 #[derive(Debug, Clone, Default)]
-pub struct Manners {
+pub struct Paging {
     /// No page holds more than this, whatever was asked for.
     pub largest_page: Option<usize>,
     /// So many of the last items of a page come again on the next one (fewer where a page is too small for progress).
@@ -20,10 +20,10 @@ pub struct Manners {
     pub reordered: bool,
 }
 
-impl Manners {
+impl Paging {
     /// Everything at once, with pages of three.
     #[must_use]
-    pub fn rough() -> Self {
+    pub fn irregular() -> Self {
         Self { largest_page: Some(3), overlap: 1, duplicates: true, empty_pages: true, reordered: true }
     }
 
@@ -61,17 +61,17 @@ pub(crate) struct Token {
 
 /// What a token is good for: the listing, the query that made it, and the time until it expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seal {
+pub(crate) struct TokenScope {
     /// The listing and its query.
     pub(crate) query: u64,
     /// Grows when the tokens of a listing expire.
     pub(crate) epoch: u64,
 }
 
-impl Seal {
+impl TokenScope {
     /// For a listing whose tokens hold only with the parameters that made them. The size of a page and the choice of
     /// fields may change on the way.
-    pub(crate) fn of(ask: &Ask, epoch: u64) -> Self {
+    pub(crate) fn of(request: &Request, epoch: u64) -> Self {
         const FREE: [&str; 9] = [
             "pageToken",
             "maxResults",
@@ -83,9 +83,10 @@ impl Seal {
             "quotaUser",
             "access_token",
         ];
-        let mut query: Vec<_> = ask.query.iter().filter(|(name, _)| !FREE.contains(&name.as_str())).collect();
+        let mut query: Vec<_> =
+            request.query.iter().filter(|(name, _)| !FREE.contains(&name.as_str())).collect();
         query.sort();
-        Self { query: hash(&(&ask.path, query)), epoch }
+        Self { query: hash(&(&request.path, query)), epoch }
     }
 
     /// For a listing whose tokens hold with any parameters, as long as `log` is the same.
@@ -94,28 +95,28 @@ impl Seal {
     }
 
     /// The token as the client sees it.
-    pub(crate) fn close(self, token: &Token) -> String {
+    pub(crate) fn encode(self, token: &Token) -> String {
         let Self { query, epoch } = self;
         let text = format!("{query:x}.{epoch}.{}.{}", u8::from(token.blank), token.place);
         URL_SAFE_NO_PAD.encode(text)
     }
 
-    /// What the token says, if it was made under this seal.
-    pub(crate) fn open(self, sealed: &str) -> Option<Token> {
-        let (seal, token) = read(sealed)?;
-        (seal == self).then_some(token)
+    /// What the token says, if it was made under this scope.
+    pub(crate) fn decode(self, text: &str) -> Option<Token> {
+        let (scope, token) = read(text)?;
+        (scope == self).then_some(token)
     }
 }
 
-/// What a token says whatever seal it was made under.
-pub(crate) fn read(sealed: &str) -> Option<(Seal, Token)> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
+/// What a token says whatever scope it was made under.
+pub(crate) fn read(text: &str) -> Option<(TokenScope, Token)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let mut parts = text.splitn(4, '.');
     let query = u64::from_str_radix(parts.next()?, 16).ok()?;
     let epoch = parts.next()?.parse().ok()?;
     let blank = parts.next()? == "1";
     let place = parts.next()?.to_owned();
-    Some((Seal { query, epoch }, Token { place, blank }))
+    Some((TokenScope { query, epoch }, Token { place, blank }))
 }
 
 fn hash(value: &impl Hash) -> u64 {
@@ -129,10 +130,10 @@ mod tests {
     use super::*;
 
     /// Every page of one to `last`, as a client sees them.
-    fn pages(manners: &Manners, last: u32, size: usize) -> Vec<Vec<u32>> {
+    fn pages(paging: &Paging, last: u32, size: usize) -> Vec<Vec<u32>> {
         let (mut from, mut all) = (1, Vec::new());
         loop {
-            let (items, next) = manners.cut(from..=last, size, u32::to_string);
+            let (items, next) = paging.cut(from..=last, size, u32::to_string);
             all.push(items);
             let Some(next) = next else { return all };
             from = next.place.parse().unwrap();
@@ -140,18 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn pleasant_pages_hold_everything_once() {
-        assert_eq!(pages(&Manners::default(), 5, 2), [vec![1, 2], vec![3, 4], vec![5]]);
-        assert_eq!(pages(&Manners::default(), 4, 2), [vec![1, 2], vec![3, 4]]);
-        assert_eq!(pages(&Manners::default(), 0, 2), [Vec::<u32>::new()]);
+    fn regular_pages_hold_everything_once() {
+        assert_eq!(pages(&Paging::default(), 5, 2), [vec![1, 2], vec![3, 4], vec![5]]);
+        assert_eq!(pages(&Paging::default(), 4, 2), [vec![1, 2], vec![3, 4]]);
+        assert_eq!(pages(&Paging::default(), 0, 2), [Vec::<u32>::new()]);
     }
 
     #[test]
-    fn rough_pages_hold_everything_and_never_too_much() {
+    fn irregular_pages_hold_everything_and_never_too_much() {
         for size in 1..6 {
             for overlap in 0..4 {
-                let manners = Manners { largest_page: None, overlap, ..Manners::rough() };
-                let pages = pages(&manners, 20, size);
+                let paging = Paging { largest_page: None, overlap, ..Paging::irregular() };
+                let pages = pages(&paging, 20, size);
                 assert!(pages.iter().all(|page| page.len() <= size), "{size} {overlap}: {pages:?}");
                 let mut seen: Vec<u32> = pages.concat();
                 seen.sort_unstable();
@@ -159,22 +160,19 @@ mod tests {
                 assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "{size} {overlap}");
             }
         }
-        let manners = Manners { largest_page: None, ..Manners::rough() };
-        assert_eq!(pages(&manners, 6, 4), [vec![1, 3, 2, 1], vec![3, 5, 4, 3], vec![5, 6, 5]]);
+        let paging = Paging { largest_page: None, ..Paging::irregular() };
+        assert_eq!(pages(&paging, 6, 4), [vec![1, 3, 2, 1], vec![3, 5, 4, 3], vec![5, 6, 5]]);
     }
 
     #[test]
     fn a_token_holds_for_its_query_and_its_time() {
-        let ask = |query: &[(&str, &str)]| Ask {
-            path: vec!["files".to_owned()],
-            query: query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        };
+        let request = |query: &[(&str, &str)]| Request::new("files", query);
         let token = Token { place: "7.18c0".to_owned(), blank: true };
-        let made = Seal::of(&ask(&[("q", "a"), ("pageSize", "3")]), 0).close(&token);
-        let open = |query: &[(&str, &str)], epoch| Seal::of(&ask(query), epoch).open(&made);
+        let made = TokenScope::of(&request(&[("q", "a"), ("pageSize", "3")]), 0).encode(&token);
+        let open = |query: &[(&str, &str)], epoch| TokenScope::of(&request(query), epoch).decode(&made);
         assert_eq!(open(&[("pageToken", &made), ("q", "a"), ("pageSize", "9")], 0), Some(token));
         assert_eq!(open(&[("q", "b")], 0), None);
         assert_eq!(open(&[("q", "a")], 1), None);
-        assert_eq!(Seal::of_log("user", 0).open("nonsense"), None);
+        assert_eq!(TokenScope::of_log("user", 0).decode("nonsense"), None);
     }
 }

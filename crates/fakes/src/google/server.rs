@@ -2,13 +2,14 @@
 //!
 //! Left out: what the answers say (the models, `oauth`), which request meets which fault (`faults`).
 
-use std::fmt;
 use std::io::{self, Write as _};
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::{fmt, thread};
 
-use axum::body::{Body as HttpBody, Bytes, to_bytes};
-use axum::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, VARY};
-use axum::http::{HeaderMap, HeaderValue, Response};
+use axum::body::{Body as HttpBody, Bytes};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, VARY};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::{StreamExt as _, stream};
@@ -18,35 +19,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
-use percent_encoding::percent_decode_str;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
 
-use super::asked::Asked;
+use super::account::Account;
+use super::api::{Body, Response};
+use super::dispatch;
 use super::faults::Fault;
-use super::wire::{Answer, Body};
-use super::{Shared, locked, services};
+use super::http_request::HttpRequest;
+use super::request_log::Asked;
+use crate::lock::locked;
 
-/// Largest body of a request, in bytes: forms only.
-const FORM_BYTES: usize = 64 << 10;
-/// The headers that the log keeps.
-const KEPT_HEADERS: [&str; 5] = ["authorization", "accept", "accept-encoding", "content-type", "user-agent"];
-
-/// A request as the rest of this module sees it.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: String,
-    /// The segments of the path after the prefix, unescaped.
-    pub(super) segments: Vec<String>,
-    /// Whether the path began with the prefix.
-    pub(super) prefixed: bool,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) form: Vec<(String, String)>,
-    pub(super) bearer: Option<String>,
-    target: String,
-    headers: Vec<(String, String)>,
-    gzip: bool,
-}
+/// A response as it is sent.
+type HttpResponse = axum::http::Response<HttpBody>;
 
 /// The connection is to be cut without an answer.
 #[derive(Debug)]
@@ -60,15 +46,63 @@ impl fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
+/// A running server. It runs until it is dropped, on a task of the caller's runtime or on a thread of its own.
+#[derive(Debug)]
+pub(super) enum Server {
+    Task(JoinHandle<()>),
+    /// Both are taken when it ends.
+    Thread(Option<oneshot::Sender<()>>, Option<thread::JoinHandle<()>>),
+}
+
+impl Server {
+    /// On the runtime that the caller runs on.
+    pub(super) fn task(listener: TcpListener, account: Arc<Account>) -> io::Result<Self> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        Ok(Self::Task(tokio::spawn(run(listener, account))))
+    }
+
+    /// On a thread of its own.
+    pub(super) fn thread(listener: TcpListener, account: Arc<Account>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let thread = thread::Builder::new().name("google-fake".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = run(listener, account) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self::Thread(Some(stop), Some(thread)))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        match self {
+            Self::Task(task) => task.abort(),
+            Self::Thread(stop, thread) => {
+                drop(stop.take());
+                // A thread that panicked is gone as well.
+                let _ = thread.take().map(thread::JoinHandle::join);
+            }
+        }
+    }
+}
+
 /// Serves until it is dropped, connections included.
-pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
+async fn run(listener: tokio::net::TcpListener, account: Arc<Account>) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             Some(_) = open.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    open.spawn(connection(stream, shared.clone()));
+                    open.spawn(connection(stream, account.clone()));
                 }
                 // Mostly too many open files; another task has to close one.
                 Err(_) => tokio::task::yield_now().await,
@@ -77,8 +111,8 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    let service = service_fn(|request| handle(shared.clone(), request));
+async fn connection(stream: TcpStream, account: Arc<Account>) {
+    let service = service_fn(|request| handle(account.clone(), request));
     // No timer: a test with a stopped clock would see every idle connection time out.
     let served =
         http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
@@ -86,16 +120,16 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let _ = served.await;
 }
 
-async fn handle(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Result<Response<HttpBody>, Cut> {
-    let request = read(&shared.prefix, request).await?;
-    let now = shared.clock.now();
-    let fault = locked(&shared.faults).decide(&request.target);
+async fn handle(account: Arc<Account>, request: hyper::Request<Incoming>) -> Result<HttpResponse, Cut> {
+    let request = HttpRequest::read(&account.prefix, request).await.ok_or(Cut)?;
+    let now = account.clock.now();
+    let fault = locked(&account.faults).decide(&request.target);
     if let Some(Fault::Slow(wait)) = fault {
         tokio::time::sleep(wait).await;
     }
     let answer = match fault {
         Some(Fault::CutBefore) => None,
-        _ => Some(services::answer(&shared, &request, now, fault.as_ref())),
+        _ => Some(dispatch::answer(&account, &request, now, fault.as_ref())),
     };
     let asked = Asked {
         at: now,
@@ -106,46 +140,21 @@ async fn handle(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resul
         status: answer.as_ref().map_or(0, |answer| answer.status),
         fault: fault.clone(),
     };
-    locked(&shared.log).add(asked, &request.segments);
+    locked(&account.log).add(asked, &request.segments);
     respond(answer.ok_or(Cut)?, now, request.gzip, fault == Some(Fault::CutInside)).map_err(|_| Cut)
 }
 
-async fn read(prefix: &str, request: hyper::Request<Incoming>) -> Result<Request, Cut> {
-    let (head, body) = request.into_parts();
-    let body = to_bytes(HttpBody::new(body), FORM_BYTES).await.map_err(|_| Cut)?;
-    let is_form = text(&head.headers, CONTENT_TYPE.as_str())
-        .is_some_and(|found| found.starts_with("application/x-www-form-urlencoded"));
-    let form = if is_form { String::from_utf8_lossy(&body).into_owned() } else { String::new() };
-    let path = head.uri.path();
-    let stripped = path.strip_prefix(prefix).filter(|rest| rest.starts_with('/'));
-    let segments = stripped.unwrap_or(path).split('/').skip(1);
-    let headers =
-        KEPT_HEADERS.iter().filter_map(|name| Some(((*name).to_owned(), text(&head.headers, name)?)));
-    let gzip = text(&head.headers, ACCEPT_ENCODING.as_str()).is_some_and(|found| found.contains("gzip"));
-    Ok(Request {
-        method: head.method.as_str().to_owned(),
-        segments: segments
-            .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
-            .collect(),
-        prefixed: stripped.is_some(),
-        query: pairs(head.uri.query().unwrap_or_default()),
-        form: pairs(&form),
-        bearer: text(&head.headers, AUTHORIZATION.as_str()),
-        target: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-        headers: headers.collect(),
-        gzip,
-    })
-}
-
-fn respond(answer: Answer, now: Timestamp, gzip: bool, cut: bool) -> Result<Response<HttpBody>, io::Error> {
+fn respond(answer: Response, now: Timestamp, gzip: bool, cut: bool) -> Result<HttpResponse, io::Error> {
     let (mime, body) = match answer.body {
         Body::Json(value) => ("application/json; charset=UTF-8", value.to_string().into_bytes()),
         Body::Bytes(mime, bytes) => (mime, bytes),
     };
     let gzip = gzip && !body.is_empty();
     let body = if gzip { packed(&body)? } else { body };
-    let mut response =
-        Response::builder().status(answer.status).header(CONTENT_TYPE, mime).header(DATE, date(now)?);
+    let mut response = axum::http::Response::builder()
+        .status(answer.status)
+        .header(CONTENT_TYPE, mime)
+        .header(DATE, date(now)?);
     if gzip {
         response = response.header(CONTENT_ENCODING, "gzip").header(VARY, "Accept-Encoding");
     }
@@ -176,18 +185,4 @@ fn packed(body: &[u8]) -> io::Result<Vec<u8>> {
 
 fn date(now: Timestamp) -> io::Result<String> {
     DateTimePrinter::new().timestamp_to_rfc9110_string(&now).map_err(io::Error::other)
-}
-
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// The parameters of a query or of a form.
-fn pairs(text: &str) -> Vec<(String, String)> {
-    let plain = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let parts = text.split('&').filter(|part| !part.is_empty());
-    parts
-        .map(|part| part.split_once('=').unwrap_or((part, "")))
-        .map(|(name, value)| (plain(name), plain(value)))
-        .collect()
 }

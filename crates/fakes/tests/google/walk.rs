@@ -1,7 +1,7 @@
 //! A reader of everything: each kind of request that a reading client makes, page by page, to an account in which much
 //! has happened. Nothing that is asked or answered may differ from Google's own description.
 
-use inboxclaw_fakes::google::life::Life;
+use inboxclaw_fakes::google::simulation::Simulation;
 use jiff::SignedDuration;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ fn an_account_with_a_past_keeps_to_the_description() {
     add_drives(&account, ["Team", "Archive"]);
     account.fake.calendar().add_calendar("team@group.calendar.google.com", "Team");
     live(&account, 7);
-    // Life may have removed the others.
+    // The simulation may have removed the others.
     add_drives(&account, ["Plans", "Pictures"]);
     for target in [
         "/gmail/v1/users/me/labels",
@@ -71,15 +71,15 @@ fn add_drives(account: &Account, names: [&str; 2]) {
 
 /// Lets something happen every minute for some hours.
 fn live(account: &Account, seed: u64) {
-    let mut life = Life::new(seed);
+    let mut simulation = Simulation::new(seed);
     let clock = account.fake.clock();
     for round in 0..200 {
         clock.advance(SignedDuration::from_mins(1));
-        life.step_gmail(&mut account.fake.gmail(), clock.now());
-        life.step_drive(&mut account.fake.drive(), clock.now());
-        life.step_calendar(&mut account.fake.calendar(), clock.now());
+        simulation.step_gmail(&mut account.fake.gmail(), clock.now());
+        simulation.step_drive(&mut account.fake.drive(), clock.now());
+        simulation.step_calendar(&mut account.fake.calendar(), clock.now());
         if round % 5 == 0 {
-            life.rest();
+            simulation.end_round();
         }
     }
     // The tokens of the account are an hour old at most.

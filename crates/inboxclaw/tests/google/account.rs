@@ -5,8 +5,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use inboxclaw_fakes::google::life::Life;
-use inboxclaw_fakes::google::pages::Manners;
+use inboxclaw_fakes::google::pages::Paging;
+use inboxclaw_fakes::google::simulation::Simulation;
 use inboxclaw_fakes::google::{Fake, Options};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -170,17 +170,17 @@ impl Account {
         self.fake.clock().now()
     }
 
-    /// Either pleasant pages, or small ones with everything that is legal and unpleasant.
-    pub(crate) fn manners(&mut self) -> Manners {
-        if self.random.bool() { Manners::rough() } else { Manners::default() }
+    /// Either regular pages, or small ones that are irregular in every way that the services allow.
+    pub(crate) fn any_paging(&mut self) -> Paging {
+        if self.random.bool() { Paging::irregular() } else { Paging::default() }
     }
 
-    /// A life that went on for a while before the source begins.
-    pub(crate) fn lived(&self, seed: u64, step: impl Fn(&mut Life, &Fake, Timestamp)) -> Life {
-        let (mut life, earlier) = (Life::new(seed), self.now() - SignedDuration::from_hours(1));
-        (0..30).for_each(|_| step(&mut life, &self.fake, earlier));
-        life.rest();
-        life
+    /// Changes that happened before the source begins.
+    pub(crate) fn lived(&self, seed: u64, step: impl Fn(&mut Simulation, &Fake, Timestamp)) -> Simulation {
+        let (mut simulation, earlier) = (Simulation::new(seed), self.now() - SignedDuration::from_hours(1));
+        (0..30).for_each(|_| step(&mut simulation, &self.fake, earlier));
+        simulation.end_round();
+        simulation
     }
 
     /// Rounds of changes under faults and kills, as long as a run lasts. `round` makes the changes of one, says what

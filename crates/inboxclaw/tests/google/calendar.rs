@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use inboxclaw_fakes::google::api::{Body, Request};
 use inboxclaw_fakes::google::calendar::Calendars;
-use inboxclaw_fakes::google::wire::{Ask, Body};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ pub(crate) fn look(calendars: &mut Calendars, now: Timestamp) -> Seen {
         ];
         query.extend(page.map(|page| ("pageToken".to_owned(), page)));
         let path = ["calendars", "primary", "events"].map(str::to_owned).to_vec();
-        let Body::Json(mut body) = calendars.answer(&Ask { path, query }, now).body else {
+        let Body::Json(mut body) = calendars.answer(&Request { path, query }, now).body else {
             panic!("a listing in JSON")
         };
         let Value::Array(items) = body["items"].take() else { panic!("items: {body}") };

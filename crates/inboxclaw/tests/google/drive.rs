@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use inboxclaw_fakes::google::api::{Body, Request};
 use inboxclaw_fakes::google::drive::Drive;
-use inboxclaw_fakes::google::wire::{Ask, Body};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub(crate) struct Seen {
 /// Looks at everything.
 pub(crate) fn look(drive: &mut Drive, now: Timestamp) -> Seen {
     let mut seen = Seen::default();
-    let manners = std::mem::take(&mut drive.manners);
+    let paging = std::mem::take(&mut drive.paging);
     for found in list(drive, now, "drives", &[("pageSize", "100")]) {
         seen.drives.insert(text(&found, "id").to_owned());
     }
@@ -41,7 +41,7 @@ pub(crate) fn look(drive: &mut Drive, now: Timestamp) -> Seen {
             seen.files.insert(text(&file, "id").to_owned(), file);
         }
     }
-    drive.manners = manners;
+    drive.paging = paging;
     seen
 }
 
@@ -50,7 +50,8 @@ fn list(drive: &mut Drive, now: Timestamp, what: &str, query: &[(&str, &str)]) -
     loop {
         let mut query: Vec<_> = query.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
         query.extend(page.map(|page| ("pageToken".to_owned(), page)));
-        let Body::Json(mut body) = drive.answer(&Ask { path: vec![what.to_owned()], query }, now).body else {
+        let Body::Json(mut body) = drive.answer(&Request { path: vec![what.to_owned()], query }, now).body
+        else {
             panic!("a listing in JSON")
         };
         let Value::Array(items) = body[what].take() else { panic!("{what}: {body}") };

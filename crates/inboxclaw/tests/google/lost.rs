@@ -12,7 +12,7 @@ use crate::{calendar, drive, gmail};
 #[test]
 fn a_mailbox_whose_history_is_gone_is_recovered() {
     let mut account = Account::new("gmail", &[], 1);
-    account.lived(1, |life, fake, now| drop(life.step_gmail(&mut fake.gmail(), now)));
+    account.lived(1, |simulation, fake, now| drop(simulation.step_gmail(&mut fake.gmail(), now)));
     account.start();
     let from = account.fake.gmail().history.len();
     let now = account.now();
@@ -42,14 +42,15 @@ fn a_mailbox_whose_history_is_gone_is_recovered() {
 fn a_drive_whose_token_is_refused_is_reconciled() {
     for status in [400, 404, 410] {
         let mut account = Account::new("google_drive", &[], 1);
-        let mut life =
-            account.lived(u64::from(status), |life, fake, now| drop(life.step_drive(&mut fake.drive(), now)));
+        let mut simulation = account.lived(u64::from(status), |simulation, fake, now| {
+            drop(simulation.step_drive(&mut fake.drive(), now))
+        });
         account.start();
         account.place.stop();
         let now = account.now();
         let before = drive::look(&mut account.fake.drive(), now);
         for _ in 0..30 {
-            life.step_drive(&mut account.fake.drive(), now);
+            simulation.step_drive(&mut account.fake.drive(), now);
         }
         let after = drive::look(&mut account.fake.drive(), now);
         account.fake.drive().expire_tokens(None, status);
@@ -67,13 +68,14 @@ fn a_drive_whose_token_is_refused_is_reconciled() {
 #[test]
 fn a_calendar_whose_token_is_gone_is_reconciled() {
     let mut account = Account::new("google_calendar", &["max_into_future: 30d"], 1);
-    let mut life = account.lived(5, |life, fake, now| drop(life.step_calendar(&mut fake.calendar(), now)));
+    let mut simulation =
+        account.lived(5, |simulation, fake, now| drop(simulation.step_calendar(&mut fake.calendar(), now)));
     account.start();
     account.place.stop();
     let now = account.now();
     let before = calendar::look(&mut account.fake.calendar(), now);
     for _ in 0..25 {
-        life.step_calendar(&mut account.fake.calendar(), now);
+        simulation.step_calendar(&mut account.fake.calendar(), now);
     }
     let after = calendar::look(&mut account.fake.calendar(), now);
     account.fake.calendar().expire_tokens("primary");

@@ -1,4 +1,4 @@
-//! What is kept of an event or a series, and what of it can be seen.
+//! What is stored of an event or a series, and the views of it that a listing can show.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,14 +16,14 @@ pub(super) struct Item {
     pub(super) organizer: String,
     pub(super) event_type: EventType,
     pub(super) created: Timestamp,
-    pub(super) face: Face,
+    pub(super) state: EventState,
     pub(super) rule: Option<Rule>,
-    pub(super) exceptions: BTreeMap<Origin, Face>,
+    pub(super) exceptions: BTreeMap<Origin, EventState>,
 }
 
-/// What can change of an event, a series or an instance of its own.
+/// The mutable part of an event, a series or an exception.
 #[derive(Debug, Clone)]
-pub(super) struct Face {
+pub(super) struct EventState {
     pub(super) summary: String,
     pub(super) description: Option<String>,
     pub(super) location: Option<String>,
@@ -41,17 +41,17 @@ pub(super) struct Face {
     pub(super) sequence: u32,
 }
 
-/// Something that a listing can show.
+/// An event, a series or an instance as a listing can show it.
 #[derive(Debug, Clone)]
-pub(super) struct Shown<'a> {
+pub(super) struct EventView<'a> {
     pub(super) item: &'a Item,
     pub(super) id: String,
     /// For instances.
     pub(super) origin: Option<Origin>,
-    pub(super) face: Cow<'a, Face>,
+    pub(super) state: Cow<'a, EventState>,
 }
 
-impl Face {
+impl EventState {
     pub(super) fn new(plan: Plan, now: Timestamp, stamp: u64) -> Self {
         let waiting = |attendee| (attendee, "needsAction".to_owned());
         Self {
@@ -80,42 +80,44 @@ impl Face {
 
 impl Item {
     /// The event itself, or the series as one.
-    pub(super) fn whole(&self) -> Shown<'_> {
-        Shown { item: self, id: self.id.clone(), origin: None, face: Cow::Borrowed(&self.face) }
+    pub(super) fn whole(&self) -> EventView<'_> {
+        EventView { item: self, id: self.id.clone(), origin: None, state: Cow::Borrowed(&self.state) }
     }
 
     /// The exceptions.
-    pub(super) fn exceptions(&self) -> impl Iterator<Item = Shown<'_>> {
+    pub(super) fn exceptions(&self) -> impl Iterator<Item = EventView<'_>> {
         self.exceptions.keys().map(|origin| self.instance(*origin))
     }
 
     /// The event itself; of a series, every exception and the other instances between two moments, on a calendar of
     /// this zone.
-    pub(super) fn expanded(&self, from: Timestamp, to: Timestamp, zone: &TimeZone) -> Vec<Shown<'_>> {
+    pub(super) fn expanded(&self, from: Timestamp, to: Timestamp, zone: &TimeZone) -> Vec<EventView<'_>> {
         let Some(rule) = &self.rule else { return vec![self.whole()] };
-        let slot = &self.face.slot;
+        let slot = &self.state.slot;
         let origins = rule.origins(slot, slot.scaled(from, zone), slot.scaled(to, zone));
         let regular = origins.into_iter().filter(|origin| !self.exceptions.contains_key(origin));
         regular.map(|origin| self.instance(origin)).chain(self.exceptions()).collect()
     }
 
     /// The instance at a place, whether or not the rule puts one there.
-    pub(super) fn instance(&self, origin: Origin) -> Shown<'_> {
-        let face = match self.exceptions.get(&origin) {
-            // Calling off a series calls off its exceptions, at that very change.
-            Some(face) if self.face.cancelled && !face.cancelled => {
-                Cow::Owned(Face { cancelled: true, stamp: self.face.stamp.max(face.stamp), ..face.clone() })
-            }
-            Some(face) => Cow::Borrowed(face),
-            None => Cow::Owned(Face { slot: self.face.slot.at(origin), ..self.face.clone() }),
+    pub(super) fn instance(&self, origin: Origin) -> EventView<'_> {
+        let state = match self.exceptions.get(&origin) {
+            // The cancellation of a series cancels its exceptions in the same change.
+            Some(state) if self.state.cancelled && !state.cancelled => Cow::Owned(EventState {
+                cancelled: true,
+                stamp: self.state.stamp.max(state.stamp),
+                ..state.clone()
+            }),
+            Some(state) => Cow::Borrowed(state),
+            None => Cow::Owned(EventState { slot: self.state.slot.at(origin), ..self.state.clone() }),
         };
-        Shown { item: self, id: format!("{}_{origin}", self.id), origin: Some(origin), face }
+        EventView { item: self, id: format!("{}_{origin}", self.id), origin: Some(origin), state }
     }
 
     /// Whether there is or was such an instance.
     pub(super) fn has(&self, origin: Origin) -> bool {
         self.exceptions.contains_key(&origin)
-            || self.rule.as_ref().is_some_and(|rule| rule.holds(&self.face.slot, origin))
+            || self.rule.as_ref().is_some_and(|rule| rule.holds(&self.state.slot, origin))
     }
 
     /// Repeats otherwise from now on: instances that no longer stand where the series puts them are cancelled.
@@ -133,14 +135,20 @@ impl Item {
         let before: Vec<Origin> = before.iter().filter_map(|shown| shown.origin).collect();
         let lost: Vec<Origin> = before.into_iter().filter(|origin| !rule.holds(&slot, *origin)).collect();
         for origin in lost {
-            let face = self.instance(origin).face.into_owned();
-            if !face.cancelled {
-                let gone = Face { cancelled: true, gone: true, updated: now, stamp: self.face.stamp, ..face };
+            let state = self.instance(origin).state.into_owned();
+            if !state.cancelled {
+                let gone = EventState {
+                    cancelled: true,
+                    gone: true,
+                    updated: now,
+                    stamp: self.state.stamp,
+                    ..state
+                };
                 self.exceptions.insert(origin, gone);
             }
         }
-        self.exceptions.retain(|origin, face| !(face.gone && rule.holds(&slot, *origin)));
-        self.face.slot = slot;
+        self.exceptions.retain(|origin, state| !(state.gone && rule.holds(&slot, *origin)));
+        self.state.slot = slot;
         self.rule = Some(rule);
     }
 }

@@ -8,11 +8,11 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::item::Shown;
+use super::item::EventView;
 use super::plan::EventType;
 use super::token::Token;
 use super::{Calendar, Calendars, resource};
-use crate::google::wire::{Answer, Ask};
+use crate::google::api::{Request, Response};
 
 /// Not known here.
 const UNKNOWN: [&str; 6] =
@@ -62,28 +62,28 @@ impl Query {
 
 impl Calendars {
     /// Answers a request. The path begins after `/calendar/v3`.
-    pub fn answer(&mut self, ask: &Ask, now: Timestamp) -> Answer {
-        let answered = match ask.segments().as_slice() {
-            ["users", "me", "calendarList"] => self.list_calendars(ask),
-            ["calendars", calendar, "events"] => self.list(calendar, ask, now),
-            ["calendars", calendar, "events", event] => self.get(calendar, event, ask),
+    pub fn answer(&mut self, request: &Request, now: Timestamp) -> Response {
+        let answered = match request.segments().as_slice() {
+            ["users", "me", "calendarList"] => self.list_calendars(request),
+            ["calendars", calendar, "events"] => self.list(calendar, request, now),
+            ["calendars", calendar, "events", event] => self.get(calendar, event, request),
             _ => Err(not_found()),
         };
-        answered.map_or_else(|refusal| refusal, Answer::json)
+        answered.map_or_else(|refusal| refusal, Response::json)
     }
 
-    fn list_calendars(&self, ask: &Ask) -> Result<Value, Answer> {
-        let start = match ask.param("pageToken").map(Token::parse) {
+    fn list_calendars(&self, request: &Request) -> Result<Value, Response> {
+        let start = match request.param("pageToken").map(Token::parse) {
             None => 0,
             Some(Some(Token::List(start))) => start,
             Some(_) => return Err(invalid("Invalid page token value.")),
         };
-        if ask.param("syncToken").is_some() {
+        if request.param("syncToken").is_some() {
             return Err(unknown("syncToken"));
         }
-        let size = self.size(ask, 100, 250)?;
+        let size = self.size(request, 100, 250)?;
         let calendars: Vec<&Calendar> =
-            self.calendars.iter().filter(|calendar| !calendar.hidden || ask.is("showHidden")).collect();
+            self.calendars.iter().filter(|calendar| !calendar.hidden || request.is("showHidden")).collect();
         let entries = calendars.iter().skip(start).take(size);
         let items: Vec<Value> = entries.map(|calendar| self.entry(calendar)).collect();
         let next = start + items.len();
@@ -118,15 +118,15 @@ impl Calendars {
         entry
     }
 
-    fn get(&self, calendar: &str, event: &str, ask: &Ask) -> Result<Value, Answer> {
+    fn get(&self, calendar: &str, event: &str, request: &Request) -> Result<Value, Response> {
         let calendar = self.readable(calendar)?;
-        let most_attendees = ask.param("maxAttendees").and_then(|most| most.parse().ok());
+        let most_attendees = request.param("maxAttendees").and_then(|most| most.parse().ok());
         self.resource(&calendar.id, event, self.switches.cancelled, most_attendees).ok_or_else(not_found)
     }
 
-    fn list(&self, calendar: &str, ask: &Ask, now: Timestamp) -> Result<Value, Answer> {
+    fn list(&self, calendar: &str, request: &Request, now: Timestamp) -> Result<Value, Response> {
         let calendar = self.readable(calendar)?;
-        let query = self.query(calendar, ask)?;
+        let query = self.query(calendar, request)?;
         let mut shown = self.shown(calendar, &query, now);
         shown.sort_by(|one, other| one.id.cmp(&other.id));
         let (after, pages) = query.page.clone().unwrap_or_default();
@@ -157,7 +157,7 @@ impl Calendars {
     }
 
     /// All that a query asks for, in no order.
-    fn shown<'a>(&self, calendar: &'a Calendar, query: &Query, now: Timestamp) -> Vec<Shown<'a>> {
+    fn shown<'a>(&self, calendar: &'a Calendar, query: &Query, now: Timestamp) -> Vec<EventView<'a>> {
         let hours = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
         let back = match query.since {
             Some(_) => now - hours(self.switches.back_days),
@@ -165,14 +165,14 @@ impl Calendars {
         };
         let ahead = query.to.unwrap_or(now + hours(self.switches.ahead_days));
         let zone = calendar.time_zone();
-        let wanted = |shown: &Shown<'_>| {
+        let wanted = |shown: &EventView<'_>| {
             // Exceptions that are cancelled are part of a series shown as one, whatever `showDeleted` says.
-            let part = !query.single && shown.origin.is_some() && !shown.item.face.cancelled;
-            let visible = !shown.face.cancelled || query.deleted || query.since.is_some() || part;
+            let part = !query.single && shown.origin.is_some() && !shown.item.state.cancelled;
+            let visible = !shown.state.cancelled || query.deleted || query.since.is_some() || part;
             query.holds(shown.item.event_type)
                 && visible
-                && query.since.is_none_or(|since| shown.face.stamp > since)
-                && (shown.face.within(query.from, query.to, &zone) || endless(shown, query, &zone))
+                && query.since.is_none_or(|since| shown.state.stamp > since)
+                && (shown.state.within(query.from, query.to, &zone) || endless(shown, query, &zone))
         };
         let all = calendar.items.values().flat_map(|item| match query.single {
             true => item.expanded(back, ahead, &zone),
@@ -181,33 +181,34 @@ impl Calendars {
         all.filter(wanted).collect()
     }
 
-    fn query(&self, calendar: &Calendar, ask: &Ask) -> Result<Query, Answer> {
-        if ask.param("syncToken").is_some() {
-            if let Some(name) = NOT_SYNCED.iter().find(|name| ask.param(name).is_some()) {
+    fn query(&self, calendar: &Calendar, request: &Request) -> Result<Query, Response> {
+        if request.param("syncToken").is_some() {
+            if let Some(name) = NOT_SYNCED.iter().find(|name| request.param(name).is_some()) {
                 return Err(bad(&format!("The parameter {name} cannot be used together with syncToken.")));
             }
-            if ask.param("showDeleted") == Some("false") {
+            if request.param("showDeleted") == Some("false") {
                 return Err(bad("It is not allowed to set showDeleted to false together with syncToken."));
             }
         }
-        if let Some(name) = UNKNOWN.iter().find(|name| ask.param(name).is_some()) {
+        if let Some(name) = UNKNOWN.iter().find(|name| request.param(name).is_some()) {
             return Err(unknown(name));
         }
-        let (from, to) = (bound(ask, "timeMin")?, bound(ask, "timeMax")?);
+        let (from, to) = (bound(request, "timeMin")?, bound(request, "timeMax")?);
         if from.zip(to).is_some_and(|(from, to)| from >= to) {
-            return Err(Answer::error(400, "timeRangeEmpty", "The specified time range is empty."));
+            return Err(Response::error(400, "timeRangeEmpty", "The specified time range is empty."));
         }
-        let same =
-            parameters(ask, |name| FORM.contains(&name) || name == "syncToken" || NOT_SYNCED.contains(&name));
-        let whole = parameters(ask, |name| FORM.contains(&name));
+        let same = parameters(request, |name| {
+            FORM.contains(&name) || name == "syncToken" || NOT_SYNCED.contains(&name)
+        });
+        let whole = parameters(request, |name| FORM.contains(&name));
         let mut query = Query {
-            single: ask.is("singleEvents"),
-            types: types(ask)?,
-            deleted: ask.is("showDeleted"),
+            single: request.is("singleEvents"),
+            types: types(request)?,
+            deleted: request.is("showDeleted"),
             from,
             to,
-            size: self.size(ask, 250, 2500)?,
-            most_attendees: ask.param("maxAttendees").and_then(|most| most.parse().ok()),
+            size: self.size(request, 250, 2500)?,
+            most_attendees: request.param("maxAttendees").and_then(|most| most.parse().ok()),
             since: None,
             same,
             whole,
@@ -215,13 +216,13 @@ impl Calendars {
             stamp: self.stamp,
             page: None,
         };
-        self.resume(calendar, ask, &mut query)?;
+        self.resume(calendar, request, &mut query)?;
         Ok(query)
     }
 
     /// Takes over what the tokens of a request say.
-    fn resume(&self, calendar: &Calendar, ask: &Ask, query: &mut Query) -> Result<(), Answer> {
-        match ask.param("syncToken").map(Token::parse) {
+    fn resume(&self, calendar: &Calendar, request: &Request, query: &mut Query) -> Result<(), Response> {
+        match request.param("syncToken").map(Token::parse) {
             None => {}
             Some(Some(Token::Sync { calendar: of, epoch, stamp, same })) if of == calendar.id => {
                 if epoch != calendar.epoch {
@@ -234,7 +235,7 @@ impl Calendars {
             }
             Some(_) => return Err(invalid("Invalid sync token value.")),
         }
-        match ask.param("pageToken").map(Token::parse) {
+        match request.param("pageToken").map(Token::parse) {
             None => {}
             Some(Some(Token::Page { calendar: of, epoch, stamp, query: whole, after, pages }))
                 if of == calendar.id && whole == query.whole =>
@@ -247,22 +248,22 @@ impl Calendars {
         Ok(())
     }
 
-    fn gone(&self) -> Answer {
+    fn gone(&self) -> Response {
         let (reason, message) = match self.switches.too_long_ago {
             false => ("fullSyncRequired", "Sync token is no longer valid, a full sync is required."),
             true => {
                 ("updatedMinTooLongAgo", "The requested minimum modification time lies too far in the past.")
             }
         };
-        Answer::error(410, reason, message)
+        Response::error(410, reason, message)
     }
 
-    fn readable(&self, calendar: &str) -> Result<&Calendar, Answer> {
+    fn readable(&self, calendar: &str) -> Result<&Calendar, Response> {
         let calendar = self.find(calendar).ok_or_else(not_found)?;
         match calendar.denied {
             None => Ok(calendar),
             Some(404) => Err(not_found()),
-            Some(status) => Err(Answer::error(status, "forbidden", "Forbidden")),
+            Some(status) => Err(Response::error(status, "forbidden", "Forbidden")),
         }
     }
 
@@ -279,8 +280,8 @@ impl Calendars {
         })
     }
 
-    fn size(&self, ask: &Ask, default: usize, most: usize) -> Result<usize, Answer> {
-        match ask.number("maxResults", default) {
+    fn size(&self, request: &Request, default: usize, most: usize) -> Result<usize, Response> {
+        match request.number("maxResults", default) {
             0 => Err(invalid("Invalid value for maxResults: 0")),
             asked => Ok(asked.min(most).min(self.switches.page.unwrap_or(most)).max(1)),
         }
@@ -288,47 +289,47 @@ impl Calendars {
 }
 
 /// A series shown as one is there as long as its rule goes on. No rule here takes two years from one instance to the next.
-fn endless(shown: &Shown<'_>, query: &Query, zone: &TimeZone) -> bool {
+fn endless(shown: &EventView<'_>, query: &Query, zone: &TimeZone) -> bool {
     let (Some(rule), None) = (&shown.item.rule, shown.origin) else { return false };
     let from = query.from.unwrap_or(Timestamp::UNIX_EPOCH);
     let to = query.to.unwrap_or(from + SignedDuration::from_hours(24 * 366 * 2));
-    let slot = &shown.face.slot;
+    let slot = &shown.state.slot;
     !rule.origins(slot, slot.scaled(from, zone), slot.scaled(to, zone)).is_empty()
 }
 
-fn bound(ask: &Ask, name: &str) -> Result<Option<Timestamp>, Answer> {
-    let moment = ask.param(name).map(str::parse).transpose();
-    moment.map_err(|_| Answer::error(400, "badRequest", "Bad Request"))
+fn bound(request: &Request, name: &str) -> Result<Option<Timestamp>, Response> {
+    let moment = request.param(name).map(str::parse).transpose();
+    moment.map_err(|_| Response::error(400, "badRequest", "Bad Request"))
 }
 
 /// The values of `eventTypes`, which may be given several times.
-fn types(ask: &Ask) -> Result<Vec<String>, Answer> {
-    let types: Vec<String> = ask.all("eventTypes").map(str::to_owned).collect();
+fn types(request: &Request) -> Result<Vec<String>, Response> {
+    let types: Vec<String> = request.all("eventTypes").map(str::to_owned).collect();
     match types.iter().find(|name| !EventType::ALL.iter().any(|known| known.name() == *name)) {
         Some(name) => Err(bad(&format!("Invalid value for eventTypes: {name}"))),
         None => Ok(types),
     }
 }
 
-fn parameters(ask: &Ask, leave_out: impl Fn(&str) -> bool) -> String {
-    let kept = ask.query.iter().filter(|(name, _)| !leave_out(name));
+fn parameters(request: &Request, leave_out: impl Fn(&str) -> bool) -> String {
+    let kept = request.query.iter().filter(|(name, _)| !leave_out(name));
     let mut kept: Vec<String> = kept.map(|(name, value)| format!("{name}={value}")).collect();
     kept.sort();
     kept.join("&")
 }
 
-fn not_found() -> Answer {
-    Answer::error(404, "notFound", "Not Found")
+fn not_found() -> Response {
+    Response::error(404, "notFound", "Not Found")
 }
 
-fn invalid(message: &str) -> Answer {
-    Answer::error(400, "invalid", message)
+fn invalid(message: &str) -> Response {
+    Response::error(400, "invalid", message)
 }
 
-fn bad(message: &str) -> Answer {
-    Answer::error(400, "badRequest", message)
+fn bad(message: &str) -> Response {
+    Response::error(400, "badRequest", message)
 }
 
-fn unknown(name: &str) -> Answer {
-    Answer::error(501, "notImplemented", &format!("This stand-in does not know the parameter {name}."))
+fn unknown(name: &str) -> Response {
+    Response::error(501, "notImplemented", &format!("This stand-in does not know the parameter {name}."))
 }

@@ -1,4 +1,4 @@
-//! The words of scripts: what an event is to be, how it is to change, and what was done.
+//! The types of scripts: what an event is to be, how it is to change, and what was done.
 
 use std::collections::BTreeMap;
 
@@ -182,7 +182,7 @@ impl Plan {
     }
 }
 
-/// How the words of an event are to change; what is `None` stays.
+/// How the texts of an event are to change; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edit {
     /// The title.
@@ -215,13 +215,13 @@ pub struct Change {
 pub enum What {
     /// An event or a series is there now.
     Created,
-    /// Other words, or a series repeats otherwise.
+    /// Other texts, or another rule of a series.
     Changed,
     /// Another time.
     Moved,
-    /// It is off.
+    /// It was cancelled.
     Cancelled,
-    /// It is on again.
+    /// Its cancellation was taken back.
     Restored,
     /// Somebody answered an invitation.
     Responded {

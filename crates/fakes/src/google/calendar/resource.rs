@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use super::item::{Face, Shown};
+use super::item::{EventState, EventView};
 use super::plan::{Cancelled, EventType, ExtendedProperties, Slot};
 use super::rule::Origin;
 use super::{Calendar, OWNER};
@@ -14,12 +14,12 @@ use super::{Calendar, OWNER};
 /// The resource of an event, a series or an instance. Times are written in the offset of the calendar's zone, beside
 /// the name of their own.
 pub(super) fn event(
-    shown: &Shown<'_>,
+    shown: &EventView<'_>,
     calendar: &Calendar,
     cancelled: Cancelled,
     most_attendees: Option<usize>,
 ) -> Value {
-    let (face, offset) = (&shown.face, calendar.time_zone());
+    let (state, offset) = (&shown.state, calendar.time_zone());
     let mut event = Map::new();
     let mut set = |key: &str, value: Value| {
         if !value.is_null() {
@@ -27,16 +27,16 @@ pub(super) fn event(
         }
     };
     set("kind", json!("calendar#event"));
-    set("etag", json!(etag(face.stamp)));
+    set("etag", json!(etag(state.stamp)));
     set("id", json!(shown.id));
-    set("status", json!(if face.cancelled { "cancelled" } else { "confirmed" }));
+    set("status", json!(if state.cancelled { "cancelled" } else { "confirmed" }));
     if let Some(origin) = shown.origin {
         set("recurringEventId", json!(shown.item.id));
-        set("originalStartTime", original_start(origin, &shown.item.face.slot, &offset));
+        set("originalStartTime", original_start(origin, &shown.item.state.slot, &offset));
     }
     match cancelled {
-        Cancelled::Bare if face.cancelled => return Value::Object(event),
-        Cancelled::Placeholder if face.cancelled => {
+        Cancelled::Bare if state.cancelled => return Value::Object(event),
+        Cancelled::Placeholder if state.cancelled => {
             set("start", json!({ "date": "2000-01-01" }));
             set("end", json!({ "date": "2000-01-01" }));
             return Value::Object(event);
@@ -45,23 +45,23 @@ pub(super) fn event(
     }
     set("htmlLink", json!(link(&shown.id, &calendar.id)));
     set("created", json!(time(shown.item.created)));
-    set("updated", json!(time(face.updated)));
-    set("summary", json!(face.summary));
-    set("description", json!(face.description));
-    set("location", json!(face.location));
+    set("updated", json!(time(state.updated)));
+    set("summary", json!(state.summary));
+    set("description", json!(state.description));
+    set("location", json!(state.location));
     set("creator", person(&shown.item.organizer));
     set("organizer", person(&shown.item.organizer));
-    let (start, end) = ends(&face.slot, &offset);
+    let (start, end) = ends(&state.slot, &offset);
     set("start", start);
     set("end", end);
     if let (None, Some(rule)) = (shown.origin, &shown.item.rule) {
-        set("recurrence", json!([rule.line(&face.slot)]));
+        set("recurrence", json!([rule.line(&state.slot)]));
     }
     set("iCalUID", json!(format!("{}@google.com", shown.item.id)));
-    set("sequence", json!(face.sequence));
-    attendees(face, &shown.item.organizer, most_attendees, &mut set);
-    set("reminders", reminders(face.reminder));
-    set("extendedProperties", extended(&face.extended));
+    set("sequence", json!(state.sequence));
+    attendees(state, &shown.item.organizer, most_attendees, &mut set);
+    set("reminders", reminders(state.reminder));
+    set("extendedProperties", extended(&state.extended));
     let event_type = shown.item.event_type;
     set("eventType", json!(event_type.name()));
     if let Some((name, properties)) = properties(event_type) {
@@ -75,12 +75,12 @@ pub(super) fn etag(stamp: u64) -> String {
     format!("\"{stamp}\"")
 }
 
-fn attendees(face: &Face, organizer: &str, most: Option<usize>, set: &mut impl FnMut(&str, Value)) {
-    if face.attendees.is_empty() {
+fn attendees(state: &EventState, organizer: &str, most: Option<usize>, set: &mut impl FnMut(&str, Value)) {
+    if state.attendees.is_empty() {
         return;
     }
-    let too_many = most.is_some_and(|most| face.attendees.len() > most);
-    let shown = face.attendees.iter().filter(|(address, _)| !too_many || address == OWNER);
+    let too_many = most.is_some_and(|most| state.attendees.len() > most);
+    let shown = state.attendees.iter().filter(|(address, _)| !too_many || address == OWNER);
     let list = shown.map(|(address, answer)| {
         let mut attendee = person(address);
         if address == organizer {

@@ -1,9 +1,9 @@
-//! What scripts can do to calendars.
+//! The changes that scripts make to calendars.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::item::{Face, Item, Shown};
+use super::item::{EventState, EventView, Item};
 use super::plan::{Cancelled, Change, Edit, Plan, Slot, What};
 use super::resource;
 use super::rule::{Origin, Rule};
@@ -20,14 +20,14 @@ impl Calendars {
         self.insert(now, calendar, plan, Some(rule))
     }
 
-    /// Changes the words of an event, a series or an instance. Like all methods that take an id: whether there was
+    /// Changes the texts of an event, a series or an instance. Like all methods that take an id: whether there was
     /// such a thing and it changed.
     pub fn change(&mut self, now: Timestamp, calendar: &str, id: &str, edit: &Edit) -> bool {
-        self.edit(now, calendar, id, What::Changed, |face| {
-            face.summary = edit.summary.clone().unwrap_or_else(|| face.summary.clone());
-            face.description = edit.description.clone().or_else(|| face.description.clone());
-            face.location = edit.location.clone().or_else(|| face.location.clone());
-            face.extended = edit.extended.clone().unwrap_or_else(|| face.extended.clone());
+        self.edit(now, calendar, id, What::Changed, |state| {
+            state.summary = edit.summary.clone().unwrap_or_else(|| state.summary.clone());
+            state.description = edit.description.clone().or_else(|| state.description.clone());
+            state.location = edit.location.clone().or_else(|| state.location.clone());
+            state.extended = edit.extended.clone().unwrap_or_else(|| state.extended.clone());
             true
         })
     }
@@ -36,8 +36,8 @@ impl Calendars {
     pub fn shift(&mut self, now: Timestamp, calendar: &str, id: &str, slot: Slot) -> bool {
         match self.rule(calendar, id) {
             Some(rule) => self.repeat(now, calendar, id, What::Moved, rule, Some(slot)),
-            None => self.edit(now, calendar, id, What::Moved, |face| {
-                face.slot = slot.clone();
+            None => self.edit(now, calendar, id, What::Moved, |state| {
+                state.slot = slot.clone();
                 true
             }),
         }
@@ -48,7 +48,7 @@ impl Calendars {
         if self.is_series(calendar, id) {
             return false;
         }
-        self.edit(now, calendar, id, What::Moved, |face| match &mut face.slot {
+        self.edit(now, calendar, id, What::Moved, |state| match &mut state.slot {
             Slot::Timed { start, end, .. } if *start < now && now < *end => {
                 *end = now;
                 true
@@ -64,16 +64,16 @@ impl Calendars {
 
     /// Cancels an event, a series with all its instances, or an instance.
     pub fn cancel(&mut self, now: Timestamp, calendar: &str, id: &str) -> bool {
-        self.edit(now, calendar, id, What::Cancelled, |face| {
-            face.cancelled = true;
+        self.edit(now, calendar, id, What::Cancelled, |state| {
+            state.cancelled = true;
             true
         })
     }
 
     /// Takes back [`cancel`](Self::cancel).
     pub fn restore(&mut self, now: Timestamp, calendar: &str, id: &str) -> bool {
-        self.edit(now, calendar, id, What::Restored, |face| {
-            face.cancelled = false;
+        self.edit(now, calendar, id, What::Restored, |state| {
+            state.cancelled = false;
             true
         })
     }
@@ -88,19 +88,19 @@ impl Calendars {
         status: &str,
     ) -> bool {
         let what = What::Responded { attendee: attendee.to_owned(), status: status.to_owned() };
-        self.edit(now, calendar, id, what, |face| {
+        self.edit(now, calendar, id, what, |state| {
             let found =
-                face.attendees.iter_mut().find(|(address, answer)| address == attendee && answer != status);
+                state.attendees.iter_mut().find(|(address, answer)| address == attendee && answer != status);
             found.map(|(_, answer)| status.clone_into(answer)).is_some()
         })
     }
 
     /// Invites somebody.
     pub fn invite(&mut self, now: Timestamp, calendar: &str, id: &str, attendee: &str) -> bool {
-        self.edit(now, calendar, id, What::Invited { attendee: attendee.to_owned() }, |face| {
-            let known = face.attendees.iter().any(|(address, _)| address == attendee);
+        self.edit(now, calendar, id, What::Invited { attendee: attendee.to_owned() }, |state| {
+            let known = state.attendees.iter().any(|(address, _)| address == attendee);
             if !known {
-                face.attendees.push((attendee.to_owned(), "needsAction".to_owned()));
+                state.attendees.push((attendee.to_owned(), "needsAction".to_owned()));
             }
             !known
         })
@@ -108,18 +108,18 @@ impl Calendars {
 
     /// Takes somebody off the list.
     pub fn uninvite(&mut self, now: Timestamp, calendar: &str, id: &str, attendee: &str) -> bool {
-        self.edit(now, calendar, id, What::Uninvited { attendee: attendee.to_owned() }, |face| {
-            let before = face.attendees.len();
-            face.attendees.retain(|(address, _)| address != attendee);
-            face.attendees.len() != before
+        self.edit(now, calendar, id, What::Uninvited { attendee: attendee.to_owned() }, |state| {
+            let before = state.attendees.len();
+            state.attendees.retain(|(address, _)| address != attendee);
+            state.attendees.len() != before
         })
     }
 
     /// Sets a reminder of the owner's own: a new etag, while `updated` stays.
     pub fn touch_reminders(&mut self, now: Timestamp, calendar: &str, id: &str, minutes: u32) -> bool {
-        self.edit(now, calendar, id, What::Reminders, |face| {
-            let changed = face.reminder != Some(minutes);
-            face.reminder = Some(minutes);
+        self.edit(now, calendar, id, What::Reminders, |state| {
+            let changed = state.reminder != Some(minutes);
+            state.reminder = Some(minutes);
             changed
         })
     }
@@ -137,7 +137,7 @@ impl Calendars {
         let (item, zone) = (calendar.items.get(series), calendar.time_zone());
         let Some(item) = item.filter(|item| item.rule.is_some()) else { return Vec::new() };
         let mut shown = item.expanded(from, to, &zone);
-        shown.retain(|shown| shown.face.within(Some(from), Some(to), &zone));
+        shown.retain(|shown| shown.state.within(Some(from), Some(to), &zone));
         shown.sort_by_key(|shown| shown.origin);
         shown.into_iter().map(|shown| shown.id).collect()
     }
@@ -148,16 +148,16 @@ impl Calendars {
         self.rule(calendar, id).is_some()
     }
 
-    /// Whether an event, a series or an instance is off.
+    /// Whether an event, a series or an instance is cancelled.
     #[must_use]
     pub fn is_cancelled(&self, calendar: &str, id: &str) -> bool {
-        self.look_up(calendar, id).is_some_and(|shown| shown.face.cancelled)
+        self.look_up(calendar, id).is_some_and(|shown| shown.state.cancelled)
     }
 
     /// When an event, the first instance of a series, or an instance is.
     #[must_use]
     pub fn slot(&self, calendar: &str, id: &str) -> Option<Slot> {
-        self.look_up(calendar, id).map(|shown| shown.face.slot.clone())
+        self.look_up(calendar, id).map(|shown| shown.state.slot.clone())
     }
 
     /// An event, a series or an instance as it is now, with everything, also when it is cancelled.
@@ -178,7 +178,7 @@ impl Calendars {
         Some(resource::event(&shown, of, cancelled, most_attendees))
     }
 
-    fn look_up(&self, calendar: &str, id: &str) -> Option<Shown<'_>> {
+    fn look_up(&self, calendar: &str, id: &str) -> Option<EventView<'_>> {
         let (id, origin) = split(id);
         let item = self.find(calendar)?.items.get(id)?;
         match origin {
@@ -198,13 +198,13 @@ impl Calendars {
         let Some(at) = self.position(calendar) else { return id };
         let stamp = self.stamp(now);
         let organizer = plan.organizer.clone().unwrap_or_else(|| OWNER.to_owned());
-        let (event_type, face) = (plan.event_type, Face::new(plan, now, stamp));
+        let (event_type, state) = (plan.event_type, EventState::new(plan, now, stamp));
         let item = Item {
             id: id.clone(),
             organizer,
             event_type,
             created: now,
-            face,
+            state,
             rule,
             exceptions: Default::default(),
         };
@@ -230,48 +230,48 @@ impl Calendars {
         self.with(calendar, |calendar| {
             let zone = calendar.time_zone();
             if let Some(item) = calendar.items.get_mut(id) {
-                let slot = slot.unwrap_or_else(|| item.face.slot.clone());
+                let slot = slot.unwrap_or_else(|| item.state.slot.clone());
                 item.repeat(rule, slot, now, days, &zone);
             }
         });
         true
     }
 
-    /// Every change but the first goes through here. What happens to a series happens to its exceptions too.
+    /// Makes every change but the first. A change of a series changes its exceptions too.
     fn edit(
         &mut self,
         now: Timestamp,
         calendar: &str,
         id: &str,
         what: What,
-        edit: impl Fn(&mut Face) -> bool,
+        edit: impl Fn(&mut EventState) -> bool,
     ) -> bool {
         let Some(at) = self.position(calendar) else { return false };
         let (whole, origin) = split(id);
         let Some(item) = self.calendars[at].items.get(whole) else { return false };
-        let mut face = match origin {
-            None => item.face.clone(),
-            Some(origin) if item.has(origin) && !item.face.cancelled => {
-                item.instance(origin).face.into_owned()
+        let mut state = match origin {
+            None => item.state.clone(),
+            Some(origin) if item.has(origin) && !item.state.cancelled => {
+                item.instance(origin).state.into_owned()
             }
             Some(_) => return false,
         };
-        if face.cancelled != (what == What::Restored) || face.gone || !edit(&mut face) {
+        if state.cancelled != (what == What::Restored) || state.gone || !edit(&mut state) {
             return false;
         }
         let stamp = self.stamp(now);
-        bear(&mut face, &what, now, stamp);
+        mark_changed(&mut state, &what, now, stamp);
         let Some(item) = self.calendars[at].items.get_mut(whole) else { return false };
         match origin {
-            Some(origin) => drop(item.exceptions.insert(origin, face)),
+            Some(origin) => drop(item.exceptions.insert(origin, state)),
             None => {
-                item.face = face;
+                item.state = state;
                 let together = !matches!(what, What::Cancelled | What::Restored);
-                for face in item.exceptions.values_mut().filter(|face| !face.cancelled) {
+                for state in item.exceptions.values_mut().filter(|state| !state.cancelled) {
                     if together {
-                        edit(face);
+                        edit(state);
                     }
-                    bear(face, &what, now, stamp);
+                    mark_changed(state, &what, now, stamp);
                 }
             }
         }
@@ -293,14 +293,14 @@ impl Calendars {
     }
 }
 
-/// The marks of a change.
-fn bear(face: &mut Face, what: &What, now: Timestamp, stamp: u64) {
-    face.stamp = stamp;
+/// Gives an event the time and the numbers of a change.
+fn mark_changed(state: &mut EventState, what: &What, now: Timestamp, stamp: u64) {
+    state.stamp = stamp;
     if *what != What::Reminders {
-        face.updated = now;
+        state.updated = now;
     }
     if matches!(what, What::Changed | What::Moved | What::Cancelled | What::Restored) {
-        face.sequence += 1;
+        state.sequence += 1;
     }
 }
 

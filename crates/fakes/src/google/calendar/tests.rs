@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::*;
-use crate::google::wire::{Ask, Body};
+use crate::google::api::{Body, Request};
 
 /// A Monday.
 const NOW: &str = "2026-03-23T08:00:00Z";
@@ -29,15 +29,8 @@ fn meeting(summary: &str, hours: i64) -> Plan {
     Plan::new(summary, Slot::timed(at(hours), 60, "UTC"))
 }
 
-fn ask(path: &[&str], query: &[(&str, &str)]) -> Ask {
-    Ask {
-        path: path.iter().map(|&part| part.to_owned()).collect(),
-        query: query.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
-    }
-}
-
 fn answer(calendars: &mut Calendars, path: &[&str], query: &[(&str, &str)]) -> (u16, Value) {
-    let answer = calendars.answer(&ask(path, query), now());
+    let answer = calendars.answer(&Request::new(&path.join("/"), query), now());
     let Body::Json(body) = answer.body else { unreachable!("the model answers JSON only") };
     (answer.status, body)
 }

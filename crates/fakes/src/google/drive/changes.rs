@@ -6,37 +6,37 @@
 use super::log::{Entry, Item, Log};
 use super::resource::time;
 use super::{Drive, Home, USER};
-use crate::google::pages::{self, Seal, Token};
-use crate::google::wire::{Answer, Ask};
+use crate::google::api::{Request, Response};
+use crate::google::pages::{self, Token, TokenScope};
 use serde_json::{Map, Value, json};
 
 /// A parameter that has no sense.
-pub(super) fn invalid(message: &str) -> Answer {
-    Answer::error(400, "invalid", message)
+pub(super) fn invalid(message: &str) -> Response {
+    Response::error(400, "invalid", message)
 }
 
-pub(super) fn no_drive(id: &str) -> Answer {
-    Answer::error(404, "notFound", &format!("Shared drive not found: {id}"))
+pub(super) fn no_drive(id: &str) -> Response {
+    Response::error(404, "notFound", &format!("Shared drive not found: {id}"))
 }
 
 impl Drive {
-    pub(super) fn start_token(&self, ask: &Ask) -> Answer {
-        let (name, log) = match self.log_of(ask) {
+    pub(super) fn start_token(&self, request: &Request) -> Response {
+        let (name, log) = match self.log_of(request) {
             Ok(log) => log,
             Err(refused) => return refused,
         };
         let token = Token { place: log.next.to_string(), blank: false };
-        let token = Seal::of_log(name, log.epoch).close(&token);
-        Answer::json(json!({ "kind": "drive#startPageToken", "startPageToken": token }))
+        let token = TokenScope::of_log(name, log.epoch).encode(&token);
+        Response::json(json!({ "kind": "drive#startPageToken", "startPageToken": token }))
     }
 
-    pub(super) fn list_changes(&self, ask: &Ask) -> Answer {
-        let (name, log) = match self.log_of(ask) {
+    pub(super) fn list_changes(&self, request: &Request) -> Response {
+        let (name, log) = match self.log_of(request) {
             Ok(log) => log,
             Err(refused) => return refused,
         };
-        let seal = Seal::of_log(name, log.epoch);
-        let token = match opened(ask, seal, log) {
+        let scope = TokenScope::of_log(name, log.epoch);
+        let token = match opened(request, scope, log) {
             Ok(token) => token,
             Err(refused) => return refused,
         };
@@ -45,55 +45,55 @@ impl Drive {
             (false, Err(_)) => return invalid("Invalid Value"),
             (false, Ok(place)) => {
                 let shown = log.since(place).filter_map(|(place, entry)| {
-                    self.change_entry(entry, name, ask).map(|shown| (place, shown))
+                    self.change_entry(entry, name, request).map(|shown| (place, shown))
                 });
-                self.manners.cut(shown, page_size(ask, 100, 1000), |(place, _)| place.to_string())
+                self.paging.cut(shown, page_size(request, 100, 1000), |(place, _)| place.to_string())
             }
         };
         let mut body = Map::new();
         body.insert("kind".to_owned(), "drive#changeList".into());
         match next {
-            Some(next) => body.insert("nextPageToken".to_owned(), seal.close(&next).into()),
+            Some(next) => body.insert("nextPageToken".to_owned(), scope.encode(&next).into()),
             None => {
                 let end = Token { place: log.next.to_string(), blank: false };
-                body.insert("newStartPageToken".to_owned(), seal.close(&end).into())
+                body.insert("newStartPageToken".to_owned(), scope.encode(&end).into())
             }
         };
         body.insert("changes".to_owned(), entries.into_iter().map(|(_, shown)| shown).collect());
-        Answer::json(body.into())
+        Response::json(body.into())
     }
 
     /// The log that a request is about: the user's, or that of a shared drive.
-    fn log_of<'a>(&'a self, ask: &'a Ask) -> Result<(&'a str, &'a Log), Answer> {
-        let name = ask.param("driveId").unwrap_or(USER);
-        if name != USER && !ask.is("supportsAllDrives") {
-            return Err(Answer::error(403, "teamDrivesNotSupported", "driveId needs supportsAllDrives."));
+    fn log_of<'a>(&'a self, request: &'a Request) -> Result<(&'a str, &'a Log), Response> {
+        let name = request.param("driveId").unwrap_or(USER);
+        if name != USER && !request.is("supportsAllDrives") {
+            return Err(Response::error(403, "teamDrivesNotSupported", "driveId needs supportsAllDrives."));
         }
         self.logs.get_key_value(name).map(|(name, log)| (name.as_str(), log)).ok_or_else(|| no_drive(name))
     }
 
     /// What an entry of a log shows now to this request, if anything.
-    fn change_entry(&self, entry: &Entry, log: &str, ask: &Ask) -> Option<Value> {
-        let all_drives = ask.is("supportsAllDrives") && ask.is("includeItemsFromAllDrives");
+    fn change_entry(&self, entry: &Entry, log: &str, request: &Request) -> Option<Value> {
+        let all_drives = request.is("supportsAllDrives") && request.is("includeItemsFromAllDrives");
         let id = match &entry.item {
             Item::File(id) => id,
-            Item::Drive(id) => return all_drives.then(|| self.drive_entry(entry, id, ask)),
+            Item::Drive(id) => return all_drives.then(|| self.drive_entry(entry, id, request)),
         };
         let file = self.file(id);
-        let restricted = log == USER && ask.is("restrictToMyDrive");
+        let restricted = log == USER && request.is("restrictToMyDrive");
         let listed = file.filter(|file| {
             let guest =
                 log == USER && file.drive().is_some() && self.drive_items_in_user_corpus && all_drives;
             (file.corpus() == log || guest) && (!restricted || file.home == Home::Mine)
         });
         let known = !restricted || entry.mine;
-        if listed.is_none() && (!known || ask.param("includeRemoved") == Some("false")) {
+        if listed.is_none() && (!known || request.param("includeRemoved") == Some("false")) {
             return None;
         }
         let mut shown = frame("file", entry, listed.is_none());
         shown["fileId"] = id.clone().into();
-        if let Some(file) = listed.or(file.filter(|_| ask.is("includeCorpusRemovals"))) {
-            shown["file"] = self.show(file, ask);
+        if let Some(file) = listed.or(file.filter(|_| request.is("includeCorpusRemovals"))) {
+            shown["file"] = self.show(file, request);
         }
         if self.drive_id_on_file_changes
             && let Some(drive) = file.and_then(|file| file.drive()).or((log != USER).then_some(log))
@@ -103,49 +103,49 @@ impl Drive {
         Some(shown)
     }
 
-    fn drive_entry(&self, entry: &Entry, id: &str, ask: &Ask) -> Value {
+    fn drive_entry(&self, entry: &Entry, id: &str, request: &Request) -> Value {
         let drive = self.drives.get(id);
         let mut shown = frame("drive", entry, drive.is_none());
         shown["driveId"] = id.into();
         if let Some(drive) = drive {
-            shown["drive"] = self.show_drive(drive, ask);
+            shown["drive"] = self.show_drive(drive, request);
         }
         shown
     }
 
-    pub(super) fn list_drives(&self, ask: &Ask) -> Answer {
+    pub(super) fn list_drives(&self, request: &Request) -> Response {
         if self.drives_denied {
             let message = "Insufficient Permission: Request had insufficient authentication scopes.";
-            return Answer::error(403, "insufficientPermissions", message);
+            return Response::error(403, "insufficientPermissions", message);
         }
-        let seal = Seal::of(ask, self.listings);
-        let (drives, next) = match ask.param("pageToken").map(|token| seal.open(token)) {
+        let scope = TokenScope::of(request, self.listings);
+        let (drives, next) = match request.param("pageToken").map(|token| scope.decode(token)) {
             Some(None) => return invalid("Invalid Value"),
             Some(Some(token)) if token.blank => (Vec::new(), Some(Token { blank: false, ..token })),
             token => {
                 let first = token.flatten().map(|token| token.place).unwrap_or_default();
                 let rest = self.drives.range(first..).map(|(_, drive)| drive);
-                self.manners.cut(rest, page_size(ask, 10, 100), |drive| drive.id.clone())
+                self.paging.cut(rest, page_size(request, 10, 100), |drive| drive.id.clone())
             }
         };
-        let drives: Value = drives.into_iter().map(|drive| self.show_drive(drive, ask)).collect();
+        let drives: Value = drives.into_iter().map(|drive| self.show_drive(drive, request)).collect();
         let mut body = json!({ "kind": "drive#driveList", "drives": drives });
         if let Some(next) = next {
-            body["nextPageToken"] = seal.close(&next).into();
+            body["nextPageToken"] = scope.encode(&next).into();
         }
-        Answer::json(body)
+        Response::json(body)
     }
 
-    pub(super) fn get_drive(&self, id: &str) -> Answer {
-        let all = Ask { path: Vec::new(), query: vec![("fields".to_owned(), "*".to_owned())] };
-        self.drives.get(id).map_or_else(|| no_drive(id), |drive| Answer::json(self.show_drive(drive, &all)))
+    pub(super) fn get_drive(&self, id: &str) -> Response {
+        let all = Request::new("", &[("fields", "*")]);
+        self.drives.get(id).map_or_else(|| no_drive(id), |drive| Response::json(self.show_drive(drive, &all)))
     }
 
-    pub(super) fn about(&self, ask: &Ask) -> Answer {
-        if ask.param("fields").is_none() {
-            return Answer::error(400, "required", "The 'fields' parameter is required for this method.");
+    pub(super) fn about(&self, request: &Request) -> Response {
+        if request.param("fields").is_none() {
+            return Response::error(400, "required", "The 'fields' parameter is required for this method.");
         }
-        Answer::json(json!({
+        Response::json(json!({
             "kind": "drive#about",
             "user": self.user(&self.me),
             "appInstalled": false,
@@ -157,18 +157,20 @@ impl Drive {
 }
 
 /// The page token of a request for changes.
-fn opened(ask: &Ask, seal: Seal, log: &Log) -> Result<Token, Answer> {
-    let Some(sealed) = ask.param("pageToken").filter(|sealed| !sealed.is_empty()) else {
-        return Err(Answer::error(400, "required", "Required parameter: pageToken"));
+fn opened(request: &Request, scope: TokenScope, log: &Log) -> Result<Token, Response> {
+    let Some(sealed) = request.param("pageToken").filter(|sealed| !sealed.is_empty()) else {
+        return Err(Response::error(400, "required", "Required parameter: pageToken"));
     };
     match pages::read(sealed) {
-        Some((found, token)) if found == seal => Ok(token),
-        Some((found, _)) if found.query == seal.query && found.epoch < seal.epoch => Err(match log.refused {
-            400 => invalid("Invalid Value"),
-            404 => Answer::error(404, "notFound", "Page token not found."),
-            410 => Answer::error(410, "gone", "The page token is no longer valid."),
-            other => Answer::error(other, "invalid", "Invalid Value"),
-        }),
+        Some((found, token)) if found == scope => Ok(token),
+        Some((found, _)) if found.query == scope.query && found.epoch < scope.epoch => {
+            Err(match log.refused {
+                400 => invalid("Invalid Value"),
+                404 => Response::error(404, "notFound", "Page token not found."),
+                410 => Response::error(410, "gone", "The page token is no longer valid."),
+                other => Response::error(other, "invalid", "Invalid Value"),
+            })
+        }
         _ => Err(invalid("Invalid Value")),
     }
 }
@@ -183,6 +185,6 @@ fn frame(kind: &str, entry: &Entry, removed: bool) -> Value {
     })
 }
 
-pub(super) fn page_size(ask: &Ask, usual: usize, largest: usize) -> usize {
-    ask.number("pageSize", usual).clamp(1, largest)
+pub(super) fn page_size(request: &Request, usual: usize, largest: usize) -> usize {
+    request.number("pageSize", usual).clamp(1, largest)
 }

@@ -1,6 +1,5 @@
-//! The words of the model: a file as a script describes it, a file as Drive keeps it, shared drives, a change.
+//! The types of the model: a file as a script describes it, a file as Drive keeps it, shared drives, a change.
 
-use super::USER;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -9,6 +8,9 @@ use std::sync::Arc;
 pub const FOLDER: &str = "application/vnd.google-apps.folder";
 /// The type of a Google Doc.
 pub const DOC: &str = "application/vnd.google-apps.document";
+
+/// The user's own corpus. That of a shared drive bears the id of the drive.
+pub(super) const USER: &str = "";
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,19 +5,19 @@
 
 use super::changes::{invalid, no_drive, page_size};
 use super::{DOC, Drive, File, Home, ROOT, USER};
-use crate::google::pages::{Seal, Token};
-use crate::google::wire::{Answer, Ask};
+use crate::google::api::{Request, Response};
+use crate::google::pages::{Token, TokenScope};
 use serde_json::{Value, json};
 
 /// The largest export in bytes.
 const LARGEST_EXPORT: usize = 10 * 1024 * 1024;
 
-fn bad(message: &str) -> Answer {
-    Answer::error(400, "badRequest", message)
+fn bad(message: &str) -> Response {
+    Response::error(400, "badRequest", message)
 }
 
-fn no_file(id: &str) -> Answer {
-    Answer::error(404, "notFound", &format!("File not found: {id}."))
+fn no_file(id: &str) -> Response {
+    Response::error(404, "notFound", &format!("File not found: {id}."))
 }
 
 /// A condition of a search.
@@ -65,38 +65,39 @@ impl Term {
 }
 
 impl Drive {
-    pub(super) fn list_files(&self, ask: &Ask) -> Answer {
-        let search = ask.param("q").filter(|search| !search.trim().is_empty());
+    pub(super) fn list_files(&self, request: &Request) -> Response {
+        let search = request.param("q").filter(|search| !search.trim().is_empty());
         let Some(terms) =
             search.map_or(Some(Vec::new()), |search| search.split(" and ").map(Term::read).collect())
         else {
             return invalid("Invalid Value");
         };
-        let seal = Seal::of(ask, self.listings);
-        let (files, next) = match ask.param("pageToken").map(|token| seal.open(token)) {
+        let scope = TokenScope::of(request, self.listings);
+        let (files, next) = match request.param("pageToken").map(|token| scope.decode(token)) {
             Some(None) => return invalid("Invalid Value"),
             Some(Some(token)) if token.blank => (Vec::new(), Some(Token { blank: false, ..token })),
             token => {
                 let first = token.flatten().and_then(|token| token.place.parse().ok()).unwrap_or(0);
-                match self.corpus(first, &terms, ask) {
+                match self.corpus(first, &terms, request) {
                     Err(refused) => return refused,
                     Ok(files) => {
                         let files = files.filter(|(_, file)| terms.iter().all(|term| term.holds(file)));
-                        self.manners.cut(files, page_size(ask, 100, 1000), |(serial, _)| serial.to_string())
+                        self.paging
+                            .cut(files, page_size(request, 100, 1000), |(serial, _)| serial.to_string())
                     }
                 }
             }
         };
-        let files: Value = files.into_iter().map(|(_, file)| self.show(file, ask)).collect();
+        let files: Value = files.into_iter().map(|(_, file)| self.show(file, request)).collect();
         let mut body = json!({
             "kind": "drive#fileList",
             "incompleteSearch": self.incomplete_search,
             "files": files,
         });
         if let Some(next) = next {
-            body["nextPageToken"] = seal.close(&next).into();
+            body["nextPageToken"] = scope.encode(&next).into();
         }
-        Answer::json(body)
+        Response::json(body)
     }
 
     /// The files that a request searches, from a place on.
@@ -104,11 +105,11 @@ impl Drive {
         &'a self,
         first: u64,
         terms: &'a [Term],
-        ask: &'a Ask,
-    ) -> Result<impl Iterator<Item = (u64, &'a File)>, Answer> {
-        let all_drives = ask.is("supportsAllDrives") && ask.is("includeItemsFromAllDrives");
-        let drive = ask.param("driveId");
-        let corpora = ask.param("corpora").unwrap_or(if drive.is_some() { "drive" } else { "user" });
+        request: &'a Request,
+    ) -> Result<impl Iterator<Item = (u64, &'a File)>, Response> {
+        let all_drives = request.is("supportsAllDrives") && request.is("includeItemsFromAllDrives");
+        let drive = request.param("driveId");
+        let corpora = request.param("corpora").unwrap_or(if drive.is_some() { "drive" } else { "user" });
         let name = match (corpora, drive) {
             ("user", None) if self.drive_items_in_user_corpus && all_drives => None,
             ("user", None) => Some(USER),
@@ -138,15 +139,15 @@ impl Drive {
         Ok(files.filter(move |(_, file)| name.is_none_or(|name| file.corpus() == name)))
     }
 
-    pub(super) fn get_file(&self, id: &str, ask: &Ask) -> Answer {
+    pub(super) fn get_file(&self, id: &str, request: &Request) -> Response {
         let id = if id == "root" { ROOT } else { id };
         let top = self.top(id);
         let Some(file) = self.file(id).or(top.as_ref()) else { return no_file(id) };
-        if file.drive().is_some() && !ask.is("supportsAllDrives") {
+        if file.drive().is_some() && !request.is("supportsAllDrives") {
             return no_file(id);
         }
-        if ask.param("alt") != Some("media") {
-            return Answer::json(self.show(file, ask));
+        if request.param("alt") != Some("media") {
+            return Response::json(self.show(file, request));
         }
         if let Some(refused) =
             refused(file, "cannotDownloadFile", "This file cannot be downloaded by the user.")
@@ -156,22 +157,22 @@ impl Drive {
         if file.is_native() {
             let message =
                 "Only files with binary content can be downloaded. Use Export with Docs Editors files.";
-            return Answer::error(403, "fileNotDownloadable", message);
+            return Response::error(403, "fileNotDownloadable", message);
         }
-        Answer::bytes(served_as(&file.mime), file.content.to_vec())
+        Response::bytes(served_as(&file.mime), file.content.to_vec())
     }
 
-    pub(super) fn export(&self, id: &str, ask: &Ask) -> Answer {
+    pub(super) fn export(&self, id: &str, request: &Request) -> Response {
         let Some(file) = self.file(id) else { return no_file(id) };
-        let Some(wanted) = ask.param("mimeType") else {
-            return Answer::error(400, "required", "Required parameter: mimeType");
+        let Some(wanted) = request.param("mimeType") else {
+            return Response::error(400, "required", "Required parameter: mimeType");
         };
         if let Some(refused) = refused(file, "cannotExportFile", "This file cannot be exported by the user.")
         {
             return refused;
         }
         if !file.is_native() || file.is_folder() {
-            return Answer::error(403, "fileNotExportable", "Export only supports Docs Editors files.");
+            return Response::error(403, "fileNotExportable", "Export only supports Docs Editors files.");
         }
         let formats: &[&str] = match file.mime.as_str() {
             DOC => &["text/plain", "text/markdown", "text/html", "application/pdf"],
@@ -181,18 +182,18 @@ impl Drive {
             return bad("The requested conversion is not supported.");
         }
         if file.content.len() > LARGEST_EXPORT {
-            return Answer::error(403, "exportSizeLimitExceeded", "This file is too large to be exported.");
+            return Response::error(403, "exportSizeLimitExceeded", "This file is too large to be exported.");
         }
-        Answer::bytes(served_as(wanted), file.content.to_vec())
+        Response::bytes(served_as(wanted), file.content.to_vec())
     }
 }
 
 /// Why the content of a file is refused: what a script said, or the want of a right.
-fn refused(file: &File, reason: &str, message: &str) -> Option<Answer> {
+fn refused(file: &File, reason: &str, message: &str) -> Option<Response> {
     if let Some((status, reason)) = &file.refusal {
-        return Some(Answer::error(*status, reason, "The content of this file is refused."));
+        return Some(Response::error(*status, reason, "The content of this file is refused."));
     }
-    (!file.downloadable).then(|| Answer::error(403, reason, message))
+    (!file.downloadable).then(|| Response::error(403, reason, message))
 }
 
 fn served_as(mime: &str) -> &'static str {

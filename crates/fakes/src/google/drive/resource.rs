@@ -3,7 +3,7 @@
 //! an answer; only what a request without `fields` gets is decided here, and what surely nobody asked for left out.
 
 use super::{Drive, FOLDER, File, Home, Person, ROOT, SharedDrive};
-use crate::google::wire::Ask;
+use crate::google::api::Request;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// A resource in the making. Fields that a request does not ask for are left out where that is easy to see, since
+/// A resource in the making. Fields that a request does not request for are left out where that is easy to see, since
 /// making them costs more than all else; `fields` is still applied afterwards.
 struct Shown<'a> {
     fields: Map<String, Value>,
@@ -40,8 +40,8 @@ impl<'a> Shown<'a> {
 
 impl Drive {
     /// A file; without `fields` only the few that the service sends then.
-    pub(super) fn show(&self, file: &File, ask: &Ask) -> Value {
-        let mask = ask.param("fields");
+    pub(super) fn show(&self, file: &File, request: &Request) -> Value {
+        let mask = request.param("fields");
         let mut shown = Shown::new(mask.unwrap_or("kind,id,name,mimeType,driveId"));
         shown.put("kind", || "drive#file");
         shown.put("id", || file.id.clone());
@@ -142,9 +142,9 @@ impl Drive {
     }
 
     /// A shared drive; without `fields` only the few that the service sends then.
-    pub(super) fn show_drive(&self, drive: &SharedDrive, ask: &Ask) -> Value {
+    pub(super) fn show_drive(&self, drive: &SharedDrive, request: &Request) -> Value {
         let mut shown = json!({ "kind": "drive#drive", "id": drive.id, "name": drive.name });
-        if ask.param("fields").is_some() {
+        if request.param("fields").is_some() {
             shown["createdTime"] = time(drive.created).into();
             shown["hidden"] = false.into();
             shown["capabilities"] = json!({ "canListChildren": true, "canDownload": true });

@@ -1,5 +1,5 @@
-//! What happens to files. Each change goes into the history and into the logs that must tell of it. What a change of a
-//! folder means for what lies below it, and shared drives, stand in `space`.
+//! The changes of files. Each goes into the history and into the logs that must show it. `tree` holds what a change of a
+//! folder means for everything below it, and shared drives.
 
 use super::log::Item;
 use super::{Change, Drive, File, Home, NewFile, Person, ROOT, USER, What};
@@ -26,17 +26,17 @@ impl Drive {
                 None => (ROOT.to_owned(), Home::Mine),
             };
         let owner = self.me.clone();
-        self.appear(now, new, Some(parent), home, owner, What::Created)
+        self.insert(now, new, Some(parent), home, owner, What::Created)
     }
 
     /// Somebody shares a file of theirs with the user. Its id.
     pub fn share_with_me(&mut self, now: Timestamp, new: NewFile, by: Person) -> String {
         let parent = new.parent.clone().filter(|id| self.home_below(id).is_some());
         let home = Home::SharedWithMe { by: by.clone(), at: now };
-        self.appear(now, new, parent, home, by, What::SharedWithMe)
+        self.insert(now, new, parent, home, by, What::SharedWithMe)
     }
 
-    fn appear(
+    fn insert(
         &mut self,
         now: Timestamp,
         new: NewFile,
@@ -154,7 +154,7 @@ impl Drive {
         let me = self.me.clone();
         let done = self.change(now, id, What::Moved, |file| {
             file.parent = Some(parent.to_owned());
-            file.rehome(&there, &me);
+            file.change_home(&there, &me);
         });
         self.inherit(now, id, What::Moved);
         done
@@ -162,12 +162,12 @@ impl Drive {
 
     /// Takes away the user's sight of a file of somebody else, and of everything below it.
     pub fn unshare(&mut self, now: Timestamp, id: &str) -> bool {
-        self.vanish(now, id, What::Unshared)
+        self.remove_tree(now, id, What::Unshared)
     }
 
     /// Deletes a file for good, with everything below it.
     pub fn remove(&mut self, now: Timestamp, id: &str) -> bool {
-        self.vanish(now, id, What::Removed)
+        self.remove_tree(now, id, What::Removed)
     }
 
     fn change(&mut self, now: Timestamp, id: &str, what: What, alter: impl FnOnce(&mut File)) -> bool {
@@ -215,7 +215,8 @@ impl Drive {
         }
         corpora.sort_unstable();
         corpora.dedup();
-        for corpus in corpora.into_iter().filter(|_| !silent || moved_house(before.as_ref(), after.as_ref()))
+        for corpus in
+            corpora.into_iter().filter(|_| !silent || changed_corpus(before.as_ref(), after.as_ref()))
         {
             if let Some(log) = self.logs.get_mut(corpus) {
                 log.note(Item::File(id.clone()), at, mine);
@@ -225,7 +226,7 @@ impl Drive {
     }
 }
 
-/// Whether a file went from one corpus to another, of which both logs tell in any case.
-fn moved_house(before: Option<&File>, after: Option<&File>) -> bool {
+/// Whether a file went from one corpus to another, which both logs show in any case.
+fn changed_corpus(before: Option<&File>, after: Option<&File>) -> bool {
     before.map(File::corpus) != after.map(File::corpus)
 }

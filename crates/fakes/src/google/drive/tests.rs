@@ -1,7 +1,7 @@
 //! Drive, data in and data out: scripts and requests in, answers out.
 
 use super::*;
-use crate::google::wire::Body;
+use crate::google::api::Body;
 use serde_json::{Value, json};
 
 const ALL: (&str, &str) = ("supportsAllDrives", "true");
@@ -12,25 +12,24 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
 }
 
-fn ask(drive: &mut Drive, path: &str, query: &[(&str, &str)]) -> Answer {
-    let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    drive.answer(&Ask { path: path.split('/').map(str::to_owned).collect(), query }, at(0))
+fn answer(drive: &mut Drive, path: &str, query: &[(&str, &str)]) -> Response {
+    drive.answer(&Request::new(path, query), at(0))
 }
 
-fn json_of(answer: &Answer) -> Value {
+fn json_of(answer: &Response) -> Value {
     let Body::Json(body) = &answer.body else { panic!("no JSON") };
     body.clone()
 }
 
 fn get(drive: &mut Drive, path: &str, query: &[(&str, &str)]) -> Value {
-    let answer = ask(drive, path, query);
+    let answer = answer(drive, path, query);
     assert_eq!(answer.status, 200, "{answer:?}");
     json_of(&answer)
 }
 
 /// Status and reason of an error.
 fn refused(drive: &mut Drive, path: &str, query: &[(&str, &str)]) -> (u16, String) {
-    let answer = ask(drive, path, query);
+    let answer = answer(drive, path, query);
     (answer.status, json_of(&answer)["error"]["errors"][0]["reason"].as_str().unwrap_or_default().to_owned())
 }
 
@@ -121,7 +120,7 @@ fn pages_hold_everything_and_only_the_last_has_a_start_token() {
     let all: Vec<String> = (0..250).map(|number| format!("{number:03}")).collect();
     assert_eq!(names(&mut drive, &token, &[]), all);
     assert_eq!(listed(&mut drive, &[]), all);
-    drive.manners = Manners::rough();
+    drive.paging = Paging::irregular();
     let (pages, _) = changes(&mut drive, &token, &[]);
     assert!(pages.iter().any(Vec::is_empty), "empty pages with a next token");
     let mut found = names(&mut drive, &token, &[]);
@@ -257,7 +256,7 @@ fn shared_drives_have_logs_of_their_own() {
     assert_eq!(shown["driveId"], json!(team));
     assert!(["ownedByMe", "owners", "permissions", "shared"].iter().all(|name| shown.get(name).is_none()));
     assert_eq!(refused(&mut drive, &path, &[("alt", "media")]).0, 404);
-    assert_eq!(ask(&mut drive, &path, &[("alt", "media"), ALL]).status, 200);
+    assert_eq!(answer(&mut drive, &path, &[("alt", "media"), ALL]).status, 200);
 
     let token = start(&mut drive, &[]);
     drive.remove_drive(at(5), &team);
@@ -316,12 +315,12 @@ fn content_comes_by_download_or_export_or_not_at_all() {
     let markdown = [("mimeType", "text/markdown")];
     let path = |id: &str| format!("files/{id}");
     let export = |id: &str| format!("files/{id}/export");
-    let bytes = |answer: Answer| match answer.body {
+    let bytes = |answer: Response| match answer.body {
         Body::Bytes(mime, bytes) => (mime, bytes),
         Body::Json(body) => panic!("{body}"),
     };
-    assert_eq!(bytes(ask(&mut drive, &path(&text), &media)), ("text/plain", b"words".to_vec()));
-    assert_eq!(bytes(ask(&mut drive, &export(&doc), &markdown)), ("text/markdown", b"# words".to_vec()));
+    assert_eq!(bytes(answer(&mut drive, &path(&text), &media)), ("text/plain", b"words".to_vec()));
+    assert_eq!(bytes(answer(&mut drive, &export(&doc), &markdown)), ("text/markdown", b"# words".to_vec()));
     let why = |drive: &mut Drive, path: String, query: &[(&str, &str)]| refused(drive, &path, query).1;
     assert_eq!(why(&mut drive, path(&doc), &media), "fileNotDownloadable");
     assert_eq!(why(&mut drive, export(&text), &markdown), "fileNotExportable");

@@ -1,6 +1,9 @@
-//! The words of the model: a mail as a script describes it, a message as the mailbox keeps it, a change.
+//! The types of the model: a mail as a script describes it, a message as the mailbox keeps it, a change.
 
 use jiff::Timestamp;
+
+/// The order of messages: time in milliseconds since 1970, then id.
+pub(super) type Key = (i64, String);
 
 /// A mail as a script describes it. The default is an unread one in the inbox, from somebody to the mailbox.
 #[derive(Debug, Clone)]
@@ -132,7 +135,7 @@ impl Message {
         self.labels.iter().any(|found| found == label)
     }
 
-    pub(super) fn key(&self) -> super::Key {
+    pub(super) fn key(&self) -> Key {
         (self.date_ms, self.id.clone())
     }
 }

@@ -2,9 +2,8 @@
 //! quota of the project, which one user does not reach.
 
 use jiff::Timestamp;
-use serde_json::json;
 
-use crate::google::wire::{Answer, Body};
+use crate::google::api::Response;
 
 /// The units a minute of each user, for projects since 2026-05-01.
 pub const UNITS_PER_MINUTE: u64 = 6_000;
@@ -21,7 +20,7 @@ pub(super) struct Quota {
 impl Quota {
     /// Spends the units of a request, or refuses it, which costs nothing: at first with 429, and with 403 if it goes on
     /// in the same minute (reported, not documented: <https://github.com/mxngls/gmail-cleaner/issues/5>).
-    pub(super) fn spend(&mut self, most: Option<u64>, path: &[&str], now: Timestamp) -> Option<Answer> {
+    pub(super) fn spend(&mut self, most: Option<u64>, path: &[&str], now: Timestamp) -> Option<Response> {
         let minute = now.as_second().div_euclid(60);
         if minute != self.minute {
             *self = Self { minute, ..Self::default() };
@@ -46,20 +45,18 @@ fn price(path: &[&str]) -> u64 {
     }
 }
 
-fn exhausted() -> Answer {
+fn exhausted() -> Response {
     let message = "Resource has been exhausted (e.g. check quota).";
     refusal(429, "global", message)
 }
 
-fn exceeded() -> Answer {
+fn exceeded() -> Response {
     let message = "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute per user' of service \
                    'gmail.googleapis.com' for consumer 'project_number:1'.";
     refusal(403, "usageLimits", message)
 }
 
-fn refusal(status: u16, domain: &str, message: &str) -> Answer {
-    let errors = json!([{ "message": message, "domain": domain, "reason": "rateLimitExceeded" }]);
-    let word = if status == 429 { "RESOURCE_EXHAUSTED" } else { "PERMISSION_DENIED" };
-    let error = json!({ "code": status, "message": message, "errors": errors, "status": word });
-    Answer { status, body: Body::Json(json!({ "error": error })), headers: Vec::new() }
+fn refusal(status: u16, domain: &str, message: &str) -> Response {
+    let name = if status == 429 { "RESOURCE_EXHAUSTED" } else { "PERMISSION_DENIED" };
+    Response::error_in(domain, status, "rateLimitExceeded", message).naming(name)
 }

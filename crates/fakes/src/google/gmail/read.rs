@@ -2,9 +2,10 @@
 //! `users.messages.list`, `users.messages.get` and `users.labels.list` below
 //! <https://developers.google.com/workspace/gmail/api/reference/rest/v1/users>. Changes nothing but what is held back.
 
-use super::{Change, Key, Mailbox, Message, What};
-use crate::google::pages::{Seal, Token};
-use crate::google::wire::{Answer, Ask, Body};
+use super::mail::Key;
+use super::{Change, Mailbox, Message, What};
+use crate::google::api::{Request, Response};
+use crate::google::pages::{Token, TokenScope};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -32,30 +33,47 @@ const SYSTEM_LABELS: [&str; 14] = [
 ];
 
 /// An error as Gmail words it: the common form and a status in words.
-pub(super) fn refusal(status: u16, reason: &str, message: &str) -> Answer {
-    let mut answer = Answer::error(status, reason, message);
-    if let Body::Json(body) = &mut answer.body {
-        let word = match status {
-            400 => "INVALID_ARGUMENT",
-            403 => "PERMISSION_DENIED",
-            _ => "NOT_FOUND",
-        };
-        body["error"]["status"] = word.into();
-    }
-    answer
+fn refusal(status: u16, reason: &str, message: &str) -> Response {
+    Response::error(status, reason, message).naming(match status {
+        400 => "INVALID_ARGUMENT",
+        403 => "PERMISSION_DENIED",
+        _ => "NOT_FOUND",
+    })
 }
 
-fn not_found() -> Answer {
+fn not_found() -> Response {
     refusal(404, "notFound", "Requested entity was not found.")
 }
 
-fn invalid(message: &str) -> Answer {
+fn invalid(message: &str) -> Response {
     refusal(400, "invalidArgument", message)
 }
 
 impl Mailbox {
-    pub(super) fn profile(&self) -> Answer {
-        Answer::json(json!({
+    /// Answers a request. Paths begin with `users/me`, or with the address in place of `me`.
+    pub fn answer(&mut self, request: &Request, now: Timestamp) -> Response {
+        let path = request.segments();
+        let ["users", user, rest @ ..] = path.as_slice() else {
+            return refusal(404, "notFound", "Not Found");
+        };
+        if *user != "me" && *user != self.address {
+            return refusal(403, "forbidden", &format!("Delegation denied for {}", self.address));
+        }
+        if let Some(refused) = self.quota.spend(self.units_per_minute, rest, now) {
+            return refused;
+        }
+        match rest {
+            ["profile"] => self.profile(),
+            ["history"] => self.list_history(request),
+            ["messages"] => self.list_messages(request),
+            ["messages", id] => self.get_message(id, request, now),
+            ["labels"] => self.list_labels(),
+            _ => refusal(404, "notFound", "Not Found"),
+        }
+    }
+
+    fn profile(&self) -> Response {
+        Response::json(json!({
             "emailAddress": self.address,
             "messagesTotal": self.messages.len(),
             "threadsTotal": self.threads.len(),
@@ -63,8 +81,8 @@ impl Mailbox {
         }))
     }
 
-    pub(super) fn list_history(&self, ask: &Ask) -> Answer {
-        let Some(start) = ask.param("startHistoryId").filter(|start| !start.is_empty()) else {
+    fn list_history(&self, request: &Request) -> Response {
+        let Some(start) = request.param("startHistoryId").filter(|start| !start.is_empty()) else {
             return invalid("Missing/invalid parameter: startHistoryId");
         };
         let Ok(start) = start.parse::<u64>() else {
@@ -73,25 +91,26 @@ impl Mailbox {
         if start < self.floor || start > self.history_id {
             return not_found();
         }
-        let wanted: Vec<&str> = ask.all("historyTypes").collect();
+        let wanted: Vec<&str> = request.all("historyTypes").collect();
         if let Some(wrong) = wanted.iter().find(|kind| !KINDS.iter().any(|(known, _)| known == *kind)) {
             return invalid(&format!("Invalid value at 'history_types' (HistoryType), \"{wrong}\""));
         }
         let mut body = Map::new();
         body.insert("historyId".to_owned(), self.history_id.to_string().into());
-        let (records, next) = match self.begin(ask) {
+        let (records, next) = match self.begin(request) {
             Err(refused) => return refused,
             Ok(Some(token)) if token.blank => (Vec::new(), Some(Token { blank: false, ..token })),
             Ok(token) => {
                 let first = token.and_then(|token| token.place.parse().ok()).unwrap_or(start + 1);
-                self.manners.cut(self.records(first, &wanted, ask), page_size(ask), |(id, _)| id.to_string())
+                self.paging
+                    .cut(self.records(first, &wanted, request), page_size(request), |(id, _)| id.to_string())
             }
         };
         if !records.is_empty() {
             let records = records.into_iter().map(|(id, changes)| self.record(id, &changes)).collect();
             body.insert("history".to_owned(), records);
         }
-        self.finish(ask, body, next)
+        self.finish(request, body, next)
     }
 
     /// The records from id `first` on, without the changes that were not asked for.
@@ -99,9 +118,9 @@ impl Mailbox {
         &'a self,
         first: u64,
         wanted: &'a [&'a str],
-        ask: &'a Ask,
+        request: &'a Request,
     ) -> impl Iterator<Item = (u64, Vec<&'a Change>)> {
-        let label = ask.param("labelId");
+        let label = request.param("labelId");
         let asked_for = move |change: &&Change| {
             let kind = kind(&change.what);
             (wanted.is_empty() || wanted.contains(&kind.0))
@@ -144,12 +163,12 @@ impl Mailbox {
         record
     }
 
-    pub(super) fn list_messages(&self, ask: &Ask) -> Answer {
-        let (since, until) = match times(ask.param("q").unwrap_or_default()) {
+    fn list_messages(&self, request: &Request) -> Response {
+        let (since, until) = match times(request.param("q").unwrap_or_default()) {
             Ok(times) => times,
             Err(word) => return invalid(&format!("the model cannot search for {word:?}")),
         };
-        let token = match self.begin(ask) {
+        let token = match self.begin(request) {
             Err(refused) => return refused,
             Ok(token) => token,
         };
@@ -158,11 +177,11 @@ impl Mailbox {
             Some(None) => return invalid("Invalid pageToken"),
             None => (until, String::new()),
         };
-        let found = self.keys(ask).range((since, String::new())..).take_while(|(at, _)| *at < until);
+        let found = self.keys(request).range((since, String::new())..).take_while(|(at, _)| *at < until);
         let found = found.take(201).count();
         let (messages, next) = match token {
             Some(token) if token.blank => (Vec::new(), Some(Token { blank: false, ..token })),
-            _ => self.manners.cut(self.found(ask, since, &newest), page_size(ask), |message| {
+            _ => self.paging.cut(self.found(request, since, &newest), page_size(request), |message| {
                 format!("{}.{}", message.date_ms, message.id)
             }),
         };
@@ -174,44 +193,52 @@ impl Mailbox {
         }
         // An estimate, as the name says: nothing of hidden messages, of second labels, or beyond 201.
         body.insert("resultSizeEstimate".to_owned(), found.into());
-        self.finish(ask, body, next)
+        self.finish(request, body, next)
     }
 
     /// The narrowest index for the labels asked for.
-    fn keys(&self, ask: &Ask) -> &BTreeSet<Key> {
+    fn keys(&self, request: &Request) -> &BTreeSet<Key> {
         static NOTHING: BTreeSet<Key> = BTreeSet::new();
-        match ask.param("labelIds") {
+        match request.param("labelIds") {
             Some(label) => self.by_label.get(label).unwrap_or(&NOTHING),
             None => &self.order,
         }
     }
 
     /// The messages asked for from `newest` down to the time `since`.
-    fn found<'a>(&'a self, ask: &'a Ask, since: i64, newest: &Key) -> impl Iterator<Item = &'a Message> {
-        let hidden = !ask.is("includeSpamTrash");
-        let keys = self.keys(ask).range(..=newest.clone()).rev().take_while(move |(at, _)| *at >= since);
+    fn found<'a>(
+        &'a self,
+        request: &'a Request,
+        since: i64,
+        newest: &Key,
+    ) -> impl Iterator<Item = &'a Message> {
+        let hidden = !request.is("includeSpamTrash");
+        let keys = self.keys(request).range(..=newest.clone()).rev().take_while(move |(at, _)| *at >= since);
         keys.filter_map(|(_, id)| self.messages.get(id)).filter(move |message| {
-            ask.all("labelIds").all(|label| message.has(label))
+            request.all("labelIds").all(|label| message.has(label))
                 && !(hidden && (message.has("SPAM") || message.has("TRASH")))
         })
     }
 
     /// The token of a page, or none for the first one.
-    fn begin(&self, ask: &Ask) -> Result<Option<Token>, Answer> {
-        let Some(sealed) = ask.param("pageToken").filter(|sealed| !sealed.is_empty()) else {
+    fn begin(&self, request: &Request) -> Result<Option<Token>, Response> {
+        let Some(sealed) = request.param("pageToken").filter(|sealed| !sealed.is_empty()) else {
             return Ok(None);
         };
-        Seal::of(ask, self.epoch).open(sealed).map(Some).ok_or_else(|| invalid("Invalid pageToken"))
+        TokenScope::of(request, self.epoch)
+            .decode(sealed)
+            .map(Some)
+            .ok_or_else(|| invalid("Invalid pageToken"))
     }
 
-    fn finish(&self, ask: &Ask, mut body: Map<String, Value>, next: Option<Token>) -> Answer {
+    fn finish(&self, request: &Request, mut body: Map<String, Value>, next: Option<Token>) -> Response {
         if let Some(next) = next {
-            body.insert("nextPageToken".to_owned(), Seal::of(ask, self.epoch).close(&next).into());
+            body.insert("nextPageToken".to_owned(), TokenScope::of(request, self.epoch).encode(&next).into());
         }
-        Answer::json(body.into())
+        Response::json(body.into())
     }
 
-    pub(super) fn get_message(&mut self, id: &str, ask: &Ask, now: Timestamp) -> Answer {
+    fn get_message(&mut self, id: &str, request: &Request, now: Timestamp) -> Response {
         if self.late.get(id).is_some_and(|from| now < *from) {
             return not_found();
         }
@@ -236,23 +263,23 @@ impl Mailbox {
         {
             body.remove("labelIds");
         }
-        match ask.param("format").unwrap_or("full") {
+        match request.param("format").unwrap_or("full") {
             "minimal" => {}
-            "metadata" => body["payload"] = metadata(message, ask),
+            "metadata" => body["payload"] = metadata(message, request),
             "full" => body["payload"] = full(message),
             "raw" => body["raw"] = URL_SAFE.encode(raw(message)).into(),
             other => return invalid(&format!("Invalid value at 'format' (MessageFormat), \"{other}\"")),
         }
-        Answer::json(body)
+        Response::json(body)
     }
 
-    pub(super) fn list_labels(&self) -> Answer {
+    fn list_labels(&self) -> Response {
         let system = SYSTEM_LABELS.iter().map(|id| json!({ "id": id, "name": id, "type": "system" }));
         let own = self.user_labels.iter().zip(1..).map(|(name, number)| {
             let id = format!("Label_{number}");
             json!({ "id": id, "name": name, "type": "user", "labelListVisibility": "labelShow" })
         });
-        Answer::json(json!({ "labels": system.chain(own).collect::<Vec<_>>() }))
+        Response::json(json!({ "labels": system.chain(own).collect::<Vec<_>>() }))
     }
 }
 
@@ -279,8 +306,8 @@ fn touches(change: &Change, label: &str) -> bool {
     lost || change.labels.iter().any(|found| found == label)
 }
 
-fn page_size(ask: &Ask) -> usize {
-    ask.number("maxResults", USUAL).clamp(1, LARGEST)
+fn page_size(request: &Request) -> usize {
+    request.number("maxResults", USUAL).clamp(1, LARGEST)
 }
 
 /// The place in a token of `messages`.
@@ -308,8 +335,8 @@ fn headers<'a>(headers: impl Iterator<Item = &'a (String, String)>) -> Value {
     headers.map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }
 
-fn metadata(message: &Message, ask: &Ask) -> Value {
-    let wanted: Vec<&str> = ask.all("metadataHeaders").collect();
+fn metadata(message: &Message, request: &Request) -> Value {
+    let wanted: Vec<&str> = request.all("metadataHeaders").collect();
     let asked_for =
         |name: &str| wanted.is_empty() || wanted.iter().any(|want| want.eq_ignore_ascii_case(name));
     let found = message.headers.iter().filter(|(name, _)| asked_for(name));

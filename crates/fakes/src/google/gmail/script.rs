@@ -1,4 +1,4 @@
-//! What happens to a mailbox. Each change goes into its history. Left out: what a reader may see of it (`read`).
+//! The changes of a mailbox. Each goes into its history. Left out: what a reader may see of it (`read`).
 
 use super::mail::names;
 use super::{Change, Mail, Mailbox, Message, What};

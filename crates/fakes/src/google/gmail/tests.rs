@@ -1,7 +1,7 @@
 //! The mailbox, data in and data out: scripts and requests in, answers out.
 
 use super::*;
-use crate::google::wire::Body;
+use crate::google::api::{Body, Request};
 use serde_json::Value;
 
 fn at(second: i64) -> Timestamp {
@@ -13,14 +13,7 @@ fn try_get(mailbox: &mut Mailbox, path: &str, query: &[(&str, &str)]) -> (u16, V
 }
 
 fn try_get_at(now: Timestamp, mailbox: &mut Mailbox, path: &str, query: &[(&str, &str)]) -> (u16, Value) {
-    let path = format!("users/me/{path}");
-    let answer = mailbox.answer(
-        &Ask {
-            path: path.split('/').map(str::to_owned).collect(),
-            query: query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        },
-        now,
-    );
+    let answer = mailbox.answer(&Request::new(&format!("users/me/{path}"), query), now);
     let Body::Json(body) = answer.body else { panic!("no JSON") };
     (answer.status, body)
 }
@@ -148,10 +141,10 @@ fn pages_hold_everything_in_order_and_tokens_belong_to_their_query() {
 }
 
 #[test]
-fn rough_manners_lose_nothing() {
+fn irregular_pages_lose_nothing() {
     let mut mailbox = Mailbox::bulk(at(0), 20);
     let arrived: BTreeSet<String> = mailbox.messages().map(|message| message.id.clone()).collect();
-    mailbox.manners = Manners::rough();
+    mailbox.paging = Paging::irregular();
     let history = pages(&mut mailbox, "history", &[("startHistoryId", "9900")], "history");
     assert!(history.iter().any(Vec::is_empty));
     assert!(history.concat().len() > 20);

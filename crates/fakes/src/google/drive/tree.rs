@@ -1,5 +1,5 @@
-//! The space files live in: folders and what is below them, shared drives, ids, and tokens that expire. Files
-//! themselves change in `script`.
+//! The tree of files: folders and what is below them, shared drives, ids, and tokens that expire. Files themselves
+//! change in `script`.
 
 use super::log::{Item, Log};
 use super::{Change, Drive, File, Home, Person, ROOT, SharedDrive, USER, What};
@@ -22,7 +22,7 @@ impl Drive {
             return false;
         }
         for serial in self.corpora.get(id).cloned().unwrap_or_default() {
-            self.lose(now, serial, What::Removed, true);
+            self.remove_one(now, serial, What::Removed, true);
         }
         self.logs.remove(id);
         self.note_drive(now, id, What::DriveRemoved);
@@ -102,26 +102,26 @@ impl Drive {
                 continue;
             };
             let mut expected = file.clone();
-            expected.rehome(&there, &me);
+            expected.change_home(&there, &me);
             expected.trashed = file.explicitly_trashed || self.is_in_trash(file.parent.as_deref());
             if expected != *file {
-                self.alter(now, serial, what, true, |file| file.rehome(&there, &me));
+                self.alter(now, serial, what, true, |file| file.change_home(&there, &me));
             }
         }
     }
 
-    /// Takes a file out of sight, with everything below it.
-    pub(super) fn vanish(&mut self, now: Timestamp, id: &str, what: What) -> bool {
+    /// Removes a file from the user's view, with everything below it.
+    pub(super) fn remove_tree(&mut self, now: Timestamp, id: &str, what: What) -> bool {
         let Some(serial) = self.by_id.get(id).copied() else { return false };
         let below = self.below(id);
-        self.lose(now, serial, what, false);
+        self.remove_one(now, serial, what, false);
         for serial in below {
-            self.lose(now, serial, what, true);
+            self.remove_one(now, serial, what, true);
         }
         true
     }
 
-    fn lose(&mut self, now: Timestamp, serial: u64, what: What, inherited: bool) {
+    fn remove_one(&mut self, now: Timestamp, serial: u64, what: What, inherited: bool) {
         let Some(file) = self.take(serial) else { return };
         self.by_id.remove(&file.id);
         self.note(now, what, inherited, Some(file), None);
@@ -151,7 +151,7 @@ impl Drive {
 
 impl File {
     /// Moves it into a shared drive or out of one; elsewhere its owner stays what they are.
-    pub(super) fn rehome(&mut self, there: &Home, me: &Person) {
+    pub(super) fn change_home(&mut self, there: &Home, me: &Person) {
         match there {
             Home::Drive(_) => self.home = there.clone(),
             _ if self.drive().is_some() => {

@@ -58,7 +58,7 @@ impl Child {
     /// Has a peer do a round.
     pub(super) fn run(&mut self, peer: &'static str, case: Case, count: u64) -> anyhow::Result<Done> {
         let took = self.ask(peer, &format!("run {peer} {} {count}", case.name()))?;
-        Ok(super::done(count, took))
+        Ok(Done { count, took })
     }
 
     /// Ends the program; returns what each peer said of its settings.

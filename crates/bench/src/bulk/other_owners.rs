@@ -1,19 +1,17 @@
-//! Owners that commit a turn every few milliseconds, and how long each of their turns took.
+//! Owners that commit a turn every few milliseconds while a bulk operation runs, and how long each turn took.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{Expiry, Json, NewEvent, OpenTurn, OwnerId};
+use inboxclaw_contract::{Json, OwnerId};
 use inboxclaw_store::SqliteStore;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::data::{self, Numbers};
-use crate::log::{EVENT_TYPE, event_data};
-use crate::ours::{cause, committed, next};
+use crate::ours::{EVENT_TYPE, commit_turn};
 
 /// From one turn of an owner to its next.
 const PACE: Duration = Duration::from_millis(5);
@@ -21,7 +19,7 @@ const EVENTS: usize = 2;
 /// How many keys each of them has.
 const KEYS: u64 = 1_000;
 /// How long to wait for turns that an operation may have held up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The running owners.
 pub(super) struct Others {
@@ -48,7 +46,7 @@ impl Others {
         let log = Arc::new(Log { turns: Mutex::default(), end: AtomicBool::new(false) });
         let mut tasks = JoinSet::new();
         for (n, &owner) in owners.iter().enumerate() {
-            tasks.spawn(go_on(store.clone(), owner, n, log.clone()));
+            tasks.spawn(commit_turns(store.clone(), owner, n, log.clone()));
         }
         Self { tasks, log }
     }
@@ -61,7 +59,7 @@ impl Others {
         };
         // A turn that was held up is known only when it is done.
         while !all_are_past() {
-            ensure!(to.elapsed() < PATIENCE, "the other owners stand still");
+            ensure!(to.elapsed() < TIMEOUT, "the other owners do not commit");
             tokio::time::sleep(PACE).await;
         }
         let turns = self.log.turns.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,31 +86,25 @@ impl Waits {
     }
 }
 
-async fn go_on(store: Arc<SqliteStore>, owner: OwnerId, n: usize, log: Arc<Log>) -> anyhow::Result<()> {
+/// Commits turns of two events, 10 keys and a cursor until the end.
+async fn commit_turns(
+    store: Arc<SqliteStore>,
+    owner: OwnerId,
+    n: usize,
+    log: Arc<Log>,
+) -> anyhow::Result<()> {
     let mut numbers = Numbers::new(n as u64);
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !log.end.load(Ordering::Relaxed) {
         pace.tick().await;
         let started = Instant::now();
-        turn(&store, owner, &mut numbers).await?;
+        let puts =
+            (0..data::TURN_KEYS).map(|_| numbers.put(KEYS)).map(|(key, value)| Ok((key, Json::new(value)?)));
+        let puts = puts.collect::<anyhow::Result<Vec<_>>>()?;
+        commit_turn(&store, owner, EVENT_TYPE, EVENTS, puts).await?;
         let took = started.elapsed();
         log.turns.lock().unwrap_or_else(PoisonError::into_inner).push((n, started, took));
     }
     Ok(())
-}
-
-/// 10 keys, a cursor and two events.
-async fn turn(store: &SqliteStore, owner: OwnerId, numbers: &mut Numbers) -> anyhow::Result<()> {
-    let first = next(EVENTS);
-    let mut draft = OpenTurn::open(store, owner, TurnId(first.into())).await?;
-    for id in first..first + EVENTS as u64 {
-        draft.emit(NewEvent::new(format!("event-{id}"), EVENT_TYPE, event_data(id))).map_err(cause)?;
-    }
-    for _ in 0..data::TURN_KEYS {
-        let (key, value) = numbers.put(KEYS);
-        draft.put(&key, &Json::new(value)?, Expiry::Keep).map_err(cause)?;
-    }
-    draft.set_cursor(Some(format!("cursor-{first}"))).map_err(cause)?;
-    committed(&draft.commit().await?)
 }

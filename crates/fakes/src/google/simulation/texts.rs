@@ -1,4 +1,4 @@
-//! The words of a life. Nothing here is about anybody.
+//! The texts that a simulation writes. They are about nobody.
 
 pub(super) const PEOPLE: [&str; 10] = [
     "Ada Brandt <ada.brandt@example.org>",

@@ -1,17 +1,40 @@
-//! Requests and answers as the models of the services see them: no HTTP, no sockets, so that a model is a function.
+//! Requests and responses as the models of the services see them: no HTTP, no sockets, so that a model is a function.
 
 use serde_json::{Value, json};
 
+/// A service of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Service {
+    Gmail,
+    Drive,
+    Calendar,
+}
+
+/// Names with their values, such as the parameters of a query or the headers of a request, in the order given.
+pub(super) type Pairs = [(String, String)];
+
+/// The first value of a name.
+pub(super) fn first<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+}
+
 /// A request to one of the services.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct Request {
     /// The segments of the path after the service's base (`/gmail/v1`, `/drive/v3`, `/calendar/v3`), unescaped.
     pub path: Vec<String>,
     /// The parameters in the order given; a repeated one appears as often as it was given.
     pub query: Vec<(String, String)>,
 }
 
-impl Ask {
+impl Request {
+    /// A request for a path such as `users/me/messages`, with parameters.
+    #[must_use]
+    pub fn new(path: &str, query: &[(&str, &str)]) -> Self {
+        let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self { path: path.split('/').map(str::to_owned).collect(), query: query.collect() }
+    }
+
     /// The segments, to match on.
     #[must_use]
     pub fn segments(&self) -> Vec<&str> {
@@ -21,7 +44,7 @@ impl Ask {
     /// The first value of a parameter.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        first(&self.query, name)
     }
 
     /// Every value of a parameter.
@@ -42,9 +65,9 @@ impl Ask {
     }
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: u16,
     /// The body.
@@ -53,7 +76,7 @@ pub struct Answer {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug, Clone)]
 pub enum Body {
     /// JSON; `fields` is applied by whoever sends it.
@@ -62,26 +85,44 @@ pub enum Body {
     Bytes(&'static str, Vec<u8>),
 }
 
-impl Answer {
+impl Response {
+    /// A response without further headers.
+    pub(super) fn new(status: u16, body: Body) -> Self {
+        Self { status, body, headers: Vec::new() }
+    }
+
     /// 200 with JSON.
     #[must_use]
     pub fn json(value: Value) -> Self {
-        Self { status: 200, body: Body::Json(value), headers: Vec::new() }
+        Self::new(200, Body::Json(value))
     }
 
     /// 200 with bytes.
     #[must_use]
     pub fn bytes(mime: &'static str, bytes: Vec<u8>) -> Self {
-        Self { status: 200, body: Body::Bytes(mime, bytes), headers: Vec::new() }
+        Self::new(200, Body::Bytes(mime, bytes))
     }
 
     /// An error in the form that the three services share:
     /// <https://developers.google.com/workspace/drive/api/guides/handle-errors>.
     #[must_use]
     pub fn error(status: u16, reason: &str, message: &str) -> Self {
-        let errors = json!([{ "domain": "global", "reason": reason, "message": message }]);
+        Self::error_in("global", status, reason, message)
+    }
+
+    /// An error of another domain than `global`.
+    pub(super) fn error_in(domain: &str, status: u16, reason: &str, message: &str) -> Self {
+        let errors = json!([{ "domain": domain, "reason": reason, "message": message }]);
         let body = json!({ "error": { "code": status, "message": message, "errors": errors } });
-        Self { status, body: Body::Json(body), headers: Vec::new() }
+        Self::new(status, Body::Json(body))
+    }
+
+    /// An error that also names its status, as some of the services do.
+    pub(super) fn naming(mut self, status: &str) -> Self {
+        if let Body::Json(body) = &mut self.body {
+            body["error"]["status"] = status.into();
+        }
+        self
     }
 
     /// With a header.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 
+use super::api::first;
 use super::faults::Fault;
 
 /// The most requests that the log keeps until somebody reads it; the oldest go first.
@@ -73,24 +74,24 @@ impl Asked {
     /// The first value of a parameter.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        first(&self.query, name)
     }
 
     /// The value of a header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        first(&self.headers, name)
     }
 }
 
 /// The log of a server.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(super) struct RequestLog {
     latest: VecDeque<Asked>,
     counts: BTreeMap<String, u64>,
 }
 
-impl Log {
+impl RequestLog {
     pub(super) fn add(&mut self, asked: Asked, segments: &[String]) {
         *self.counts.entry(format!("{} {}", asked.method, pattern(segments))).or_default() += 1;
         if self.latest.len() == KEPT {
