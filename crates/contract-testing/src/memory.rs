@@ -10,7 +10,7 @@
 //! refused. It keeps nothing beyond its own life, so that durability is nothing to ask of it.
 
 mod commit;
-mod keeper;
+mod housekeeping;
 mod log;
 mod plan;
 mod prune;
@@ -24,13 +24,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use inboxclaw_contract::sinks::Lapse;
 use inboxclaw_contract::store::{PastTurn, Policy, Truncation, TruncationCause};
-use inboxclaw_contract::turn::{DeliveryState, RunFacts, TurnId};
+use inboxclaw_contract::turn::{DeliveryState, RunFacts, Sweep, TurnId};
 use inboxclaw_contract::{Clock, Entry, Event, Lane, Owner, OwnerId, Selection, Seq, StoreError, Version};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use sweep::AgeSweep;
 use time::{Now, StoreTime};
+
+/// A removal by age, and the key after which it goes on.
+#[derive(PartialEq)]
+struct AgeSweep {
+    owner: OwnerId,
+    sweep: Sweep,
+    after: Option<String>,
+}
+
+impl AgeSweep {
+    fn new(owner: OwnerId, sweep: Sweep) -> Self {
+        Self { owner, sweep, after: None }
+    }
+}
 
 /// A store in memory.
 pub struct MemoryStore {

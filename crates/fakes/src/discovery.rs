@@ -25,8 +25,10 @@ use schemas::Schemas;
 
 /// The documents that a folder has to hold.
 pub const FILES: [&str; 3] = ["gmail.v1.json", "drive.v3.json", "calendar.v3.json"];
-/// The environment variable that names the folder.
+/// The environment variable that names the folder; [`NONE`] says that nothing is to be checked.
 pub const VARIABLE: &str = "INBOXCLAW_DISCOVERY";
+/// The value of [`VARIABLE`] for those who know that nothing is checked, and say so elsewhere.
+pub const NONE: &str = "none";
 
 /// Why there is nothing to check against.
 #[derive(Debug, Error)]
@@ -78,6 +80,12 @@ impl Call<'_> {
     }
 }
 
+/// Whether the environment says that nothing is to be checked.
+#[must_use]
+pub fn is_unchecked() -> bool {
+    env::var_os(VARIABLE).is_some_and(|value| value == NONE)
+}
+
 impl Discovery {
     /// Reads the documents of a folder.
     ///
@@ -95,6 +103,9 @@ impl Discovery {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn found(folder: Option<&Path>) -> Result<Option<Arc<Self>>, Error> {
+        if folder.is_none() && is_unchecked() {
+            return Ok(None);
+        }
         static READ: OnceLock<Mutex<HashMap<PathBuf, Arc<Discovery>>>> = OnceLock::new();
         let named = folder.map(Path::to_owned).or_else(|| env::var_os(VARIABLE).map(PathBuf::from));
         let Some(folder) = named.or_else(|| Some(default_folder()).filter(|folder| folder.is_dir())) else {

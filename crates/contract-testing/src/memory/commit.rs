@@ -7,9 +7,8 @@ use inboxclaw_contract::{Event, NewEvent, Outcome, OwnerId, StoreError, Turn};
 use jiff::{SignedDuration, Timestamp};
 
 use super::plan::Plan;
-use super::sweep::AgeSweep;
 use super::time::Now;
-use super::{Inner, Pending, Row};
+use super::{AgeSweep, Inner, Pending, Row};
 
 impl Inner {
     pub(super) fn commit(&mut self, turn: Turn, now: Now) -> Result<Outcome, StoreError> {

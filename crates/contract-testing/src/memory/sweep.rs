@@ -7,7 +7,7 @@ use inboxclaw_contract::store::Swept;
 use inboxclaw_contract::turn::Sweep;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Inner, Row};
+use super::{AgeSweep, Inner, Row};
 
 /// How many entries one step removes, or looks at for their age.
 const STEP: usize = 500;
@@ -17,20 +17,6 @@ const LEFT: SignedDuration = SignedDuration::from_secs(10);
 const RULES_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// How long history is kept.
 const HISTORY: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// A removal by age, and the key after which it goes on.
-#[derive(PartialEq)]
-pub(super) struct AgeSweep {
-    owner: OwnerId,
-    sweep: Sweep,
-    after: Option<String>,
-}
-
-impl AgeSweep {
-    pub(super) fn new(owner: OwnerId, sweep: Sweep) -> Self {
-        Self { owner, sweep, after: None }
-    }
-}
 
 impl Inner {
     pub(super) fn sweep(&mut self, now: Timestamp) -> Swept {

@@ -1,5 +1,7 @@
-//! The house rules that a compiler does not check: who may use whom, file headers, file lengths, no stubs.
+//! The house rules that a compiler does not check: who may use whom, file headers, file lengths, no circles, no stubs.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod circles;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,6 +53,35 @@ fn crates_use_only_whom_the_map_allows() {
     let contract = dependencies("contract");
     let extra = contract.iter().find(|used| !CONTRACT_USES.contains(&used.as_str()));
     assert_eq!(extra, None, "the contract has no I/O and no async runtime");
+}
+
+#[test]
+fn no_two_files_import_each_other_in_a_circle() {
+    let crates = MAY_USE.iter().map(|(name, _)| root().join("crates").join(name).join("src"));
+    let circles: Vec<String> = crates
+        .flat_map(|src| {
+            let name = src.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+            circles::of_crate(&src).into_iter().map(move |circle| format!("{name}: {}", circle.join(", ")))
+        })
+        .collect();
+    assert_eq!(circles, Vec::<String>::new());
+}
+
+/// The check above finds what it is for.
+#[test]
+fn a_circle_is_found_also_through_a_name_that_is_exported_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("lib.rs", "mod a; mod b; mod c; pub use a::A;");
+    write("a.rs", "mod below; use crate::b; pub struct A(b::B);");
+    write("a/below.rs", "#[cfg(test)] use crate::c::C; fn f() { super::super::c::f() }");
+    write("b.rs", "pub struct B(Option<Box<crate::A>>); #[cfg(test)] mod tests { use crate::c::C; }");
+    write("c.rs", "pub struct C; pub fn f() {}");
+    assert_eq!(circles::of_crate(folder.path()), [["a", "b"]]);
 }
 
 #[test]
