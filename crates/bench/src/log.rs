@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use inboxclaw_contract::store::ReadLimit;
-use inboxclaw_contract::{Log, Patterns, Selection, Seq};
+use inboxclaw_contract::{Log, Selection, Seq};
+use inboxclaw_settings::Patterns;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 

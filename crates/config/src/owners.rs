@@ -6,8 +6,9 @@ use std::cell::RefCell;
 use inboxclaw_connectors::{SINKS, SOURCES};
 use inboxclaw_contract::settings::{BuiltSource, StartAt, parse};
 use inboxclaw_contract::store::Policy;
-use inboxclaw_contract::{Outside, OwnerKind, Patterns, SettingsError, Sink, limits};
+use inboxclaw_contract::{Outside, OwnerKind, SettingsError, Sink, limits};
 use inboxclaw_server::{pull, sse};
+use inboxclaw_settings::Patterns;
 use serde_json::Value as Json;
 
 use super::check::{schema_of, settings, warnings, whole_schema};

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use inboxclaw_contract::{Interval, OwnerKind};
+use inboxclaw_contract::OwnerKind;
 use inboxclaw_server::ServerSettings;
+use inboxclaw_settings::Interval;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 

@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use inboxclaw_contract::coerce::{self, Found, Lax};
+use inboxclaw_contract::SettingsError;
 use inboxclaw_contract::limits::check_prefix;
 use inboxclaw_contract::settings::StartAt;
 use inboxclaw_contract::store::{Expire, Policy};
 use inboxclaw_contract::turn::Age;
-use inboxclaw_contract::{Interval, SettingsError};
+use inboxclaw_settings::Interval;
+use inboxclaw_settings::coerce::{self, Found, Lax};
 use inboxclaw_settings::{Size, moment};
 use jiff::{SignedDuration, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

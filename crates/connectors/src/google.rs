@@ -32,7 +32,8 @@ use std::sync::Arc;
 
 use account::Account;
 use anyhow::{Context as _, ensure};
-use inboxclaw_contract::{Class, Clock, Draft, Failure, Interval, Outside, Warning};
+use inboxclaw_contract::{Class, Clock, Draft, Failure, Outside, Warning};
+use inboxclaw_settings::Interval;
 use jiff::{SignedDuration, Timestamp};
 use limiter::Limiter;
 pub use refusal::Refusal;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use inboxclaw_contract::turn::{Committed, EntryChange, Swap, TurnId};
 use inboxclaw_contract::{
-    Entry, Expiry, Json, NewEvent, Outcome, OwnerId, Patterns, Selection, Seq, SpaceId, Turn, Version,
+    Entry, Expiry, Json, NewEvent, Outcome, OwnerId, Selection, Seq, SpaceId, Turn, Version,
 };
+use inboxclaw_settings::Patterns;
 
 /// What a turn stored; panics when it conflicted.
 pub fn committed(outcome: Outcome) -> Committed {

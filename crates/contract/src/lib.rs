@@ -28,7 +28,6 @@ pub use draft::open_turn::OpenTurn;
 pub use envelope::{Style, write_envelope};
 pub use event::{Event, NewEvent, Seq};
 pub use failure::{Class, Failure};
-pub use inboxclaw_settings::{Interval, Patterns, Ttl, coerce, interval, pattern};
 pub use json::Json;
 pub use outside::{Clock, Outside, Random, Shared, Witness};
 pub use owner::{Owner, OwnerId, OwnerKind, SpaceId, StartAt};

@@ -112,8 +112,10 @@ mod tests {
 
     #[test]
     fn a_selection_is_stored_without_what_a_single_request_wants() {
-        let ttl =
-            Ttl { default: None, by_type: BTreeMap::from([("a.*".into(), crate::Interval::from_secs(60))]) };
+        let ttl = Ttl {
+            default: None,
+            by_type: BTreeMap::from([("a.*".into(), inboxclaw_settings::Interval::from_secs(60))]),
+        };
         let patterns = Patterns::new(["a.*", "!a.x"]);
         let selection = Selection { ttl: Some(ttl), patterns, ..began() };
         let narrow = Selection { selector: Patterns::selector("a"), ..selection.clone() };

@@ -164,7 +164,7 @@ mod tests {
             reason::<Choice>(r#""s3cret""#),
             reason::<Choice>(r#"{"pair": {"s3cret": 4711}}"#),
             reason::<Choice>(r#"{"s3cret": {}}"#),
-            reason::<crate::Interval>(r#""s3cret""#),
+            reason::<inboxclaw_settings::Interval>(r#""s3cret""#),
             reason::<BTreeMap<String, Vec<u8>>>(r#"{"s3cret": [1, 4711]}"#),
         ] {
             assert!(

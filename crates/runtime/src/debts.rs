@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use inboxclaw_contract::sinks::{COUNTED, DROPPED, Debt, Lapse, SinkDebts, Untold};
 use inboxclaw_contract::{
-    Failure, Interval, Json, NewEvent, OpenTurn, Owner, OwnerId, OwnerKind, Seq, State, StoreError,
+    Failure, Json, NewEvent, OpenTurn, Owner, OwnerId, OwnerKind, Seq, State, StoreError,
 };
+use inboxclaw_settings::Interval;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 

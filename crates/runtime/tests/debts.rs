@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use inboxclaw_contract::sinks::DROPPED;
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Housekeeping, Intake, Interval, Owner, OwnerId, Patterns, Sinks, StartAt, Ttl};
+use inboxclaw_contract::{Housekeeping, Intake, Owner, OwnerId, Sinks, StartAt};
 use inboxclaw_runtime::{Options, Status};
+use inboxclaw_settings::{Interval, Patterns, Ttl};
 use support::{ByName, World, again, done, memory};
 
 const HOUR: u64 = 60 * 60;

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use inboxclaw_contract::store::Prune;
 use inboxclaw_contract::turn::DeliveryChange;
 use inboxclaw_contract::{
-    Class, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Interval, Owner, Patterns, Receipt, Seq,
-    Sink, StartAt, State, Ttl,
+    Class, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Owner, Receipt, Seq, Sink, StartAt, State,
 };
+use inboxclaw_settings::{Interval, Patterns, Ttl};
 use support::{ByName, Deliver, World, again, done, fail_text, never};
 
 fn hook() -> Owner {

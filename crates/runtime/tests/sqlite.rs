@@ -13,10 +13,11 @@ use inboxclaw_contract::store::{DeliveryQuery, Policy};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
     Class, Clock, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Json, Log, NewEvent, Next,
-    OpenTurn, Owner, Patterns, Receipt, Seq, Sink, Source, Spaces, StartAt, State, StoreError,
+    OpenTurn, Owner, Receipt, Seq, Sink, Source, Spaces, StartAt, State, StoreError,
 };
 use inboxclaw_contract_testing::Unique;
 use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Status};
+use inboxclaw_settings::Patterns;
 use inboxclaw_store::SqliteStore;
 use jiff::Timestamp;
 use tokio::sync::mpsc;

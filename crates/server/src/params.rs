@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::extract::{FromRef, FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode, Uri};
-use inboxclaw_contract::Interval;
+use inboxclaw_settings::Interval;
 use serde_json::{Value, json};
 
 use crate::reply::{self, Refusal, Reply};

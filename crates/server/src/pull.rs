@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use inboxclaw_contract::envelope::{Style, write_envelope};
-use inboxclaw_contract::{Event, Patterns, Random, Store};
+use inboxclaw_contract::{Event, Random, Store};
 /// The word behind `type:`.
 pub use inboxclaw_runtime::pull::KIND;
 use inboxclaw_runtime::pull::{LONGEST_LEASE, Parcel, PullError, PullSink, SHORTEST_LEASE, Wanted};
+use inboxclaw_settings::Patterns;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use tokio::sync::Semaphore;
 

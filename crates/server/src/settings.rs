@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use inboxclaw_contract::coerce;
+use inboxclaw_settings::coerce;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::turn::Conflict;
-use inboxclaw_contract::{Intake, Outcome, Patterns, Selection, Seq, StartAt};
+use inboxclaw_contract::{Intake, Outcome, Selection, Seq, StartAt};
 use inboxclaw_contract_testing::{Ground, HandClock};
+use inboxclaw_settings::Patterns;
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use model::{Expected, Model};
 use proptest::prelude::*;

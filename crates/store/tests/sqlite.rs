@@ -11,10 +11,11 @@ use inboxclaw_contract::space::Look;
 use inboxclaw_contract::store::{HistoryLimit, ReadLimit};
 use inboxclaw_contract::turn::Conflict;
 use inboxclaw_contract::{
-    Entry, Housekeeping, Interval, Json, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State,
-    StoreError, Ttl, Turn, Version,
+    Entry, Housekeeping, Json, Log, NewEvent, Owner, OwnerId, Selection, Seq, Spaces, State, StoreError,
+    Turn, Version,
 };
 use inboxclaw_contract_testing::{Ground, HandClock, Words, committed, turn};
+use inboxclaw_settings::{Interval, Ttl};
 use inboxclaw_store::{HistoryBounds, OpenError, Options, RunFile, SqliteStore};
 use rusqlite::Connection;
 

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use fancy_regex::{Regex, RegexBuilder};
-use inboxclaw_contract::{Warning, coerce};
+use inboxclaw_contract::Warning;
+use inboxclaw_settings::coerce;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

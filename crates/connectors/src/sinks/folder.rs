@@ -17,7 +17,8 @@ use anyhow::ensure;
 use async_trait::async_trait;
 use day::{Day, Line};
 use inboxclaw_contract::envelope::{Style, wire_time, write_envelope};
-use inboxclaw_contract::{Delivery, Draft, Expiry, Failure, Outside, Receipt, Sink, SinkSettings, coerce};
+use inboxclaw_contract::{Delivery, Draft, Expiry, Failure, Outside, Receipt, Sink, SinkSettings};
+use inboxclaw_settings::coerce;
 
 /// How long the length of a day's file is remembered. Without it the file is read from its beginning.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -57,9 +57,8 @@ use config::{Config, WatchMode, blocking};
 use filter::{Filter, FollowLinks};
 use inbox::{Inbox, Scopes};
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{
-    Clock, Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, Warning, coerce,
-};
+use inboxclaw_contract::{Clock, Draft, Failure, Next, Outside, Settled, Source, SourceSettings, Warning};
+use inboxclaw_settings::{Interval, coerce};
 use own_files::OwnFiles;
 use pass::{Pass, PassStart, Turn};
 use path::RelPath;

@@ -58,9 +58,8 @@ use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use context::{Calendar, CalendarContext, Field, Stop};
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{
-    Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, Warning, coerce,
-};
+use inboxclaw_contract::{Draft, Failure, Next, Outside, Settled, Source, SourceSettings, Warning};
+use inboxclaw_settings::{Interval, coerce};
 use jiff::SignedDuration;
 use round_robin::{Round, RoundRobin};
 use state::LEAST_WINDOW;

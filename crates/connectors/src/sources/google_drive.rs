@@ -43,9 +43,8 @@ use std::time::Duration;
 use api::Api;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::{
-    Draft, Failure, Interval, Next, Outside, Settled, Source, SourceSettings, Warning, coerce,
-};
+use inboxclaw_contract::{Draft, Failure, Next, Outside, Settled, Source, SourceSettings, Warning};
+use inboxclaw_settings::{Interval, coerce};
 use round_robin::RoundRobin;
 use settings::{BootstrapMode, Config, Field, MOST_BYTES};
 

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::{
-    Draft, Failure, Interval, Json, NewEvent, Next, Outside, Random, Source, SourceSettings,
-};
+use inboxclaw_contract::{Draft, Failure, Json, NewEvent, Next, Outside, Random, Source, SourceSettings};
+use inboxclaw_settings::Interval;
 
 /// Reports a random number at each interval. Useful to try a sink.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]

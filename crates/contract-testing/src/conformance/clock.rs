@@ -5,7 +5,8 @@ use std::time::Duration;
 use inboxclaw_contract::sinks::Intake;
 use inboxclaw_contract::store::{DeliveryQuery, Expire, HistoryLimit, Policy};
 use inboxclaw_contract::turn::{Age, DeliveryChange, DeliveryState, FactsPatch};
-use inboxclaw_contract::{Expiry, Interval, OwnerId, Patterns, Selection, Seq, StartAt, Ttl};
+use inboxclaw_contract::{Expiry, OwnerId, Selection, Seq, StartAt};
+use inboxclaw_settings::{Interval, Patterns, Ttl};
 
 use crate::{Ground, Words, seconds};
 

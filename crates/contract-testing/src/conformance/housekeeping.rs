@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, HistoryLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
-use inboxclaw_contract::{
-    Expiry, Interval, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Ttl, Version,
-};
+use inboxclaw_contract::{Expiry, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Version};
+use inboxclaw_settings::{Interval, Ttl};
 use jiff::Timestamp;
 
 use crate::{Ground, Words, of_type, prune, seconds, turn};

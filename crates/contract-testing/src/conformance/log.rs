@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use inboxclaw_contract::store::{EventRow, Find, ReadLimit, Truncation, TruncationCause};
-use inboxclaw_contract::{Event, Interval, Patterns, Selection, Seq, Ttl, Turn};
+use inboxclaw_contract::{Event, Selection, Seq, Turn};
+use inboxclaw_settings::{Interval, Patterns, Ttl};
 
 use crate::{Ground, Words, of_type, turn};
 

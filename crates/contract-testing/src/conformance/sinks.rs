@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use inboxclaw_contract::sinks::{COUNTED, DROPPED, Debt, Lapse, Untold};
 use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
-use inboxclaw_contract::{Intake, Interval, OwnerId, Patterns, Selection, Seq, StartAt, StoreError, Ttl};
+use inboxclaw_contract::{Intake, OwnerId, Selection, Seq, StartAt, StoreError};
+use inboxclaw_settings::{Interval, Patterns, Ttl};
 use jiff::Timestamp;
 
 use crate::{Ground, Words, of_type, prune};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use inboxclaw_contract::Interval;
+use inboxclaw_settings::Interval;
 use inboxclaw_settings::moment;
 
 use super::OwnerArg;

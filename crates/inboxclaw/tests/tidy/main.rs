@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 const MAY_USE: [(&str, &[&str]); 12] = [
     ("settings", &[]),
     ("contract", &["settings"]),
-    ("contract-testing", &["contract"]),
-    ("store", &["contract"]),
+    ("contract-testing", &["settings", "contract"]),
+    ("store", &["settings", "contract"]),
     ("edit", &["contract"]),
     ("connectors", &["settings", "contract"]),
     ("runtime", &["settings", "contract"]),
@@ -20,7 +20,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("config", &["settings", "contract", "connectors", "server"]),
     ("inboxclaw", &["settings", "contract", "store", "edit", "connectors", "runtime", "server", "config"]),
     ("fakes", &[]),
-    ("bench", &["contract", "store", "edit", "fakes"]),
+    ("bench", &["settings", "contract", "store", "edit", "fakes"]),
 ];
 
 /// Everything that the contract may use: no I/O, no async runtime.

@@ -152,7 +152,8 @@ fn fitting(found: &[Item], room: Room) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use inboxclaw_contract::{OwnerId, Patterns};
+    use inboxclaw_contract::OwnerId;
+    use inboxclaw_settings::Patterns;
 
     use super::*;
 

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use inboxclaw_contract::{Draft, Expiry, Failure, OwnerId, Patterns, Seq, Store, StoreError};
+use inboxclaw_contract::{Draft, Expiry, Failure, OwnerId, Seq, Store, StoreError};
+use inboxclaw_settings::Patterns;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 

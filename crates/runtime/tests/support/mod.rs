@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::BuiltSource;
 use inboxclaw_contract::{
-    Class, Delivery, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Patterns, Receipt,
-    Settled, Sink, Source, StartAt, Ttl,
+    Class, Delivery, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Receipt, Settled,
+    Sink, Source, StartAt,
 };
 use inboxclaw_runtime::{Doors, Handle, Options, Report, Runtime, RuntimeError};
+use inboxclaw_settings::{Patterns, Ttl};
 pub use store::{ByName, Memory, memory};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;

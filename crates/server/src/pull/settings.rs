@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use inboxclaw_contract::{Interval, Ttl, coerce};
+use inboxclaw_settings::{Interval, Ttl, coerce};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axum::body::Bytes;
 use inboxclaw_contract::store::{ReadLimit, Truncation};
-use inboxclaw_contract::{Patterns, Selection, Seq, Store, StoreError};
+use inboxclaw_contract::{Selection, Seq, Store, StoreError};
+use inboxclaw_settings::Patterns;
 
 use super::frames;
 

@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED};
 use inboxclaw_contract::limits::{self, CURSOR_BYTES, JSON_BYTES};
 use inboxclaw_contract::space::{EntryInfo, Look};
-use inboxclaw_contract::{Entry, Expiry, Interval, Version};
+use inboxclaw_contract::{Entry, Expiry, Version};
+use inboxclaw_settings::Interval;
 use inboxclaw_settings::moment;
 
 use super::context::{States, Whose};

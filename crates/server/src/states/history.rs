@@ -1,9 +1,10 @@
 //! History, and going back in it.
 
 use axum::http::StatusCode;
+use inboxclaw_contract::Version;
 use inboxclaw_contract::store::HistoryLimit;
-use inboxclaw_contract::{Interval, Version};
 use inboxclaw_edit::{To, Which};
+use inboxclaw_settings::Interval;
 use inboxclaw_settings::moment;
 use jiff::{SignedDuration, Timestamp};
 

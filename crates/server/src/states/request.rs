@@ -14,8 +14,9 @@ use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use inboxclaw_contract::json::JsonError;
-use inboxclaw_contract::{Interval, Json, OwnerKind, Version};
+use inboxclaw_contract::{Json, OwnerKind, Version};
 use inboxclaw_edit::{Condition, Lines};
+use inboxclaw_settings::Interval;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use inboxclaw_contract::{Patterns, StartAt};
+use inboxclaw_contract::StartAt;
 use inboxclaw_runtime::pull::{PullError, Wanted};
+use inboxclaw_settings::Patterns;
 use serde_json::json;
 
 use super::support::Inbox;

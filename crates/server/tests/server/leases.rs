@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use inboxclaw_contract::OwnerId;
 use inboxclaw_contract::store::DeliveryQuery;
-use inboxclaw_contract::{OwnerId, Patterns};
 use inboxclaw_runtime::pull::{self, Batch, PullError, PullSink, Wanted};
+use inboxclaw_settings::Patterns;
 use serde_json::json;
 
 use super::support::Inbox;

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use inboxclaw_contract::Patterns;
 use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_runtime::pull::{Batch, PullSink, Wanted};
+use inboxclaw_settings::Patterns;
 use proptest::prelude::*;
 use serde_json::json;
 

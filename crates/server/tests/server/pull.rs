@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use inboxclaw_contract::StartAt;
 use inboxclaw_contract::sinks::Debt;
 use inboxclaw_contract::store::Prune;
-use inboxclaw_contract::{Patterns, StartAt};
 use inboxclaw_runtime::pull;
 use inboxclaw_server::pull::Paths;
+use inboxclaw_settings::Patterns;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::store::Prune;
-use inboxclaw_contract::{Patterns, Seq, StartAt};
+use inboxclaw_contract::{Seq, StartAt};
 use inboxclaw_server::Bounds;
 use inboxclaw_server::sse::{Feed, Pulse, Settings, SseSink};
+use inboxclaw_settings::Patterns;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;

@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::turn::TurnId;
-use inboxclaw_contract::{
-    Editable, Json, NewEvent, OpenTurn, Owner, OwnerId, Patterns, Random, Seq, StartAt, Store,
-};
+use inboxclaw_contract::{Editable, Json, NewEvent, OpenTurn, Owner, OwnerId, Random, Seq, StartAt, Store};
 use inboxclaw_contract_testing::HandClock;
 use inboxclaw_runtime::OwnerStats;
 use inboxclaw_runtime::pull::PullSink;
@@ -19,6 +17,7 @@ use inboxclaw_server::pull::{self, Paths};
 use inboxclaw_server::sse::{self, SseSink};
 use inboxclaw_server::states::Waker;
 use inboxclaw_server::{self as serve, App, Bounds, ServeError, ServerSettings, Vitals};
+use inboxclaw_settings::Patterns;
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

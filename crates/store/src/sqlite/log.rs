@@ -7,7 +7,8 @@ use inboxclaw_contract::store::{
     DeliveryPage, DeliveryQuery, DeliveryRow, EventRow, Find, Found, Page, ReadLimit, Truncation,
 };
 use inboxclaw_contract::turn::DeliveryState;
-use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Patterns, Selection, Seq, StoreError};
+use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Selection, Seq, StoreError};
+use inboxclaw_settings::Patterns;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::scan::{self, Lane, Marks, Merge};

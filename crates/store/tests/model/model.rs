@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::{Before, DeliveryQuery, Find, HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::{Committed, DeliveryChange, EntryChange};
-use inboxclaw_contract::{Clock, Entry, Expiry, Interval, Json, OwnerId, Selection, Seq, Ttl, Turn, Version};
+use inboxclaw_contract::{Clock, Entry, Expiry, Json, OwnerId, Selection, Seq, Turn, Version};
 use inboxclaw_contract_testing::Ground;
+use inboxclaw_settings::{Interval, Ttl};
 use jiff::{SignedDuration, Timestamp};
 
 const HISTORY_DAYS: i64 = 7;
