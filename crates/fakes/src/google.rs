@@ -38,10 +38,10 @@ use crate::discovery::{Discovery, is_unchecked};
 use crate::lock::locked;
 use account::Account;
 pub use clock::Clock;
-pub use request_log::Asked;
+pub use request_log::LoggedRequest;
 use server::Server;
 
-/// What a fake shall be.
+/// How a stand-in is set up.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The port on 127.0.0.1; 0 takes a free one.
@@ -151,7 +151,7 @@ impl Fake {
 
     /// The requests since the last call, in the order of their answers; of very many the latest.
     #[must_use]
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<LoggedRequest> {
         locked(&self.account.log).drain()
     }
 

@@ -101,7 +101,7 @@ async fn a_quiet_poll_asks_once_and_writes_nothing() {
     }
     assert_eq!(world.memory.writes(), writes);
     assert_eq!(world.memory.saved(), saved);
-    assert_eq!(world.fake.asked().len(), 3);
+    assert_eq!(world.fake.requests().len(), 3);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use inboxclaw_fakes::google::Asked;
+use inboxclaw_fakes::google::LoggedRequest;
 use inboxclaw_fakes::google::gmail::Mail;
 use serde_json::json;
 
@@ -147,7 +147,7 @@ async fn mail_that_comes_and_goes_between_two_polls_is_neither_asked_for_nor_rep
         mailbox.delete(now, &id);
     });
     assert_eq!(world.poll().await, [""; 0]);
-    let asked = world.fake.asked();
+    let asked = world.fake.requests();
     assert_eq!(asked.len(), 1, "only the history");
 }
 
@@ -181,8 +181,9 @@ async fn mail_that_is_late_is_given_up_by_age_and_its_deletion_is_silent() {
         world.advance(Duration::from_secs(1));
         world.restart();
     }
-    let asked = world.fake.asked();
-    let count = |asked: &[Asked], id: &str| asked.iter().filter(|asked| asked.path.ends_with(id)).count();
+    let asked = world.fake.requests();
+    let count =
+        |asked: &[LoggedRequest], id: &str| asked.iter().filter(|asked| asked.path.ends_with(id)).count();
     // With the history, and after 1, 2, 4, 8 and 16 seconds.
     assert_eq!((count(&asked, &late), count(&asked, &never)), (6, 6));
     world.mailbox(|mailbox, _| mailbox.hold_back(&late, 0));

@@ -98,7 +98,7 @@ async fn a_page_token_that_no_longer_holds_begins_the_pass_anew() {
     world.forget_asked();
     world.poll().await;
     assert_eq!(world.all(), expected);
-    let asked = world.fake.asked();
+    let asked = world.fake.requests();
     assert!(asked.iter().all(|asked| !asked.path.ends_with("/profile")), "the cursor was good");
 }
 

@@ -149,12 +149,12 @@ impl World {
 
     /// Looks away from what was asked so far.
     pub(crate) fn forget_asked(&self) {
-        drop(self.fake.asked());
+        drop(self.fake.requests());
     }
 
     /// How often messages were asked for, by id, since the last look; answered ones only.
     pub(crate) fn fetched(&self) -> Vec<String> {
-        let asked = self.fake.asked();
+        let asked = self.fake.requests();
         let asked = asked.iter().filter(|asked| asked.status == 200 && asked.fault.is_none());
         let ids = asked.filter_map(|asked| asked.path.split_once("/messages/"));
         let mut ids: Vec<String> = ids.map(|(_, id)| id.to_owned()).collect();

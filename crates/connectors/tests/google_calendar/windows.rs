@@ -169,8 +169,9 @@ async fn a_look_ahead_that_cannot_be_true_does_not_end_looking_ahead() {
         entries.get_mut(&key).unwrap().value = Json::from_value(&json!(text)).unwrap();
         world.memory.rewind((cursor, entries));
         assert_eq!(world.told(&*source).await, [""; 0], "{text}");
-        let since = |asked: &inboxclaw_fakes::google::Asked| asked.param("timeMin").map(str::to_owned);
-        for since in world.fake.asked().iter().filter_map(since) {
+        let since =
+            |asked: &inboxclaw_fakes::google::LoggedRequest| asked.param("timeMin").map(str::to_owned);
+        for since in world.fake.requests().iter().filter_map(since) {
             assert!(crate::world::at(&since) >= world.now(), "{text}: {since}");
         }
         world.advance(4 * HOUR);

@@ -115,7 +115,7 @@ impl World {
 
     /// The modes of the requests since the last time: `token`, `window`, with `+` for a further page.
     pub(crate) fn asked(&self) -> Vec<String> {
-        let asked = self.fake.asked();
+        let asked = self.fake.requests();
         let events = asked.iter().filter(|asked| asked.path.ends_with("/events"));
         let mode = events.map(|asked| {
             let mode = if asked.param("syncToken").is_some() { "token" } else { "window" };

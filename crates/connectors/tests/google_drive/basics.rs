@@ -234,7 +234,7 @@ async fn my_drive_alone() {
     world.drive().create(now, NewFile::text("ours", "").inside(&shared));
     world.drive().share_with_me(now, NewFile::text("theirs too", ""), ann());
     assert_eq!(world.told().await, ["created mine"]);
-    let asked = world.fake.asked();
+    let asked = world.fake.requests();
     assert!(asked.iter().all(|asked| !asked.path.ends_with("/drives")), "{asked:?}");
     world.is_well_asked();
 }

@@ -13,10 +13,10 @@ async fn diffs(world: &World) -> Vec<Value> {
 
 /// How many texts were asked for since the last call.
 fn reads(world: &World) -> usize {
-    let is_read = |asked: &inboxclaw_fakes::google::Asked| {
+    let is_read = |asked: &inboxclaw_fakes::google::LoggedRequest| {
         asked.path.ends_with("/export") || asked.param("alt") == Some("media")
     };
-    world.fake.asked().iter().filter(|asked| is_read(asked)).count()
+    world.fake.requests().iter().filter(|asked| is_read(asked)).count()
 }
 
 #[tokio::test]

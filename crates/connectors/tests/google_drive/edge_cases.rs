@@ -117,10 +117,10 @@ async fn my_drive_alone_leaves_shared_drives_that_were_followed_before() {
     let mine = world.drive().create(now, NewFile::text("mine", "1"));
     world.drive().create(now, NewFile::text("ours", "1").inside(&drive));
     world.round().await;
-    let _ = world.fake.asked();
+    let _ = world.fake.requests();
     world.restart_with(json!({ "restrict_to_my_drive": true }));
     assert_eq!(world.told().await, NOTHING);
-    let asked = world.fake.asked();
+    let asked = world.fake.requests();
     assert!(asked.iter().all(|asked| asked.param("driveId").is_none()), "{asked:?}");
     world.drive().move_to(world.later(), &mine, &drive);
     assert_eq!(world.told().await, ["removed mine"], "it left My Drive");

@@ -78,7 +78,7 @@ async fn a_first_listing_is_a_page_each_turn() {
     let sizes: usize =
         known.iter().filter(|(key, _)| key.starts_with("gdrive:file:")).map(|(_, value)| value.len()).sum();
     assert!(sizes < 3_500 * 900, "{} bytes each", sizes / 3_500);
-    let lists = world.fake.asked().iter().filter(|asked| asked.path.ends_with("/files")).count();
+    let lists = world.fake.requests().iter().filter(|asked| asked.path.ends_with("/files")).count();
     assert_eq!(lists, 4);
     world.is_quiet().await;
 }

@@ -53,7 +53,7 @@ impl Paging {
 /// What a page token says: where its page begins, and whether an empty page comes before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Token {
-    /// The first item of the page, in the words of the listing; without dots at its end.
+    /// The first item of the page, as the listing names it; without dots at its end.
     pub(crate) place: String,
     /// The answer to this token is empty and names the same place again.
     pub(crate) blank: bool,
@@ -69,7 +69,7 @@ pub(crate) struct TokenScope {
 }
 
 impl TokenScope {
-    /// For a listing whose tokens hold only with the parameters that made them. The size of a page and the choice of
+    /// The scope of a listing whose tokens hold only with the parameters that made them. The size of a page and the choice of
     /// fields may change on the way.
     pub(crate) fn of(request: &Request, epoch: u64) -> Self {
         const FREE: [&str; 9] = [
@@ -89,7 +89,7 @@ impl TokenScope {
         Self { query: hash(&(&request.path, query)), epoch }
     }
 
-    /// For a listing whose tokens hold with any parameters, as long as `log` is the same.
+    /// The scope of a listing whose tokens hold with any parameters, as long as `log` is the same.
     pub(crate) fn of_log(log: &str, epoch: u64) -> Self {
         Self { query: hash(&log), epoch }
     }
@@ -101,14 +101,14 @@ impl TokenScope {
         URL_SAFE_NO_PAD.encode(text)
     }
 
-    /// What the token says, if it was made under this scope.
+    /// What the token says, if it was made in this scope.
     pub(crate) fn decode(self, text: &str) -> Option<Token> {
         let (scope, token) = read(text)?;
         (scope == self).then_some(token)
     }
 }
 
-/// What a token says whatever scope it was made under.
+/// What a token says, in whatever scope it was made.
 pub(crate) fn read(text: &str) -> Option<(TokenScope, Token)> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let mut parts = text.splitn(4, '.');

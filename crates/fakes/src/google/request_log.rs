@@ -1,4 +1,4 @@
-//! What was asked: a log of requests, and counts by kind of request.
+//! A log of the requests, and counts by kind of request.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -53,7 +53,7 @@ const FIXED: [&str; 37] = [
 
 /// A request and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct LoggedRequest {
     /// When, by the clock of the account.
     pub at: Timestamp,
     /// `GET`, mostly.
@@ -70,7 +70,7 @@ pub struct Asked {
     pub fault: Option<Fault>,
 }
 
-impl Asked {
+impl LoggedRequest {
     /// The first value of a parameter.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
@@ -87,12 +87,12 @@ impl Asked {
 /// The log of a server.
 #[derive(Debug, Default)]
 pub(super) struct RequestLog {
-    latest: VecDeque<Asked>,
+    latest: VecDeque<LoggedRequest>,
     counts: BTreeMap<String, u64>,
 }
 
 impl RequestLog {
-    pub(super) fn add(&mut self, asked: Asked, segments: &[String]) {
+    pub(super) fn add(&mut self, asked: LoggedRequest, segments: &[String]) {
         *self.counts.entry(format!("{} {}", asked.method, pattern(segments))).or_default() += 1;
         if self.latest.len() == KEPT {
             self.latest.pop_front();
@@ -100,7 +100,7 @@ impl RequestLog {
         self.latest.push_back(asked);
     }
 
-    pub(super) fn drain(&mut self) -> Vec<Asked> {
+    pub(super) fn drain(&mut self) -> Vec<LoggedRequest> {
         self.latest.drain(..).collect()
     }
 

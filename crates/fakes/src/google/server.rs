@@ -28,7 +28,7 @@ use super::api::{Body, Response};
 use super::dispatch;
 use super::faults::Fault;
 use super::http_request::HttpRequest;
-use super::request_log::Asked;
+use super::request_log::LoggedRequest;
 use crate::lock::locked;
 
 /// A response as it is sent.
@@ -131,7 +131,7 @@ async fn handle(account: Arc<Account>, request: hyper::Request<Incoming>) -> Res
         Some(Fault::CutBefore) => None,
         _ => Some(dispatch::answer(&account, &request, now, fault.as_ref())),
     };
-    let asked = Asked {
+    let asked = LoggedRequest {
         at: now,
         method: request.method.clone(),
         path: format!("/{}", request.segments.join("/")),

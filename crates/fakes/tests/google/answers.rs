@@ -49,11 +49,11 @@ fn what_was_asked_is_remembered_until_it_is_read() {
         .try_get("/calendar/v3/calendars/a%40b%2Fc/events?maxResults=5&q=a+b", "accept: application/json\r\n")
         .unwrap();
     account.get(PROFILE);
-    let asked = account.fake.asked();
+    let asked = account.fake.requests();
     assert_eq!(asked[0].path, "/calendar/v3/calendars/a@b/c/events");
     assert_eq!((asked[0].param("q"), asked[0].header("accept")), (Some("a b"), Some("application/json")));
     assert_eq!((asked[1].status, asked.len()), (200, 2));
-    assert!(account.fake.asked().is_empty());
+    assert!(account.fake.requests().is_empty());
     let counts = account.fake.counts();
     assert_eq!(counts["GET /calendar/v3/calendars/{}/events"], 1);
     assert_eq!(counts["GET /gmail/v1/users/me/profile"], 1);

@@ -67,7 +67,10 @@ fn a_cut_connection_gives_half_an_answer_or_none() {
     assert!(holds(&whole[..whole.len() / 2]) && !holds(&whole), "half a body");
     assert!(!sent.ends_with(b"\r\n0\r\n\r\n"), "the end of a body in chunks");
     assert_eq!(account.get(PROFILE).status, 200);
-    assert_eq!(account.fake.asked().iter().map(|asked| asked.status).collect::<Vec<_>>(), [200, 0, 200, 200]);
+    assert_eq!(
+        account.fake.requests().iter().map(|asked| asked.status).collect::<Vec<_>>(),
+        [200, 0, 200, 200]
+    );
 }
 
 #[test]

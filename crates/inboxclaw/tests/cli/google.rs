@@ -363,7 +363,7 @@ fn calendars_are_listed_from_all_pages() {
     assert_eq!(lines[2], "-".repeat(80));
     assert_eq!(lines.len(), 5, "{}", ran.out);
     assert!(lines.contains(&format!("{:<30} team@example.com", "Team\\u001b[31m").as_str()), "{}", ran.out);
-    let asked = fake.asked();
+    let asked = fake.requests();
     assert!(asked.len() >= 2, "{asked:?}");
     assert_eq!(fake.violations(), Vec::<String>::new());
 

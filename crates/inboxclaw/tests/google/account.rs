@@ -202,7 +202,7 @@ impl Account {
     fn ends(&mut self, rounds: usize) {
         self.fake.faults().off();
         let before = self.names();
-        let _ = self.fake.asked();
+        let _ = self.fake.requests();
         let mut looked = 0;
         self.place.until("some quiet looks", |_| {
             self.wake();
@@ -244,7 +244,7 @@ impl Account {
 /// How many times the source began a look since the last call: requests that ask for what is new.
 fn looks(fake: &Fake) -> usize {
     let begins = |path: &str| ["/history", "/changes", "/events"].iter().any(|end| path.ends_with(end));
-    fake.asked().iter().filter(|asked| begins(&asked.path) && asked.status == 200).count()
+    fake.requests().iter().filter(|asked| begins(&asked.path) && asked.status == 200).count()
 }
 
 /// A field of the envelope.

@@ -98,13 +98,13 @@ fn a_rewind_reads_again_and_repeats_nothing() {
     let ids: BTreeSet<_> = (0..30).map(|_| account.fake.gmail().arrive(now, Mail::default())).collect();
     let wanted = gmail::wanted(&account.fake.gmail().history, 0);
     account.until_reported(&wanted, false);
-    let _ = account.fake.asked();
+    let _ = account.fake.requests();
     println!("{}", account.command(&["state", "list", "google"]));
     println!("{}", account.command(&["state", "rewind", "google", "--to", "1"]));
     let mut read = Vec::new();
     account.place.until("it reads again", |_| {
         account.wake();
-        let asked = account.fake.asked();
+        let asked = account.fake.requests();
         read.extend(
             asked.iter().filter_map(|one| one.path.rsplit_once("/messages/").map(|(_, id)| id.to_owned())),
         );
