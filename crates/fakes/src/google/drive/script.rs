@@ -118,11 +118,6 @@ impl Drive {
         self.change(now, id, What::DownloadForbidden, |file| file.downloadable = false)
     }
 
-    /// Makes downloads of the file answer 403 `cannotDownloadAbusiveFile`.
-    pub fn mark_abusive(&mut self, id: &str) -> bool {
-        self.refuse_content(id, 403, "cannotDownloadAbusiveFile")
-    }
-
     /// Makes downloads and exports of the file answer this.
     pub fn refuse_content(&mut self, id: &str, status: u16, reason: &str) -> bool {
         let file = self.by_id.get(id).and_then(|serial| self.files.get_mut(serial));

@@ -326,7 +326,7 @@ fn content_comes_by_download_or_export_or_not_at_all() {
     assert_eq!(why(&mut drive, export(&text), &markdown), "fileNotExportable");
     assert_eq!(why(&mut drive, export(&large), &markdown), "exportSizeLimitExceeded");
     assert_eq!(why(&mut drive, export(&doc), &[("mimeType", "image/png")]), "badRequest");
-    drive.mark_abusive(&text);
+    drive.refuse_content(&text, 403, "cannotDownloadAbusiveFile");
     assert_eq!(why(&mut drive, path(&text), &media), "cannotDownloadAbusiveFile");
     drive.forbid_download(at(1), &doc);
     assert_eq!(why(&mut drive, export(&doc), &markdown), "cannotExportFile");
