@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use inboxclaw_connectors::{SINKS, SOURCES};
 use inboxclaw_contract::settings::{BuiltSource, StartAt, parse};
-use inboxclaw_contract::store::Policy;
+use inboxclaw_contract::store::StateLimits;
 use inboxclaw_contract::{Outside, OwnerKind, SettingsError, Sink, limits};
 use inboxclaw_server::{pull, sse};
 use inboxclaw_settings::Patterns;
@@ -34,7 +34,7 @@ pub struct SourceConfig {
     /// Ready to run.
     pub built: BuiltSource,
     /// The rules for its state.
-    pub policy: Policy,
+    pub policy: StateLimits,
     /// Whether it is paused when it is first registered.
     pub stopped: bool,
 }
@@ -50,7 +50,7 @@ pub struct SinkConfig {
     /// Where it begins when it is new.
     pub start: StartAt,
     /// The rules for its state.
-    pub policy: Policy,
+    pub policy: StateLimits,
     /// What it is.
     pub target: Target,
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use inboxclaw_contract::SettingsError;
 use inboxclaw_contract::limits::check_prefix;
 use inboxclaw_contract::settings::StartAt;
-use inboxclaw_contract::store::{Expire, Policy};
+use inboxclaw_contract::store::{Expire, StateLimits};
 use inboxclaw_contract::turn::Age;
 use inboxclaw_settings::Interval;
 use inboxclaw_settings::coerce::{self, Found, Lax};
@@ -57,7 +57,7 @@ pub(super) enum Start {
 
 impl StateSettings {
     /// The rules for the store. The paths of errors start at `state`.
-    pub(super) fn policy(&self) -> Result<Policy, SettingsError> {
+    pub(super) fn policy(&self) -> Result<StateLimits, SettingsError> {
         let wrong = |path: String, message: anyhow::Error| SettingsError { path, message };
         let mut expire = Vec::new();
         for (index, rule) in self.expire.iter().enumerate() {
@@ -74,7 +74,7 @@ impl StateSettings {
                 return Err(wrong(format!("state.{key}"), message));
             }
         }
-        Ok(Policy { expire, max_entries: self.max_entries, max_bytes })
+        Ok(StateLimits { expire, max_entries: self.max_entries, max_bytes })
     }
 }
 

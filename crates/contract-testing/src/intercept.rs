@@ -8,7 +8,7 @@ use inboxclaw_contract::sinks::{Expired, Lapse, SinkDebts};
 use inboxclaw_contract::space::{Copied, EachEntry, Look, Looked, NewSpace, SpaceInfo};
 use inboxclaw_contract::store::{
     ClockState, Condition, DeliveryPage, DeliveryQuery, EventRow, Find, Found, HistoryLimit, OwnerInfo, Page,
-    PastTurn, Policy, Prune, Pruned, ReadLimit, Swept,
+    PastTurn, Prune, Pruned, ReadLimit, StateLimits, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
@@ -37,7 +37,7 @@ pub trait Interceptor: Send + Sync {
     fn prune(&self, _prune: &Prune) {}
 
     /// The rules that an owner gets.
-    fn set_limits(&self, _owner: OwnerId, _policy: &Policy) {}
+    fn set_limits(&self, _owner: OwnerId, _policy: &StateLimits) {}
 }
 
 /// A store with `by` between it and whoever uses it.
@@ -116,7 +116,7 @@ forward! { Housekeeping {
     fn accept_clock() -> ClockState;
     fn sweep() -> Swept;
     {
-        async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+        async fn set_limits(&self, owner: OwnerId, policy: StateLimits) -> Result<(), StoreError> {
             self.by.before("set_limits").await?;
             self.by.set_limits(owner, &policy);
             let answer = self.store.set_limits(owner, policy).await;

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use inboxclaw_contract::sinks::Lapse;
-use inboxclaw_contract::store::{PastTurn, Policy, Truncation, TruncationCause};
+use inboxclaw_contract::store::{PastTurn, StateLimits, Truncation, TruncationCause};
 use inboxclaw_contract::turn::{DeliveryState, RunFacts, Sweep, TurnId};
 use inboxclaw_contract::{Clock, Entry, Event, Lane, Owner, OwnerId, Selection, Seq, StoreError, Version};
 use jiff::Timestamp;
@@ -92,7 +92,7 @@ struct Row {
     reported: BTreeSet<String>,
     facts: RunFacts,
     claim: Option<(String, Timestamp)>,
-    policy: Policy,
+    policy: StateLimits,
     /// When the rules were last applied.
     rules_at: Option<Timestamp>,
     /// What a sink takes, from where it began.
@@ -205,7 +205,7 @@ impl Row {
             reported: BTreeSet::new(),
             facts: RunFacts::default(),
             claim: None,
-            policy: Policy::default(),
+            policy: StateLimits::default(),
             rules_at: None,
             intake: None,
             left_at: None,

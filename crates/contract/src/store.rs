@@ -122,7 +122,7 @@ pub trait Housekeeping: Send + Sync {
 
     /// Sets the rules for an owner's state, in place of those before. They are not stored: the configuration tells
     /// them anew at each start.
-    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError>;
+    async fn set_limits(&self, owner: OwnerId, policy: StateLimits) -> Result<(), StoreError>;
 
     /// Changes run facts outside a turn.
     async fn set_facts(&self, owner: OwnerId, patch: FactsPatch) -> Result<(), StoreError>;
@@ -226,7 +226,7 @@ pub struct OwnerInfo {
 
 /// The rules for an owner's state. By default there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Policy {
+pub struct StateLimits {
     /// Entries that go at a certain age. Sweeps see to it; for an exact instant there is [`Expiry`](crate::Expiry).
     pub expire: Vec<Expire>,
     /// Most entries: a turn that would make them more is refused.
@@ -346,7 +346,7 @@ pub enum StoreError {
     /// The request is beyond a limit or otherwise not acceptable. Nothing is stored.
     #[error("{0}")]
     Refused(String),
-    /// The owner's state would grow beyond a limit of its [`Policy`]. Nothing is stored.
+    /// The owner's state would grow beyond a limit of its [`StateLimits`]. Nothing is stored.
     #[error("{0}")]
     OverLimit(String),
     /// There is no owner of that number.

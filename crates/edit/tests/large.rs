@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use inboxclaw_contract::store::Policy;
+use inboxclaw_contract::store::StateLimits;
 use inboxclaw_contract::{Entry, Housekeeping, OwnerId, Turn, Version};
 use inboxclaw_edit::{EditError, Editor, EntryFilter, Mode, To, Which};
 use support::meddler::{Meddler, Step, before};
@@ -213,7 +213,7 @@ async fn an_export_is_of_one_instant() {
 #[tokio::test]
 async fn limits_hold_for_what_is_built() {
     let ground = prepared().await;
-    let policy = Policy { max_entries: Some(MANY as u64), ..Policy::default() };
+    let policy = StateLimits { max_entries: Some(MANY as u64), ..StateLimits::default() };
     ground.store.set_limits(ground.owner, policy).await.unwrap();
     let before = ground.state().await;
     let text = many(MANY, "2");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use inboxclaw::outside::outside;
 use inboxclaw_config::{Config, ConfigError, Environment, Origin, load};
 use inboxclaw_contract::Outside;
-use inboxclaw_contract::store::{Expire, Policy};
+use inboxclaw_contract::store::{Expire, StateLimits};
 use inboxclaw_contract::turn::Age;
 use inboxclaw_contract_testing::HandClock;
 
@@ -42,12 +42,12 @@ fn sources_and_sinks_have_rules_for_their_states() {
     };
     let a = &config.sources[0];
     let rules = vec![expire("seen:", 30 * 86_400, Age::Updated), expire("", 7 * 86_400, Age::Created)];
-    assert_eq!(a.policy, Policy { expire: rules, max_entries: Some(5_000), max_bytes: Some(1 << 30) });
+    assert_eq!(a.policy, StateLimits { expire: rules, max_entries: Some(5_000), max_bytes: Some(1 << 30) });
     assert!(a.stopped && !config.sources[1].stopped);
-    assert_eq!(config.sources[1].policy, Policy::default());
-    assert_eq!(config.sinks[0].policy, Policy { max_bytes: Some(4096), ..Policy::default() });
+    assert_eq!(config.sources[1].policy, StateLimits::default());
+    assert_eq!(config.sinks[0].policy, StateLimits { max_bytes: Some(4096), ..StateLimits::default() });
     assert_eq!(config.sinks[1].policy.expire, [expire("x", 60, Age::Updated)]);
-    assert_eq!(config.sinks[2].policy, Policy::default());
+    assert_eq!(config.sinks[2].policy, StateLimits::default());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use inboxclaw_contract::store::{NEAR, OwnerInfo, Policy, share};
+use inboxclaw_contract::store::{NEAR, OwnerInfo, StateLimits, share};
 use inboxclaw_contract::turn::FactsPatch;
 use inboxclaw_contract::{Class, Failure, Owner, OwnerId, StoreError};
 
@@ -16,13 +16,13 @@ const WAYS_OUT: &str = "delete entries with `inboxclaw state delete`, add a rule
 /// What the configuration says about states.
 #[derive(Default)]
 pub(crate) struct Rules {
-    pub(crate) policies: BTreeMap<Owner, Policy>,
+    pub(crate) policies: BTreeMap<Owner, StateLimits>,
     /// Sources that are paused when they are first registered.
     pub(crate) stopped: BTreeSet<Owner>,
 }
 
 /// Owners with limits, by their number.
-pub(crate) type Limits = HashMap<OwnerId, (Owner, Policy)>;
+pub(crate) type Limits = HashMap<OwnerId, (Owner, StateLimits)>;
 
 /// Registers owners by the rules.
 pub(crate) struct Registry {
@@ -78,7 +78,7 @@ pub(crate) async fn show(limits: &Limits, env: &Env) -> Result<(), StoreError> {
 }
 
 /// The limits that are near, in words.
-fn filling(policy: &Policy, info: &OwnerInfo) -> Option<String> {
+fn filling(policy: &StateLimits, info: &OwnerInfo) -> Option<String> {
     let told = [
         ("entries", "max_entries", info.entries, policy.max_entries),
         ("bytes", "max_bytes", info.bytes, policy.max_bytes),
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     fn told(entries: u64, bytes: u64) -> Option<String> {
-        let policy = Policy { expire: Vec::new(), max_entries: Some(1_000), max_bytes: Some(u64::MAX) };
+        let policy = StateLimits { expire: Vec::new(), max_entries: Some(1_000), max_bytes: Some(u64::MAX) };
         let info = OwnerInfo {
             id: OwnerId(1),
             kind: OwnerKind::Source,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::handle::Shared;
 use crate::health::{Health, Trouble, iso};
 use crate::options::{Doors, Options};
-use crate::schedule::{self, Bounds, CONFLICT, DAMAGED, FULL, Policy, UNREADABLE, Woken, jittered};
+use crate::schedule::{self, Backoff, Bounds, CONFLICT, DAMAGED, FULL, UNREADABLE, Woken, jittered};
 use crate::signal::Signal;
 use crate::stats::{Counters, count};
 
@@ -83,7 +83,7 @@ impl Env {
     ///
     /// # Errors
     /// The error itself, when the store will not recover.
-    pub(crate) fn store_failed(&self, error: StoreError) -> Result<Policy, StoreError> {
+    pub(crate) fn store_failed(&self, error: StoreError) -> Result<Backoff, StoreError> {
         let policy = match &error {
             StoreError::Full(_) => FULL,
             StoreError::Read(_) => UNREADABLE,

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use inboxclaw_contract::limits::INTERNAL_SOURCE;
 use inboxclaw_contract::settings::BuiltSource;
-use inboxclaw_contract::store::{OwnerInfo, Policy};
+use inboxclaw_contract::store::{OwnerInfo, StateLimits};
 use inboxclaw_contract::{Intake, Owner, OwnerId, OwnerKind, Sink, Store, StoreError};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -135,7 +135,7 @@ impl Runtime {
     }
 
     /// Sets the rules for the state of a source or sink that is added. Without a call there are none.
-    pub fn set_limits(&mut self, owner: &Owner, policy: Policy) {
+    pub fn set_limits(&mut self, owner: &Owner, policy: StateLimits) {
         self.rules.policies.insert(owner.clone(), policy);
     }
 

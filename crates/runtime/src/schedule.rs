@@ -35,7 +35,7 @@ const JITTER_MOST: Duration = Duration::from_secs(30);
 
 /// What health calls a trouble, and how long to wait after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Policy {
+pub(crate) struct Backoff {
     /// The code in health reports.
     pub(crate) code: &'static str,
     /// The wait after the first in a row; it doubles with each further one.
@@ -50,33 +50,33 @@ pub(crate) struct Policy {
 }
 
 /// The table of failures: one line for each class. No class ends a source or sink for ever.
-pub(crate) const fn policy(class: Class) -> Policy {
+pub(crate) const fn policy(class: Class) -> Backoff {
     match class {
-        Class::Connectivity => Policy::doubling("connectivity", 5, 10 * 60),
-        Class::Timeout => Policy::doubling("timeout", 10, 15 * 60),
-        Class::Upstream => Policy::doubling("upstream", 15, 30 * 60),
-        Class::Unavailable => Policy::doubling("unavailable", 5, 45),
-        Class::RateLimited => Policy::doubling("rate_limited", 60, 60 * 60),
-        Class::Authentication => Policy::repair("authentication"),
-        Class::Authorization => Policy::repair("authorization"),
-        Class::Configuration => Policy::repair("configuration"),
-        Class::Expired => Policy::doubling("expired", 60, 60 * 60),
-        Class::Internal => Policy::doubling("internal", 10, 10 * 60),
+        Class::Connectivity => Backoff::doubling("connectivity", 5, 10 * 60),
+        Class::Timeout => Backoff::doubling("timeout", 10, 15 * 60),
+        Class::Upstream => Backoff::doubling("upstream", 15, 30 * 60),
+        Class::Unavailable => Backoff::doubling("unavailable", 5, 45),
+        Class::RateLimited => Backoff::doubling("rate_limited", 60, 60 * 60),
+        Class::Authentication => Backoff::repair("authentication"),
+        Class::Authorization => Backoff::repair("authorization"),
+        Class::Configuration => Backoff::repair("configuration"),
+        Class::Expired => Backoff::doubling("expired", 60, 60 * 60),
+        Class::Internal => Backoff::doubling("internal", 10, 10 * 60),
     }
 }
 
 /// Turns refused because the state changed meanwhile, from the second in a row on.
-pub(crate) const CONFLICT: Policy = Policy::doubling("conflict", 1, 60);
+pub(crate) const CONFLICT: Backoff = Backoff::doubling("conflict", 1, 60);
 /// The store has no room.
-pub(crate) const FULL: Policy = Policy::doubling("full", 5, 60);
+pub(crate) const FULL: Backoff = Backoff::doubling("full", 5, 60);
 /// The store could not be read, which may pass.
-pub(crate) const UNREADABLE: Policy = Policy::doubling("unreadable", 5, 60);
+pub(crate) const UNREADABLE: Backoff = Backoff::doubling("unreadable", 5, 60);
 /// The store is damaged: only a person can help, but what is whole can be read.
-pub(crate) const DAMAGED: Policy = Policy::doubling("damaged", 60, 60);
+pub(crate) const DAMAGED: Backoff = Backoff::doubling("damaged", 60, 60);
 /// Single events that a consumer wants to be given again.
-pub(crate) const AGAIN: Policy = Policy { obeys: false, ..Policy::doubling("upstream", 10, 60 * 60) };
+pub(crate) const AGAIN: Backoff = Backoff { obeys: false, ..Backoff::doubling("upstream", 10, 60 * 60) };
 
-impl Policy {
+impl Backoff {
     const fn doubling(code: &'static str, base: u64, max: u64) -> Self {
         let (base, max) = (Duration::from_secs(base), Duration::from_secs(max));
         Self { code, base, max, paced: false, obeys: true }

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Expire, Policy};
+use inboxclaw_contract::store::{Expire, StateLimits};
 use inboxclaw_contract::turn::Age;
 use inboxclaw_contract::{Owner, StartAt};
 use inboxclaw_runtime::Status;
@@ -29,7 +29,7 @@ fn pause(world: &World, owner: &Owner, paused: bool) {
 fn limited(max_entries: u64) -> World {
     let mut world = World::new();
     world.source("mail", Some(60), |n| Act::Put(n.to_string()));
-    let policy = Policy { max_entries: Some(max_entries), ..Policy::default() };
+    let policy = StateLimits { max_entries: Some(max_entries), ..StateLimits::default() };
     world.runtime.as_mut().unwrap().set_limits(&mail(), policy);
     world
 }
@@ -67,7 +67,7 @@ async fn a_source_created_stopped_waits_for_a_person_and_stays_as_that_person_le
 #[tokio::test(start_paused = true)]
 async fn rules_reach_the_store_before_the_first_turn_and_end_with_the_configuration() {
     let expire = Expire { prefix: "seen:".into(), after: Duration::from_secs(60), by: Age::Created };
-    let policy = Policy { expire: vec![expire], max_entries: None, max_bytes: Some(1 << 30) };
+    let policy = StateLimits { expire: vec![expire], max_entries: None, max_bytes: Some(1 << 30) };
     let mut world = World::new();
     world.source("mail", Some(30), |_| Act::Wait);
     world.sink("hook", StartAt::All, None, |_, _| done());
@@ -85,7 +85,7 @@ async fn rules_reach_the_store_before_the_first_turn_and_end_with_the_configurat
     world.source("mail", Some(30), |_| Act::Wait);
     world.run();
     world.pass(1).await;
-    assert_eq!(told(&world, &mail()), Some(Policy::default()));
+    assert_eq!(told(&world, &mail()), Some(StateLimits::default()));
 }
 
 #[tokio::test(start_paused = true)]

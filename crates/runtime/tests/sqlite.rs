@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::settings::BuiltSource;
-use inboxclaw_contract::store::{DeliveryQuery, Policy};
+use inboxclaw_contract::store::{DeliveryQuery, StateLimits};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
     Class, Clock, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Json, Log, NewEvent, Next,
@@ -159,7 +159,7 @@ async fn a_state_that_is_full_is_told_with_the_ways_out_and_used_again_when_ther
         BuiltSource { source: Box::new(Hoarding), interval, settle: Duration::ZERO, warnings: Vec::new() };
     let hoard = Owner::source("hoard");
     runtime.add_source("hoard", "hoarding", built);
-    runtime.set_limits(&hoard, Policy { max_entries: Some(3), ..Policy::default() });
+    runtime.set_limits(&hoard, StateLimits { max_entries: Some(3), ..StateLimits::default() });
     let (handle, shutdown) = (runtime.handle(), CancellationToken::new());
     let task = tokio::spawn(runtime.run(shutdown.clone()));
     while !handle.health().is_unhealthy() {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::request::Parts;
-pub use feed::{Feed, Pulse};
+pub use feed::{Feed, Heartbeat};
 use futures_util::stream::unfold;
 use inboxclaw_contract::{Clock, Selection, Seq, Store};
 use inboxclaw_settings::coerce::lax;
@@ -112,7 +112,7 @@ impl Subscriptions {
         let place = place.ok_or_else(|| Refusal::from(reply::busy("too many streams are open")))?;
         let head = self.store.head().await?;
         let selection = sink.selection(selector, last.unwrap_or(head));
-        let pulse = Pulse::new(self.clock.clone(), sink.heartbeat);
+        let pulse = Heartbeat::new(self.clock.clone(), sink.heartbeat);
         let feed = Feed::new(self.store.clone(), selection, pulse, place.ended()).sharing(&self.pages);
         let reply = reply::events(unfold((feed, place), |(mut feed, place)| async {
             let text = feed.next().await?;

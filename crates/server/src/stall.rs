@@ -10,18 +10,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A connection that fails when a write makes no progress for `patience`.
+/// A connection that fails when a write makes no progress for `idle_timeout`.
 pub(super) struct Stalling {
     stream: TcpStream,
-    patience: Duration,
+    idle_timeout: Duration,
     /// Whether a write is waiting for the client.
     waiting: bool,
     deadline: Pin<Box<Sleep>>,
 }
 
 impl Stalling {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, waiting: false, deadline: Box::pin(sleep(patience)) }
+    pub(super) fn new(stream: TcpStream, idle_timeout: Duration) -> Self {
+        Self { stream, idle_timeout, waiting: false, deadline: Box::pin(sleep(idle_timeout)) }
     }
 
     /// Passes on what a write did; a write that waits longer than allowed fails.
@@ -32,7 +32,7 @@ impl Stalling {
         }
         if !self.waiting {
             self.waiting = true;
-            self.deadline.as_mut().reset(Instant::now() + self.patience);
+            self.deadline.as_mut().reset(Instant::now() + self.idle_timeout);
         }
         ready!(self.deadline.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use inboxclaw_contract::sinks::Intake;
-use inboxclaw_contract::store::{DeliveryQuery, Expire, HistoryLimit, Policy};
+use inboxclaw_contract::store::{DeliveryQuery, Expire, HistoryLimit, StateLimits};
 use inboxclaw_contract::turn::{Age, DeliveryChange, DeliveryState, FactsPatch};
 use inboxclaw_contract::{Expiry, OwnerId, Selection, Seq, StartAt};
 use inboxclaw_settings::{Interval, Patterns, Ttl};
@@ -27,7 +27,7 @@ impl Life {
         ground.store.set_intake(sink, &intake).await.unwrap();
         let rule =
             Expire { prefix: "rule:".into(), after: Duration::from_secs(DAY as u64), by: Age::Updated };
-        let policy = Policy { expire: vec![rule], ..Policy::default() };
+        let policy = StateLimits { expire: vec![rule], ..StateLimits::default() };
         ground.store.set_limits(source, policy).await.unwrap();
         let life = Self { source, sink };
         life.act(ground, "before").await;

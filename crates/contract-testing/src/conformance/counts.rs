@@ -1,6 +1,6 @@
 //! How much an owner has is known without counting, and can be limited.
 
-use inboxclaw_contract::store::Policy;
+use inboxclaw_contract::store::StateLimits;
 use inboxclaw_contract::{OwnerId, StoreError, Turn, Version};
 
 use crate::{Ground, Words, committed, seconds};
@@ -62,7 +62,7 @@ async fn refused(ground: &Ground, turn: Turn, text: &str) {
 }
 
 async fn limited(ground: &Ground, owner: OwnerId, entries: Option<u64>, bytes: Option<u64>) {
-    let policy = Policy { max_entries: entries, max_bytes: bytes, ..Policy::default() };
+    let policy = StateLimits { max_entries: entries, max_bytes: bytes, ..StateLimits::default() };
     ground.store.set_limits(owner, policy).await.unwrap();
 }
 
@@ -94,7 +94,7 @@ pub async fn less_is_welcome_when_there_is_too_much(ground: &Ground) {
     limited(ground, owner, None, None).await;
     ground.commit(ground.turn(owner).await.put("2", "100")).await;
     assert!(matches!(
-        ground.store.set_limits(OwnerId(9), Policy::default()).await,
+        ground.store.set_limits(OwnerId(9), StateLimits::default()).await,
         Err(StoreError::NoOwner(_))
     ));
 }

@@ -174,7 +174,7 @@ pub async fn a_built_space_keeps_the_secrets_that_it_came_with(ground: &SpacesGr
 
 pub async fn a_limit_holds_for_swaps(ground: &SpacesGround) {
     let (owner, space, _) = cleared(ground, "a").await;
-    let policy = inboxclaw_contract::store::Policy { max_entries: Some(10), ..Default::default() };
+    let policy = inboxclaw_contract::store::StateLimits { max_entries: Some(10), ..Default::default() };
     ground.store.set_limits(owner, policy).await.unwrap();
     let refused = ground.store.commit(ground.turn(owner).await.swap(space, true)).await;
     let Err(StoreError::OverLimit(text)) = refused else { panic!("{refused:?}") };

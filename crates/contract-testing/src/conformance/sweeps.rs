@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Expire, HistoryLimit, Policy};
+use inboxclaw_contract::store::{Expire, HistoryLimit, StateLimits};
 use inboxclaw_contract::turn::{Age, Sweep};
 use inboxclaw_contract::{OwnerId, Turn, Version};
 use jiff::SignedDuration;
@@ -20,9 +20,9 @@ async fn sweeping(ground: &Ground, owner: OwnerId, prefix: &str, by: Age, older_
     turn
 }
 
-fn rule(prefix: &str, hours: u64, by: Age) -> Policy {
+fn rule(prefix: &str, hours: u64, by: Age) -> StateLimits {
     let after = Duration::from_secs(hours * 60 * 60);
-    Policy { expire: vec![Expire { prefix: prefix.into(), after, by }], ..Policy::default() }
+    StateLimits { expire: vec![Expire { prefix: prefix.into(), after, by }], ..StateLimits::default() }
 }
 
 pub async fn a_sweep_finds_what_has_expired_in_every_space(ground: &Ground) {
@@ -135,7 +135,7 @@ pub async fn rules_remove_entries_by_their_age(ground: &Ground) {
     assert_eq!(ground.sweep().await, 0);
     ground.clock.step(60);
     assert_eq!((ground.sweep().await, ground.keys(owner, "").await), (1, vec!["x".into()]));
-    ground.store.set_limits(owner, Policy::default()).await.unwrap();
+    ground.store.set_limits(owner, StateLimits::default()).await.unwrap();
     ground.clock.step(9 * HOUR);
     assert_eq!((ground.sweep().await, ground.counts(owner).await), (0, (1, 2)));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::limits::{INTERNAL_SOURCE, check_name};
-use inboxclaw_contract::store::{ClockState, OwnerInfo, Policy, Prune, Pruned, Swept};
+use inboxclaw_contract::store::{ClockState, OwnerInfo, Prune, Pruned, StateLimits, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{Housekeeping, Owner, OwnerId, StoreError};
 use jiff::SignedDuration;
@@ -51,7 +51,7 @@ impl Housekeeping for MemoryStore {
         self.read(|inner, _| Ok(inner.row(owner)?.facts.clone()))
     }
 
-    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+    async fn set_limits(&self, owner: OwnerId, policy: StateLimits) -> Result<(), StoreError> {
         self.write(|inner, _| {
             let row = inner.row_mut(owner)?;
             (row.policy, row.rules_at) = (policy, None);

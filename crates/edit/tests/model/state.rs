@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use inboxclaw_contract::store::{Before, Policy};
+use inboxclaw_contract::store::{Before, StateLimits};
 use inboxclaw_contract::turn::Sweep;
 use inboxclaw_contract::{Clock, Entry, OwnerId, SpaceId};
 use jiff::{SignedDuration, Timestamp};
@@ -63,7 +63,7 @@ pub(crate) struct OwnerModel {
     pub(crate) then: Vec<Then>,
     /// By version, from 1.
     pub(crate) past: Vec<Past>,
-    pub(crate) policy: Policy,
+    pub(crate) policy: StateLimits,
     /// When a sweep last went by the rules for age: it may leave them alone for an hour then.
     pub(crate) ruled: Option<Timestamp>,
     /// What turns asked to be swept by age and no sweep has come for yet.
@@ -100,7 +100,7 @@ impl World {
     /// The store was closed and opened: what only its memory knew is gone.
     pub(crate) fn forget_rules(&mut self) {
         for owner in &mut self.owners {
-            owner.set_limits(Policy::default());
+            owner.set_limits(StateLimits::default());
             owner.sweeps.clear();
         }
     }
@@ -130,7 +130,7 @@ impl OwnerModel {
             ids: vec![None],
             then: vec![Then::default()],
             past: Vec::new(),
-            policy: Policy::default(),
+            policy: StateLimits::default(),
             ruled: None,
             sweeps: Vec::new(),
         }
@@ -193,7 +193,7 @@ impl OwnerModel {
         }
     }
 
-    pub(crate) fn set_limits(&mut self, policy: Policy) {
+    pub(crate) fn set_limits(&mut self, policy: StateLimits) {
         self.policy = policy;
         self.ruled = None;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Expire, Policy};
+use inboxclaw_contract::store::{Expire, StateLimits};
 use inboxclaw_contract::turn::{Age, EntryChange, Sweep};
 use inboxclaw_contract::{Entry, Expiry, Turn, Version};
 use inboxclaw_edit::{Condition, EntryFilter, Mode};
@@ -71,7 +71,7 @@ pub(crate) enum Step {
     },
     Govern {
         owner: usize,
-        policy: Policy,
+        policy: StateLimits,
     },
     /// By so many seconds.
     Clock(i64),
@@ -298,13 +298,13 @@ fn any_choice() -> impl Strategy<Value = EntryFilter> {
         .prop_map(|(prefix, older_than)| EntryFilter { prefix: prefix.to_owned(), older_than })
 }
 
-fn any_policy() -> impl Strategy<Value = Policy> {
+fn any_policy() -> impl Strategy<Value = StateLimits> {
     let rule = (select(PREFIXES.to_vec()), select(vec![0_u64, 10, 100]), any_age()).prop_map(
         |(prefix, after, by)| Expire { prefix: prefix.into(), after: Duration::from_secs(after), by },
     );
     let entries = option::weighted(0.3, 0_u64..6);
     let bytes = option::weighted(0.2, 0_u64..40);
-    (vec(rule, 0..3), entries, bytes).prop_map(|(expire, max_entries, max_bytes)| Policy {
+    (vec(rule, 0..3), entries, bytes).prop_map(|(expire, max_entries, max_bytes)| StateLimits {
         expire,
         max_entries,
         max_bytes,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, Policy, Prune};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, Prune, StateLimits};
 use inboxclaw_contract::turn::{Conflict, FactsPatch, RunFacts};
 use inboxclaw_contract::{
     Clock, Housekeeping, Log, Outcome, Owner, OwnerId, Random, State, StoreError, Turn,
@@ -78,7 +78,7 @@ pub struct Faults {
     pub prunes: Vec<(Duration, Prune)>,
     pub sweeps: Vec<Duration>,
     /// The rules for each owner as last told.
-    pub policies: BTreeMap<OwnerId, Policy>,
+    pub policies: BTreeMap<OwnerId, StateLimits>,
 }
 
 pub struct Faulty {
@@ -163,7 +163,7 @@ impl Interceptor for Faulty {
         self.with(|faults| faults.prunes.push((at, prune.clone())));
     }
 
-    fn set_limits(&self, owner: OwnerId, policy: &Policy) {
+    fn set_limits(&self, owner: OwnerId, policy: &StateLimits) {
         self.with(|faults| faults.policies.insert(owner, policy.clone()));
     }
 }

@@ -29,12 +29,12 @@ pub struct Feed {
     greeted: bool,
     /// Whether there may be events that were not read yet.
     behind: bool,
-    pulse: Pulse,
+    pulse: Heartbeat,
     shutdown: CancellationToken,
 }
 
 /// When a stream that has no events to send sends something all the same.
-pub struct Pulse {
+pub struct Heartbeat {
     clock: Arc<dyn Clock>,
     heartbeat: Duration,
     heartbeat_at: Instant,
@@ -47,7 +47,7 @@ impl Feed {
     pub fn new(
         store: Arc<dyn Store>,
         selection: Selection,
-        pulse: Pulse,
+        pulse: Heartbeat,
         shutdown: CancellationToken,
     ) -> Self {
         let pages = Arc::default();
@@ -150,7 +150,7 @@ impl Feed {
     }
 }
 
-impl Pulse {
+impl Heartbeat {
     /// A comment every 15 s, and a heartbeat `heartbeat` after the last message.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, heartbeat: Duration) -> Self {

@@ -16,11 +16,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use super::channel::{self, Pieces};
-use super::context::{States, Whose};
+use super::context::{KnownOwner, States};
 use super::problem::Problem;
 use super::progress;
 use super::request::{Call, LINES, order, wrong};
-use super::types::{BroughtEntries, DeletedEntries};
+use super::types::{DeletedEntries, ImportedEntries};
 use crate::reply::{self, Reply};
 
 const MODES: [(&str, Mode); 2] = [("merge", Mode::Merge), ("replace", Mode::Replace)];
@@ -65,8 +65,8 @@ pub(super) async fn delete(Call { states, whose, ask, author }: Call) -> Result<
     let choice = EntryFilter { prefix: prefix.to_owned(), older_than };
     let dry_run = ask.flag("dry_run")?;
     let editor = states.editor(&author);
-    progress::answer(ask.accepts_lines(), move |meter| async move {
-        let tell = |done, of| meter.set(done, of);
+    progress::answer(ask.accepts_lines(), move |progress| async move {
+        let tell = |done, of| progress.set(done, of);
         let deleted = editor.delete_matching(whose.id, &choice, dry_run, &tell).await?;
         if !dry_run {
             states.wake(&whose.owner);
@@ -79,10 +79,10 @@ pub(super) async fn delete(Call { states, whose, ask, author }: Call) -> Result<
 pub(super) async fn import(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
     let mode = ask.word("mode", MODES)?.unwrap_or_default();
     let streamed = ask.accepts_lines();
-    let (lines, rest) = ask.into_lines(states.bounds.patience);
+    let (lines, rest) = ask.into_lines(states.bounds.idle_timeout);
     let editor = states.editor(&author);
-    progress::answer(streamed, move |meter| async move {
-        let tell = |done, of| meter.set(done, of);
+    progress::answer(streamed, move |progress| async move {
+        let tell = |done, of| progress.set(done, of);
         let brought = match editor.import(whose.id, lines, mode, &tell).await {
             Ok(brought) => brought,
             Err(error) => {
@@ -91,7 +91,7 @@ pub(super) async fn import(Call { states, whose, ask, author }: Call) -> Result<
             }
         };
         states.wake(&whose.owner);
-        Ok(BroughtEntries::from(brought))
+        Ok(ImportedEntries::from(brought))
     })
     .await
 }
@@ -109,17 +109,17 @@ pub(super) async fn copy(Call { states, whose, ask, author }: Call) -> Result<Re
         CopyMode::Replace => Mode::Replace,
     };
     let editor = states.editor(&author);
-    progress::answer(streamed, move |meter| async move {
-        let tell = |done, of| meter.set(done, of);
+    progress::answer(streamed, move |progress| async move {
+        let tell = |done, of| progress.set(done, of);
         let brought = editor.copy(from.id, whose.id, &prefix, mode, &tell).await?;
         states.wake(&whose.owner);
-        Ok(BroughtEntries::from(brought))
+        Ok(ImportedEntries::from(brought))
     })
     .await
 }
 
 /// The owner that a text names.
-async fn named(states: &States, text: &str) -> Result<Whose, Problem> {
+async fn named(states: &States, text: &str) -> Result<KnownOwner, Problem> {
     for kind in [OwnerKind::Source, OwnerKind::Sink] {
         let name = text.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix(':'));
         if let Some(name) = name {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::http::StatusCode;
 use inboxclaw_contract::limits::INTERNAL_SOURCE;
-use inboxclaw_contract::store::{OwnerInfo, Policy};
+use inboxclaw_contract::store::{OwnerInfo, StateLimits};
 use inboxclaw_contract::{Clock, Editable, Owner, OwnerId, OwnerKind, Random, StoreError};
 use inboxclaw_edit::{Editor, Steps};
 use tokio::sync::Semaphore;
@@ -28,7 +28,7 @@ pub struct Configured {
     /// Its type.
     pub connector: String,
     /// The rules for its state, as they are shown.
-    pub policy: Policy,
+    pub policy: StateLimits,
 }
 
 /// The loops of a running program, as those who edit know them.
@@ -62,11 +62,11 @@ pub(super) struct Limits {
     /// A permit per export.
     pub(super) exports: Arc<Semaphore>,
     /// How long a client may send nothing of a body; for ever by default.
-    pub(super) patience: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
 }
 
-/// Whose state a request is about.
-pub(super) struct Whose {
+/// KnownOwner state a request is about.
+pub(super) struct KnownOwner {
     pub(super) id: OwnerId,
     pub(super) owner: Owner,
     pub(super) connector: String,
@@ -83,7 +83,7 @@ impl States {
     ) -> Self {
         let streams = Arc::new(Streams::new(usize::MAX, CancellationToken::new()));
         let bodies = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
-        let bounds = Limits { streams, exports: bodies.clone(), bodies, patience: None };
+        let bounds = Limits { streams, exports: bodies.clone(), bodies, idle_timeout: None };
         Self { store, random, clock, configured: configured.into(), program: None, bounds }
     }
 
@@ -92,16 +92,21 @@ impl States {
         self.program = Some(program);
         let bodies = Arc::new(Semaphore::new(bounds.batches));
         let exports = Arc::new(Semaphore::new(EXPORTS));
-        self.bounds = Limits { streams, bodies, exports, patience: Some(bounds.stall_timeout) };
+        self.bounds = Limits { streams, bodies, exports, idle_timeout: Some(bounds.stall_timeout) };
         self
     }
 
     /// The owner of that name. One of the configuration that never ran is registered where it is about to be changed; who
     /// only reads is told that there is nothing yet.
-    pub(super) async fn find(&self, kind: OwnerKind, name: String, changes: bool) -> Result<Whose, Problem> {
+    pub(super) async fn find(
+        &self,
+        kind: OwnerKind,
+        name: String,
+        changes: bool,
+    ) -> Result<KnownOwner, Problem> {
         let owner = Owner { kind, name };
         if let Some(info) = self.infos().await?.into_iter().find(|info| is(info, &owner)) {
-            return Ok(Whose { id: info.id, owner, connector: info.connector });
+            return Ok(KnownOwner { id: info.id, owner, connector: info.connector });
         }
         let Some(configured) = self.configured(&owner) else {
             let detail = format!("there is no {kind} {:?}", owner.name);
@@ -112,7 +117,7 @@ impl States {
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         }
         let connector = configured.connector.clone();
-        Ok(Whose { id: self.store.register(&owner, &connector).await?, owner, connector })
+        Ok(KnownOwner { id: self.store.register(&owner, &connector).await?, owner, connector })
     }
 
     pub(super) async fn infos(&self) -> Result<Vec<OwnerInfo>, StoreError> {

@@ -10,7 +10,7 @@ use inboxclaw_contract::{Entry, Expiry, Version};
 use inboxclaw_settings::Interval;
 use inboxclaw_settings::moment;
 
-use super::context::{States, Whose};
+use super::context::{KnownOwner, States};
 use super::problem::Problem;
 use super::request::{Call, Reading, StateRequest, wrong};
 use super::types::{PutEntry, SetCursor, StateCursor, StateEntry, StatePage};
@@ -68,7 +68,7 @@ pub(super) async fn put(Call { states, whose, ask, author }: Call) -> Result<Rep
     limits::check_new_key(&ask.key)?;
     let (expiry, secret, condition) = (expiry(&ask)?, ask.switch("secret")?, ask.condition()?);
     let key = ask.key.clone();
-    let how = Reading { bytes: VALUE_BODY, patience: states.bounds.patience };
+    let how = Reading { bytes: VALUE_BODY, idle_timeout: states.bounds.idle_timeout };
     let value = {
         let is_large = ask.length().is_none_or(|length| length > LARGE);
         // Of large ones only some are in memory at a time. The semaphore is never closed.
@@ -101,7 +101,7 @@ pub(super) async fn cursor(Call { states, whose, .. }: Call) -> Result<Reply, Pr
 }
 
 pub(super) async fn set_cursor(Call { states, whose, ask, author }: Call) -> Result<Reply, Problem> {
-    let how = Reading { bytes: CURSOR_BODY, patience: states.bounds.patience };
+    let how = Reading { bytes: CURSOR_BODY, idle_timeout: states.bounds.idle_timeout };
     let SetCursor { cursor } = ask.into_body(how).await?;
     change_cursor(&states, &whose, cursor, &author).await
 }
@@ -112,7 +112,7 @@ pub(super) async fn clear_cursor(Call { states, whose, author, .. }: Call) -> Re
 
 async fn change_cursor(
     states: &States,
-    whose: &Whose,
+    whose: &KnownOwner,
     cursor: Option<String>,
     who: &str,
 ) -> Result<Reply, Problem> {
@@ -123,7 +123,7 @@ async fn change_cursor(
 }
 
 /// The entry under a key.
-pub(super) async fn read(states: &States, whose: &Whose, key: &str) -> Result<Option<Entry>, Problem> {
+pub(super) async fn read(states: &States, whose: &KnownOwner, key: &str) -> Result<Option<Entry>, Problem> {
     Ok(states.store.entries(whose.id, &[key.to_owned()]).await?.pop().flatten())
 }
 

@@ -42,8 +42,8 @@ pub(super) async fn undo(Call { states, whose, ask, author }: Call) -> Result<Re
         (false, None) => Which::Person,
     };
     let editor = states.editor(&author);
-    progress::answer(lines, move |meter| async move {
-        let tell = |done, of| meter.set(done, of);
+    progress::answer(lines, move |progress| async move {
+        let tell = |done, of| progress.set(done, of);
         states.turn_to_edit(&whose.owner).await;
         let undone = editor.undo(whose.id, which, what.force, &tell).await?;
         states.wake(&whose.owner);
@@ -60,8 +60,8 @@ pub(super) async fn rewind(Call { states, whose, ask, author }: Call) -> Result<
         VersionOrTime::Time(text) => aim(&text, states.store.snapshot(whose.id).await?.now)?,
     };
     let editor = states.editor(&author);
-    progress::answer(lines, move |meter| async move {
-        let tell = |done, of| meter.set(done, of);
+    progress::answer(lines, move |progress| async move {
+        let tell = |done, of| progress.set(done, of);
         states.turn_to_edit(&whose.owner).await;
         let rewound = editor.rewind(whose.id, to, &tell).await?;
         states.wake(&whose.owner);

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use inboxclaw_contract::limits;
-use inboxclaw_contract::store::{OwnerInfo, Policy};
+use inboxclaw_contract::store::{OwnerInfo, StateLimits};
 use inboxclaw_contract::turn::FactsPatch;
 use inboxclaw_contract::{Owner, OwnerKind, StoreError};
 use schemars::JsonSchema;
@@ -90,7 +90,7 @@ pub(super) async fn owners(State(states): State<States>) -> Result<Reply, Proble
 fn row(states: &States, info: &OwnerInfo, paused: bool) -> OwnerRow {
     let owner = Owner { kind: info.kind, name: info.name.clone() };
     let configured = states.configured(&owner);
-    let policy = configured.map_or_else(Policy::default, |configured| configured.policy.clone());
+    let policy = configured.map_or_else(StateLimits::default, |configured| configured.policy.clone());
     OwnerRow {
         kind: info.kind,
         configured: configured.is_some() || is_own(&owner),

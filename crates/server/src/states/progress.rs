@@ -27,13 +27,13 @@ const STILL: Duration = Duration::from_secs(15);
 
 /// How far a change has come.
 #[derive(Default)]
-pub(super) struct Meter {
+pub(super) struct Progress {
     done: AtomicU64,
     /// One more than the number, so that 0 is "not known".
     of: AtomicU64,
 }
 
-impl Meter {
+impl Progress {
     /// Notes how far it is.
     pub(super) fn set(&self, done: u64, of: Option<u64>) {
         self.of.store(of.map_or(0, |of| of.saturating_add(1)), Relaxed);
@@ -46,13 +46,13 @@ impl Meter {
 }
 
 /// Does the work, and answers with what came of it. Whoever goes away before the end takes the work with them.
-pub(super) async fn answer<T, F>(lines: bool, work: impl FnOnce(Arc<Meter>) -> F) -> Result<Reply, Problem>
+pub(super) async fn answer<T, F>(lines: bool, work: impl FnOnce(Arc<Progress>) -> F) -> Result<Reply, Problem>
 where
     T: Serialize,
     F: Future<Output = Result<T, Problem>> + Send + 'static,
 {
-    let meter = Arc::new(Meter::default());
-    let work = work(meter.clone());
+    let progress = Arc::new(Progress::default());
+    let work = work(progress.clone());
     if !lines {
         return Ok(reply::json(StatusCode::OK, &work.await?));
     }
@@ -63,7 +63,7 @@ where
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let said = Instant::now();
-    let report = Report { work: work.boxed(), ended: false, meter, told: (0, None), ticks, said };
+    let report = Report { work: work.boxed(), ended: false, progress, told: (0, None), ticks, said };
     let body = Body::from_stream(unfold(report, |mut report| async move {
         let line = report.next().await?;
         Some((Ok::<_, Infallible>(line), report))
@@ -75,7 +75,7 @@ where
 struct Report {
     work: BoxFuture<'static, String>,
     ended: bool,
-    meter: Arc<Meter>,
+    progress: Arc<Progress>,
     told: (u64, Option<u64>),
     ticks: Interval,
     /// When the last line was said.
@@ -93,7 +93,7 @@ impl Report {
                 }
                 _ = self.ticks.tick() => {}
             }
-            let now = self.meter.get();
+            let now = self.progress.get();
             if now != self.told {
                 (self.told, self.said) = (now, Instant::now());
                 return Some(line(&json!({ "progress": { "done": now.0, "of": now.1 } })));
@@ -125,9 +125,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn progress_is_told_now_and_then_and_the_end_at_once() {
-        let reply = answer(true, |meter| async move {
+        let reply = answer(true, |progress| async move {
             for done in 1..=100 {
-                meter.set(done, (done > 60).then_some(100));
+                progress.set(done, (done > 60).then_some(100));
                 sleep(Duration::from_millis(5)).await;
             }
             Ok(json!({ "entries": 100 }))

@@ -20,7 +20,7 @@ use inboxclaw_settings::Interval;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-use super::context::{States, Whose};
+use super::context::{KnownOwner, States};
 use super::problem::Problem;
 use crate::clients::{Author, Client};
 
@@ -36,7 +36,7 @@ const ORDER_BODY: u64 = 64 << 10;
 /// A request about the state of one owner.
 pub(super) struct Call {
     pub(super) states: States,
-    pub(super) whose: Whose,
+    pub(super) whose: KnownOwner,
     pub(super) ask: StateRequest,
     /// Who asks, for history.
     pub(super) author: String,
@@ -78,7 +78,7 @@ pub(super) struct Reading {
     /// Most bytes.
     pub(super) bytes: u64,
     /// How long the client may send nothing; `None` is for ever.
-    pub(super) patience: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
 }
 
 impl StateRequest {
@@ -204,7 +204,7 @@ impl StateRequest {
         }
         let mut all = Vec::new();
         let mut pieces = self.into_pieces();
-        while let Some(piece) = next(&mut pieces, how.patience).await {
+        while let Some(piece) = next(&mut pieces, how.idle_timeout).await {
             let piece = piece
                 .map_err(|error| Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body: {error}")))?;
             if (all.len() + piece.len()) as u64 > how.bytes {
@@ -219,11 +219,11 @@ impl StateRequest {
     }
 
     /// The body as it comes, and what is left of it when nobody wants more.
-    pub(super) fn into_lines(self, patience: Option<Duration>) -> (Lines, Rest) {
+    pub(super) fn into_lines(self, idle_timeout: Option<Duration>) -> (Lines, Rest) {
         let rest = Rest(Arc::new(tokio::sync::Mutex::new(Some(self.into_pieces()))));
         let lines = unfold(rest.0.clone(), move |shared| async move {
             let mut pieces = shared.lock().await;
-            let piece = next(pieces.as_mut()?, patience).await;
+            let piece = next(pieces.as_mut()?, idle_timeout).await;
             if !matches!(piece, Some(Ok(_))) {
                 *pieces = None;
             }
@@ -254,7 +254,7 @@ impl Rest {
 
 /// How a body is read that says what to do.
 pub(super) fn order(states: &States) -> Reading {
-    Reading { bytes: ORDER_BODY, patience: states.bounds.patience }
+    Reading { bytes: ORDER_BODY, idle_timeout: states.bounds.idle_timeout }
 }
 
 /// An error about something in the request that cannot work.
@@ -268,10 +268,10 @@ fn revision(tag: &str) -> Option<Version> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok().map(Version))?
 }
 
-async fn next(pieces: &mut BodyDataStream, patience: Option<Duration>) -> Option<io::Result<Bytes>> {
-    let piece = match patience {
+async fn next(pieces: &mut BodyDataStream, idle_timeout: Option<Duration>) -> Option<io::Result<Bytes>> {
+    let piece = match idle_timeout {
         None => pieces.next().await,
-        Some(patience) => match tokio::time::timeout(patience, pieces.next()).await {
+        Some(idle_timeout) => match tokio::time::timeout(idle_timeout, pieces.next()).await {
             Ok(piece) => piece,
             Err(_) => return Some(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long"))),
         },

@@ -10,7 +10,7 @@ use super::history;
 use super::owners::{self, OwnerList, Paused, RenameTo, Renamed};
 use super::request::LINES;
 use super::types::{
-    BroughtEntries, DeletedEntries, HistoryPage, PutEntry, RewindTo, RewoundState, SetCursor, StateCursor,
+    DeletedEntries, HistoryPage, ImportedEntries, PutEntry, RewindTo, RewoundState, SetCursor, StateCursor,
     StateEntry, StatePage, UndoWhat, UndoneChange,
 };
 use super::watch::{self, WatchChange, WatchCursor, WatchExpiry, WatchReset};
@@ -162,7 +162,7 @@ fn of_bulk() -> Vec<Route<States>> {
                     "`merge` (the default): over what is there; `replace`: in place of it.",
                 )
                 .body(LINES, "JSON Lines as an export writes them, of any size.", stream)
-                .answer(200, "What was brought.", &long(of::<BroughtEntries>)))
+                .answer(200, "What was brought.", &long(of::<ImportedEntries>)))
             .refuses(409, AGAIN),
         )
         .long()
@@ -181,7 +181,7 @@ fn of_bulk() -> Vec<Route<States>> {
             bulk::copy,
             (new("copyState", "Copies entries of another owner, without secrets.")
                 .takes::<CopyFrom>("Where from.")
-                .answer(200, "What was brought.", &long(of::<BroughtEntries>)))
+                .answer(200, "What was brought.", &long(of::<ImportedEntries>)))
             .refuses(409, AGAIN),
         )
         .long(),

@@ -341,7 +341,7 @@ impl From<Rewound> for RewoundState {
 
 /// What an import or a copy brought.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct BroughtEntries {
+pub(crate) struct ImportedEntries {
     /// Entries read.
     pub(crate) entries: u64,
     /// Entries left out because they have expired.
@@ -352,7 +352,7 @@ pub(crate) struct BroughtEntries {
     pub(crate) version: i64,
 }
 
-impl From<ImportSummary> for BroughtEntries {
+impl From<ImportSummary> for ImportedEntries {
     fn from(summary: ImportSummary) -> Self {
         let ImportSummary { entries, expired, secrets, version } = summary;
         Self { entries, expired, secrets, version: version.0 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use inboxclaw_contract::store::Policy;
+use inboxclaw_contract::store::StateLimits;
 use inboxclaw_contract::turn::{EntryChange, Turn, TurnId};
 use inboxclaw_contract::{Entry, Json, Owner, Random as _, Version};
 use inboxclaw_server::Bounds;
@@ -299,7 +299,7 @@ async fn what_cannot_be_taken_is_said() {
 async fn the_limits_of_an_owner_are_named() {
     let inbox = Inbox::new().await;
     let api = inbox.api().await;
-    let policy = Policy { max_entries: Some(2), max_bytes: Some(20), ..Policy::default() };
+    let policy = StateLimits { max_entries: Some(2), max_bytes: Some(20), ..StateLimits::default() };
     inbox.store.set_limits(inbox.source, policy).await.unwrap();
     for (key, value, status, says) in [
         ("a", "1", 201, ""),

@@ -1,6 +1,6 @@
 //! The state API and owners as a whole: which there are, pause and resume, rename, forget, and their metrics.
 
-use inboxclaw_contract::store::Policy;
+use inboxclaw_contract::store::StateLimits;
 use inboxclaw_contract::{Owner, OwnerId, Version};
 use inboxclaw_server::App;
 use inboxclaw_server::states::Configured;
@@ -11,10 +11,10 @@ use super::support::Inbox;
 
 /// A configuration with the source `s`, which may have so much, and one that never ran.
 fn configured(app: &mut App) {
-    let policy = Policy { max_entries: Some(10), max_bytes: Some(1_000), ..Policy::default() };
+    let policy = StateLimits { max_entries: Some(10), max_bytes: Some(1_000), ..StateLimits::default() };
     let source =
         |name, policy| Configured { owner: Owner::source(name), connector: "test".to_owned(), policy };
-    app.configured = vec![source("s", policy), source("fresh", Policy::default())];
+    app.configured = vec![source("s", policy), source("fresh", StateLimits::default())];
     app.pulls.clear();
 }
 

@@ -7,7 +7,7 @@ use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::store::Prune;
 use inboxclaw_contract::{Seq, StartAt};
 use inboxclaw_server::Bounds;
-use inboxclaw_server::sse::{Feed, Pulse, Settings, SseSink};
+use inboxclaw_server::sse::{Feed, Heartbeat, Settings, SseSink};
 use inboxclaw_settings::Patterns;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -207,7 +207,7 @@ async fn streams_at_the_end_share_what_they_read() {
 /// A feed of the events of type `a` with a heartbeat every 20 s, on paused time.
 fn feed(inbox: &Inbox, shutdown: &CancellationToken) -> Feed {
     let sink = SseSink::new("live", Patterns::new(["a"]), parse(json!({ "heartbeat_timeout": 20 })).unwrap());
-    let pulse = Pulse::new(inbox.clock.clone(), sink.heartbeat());
+    let pulse = Heartbeat::new(inbox.clock.clone(), sink.heartbeat());
     Feed::new(inbox.store.clone(), sink.selection(None, Seq(0)), pulse, shutdown.clone())
 }
 

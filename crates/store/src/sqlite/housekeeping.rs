@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::{ClockState, Condition, OwnerInfo, Policy, Prune, Pruned, Swept};
+use inboxclaw_contract::store::{ClockState, Condition, OwnerInfo, Prune, Pruned, StateLimits, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{Housekeeping, Owner, OwnerId, StoreError};
 
@@ -27,7 +27,7 @@ impl Housekeeping for SqliteStore {
         self.shared.small(|connection, _| owners::facts(connection, owner))?.ok_or(StoreError::NoOwner(owner))
     }
 
-    async fn set_limits(&self, owner: OwnerId, policy: Policy) -> Result<(), StoreError> {
+    async fn set_limits(&self, owner: OwnerId, policy: StateLimits) -> Result<(), StoreError> {
         let set = move |tx: &mut Tx<'_>| {
             tx.owner(owner)?;
             tx.writer.policies.insert(owner, policy.clone());

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use inboxclaw_contract::OwnerId;
-use inboxclaw_contract::store::Policy;
+use inboxclaw_contract::store::StateLimits;
 use inboxclaw_contract::turn::Sweep;
 
 /// How often a rule goes over its prefix at most, in microseconds: an hour.
@@ -17,7 +17,7 @@ const PAUSE: i64 = 60 * 60 * 1_000_000;
 #[derive(Default)]
 pub(super) struct WriterState {
     /// The rules for each owner's state; none for those that are not here.
-    pub(super) policies: HashMap<OwnerId, Policy>,
+    pub(super) policies: HashMap<OwnerId, StateLimits>,
     /// The sweeps that committed turns asked for, the next one first, each with where it goes on.
     pub(super) sweeps: VecDeque<Asked>,
     /// Where sweeping goes on.
