@@ -26,8 +26,11 @@ use axum::http::Request;
 use tower::ServiceExt;
 
 pub use self::context::{Configured, States, Waker};
-pub use self::owners::{OwnerList, OwnerRow};
+pub use self::owners::{OwnerList, OwnerRow, Paused};
 pub(crate) use self::routes::routes;
+pub use self::types::{
+    DeletedEntries, ImportedEntries, PutEntry, RewoundState, StateCursor, Time, UndoneChange,
+};
 pub use self::watch::Watch;
 use crate::clients::Author;
 use crate::reply::{self, Reply};

@@ -7,17 +7,12 @@ use std::path::Path;
 use axum::http::Method;
 use inboxclaw_config::Config;
 use inboxclaw_contract::OwnerKind;
-use serde::Deserialize;
+use inboxclaw_server::states::Paused;
 
 use super::failed::Failed;
 use super::state_client::{ApiRequest, StateClient};
 use super::{client, configuration, output, response};
 use crate::cli::{ConfigFile, Named, OwnerArg, Sink, SinkCommand, Source, SourceCommand, exit};
-
-#[derive(Debug, Deserialize)]
-struct Paused {
-    paused: bool,
-}
 
 pub(super) fn source(args: &Source, json: bool) -> Result<u8, Failed> {
     let config = load(args.config.as_deref())?;

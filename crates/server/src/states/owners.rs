@@ -67,10 +67,10 @@ pub(crate) struct Renamed {
 }
 
 /// Whether an owner stands still.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Paused {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Paused {
     /// Whether it does.
-    paused: bool,
+    pub paused: bool,
 }
 
 pub(super) async fn owners(State(states): State<States>) -> Result<Reply, Problem> {

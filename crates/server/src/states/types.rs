@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize, Serializer};
 const KEYS: usize = 100;
 
 /// A time: RFC 3339 in UTC, with `Z`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Time(pub(crate) Timestamp);
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -110,27 +111,27 @@ pub(crate) struct StatePage {
 }
 
 /// A value that was put.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct PutEntry {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PutEntry {
     /// The key.
-    pub(crate) key: String,
+    pub key: String,
     /// The entry's revision now. Unchanged when value and expiry were there already.
-    pub(crate) revision: i64,
+    pub revision: i64,
     /// The version of the owner's state now.
-    pub(crate) version: i64,
+    pub version: i64,
 }
 
 /// What a deletion by prefix or age removed, or would remove.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct DeletedEntries {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct DeletedEntries {
     /// How many entries.
-    pub(crate) entries: u64,
+    pub entries: u64,
     /// Bytes of their keys and values.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// The version of the owner's state afterwards.
-    pub(crate) version: i64,
+    pub version: i64,
     /// Whether nothing was removed because that was only asked about.
-    pub(crate) dry_run: bool,
+    pub dry_run: bool,
 }
 
 impl DeletedEntries {
@@ -140,12 +141,12 @@ impl DeletedEntries {
 }
 
 /// An owner's cursor.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct StateCursor {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StateCursor {
     /// The cursor; null when there is none.
-    pub(crate) cursor: Option<String>,
+    pub cursor: Option<String>,
     /// The version of the owner's state.
-    pub(crate) version: i64,
+    pub version: i64,
 }
 
 /// The new cursor.
@@ -259,22 +260,22 @@ pub(crate) struct UndoWhat {
 }
 
 /// What an undo took back.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct UndoneChange {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct UndoneChange {
     /// The version that the change had made.
-    pub(crate) undid: i64,
+    pub undid: i64,
     /// When it was made.
-    pub(crate) at: Time,
+    pub at: Time,
     /// Who had made it, when a person had.
-    pub(crate) author: Option<String>,
+    pub author: Option<String>,
     /// The version of the owner's state afterwards.
-    pub(crate) version: i64,
+    pub version: i64,
     /// How many entries are as before again.
-    pub(crate) entries: u64,
+    pub entries: u64,
     /// Whether the cursor is as before again.
-    pub(crate) cursor: bool,
+    pub cursor: bool,
     /// Keys that were left as they are: secrets, and what has expired since.
-    pub(crate) left: Vec<String>,
+    pub left: Vec<String>,
 }
 
 impl From<Undone> for UndoneChange {
@@ -310,20 +311,20 @@ pub(crate) enum VersionOrTime {
 }
 
 /// What a rewind did.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct RewoundState {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RewoundState {
     /// The version whose state is back.
-    pub(crate) to: i64,
+    pub to: i64,
     /// The version of the owner's state afterwards.
-    pub(crate) version: i64,
+    pub version: i64,
     /// How many turns were taken back.
-    pub(crate) turns: u64,
+    pub turns: u64,
     /// How many entries differ from before.
-    pub(crate) entries: u64,
+    pub entries: u64,
     /// Whether the cursor differs from before.
-    pub(crate) cursor: bool,
+    pub cursor: bool,
     /// Keys that were left as they are: secrets, and what has expired since.
-    pub(crate) left: Vec<String>,
+    pub left: Vec<String>,
 }
 
 impl From<Rewound> for RewoundState {
@@ -340,16 +341,16 @@ impl From<Rewound> for RewoundState {
 }
 
 /// What an import or a copy brought.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct ImportedEntries {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ImportedEntries {
     /// Entries read.
-    pub(crate) entries: u64,
+    pub entries: u64,
     /// Entries left out because they have expired.
-    pub(crate) expired: u64,
+    pub expired: u64,
     /// Entries left out because they are secrets whose value was not given.
-    pub(crate) secrets: u64,
+    pub secrets: u64,
     /// The version of the owner's state afterwards.
-    pub(crate) version: i64,
+    pub version: i64,
 }
 
 impl From<ImportSummary> for ImportedEntries {

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{Method, StatusCode};
 use inboxclaw_contract::{Json, Owner};
-use serde::Deserialize;
+use inboxclaw_server::states::{DeletedEntries, PutEntry, StateCursor};
 use serde_json::json;
 
 use super::super::failed::Failed;
@@ -16,25 +16,6 @@ use crate::cli::{By, Cursor, Delete, Forget, Set, exit};
 
 /// A text that is short enough to be shown as it should have been written.
 const SHORT: usize = 60;
-
-/// A value that was put.
-#[derive(Debug, Deserialize)]
-struct Put {
-    revision: i64,
-}
-
-/// What a deletion removed, or would remove.
-#[derive(Debug, Deserialize)]
-struct Deleted {
-    entries: u64,
-    bytes: u64,
-    dry_run: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct CursorNow {
-    cursor: Option<String>,
-}
 
 pub(super) async fn set(job: &Job<'_>, args: &Set) -> Result<u8, Failed> {
     let value = value(args)?;
@@ -57,7 +38,7 @@ pub(super) async fn set(job: &Job<'_>, args: &Set) -> Result<u8, Failed> {
         _ => return Err(about(&owner, &put)),
     };
     job.done(put.text()?, || {
-        let Put { revision } = put.read()?;
+        let PutEntry { revision, .. } = put.read()?;
         Ok(format!("{owner}: {:?} is {made}, revision {revision}", args.key))
     })
 }
@@ -101,7 +82,7 @@ pub(super) async fn delete(job: &Job<'_>, args: &Delete) -> Result<u8, Failed> {
         request = request.with("older_than", age.to_string()).with("by", by);
     }
     job.long(&states, &owner, request, |result| {
-        let Deleted { entries, bytes, dry_run } = response::result(result)?;
+        let DeletedEntries { entries, bytes, dry_run, .. } = response::result(result)?;
         let done = if dry_run { "would go" } else { "deleted" };
         let entries = counted(entries, "entry", "entries");
         Ok(format!("{owner}: {entries} {done}, {}", table::size(bytes)))
@@ -171,7 +152,7 @@ async fn show_cursor(job: &Job<'_>, args: &Cursor) -> Result<u8, Failed> {
                 output::result(found.text()?.trim_end())?;
                 return Ok(exit::OK);
             }
-            found.read::<CursorNow>()?.cursor
+            found.read::<StateCursor>()?.cursor
         }
     };
     match cursor {

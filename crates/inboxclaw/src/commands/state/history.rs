@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use inboxclaw_contract::Clock as _;
+use inboxclaw_server::states::{RewoundState, UndoneChange};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
@@ -179,17 +180,6 @@ impl KeyRow<'_> {
     }
 }
 
-/// What an undo took back.
-#[derive(Debug, Deserialize)]
-struct Undone {
-    undid: i64,
-    at: String,
-    author: Option<String>,
-    entries: u64,
-    cursor: bool,
-    left: Vec<String>,
-}
-
 pub(super) async fn undo(job: &Job<'_>, args: &Undo) -> Result<u8, Failed> {
     let (states, owner) = StateClient::change(job.config, &args.owner).await?;
     let mut body = json!({ "force": args.force });
@@ -207,22 +197,12 @@ pub(super) async fn undo(job: &Job<'_>, args: &Undo) -> Result<u8, Failed> {
         }
     };
     job.done(&result, || {
-        let undone: Undone = response::result(&result)?;
+        let undone: UndoneChange = response::result(&result)?;
         let author = undone.author.as_deref().map_or_else(|| format!("the {}", owner.kind), str::to_owned);
-        let at = when(&undone.at, SystemClock.now());
+        let at = when(&undone.at.0.to_string(), SystemClock.now());
         let back = restored(undone.entries, undone.cursor, &undone.left);
         Ok(format!("{owner}: took back version {}, made {at} by {author}: {back} as before", undone.undid))
     })
-}
-
-/// What a rewind did.
-#[derive(Debug, Deserialize)]
-struct Rewound {
-    to: i64,
-    turns: u64,
-    entries: u64,
-    cursor: bool,
-    left: Vec<String>,
 }
 
 pub(super) async fn rewind(job: &Job<'_>, args: &Rewind) -> Result<u8, Failed> {
@@ -233,7 +213,7 @@ pub(super) async fn rewind(job: &Job<'_>, args: &Rewind) -> Result<u8, Failed> {
     };
     let request = ApiRequest::of(Method::POST, &owner, &["rewind"]).long().body(body.to_string());
     job.long(&states, &owner, request, |result| {
-        let rewound: Rewound = response::result(result)?;
+        let rewound: RewoundState = response::result(result)?;
         let turns = counted(rewound.turns, "change", "changes");
         let changed = restored(rewound.entries, rewound.cursor, &rewound.left);
         Ok(format!(

@@ -7,7 +7,7 @@ use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 use futures_util::StreamExt as _;
 use futures_util::stream::unfold;
-use serde::Deserialize;
+use inboxclaw_server::states::ImportedEntries;
 use serde_json::json;
 use tokio::sync::mpsc::channel;
 
@@ -22,34 +22,25 @@ const PIECE: usize = 64 << 10;
 /// Pieces that may wait.
 const WAITING: usize = 4;
 
-/// What an import or a copy brought.
-#[derive(Debug, Deserialize)]
-struct Brought {
-    entries: u64,
-    expired: u64,
-    secrets: u64,
-    version: i64,
+/// What an import says of itself.
+fn imported(summary: &ImportedEntries) -> String {
+    message(summary, "read", summary.entries, "secret without a value")
 }
 
-impl Brought {
-    fn read(&self) -> String {
-        self.told("read", self.entries, "secret without a value")
-    }
+/// What a copy says of itself: what was left out was read but not copied.
+fn copied(summary: &ImportedEntries) -> String {
+    let left_out = summary.expired.saturating_add(summary.secrets);
+    message(summary, "copied", summary.entries.saturating_sub(left_out), "secret")
+}
 
-    fn copied(&self) -> String {
-        let left_out = self.expired.saturating_add(self.secrets);
-        self.told("copied", self.entries.saturating_sub(left_out), "secret")
-    }
-
-    fn told(&self, done: &str, entries: u64, secret: &str) -> String {
-        let mut told = format!("{done} {}", counted(entries, "entry", "entries"));
-        for (count, why) in [(self.expired, "expired"), (self.secrets, secret)] {
-            if count > 0 {
-                told.push_str(&format!(", {count} left out ({why})"));
-            }
+fn message(summary: &ImportedEntries, done: &str, entries: u64, secret: &str) -> String {
+    let mut message = format!("{done} {}", counted(entries, "entry", "entries"));
+    for (count, why) in [(summary.expired, "expired"), (summary.secrets, secret)] {
+        if count > 0 {
+            message.push_str(&format!(", {count} left out ({why})"));
         }
-        format!("{told}; the state has version {} now", self.version)
     }
+    format!("{message}; the state has version {} now", summary.version)
 }
 
 pub(super) async fn export(job: &Job<'_>, args: &Export) -> Result<u8, Failed> {
@@ -79,7 +70,7 @@ pub(super) async fn import(job: &Job<'_>, args: &Import) -> Result<u8, Failed> {
         .header(CONTENT_TYPE, "application/x-ndjson")
         .body(standard_input());
     job.long(&states, &owner, request, |result| {
-        Ok(format!("{owner}: {}", response::result::<Brought>(result)?.read()))
+        Ok(format!("{owner}: {}", imported(&response::result(result)?)))
     })
     .await
 }
@@ -99,10 +90,8 @@ pub(super) async fn copy(job: &Job<'_>, args: &Copy) -> Result<u8, Failed> {
         "mode": mode(args.replace),
     });
     let request = ApiRequest::of(Method::POST, &to, &["copy"]).long().body(body.to_string());
-    job.long(&states, &to, request, |result| {
-        Ok(format!("{to}: {}", response::result::<Brought>(result)?.copied()))
-    })
-    .await
+    job.long(&states, &to, request, |result| Ok(format!("{to}: {}", copied(&response::result(result)?))))
+        .await
 }
 
 pub(super) async fn rename(job: &Job<'_>, args: &Move) -> Result<u8, Failed> {
@@ -149,13 +138,13 @@ mod tests {
 
     #[test]
     fn what_is_left_out_was_read_but_not_copied() {
-        let brought = Brought { entries: 4, expired: 1, secrets: 2, version: 7 };
+        let summary = ImportedEntries { entries: 4, expired: 1, secrets: 2, version: 7 };
         assert_eq!(
-            brought.read(),
+            imported(&summary),
             "read 4 entries, 1 left out (expired), 2 left out (secret without a value); the state has version 7 now"
         );
         assert_eq!(
-            brought.copied(),
+            copied(&summary),
             "copied 1 entry, 1 left out (expired), 2 left out (secret); the state has version 7 now"
         );
     }
