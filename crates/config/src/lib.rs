@@ -315,6 +315,11 @@ fn read_server(node: &Node, report: &mut Report) -> Option<ServerSettings> {
         let shown = Secrets::of(node).hide(&message, &[key.to_owned()], value);
         report.problem(place(key), &path, shown.trim_start_matches(&path).trim_start());
     }
+    if !server.tokens.is_empty() {
+        let message =
+            "tokens with rights of their own are not available in this version yet; use server.token";
+        report.problem(place("tokens"), "server.tokens", message);
+    }
     let literal = server.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let exposed = literal.is_ok_and(|address| !address.to_canonical().is_loopback());
     if exposed && server.token.is_none() && !server.allow_anonymous {

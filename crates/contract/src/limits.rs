@@ -1,4 +1,4 @@
-//! Every limit of the contract, and the checks that name them. What lives elsewhere: limits of a single connector.
+//! Every limit of the contract, and the checks that name them. What lives elsewhere: limits of HTTP (`server`), of pull sinks (`runtime`) and of a single connector.
 
 use crate::owner::OwnerKind;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use inboxclaw_contract::Store;
 use inboxclaw_contract::store::ClockState;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::openapi::Operation;
 use crate::reply::{self, Refusal, Reply};
-use crate::route::{Route, get, post};
+use crate::route::{Route, route};
 
 /// How the clock stands.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -60,13 +60,15 @@ where
 {
     let new = |id, summary| Operation::new("health", id, summary);
     vec![
-        get(
+        route(
+            Method::GET,
             "/api/clock",
             show,
             new("getClock", "Says how the clock stands.")
                 .gives::<ClockAnswer>(200, "The wall clock, and the time by which ages are judged."),
         ),
-        post(
+        route(
+            Method::POST,
             "/api/clock/accept",
             accept,
             new("acceptClock", "Says that a clock in doubt is right: what is old by it may go.")

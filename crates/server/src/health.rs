@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use inboxclaw_runtime::OwnerStats;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use crate::openapi::{Operation, anything};
 use crate::proof;
 use crate::reply::{self, Reply};
-use crate::route::{Route, get};
+use crate::route::{Route, route};
 
 /// How the rest of the program is doing.
 pub trait Vitals: Send + Sync {
@@ -48,7 +48,8 @@ where
 {
     let new = |id, summary| Operation::new("health", id, summary);
     vec![
-        get(
+        route(
+            Method::GET,
             "/",
             alive,
             new("alive", "Says that the program answers.").answer(
@@ -57,7 +58,8 @@ where
                 &[("application/json", status)],
             ),
         ),
-        get(
+        route(
+            Method::GET,
             proof::PATH,
             live,
             new("live", "Says that the program answers. Needs no token.")
@@ -67,14 +69,16 @@ where
                 )
                 .answer(200, "It does.", &[("application/json", status)]),
         ),
-        get(
+        route(
+            Method::GET,
             "/healthcheck",
             health,
             new("health", "Says how every source and sink is.")
                 .answer(200, "Nothing is unhealthy.", &[("application/json", status)])
                 .answer(503, "Something is unhealthy.", &[("application/json", status)]),
         ),
-        get(
+        route(
+            Method::GET,
             "/openapi.json",
             description,
             new("describe", "Describes this API.").answer(

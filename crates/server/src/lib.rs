@@ -1,9 +1,10 @@
 //! Everything over HTTP: the router and its guard, pull and SSE, the log, states, health and metrics.
 //!
-//! `connections` accepts and ends connections, `room` and `streams` say how many there may be and whose (`clients`),
-//! `route` is what the router and the description of the API are made of, `sinks` the table of what sinks answer, `guard` who may ask, `params` reads query parameters, `reply` and `document`
-//! shape answers. What is answered: `log`, `pull`, `sse`, `states`, `clock`, `metrics`. Left out: what a turn or an edit
-//! is (`runtime`, `edit`), and which sources and sinks there are (`config`).
+//! `connections` accepts and ends connections, `room` and `streams` say how many there may be and whose (`clients`).
+//! `guard` says who may ask. `route` is what the router and the description of the API are made of, `sinks` the table of
+//! what sinks answer; `limits`, `params`, `reply` and `document` read requests and shape answers. What is answered: `log`,
+//! `pull`, `sse`, `states`, `clock`, `health`, `metrics`. Left out: what a turn or an edit is (`runtime`, `edit`), and
+//! which sources and sinks there are (`config`).
 
 mod bounds;
 mod clients;
@@ -30,6 +31,7 @@ pub mod sse;
 mod stall;
 pub mod states;
 mod streams;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -44,6 +46,7 @@ use inboxclaw_contract::{Clock, Editable, Random, Store};
 use inboxclaw_runtime::pull::PullSink;
 pub use listener::{Listener, bind};
 pub use settings::ServerSettings;
+pub use tokens::{RIGHTS, TokenSettings};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::store::Find;
 use inboxclaw_contract::{Event, Json, OwnerKind, Seq, Store};
@@ -19,7 +19,7 @@ use crate::document::{self, Document};
 use crate::openapi::{Operation, of, text, up_to};
 use crate::params::{Logged, Params};
 use crate::reply::{self, Refusal, Reply};
-use crate::route::{Route, get};
+use crate::route::{Route, route};
 
 /// Most ids that one request may name; further ones are not looked up.
 const IDS: usize = 1_000;
@@ -40,22 +40,25 @@ where
     Arc<Logged>: FromRef<S>,
 {
     vec![
-        get(
+        route(
+            Method::GET,
             "/api/events/{id}",
             event,
             operation("getEvent", "Gives one event.")
                 .gives::<LoggedEvent<'_>>(200, "The event.")
                 .refuses(404, "There is none of that number, or no more."),
         ),
-        get("/api/events", events, list_operation()),
-        get(
+        route(Method::GET, "/api/events", events, list_operation()),
+        route(
+            Method::GET,
             "/api/events/recent",
             recent,
             operation("listRecentEvents", "Lists the last events, newest first.")
                 .query("limit", up_to(200, 20), "Most events.")
                 .gives::<EventPage<'_>>(200, "The events."),
         ),
-        get(
+        route(
+            Method::GET,
             "/api/pending-events",
             pending,
             operation("listPendingEvents", "Lists events that wait to be merged: none ever does.")
@@ -63,7 +66,8 @@ where
                 .query("offset", offset(), "How many to skip.")
                 .answer(200, "No events.", &[("application/json", of::<EventPage<'_>>)]),
         ),
-        get(
+        route(
+            Method::GET,
             "/api/sources",
             sources,
             Operation::new("events", "listSources", "Lists the sources that the store knows.").gives::<Vec<
@@ -73,7 +77,8 @@ where
                 "Their numbers, names and types.",
             ),
         ),
-        get(
+        route(
+            Method::GET,
             "/api/sinks",
             sinks,
             Operation::new("events", "listSinks", "Lists the sinks that the store knows.")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{FromRef, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use inboxclaw_contract::Store;
 use inboxclaw_contract::sinks::Lapse;
 use inboxclaw_contract::store::OwnerInfo;
@@ -21,7 +21,7 @@ use crate::health::Vitals;
 use crate::openapi::{Operation, stream};
 use crate::reply::{self, Refusal, Reply};
 use crate::room::Room;
-use crate::route::{Route, get};
+use crate::route::{Route, route};
 use crate::streams::Streams;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -45,7 +45,8 @@ where
     Metrics: FromRef<S>,
 {
     let counts = Operation::new("health", "metrics", "Counts what the program did since it started.");
-    vec![get(
+    vec![route(
+        Method::GET,
         "/metrics",
         answer,
         counts.answer(200, "OpenMetrics text.", &[("application/openmetrics-text", stream)]),

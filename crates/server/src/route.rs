@@ -1,4 +1,4 @@
-//! What a route is: a method of a path, who answers it, what it means, and how much it may take. The router and the
+//! What a route is: a method of a path, who answers it, what it means, and its limits. The router and the
 //! description of the API are made from the same list of them.
 //!
 //! Answers that every path has in common are made here: 405 with the methods that there are, and a redirect from the
@@ -26,57 +26,26 @@ pub(crate) struct Route<S> {
     operation: Operation,
     /// Whether its answer ends, so that a HEAD can be answered as a GET.
     ends: bool,
-    /// Whether it may rightly take as long as there are entries.
+    /// No time limit: its duration grows with the number of entries.
     long: bool,
     /// Most bytes of the request's body, where that is not the same as everywhere.
     body_bytes: Option<u64>,
 }
 
-/// A route for GET, and for HEAD unless it is [`endless`](Route::endless).
-pub(crate) fn get<H, T, S>(path: &'static str, handler: H, operation: Operation) -> Route<S>
+/// One of the methods of a path; a GET is also a HEAD unless it is [`endless`](Route::endless).
+pub(crate) fn route<H, T, S>(method: Method, path: &'static str, handler: H, operation: Operation) -> Route<S>
 where
     H: Handler<T, S>,
     T: 'static,
     S: Clone + Send + Sync + 'static,
 {
-    Route::of(Method::GET, path, on(MethodFilter::GET, handler), operation)
-}
-
-/// A route for POST.
-pub(crate) fn post<H, T, S>(path: &'static str, handler: H, operation: Operation) -> Route<S>
-where
-    H: Handler<T, S>,
-    T: 'static,
-    S: Clone + Send + Sync + 'static,
-{
-    Route::of(Method::POST, path, on(MethodFilter::POST, handler), operation)
-}
-
-/// A route for PUT.
-pub(crate) fn put<H, T, S>(path: &'static str, handler: H, operation: Operation) -> Route<S>
-where
-    H: Handler<T, S>,
-    T: 'static,
-    S: Clone + Send + Sync + 'static,
-{
-    Route::of(Method::PUT, path, on(MethodFilter::PUT, handler), operation)
-}
-
-/// A route for DELETE.
-pub(crate) fn delete<H, T, S>(path: &'static str, handler: H, operation: Operation) -> Route<S>
-where
-    H: Handler<T, S>,
-    T: 'static,
-    S: Clone + Send + Sync + 'static,
-{
-    Route::of(Method::DELETE, path, on(MethodFilter::DELETE, handler), operation)
+    // Only a method that HTTP does not know has no filter.
+    let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+    let handler = on(filter, handler);
+    Route { method, path, handler, operation, ends: true, long: false, body_bytes: None }
 }
 
 impl<S> Route<S> {
-    fn of(method: Method, path: &'static str, handler: MethodRouter<S>, operation: Operation) -> Self {
-        Self { method, path, handler, operation, ends: true, long: false, body_bytes: None }
-    }
-
     /// Its answer does not end by itself: a HEAD is refused.
     pub(crate) fn endless(mut self) -> Self {
         self.ends = false;

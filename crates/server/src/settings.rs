@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::ServeError;
+use crate::tokens::{self, TokenSettings, is_token};
 
 /// How the program is reached over HTTP.
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -22,6 +23,10 @@ pub struct ServerSettings {
     /// The token that every request must carry in `Authorization: Bearer`. Without it, whoever reaches the port may
     /// read and confirm events, and see and edit every state.
     pub token: Option<String>,
+    /// Further tokens with rights of their own: of each its `name`, `token` or `token_file`, what it `can` do (`events`,
+    /// `ack`, `state`, `state.write`, `deliveries`, `admin`), and of which `events`, `sources`, `sinks`, `tools`. Not
+    /// available in this version yet.
+    pub tokens: Vec<TokenSettings>,
     /// Permits an address that other machines can reach although there is no `token`.
     #[serde(deserialize_with = "coerce::lax")]
     pub allow_anonymous: bool,
@@ -54,10 +59,11 @@ impl ServerSettings {
             return wrong("server.host", "is empty".to_owned());
         }
         if let Some(token) = &self.token
-            && (token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()))
+            && !is_token(token)
         {
             return wrong("server.token", "is empty or holds something else than visible ASCII".to_owned());
         }
+        tokens::check(&self.tokens)?;
         if let Some(host) =
             self.allowed_hosts.iter().find(|host| host.is_empty() || host.contains(['/', '*', ' ']))
         {
@@ -79,6 +85,7 @@ impl Default for ServerSettings {
             host: "127.0.0.1".to_owned(),
             port: 8000,
             token: None,
+            tokens: Vec::new(),
             allow_anonymous: false,
             allowed_hosts: Vec::new(),
             cors_origins: Vec::new(),

@@ -50,7 +50,7 @@ pub(super) fn run(args: &Listen) -> Result<u8, Failed> {
     let refused = |error| database::refused(&error, origin.built_in);
     let prepared = take(&config.database.path).map_err(refused)?;
     let listener = serve::bind(&config.server).map_err(|error| unserved(error, origin.built_in))?;
-    // Nothing is made or migrated before nothing else can refuse.
+    // The database is created or migrated only after everything else that can refuse has passed.
     let store = Arc::new(database::open(prepared, &config.database, &outside).map_err(refused)?);
     if let Some(folder) = &args.watch {
         welcome(folder, &config.database.path, is_new)?;

@@ -1,6 +1,7 @@
 //! The routes of the state API: which path asks for what, who answers, and what it means. Paths are matched as they were
 //! sent, segment by segment, so that a key may hold a slash (`%2F`).
 
+use axum::http::Method;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::bulk::{self, CopyFrom};
@@ -15,7 +16,7 @@ use super::types::{
 };
 use super::watch::{self, WatchChange, WatchCursor, WatchExpiry, WatchReset};
 use crate::openapi::{Operation, SchemaOf, anything, flag, integer, of, one_of, stream, text, up_to};
-use crate::route::{Route, delete, get, post, put};
+use crate::route::{Route, route};
 
 const OWNER: &str = "/api/{kind}/{name}";
 const STATE: &str = "/api/{kind}/{name}/state";
@@ -27,7 +28,7 @@ pub(crate) fn routes() -> Vec<Route<States>> {
     let list =
         Operation::new("state", "listOwners", "Lists sources and sinks with how much state they have.")
             .gives::<OwnerList>(200, "All that are configured or have a state.");
-    let all = [get("/api/owners", owners::owners, list)];
+    let all = [route(Method::GET, "/api/owners", owners::owners, list)];
     all.into_iter()
         .chain(of_entries())
         .chain(of_cursor())
@@ -46,7 +47,8 @@ fn new(id: &'static str, summary: &'static str) -> Operation {
 
 fn of_entries() -> Vec<Route<States>> {
     vec![
-        get(
+        route(
+            Method::GET,
             STATE,
             entries::list,
             new("listEntries", "Lists entries in the order of their keys' bytes.")
@@ -57,9 +59,10 @@ fn of_entries() -> Vec<Route<States>> {
                 .query("secrets", flag(), SECRETS)
                 .gives::<StatePage>(200, "A page of entries."),
         ),
-        get(ENTRY, entries::get, get_entry()),
-        put(ENTRY, entries::put, put_entry()).body_bytes(VALUE_BODY),
-        delete(
+        route(Method::GET, ENTRY, entries::get, get_entry()),
+        route(Method::PUT, ENTRY, entries::put, put_entry()).body_bytes(VALUE_BODY),
+        route(
+            Method::DELETE,
             ENTRY,
             entries::delete,
             new("deleteEntry", "Deletes a key.")
@@ -109,12 +112,14 @@ fn put_entry() -> Operation {
 
 fn of_cursor() -> Vec<Route<States>> {
     vec![
-        get(
+        route(
+            Method::GET,
             CURSOR,
             entries::cursor,
             new("getCursor", "Gives the cursor.").gives::<StateCursor>(200, "The cursor."),
         ),
-        put(
+        route(
+            Method::PUT,
             CURSOR,
             entries::set_cursor,
             new("putCursor", "Sets the cursor.")
@@ -123,7 +128,8 @@ fn of_cursor() -> Vec<Route<States>> {
                 .refuses(408, "The body did not come, or broke off."),
         )
         .body_bytes(CURSOR_BODY),
-        delete(
+        route(
+            Method::DELETE,
             CURSOR,
             entries::clear_cursor,
             new("deleteCursor", "Clears the cursor: the source begins again where it would begin at first.")
@@ -136,7 +142,8 @@ fn of_bulk() -> Vec<Route<States>> {
     const AGAIN: &str = "The state changed again and again meanwhile.";
     let mode = || one_of(&["merge", "replace"]);
     vec![
-        delete(
+        route(
+            Method::DELETE,
             STATE,
             bulk::delete,
             (new("deleteEntries", "Deletes entries by prefix and age, as one change.")
@@ -152,7 +159,8 @@ fn of_bulk() -> Vec<Route<States>> {
             .refuses(409, AGAIN),
         )
         .long(),
-        post(
+        route(
+            Method::POST,
             "/api/{kind}/{name}/import",
             bulk::import,
             (new("importState", "Reads an export of this or another owner: all of it or nothing.")
@@ -167,7 +175,8 @@ fn of_bulk() -> Vec<Route<States>> {
         )
         .long()
         .body_bytes(u64::MAX),
-        get(
+        route(
+            Method::GET,
             "/api/{kind}/{name}/export",
             bulk::export,
             (new("exportState", "Writes the state as JSON Lines, as of one instant.")
@@ -176,7 +185,8 @@ fn of_bulk() -> Vec<Route<States>> {
             .refuses(409, AGAIN),
         )
         .long(),
-        post(
+        route(
+            Method::POST,
             "/api/{kind}/{name}/copy",
             bulk::copy,
             (new("copyState", "Copies entries of another owner, without secrets.")
@@ -190,7 +200,8 @@ fn of_bulk() -> Vec<Route<States>> {
 
 fn of_history() -> Vec<Route<States>> {
     vec![
-        get(
+        route(
+            Method::GET,
             "/api/{kind}/{name}/history",
             history::history,
             new("listHistory", "Lists the turns that changed the state, newest first.")
@@ -199,7 +210,8 @@ fn of_history() -> Vec<Route<States>> {
                 .query("values", flag(), "1 shows the values that were replaced. Secrets are not kept.")
                 .gives::<HistoryPage>(200, "A page of turns."),
         ),
-        post(
+        route(
+            Method::POST,
             "/api/{kind}/{name}/undo",
             history::undo,
             new("undo", "Takes a change back, key by key.")
@@ -212,7 +224,8 @@ fn of_history() -> Vec<Route<States>> {
                 ),
         )
         .long(),
-        post(
+        route(
+            Method::POST,
             "/api/{kind}/{name}/rewind",
             history::rewind,
             new("rewind", "Restores the state as it was, as a new change.")
@@ -226,21 +239,21 @@ fn of_history() -> Vec<Route<States>> {
 
 fn of_owner() -> Vec<Route<States>> {
     vec![
-        post("/api/{kind}/{name}/rename", owners::rename, new("renameOwner", "Gives an owner another name, with all that it has.")
+        route(Method::POST, "/api/{kind}/{name}/rename", owners::rename, new("renameOwner", "Gives an owner another name, with all that it has.")
             .takes::<RenameTo>("The new name.")
             .gives::<Renamed>(200, "It has that name.")
             .refuses(
                 409,
                 "The running program has an owner of the old or the new name, or the new one has a state.",
             )),
-        delete(OWNER, owners::forget, new("forgetOwner", "Forgets an owner with its state, history and run facts. Its events stay.")
+        route(Method::DELETE, OWNER, owners::forget, new("forgetOwner", "Forgets an owner with its state, history and run facts. Its events stay.")
                 .answer(204, "It is gone.", &[])
                 .refuses(409, "The running program has it.")).long(),
-        post("/api/{kind}/{name}/pause", owners::pause, new("pause", "Makes an owner stand still until it is resumed.")
+        route(Method::POST, "/api/{kind}/{name}/pause", owners::pause, new("pause", "Makes an owner stand still until it is resumed.")
             .gives::<Paused>(200, "It does, once it has ended what it is at.")),
-        post("/api/{kind}/{name}/resume", owners::resume, new("resume", "Lets a paused owner go on, and makes any look at once.")
+        route(Method::POST, "/api/{kind}/{name}/resume", owners::resume, new("resume", "Lets a paused owner go on, and makes any look at once.")
             .gives::<Paused>(200, "It goes on.")),
-        get("/api/{kind}/{name}/watch", watch::answer, watch_operation()).endless(),
+        route(Method::GET, "/api/{kind}/{name}/watch", watch::answer, watch_operation()).endless(),
     ]
 }
 
