@@ -1,7 +1,7 @@
 //! A source to learn from: the loans of a library, with everything that a source does with its state.
 //! `docs/connectors.md` explains it piece by piece; `cargo run -p inboxclaw-connectors --example loans` shows it at work
-//! and `cargo test -p inboxclaw-connectors --example loans` tests it. Left out: settings, for which
-//! `src/sources/mock.rs` is the one to copy, and the way over the network, for which `src/http.rs` is there.
+//! and `cargo test -p inboxclaw-connectors --example loans` tests it. Left out: settings and the way over the network, which
+//! `json_url.rs` beside it shows.
 
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
