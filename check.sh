@@ -36,7 +36,7 @@ need() {
 end() {
   local most=$(($2 * 60 * ${CHECK_BUDGET:-1}))
   local what
-  for what in "${left_out[@]}"; do printf '\nleft out: %s' "$what"; done
+  for what in ${left_out[@]+"${left_out[@]}"}; do printf '\nleft out: %s' "$what"; done
   printf '\n\n%s: %d s of %d s\n' "$1" "$SECONDS" "$most"
   if ((SECONDS > most)); then
     echo "check.sh: $1 took longer than its budget: make it faster, or move what is slow into another tier" >&2
@@ -78,6 +78,7 @@ check() {
 
 peers() {
   need python3 python3 python3-pip
+  need c++ g++
   step "Google's descriptions of its services"
   scripts/discovery.sh
   step "tests of the Google sources and their stand-in against them"
@@ -87,9 +88,7 @@ peers() {
   step "peers of the benchmarks and fuzz targets build"
   cargo check --locked --manifest-path bench/peers/Cargo.toml
   cargo check --locked --manifest-path fuzz/Cargo.toml
-  if [[ "$install" == yes ]] && ! command -v cargo-deny >/dev/null; then
-    left_out+=("licences, bans and advisories: cargo-deny is missing (cargo install --locked cargo-deny)")
-  elif command -v cargo-deny >/dev/null; then
+  if command -v cargo-deny >/dev/null; then
     step "licences, bans, advisories"
     cargo deny --workspace check
   else
