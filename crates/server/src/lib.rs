@@ -76,9 +76,9 @@ pub struct App {
     pub waker: Arc<dyn Waker>,
     /// How to serve.
     pub settings: ServerSettings,
-    /// The sinks of kind [`pull::KIND`](crate::pull::KIND), in the order of the configuration.
+    /// The sinks of kind [`pull::KIND`], in the order of the configuration.
     pub pulls: Vec<(Arc<PullSink>, Paths)>,
-    /// The sinks of kind [`sse::KIND`](crate::sse::KIND), in the order of the configuration.
+    /// The sinks of kind [`sse::KIND`], in the order of the configuration.
     pub streams: Vec<Arc<SseSink>>,
     /// How the rest of the program is doing.
     pub vitals: Arc<dyn Vitals>,
