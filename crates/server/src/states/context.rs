@@ -142,7 +142,7 @@ impl States {
         }
     }
 
-    /// Leave to edit, held until the edit is made.
+    /// A permit to edit, held until the edit is made.
     pub(super) async fn edit_permit(&self, owner: &Owner) -> Option<Box<dyn Any + Send>> {
         match &self.program {
             Some(program) => Some(program.edit_permit(owner).await),
@@ -150,7 +150,7 @@ impl States {
         }
     }
 
-    /// Waits for leave to edit and does not keep it: what takes minutes must not stop the owner's turns. When one of them
+    /// Waits for a permit to edit and does not keep it: what takes minutes must not stop the owner's turns. When one of them
     /// comes first, the edit is worked out anew.
     pub(super) async fn turn_to_edit(&self, owner: &Owner) {
         drop(self.edit_permit(owner).await);
