@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 
 use inboxclaw_connectors::{SINKS, SOURCES};
-use inboxclaw_contract::settings::{BuiltSource, StartAt, parse};
+use inboxclaw_contract::settings::{BuiltSink, BuiltSource, StartAt, parse};
 use inboxclaw_contract::store::StateLimits;
-use inboxclaw_contract::{Outside, OwnerKind, SettingsError, Sink, limits};
+use inboxclaw_contract::{Outside, OwnerKind, SettingsError, limits};
 use inboxclaw_server::{pull, sse};
 use inboxclaw_settings::Patterns;
 use serde_json::Value as Json;
@@ -62,7 +62,7 @@ pub enum Target {
     /// Consumers listen to a stream.
     Sse(sse::Settings),
     /// It pushes.
-    Push(Box<dyn Sink>),
+    Push(BuiltSink),
 }
 
 /// Every kind of sink that works in this version.
@@ -234,8 +234,9 @@ fn target(
     let outside = Outside { name: name.to_owned(), ..outside.clone() };
     let build = |value: Json| -> Result<_, SettingsError> { (kind.build)(value, &outside) };
     let schema = with_start(whole_schema(kind.schema));
-    let sink = settings(report, &owner.own, &owner.path, &schema, build)?;
-    Some((kind.name, Target::Push(sink)))
+    let built = settings(report, &owner.own, &owner.path, &schema, build)?;
+    warnings(report, &owner.own, &owner.path, &built.warnings);
+    Some((kind.name, Target::Push(built)))
 }
 
 /// Which kinds there are.

@@ -8,13 +8,16 @@ use std::fs;
 use std::path::Path;
 
 use inboxclaw_connectors::SINKS;
-use inboxclaw_contract::{Class, Event, Json, OwnerId, Receipt, Seq, Sink};
+use inboxclaw_contract::{Class, Event, Json, OwnerId, Push, Receipt, Seq, Sink};
 use serde_json::json;
 use support::{Recorder, deliver, outside};
 
 fn build(base: &Path, path: &str) -> Box<dyn Sink> {
     let kind = SINKS.iter().find(|kind| kind.name == "folder").unwrap();
-    (kind.build)(json!({ "path": path }), &outside(base)).unwrap()
+    match (kind.build)(json!({ "path": path }), &outside(base)).unwrap().push {
+        Push::Sink(sink) => sink,
+        Push::Sender(_) => panic!("a folder remembers how long its files are"),
+    }
 }
 
 fn event(seq: i64, at: &str) -> Event {

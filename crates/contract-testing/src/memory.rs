@@ -25,7 +25,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use inboxclaw_contract::sinks::Lapse;
 use inboxclaw_contract::store::{PastTurn, StateLimits, Truncation, TruncationCause};
 use inboxclaw_contract::turn::{DeliveryState, RunFacts, Sweep, TurnId};
-use inboxclaw_contract::{Clock, Entry, Event, Lane, Owner, OwnerId, Selection, Seq, StoreError, Version};
+use inboxclaw_contract::{
+    Clock, DeliveryOrigin, Entry, Event, Lane, Owner, OwnerId, Selection, Seq, StoreError, Version,
+};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -108,6 +110,8 @@ struct Pending {
     due: Timestamp,
     attempts: u32,
     error: Option<String>,
+    tried_at: Option<Timestamp>,
+    origin: DeliveryOrigin,
 }
 
 impl MemoryStore {

@@ -133,8 +133,7 @@ pub async fn deliver(
     commit: bool,
 ) -> Result<Vec<Receipt>, Failure> {
     let mut draft = recorder.draft().await;
-    let batch: Vec<Delivery> =
-        batch.iter().map(|event| Delivery { event: event.clone(), attempt: 1 }).collect();
+    let batch: Vec<Delivery> = batch.iter().cloned().map(Delivery::first).collect();
     let mut receipts = Vec::new();
     sink.deliver(&batch, &mut receipts, &mut draft).await?;
     if commit {

@@ -27,6 +27,9 @@ pub enum Class {
     Configuration,
     /// The cursor is no longer accepted upstream and the connector could not recover by itself.
     Expired,
+    /// Its address says that it is gone for good (HTTP 410). Retried as above; a sink whose receiver says so for an hour is
+    /// paused.
+    Gone,
     /// A defect of ours.
     Internal,
 }
@@ -44,6 +47,7 @@ impl Class {
             Self::Authorization => "authorization",
             Self::Configuration => "configuration",
             Self::Expired => "expired",
+            Self::Gone => "gone",
             Self::Internal => "internal",
         }
     }

@@ -34,7 +34,7 @@ pub use owner::{Owner, OwnerId, OwnerKind, SpaceId, StartAt};
 pub use printable::printable;
 pub use selection::{Lane, Selection};
 pub use settings::{SettingsError, SinkKind, SinkSettings, SourceKind, SourceSettings, Warning};
-pub use sink::{Delivery, Receipt, Sink};
+pub use sink::{Delivery, DeliveryOrigin, DeliveryPolicy, Order, Push, Receipt, Sender, Sink};
 pub use sinks::Intake;
 pub use source::{Next, Settled, Source};
 pub use space::{Editable, Spaces};

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::event::{Event, Seq};
 use crate::owner::OwnerId;
+use crate::sink::DeliveryOrigin;
 use crate::turn::DeliveryState;
 
 /// How much a read may return. At least one event is returned if there is one, however large.
@@ -77,8 +78,10 @@ pub enum TruncationCause {
 /// Which deliveries of a sink to read.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveryQuery {
-    /// Only those that wait and are due at the store's now; else also those due later, and dead ones.
-    pub due: bool,
+    /// Only those in this state.
+    pub state: Option<DeliveryState>,
+    /// Only those after this place.
+    pub after: Seq,
     /// Most rows.
     pub rows: usize,
     /// Most bytes of the texts in the rows together; one row is given even when it is larger.
@@ -86,14 +89,9 @@ pub struct DeliveryQuery {
 }
 
 impl DeliveryQuery {
-    /// Up to so many rows of what is owed, whether it is due or not.
+    /// The first rows of all that is owed, waiting or dead.
     pub fn all(rows: usize) -> Self {
-        Self { due: false, rows, bytes: usize::MAX }
-    }
-
-    /// Up to so many rows of what is due.
-    pub fn due(rows: usize) -> Self {
-        Self { due: true, rows, bytes: usize::MAX }
+        Self { state: None, after: Seq(0), rows, bytes: usize::MAX }
     }
 }
 
@@ -129,6 +127,10 @@ pub struct DeliveryRow {
     pub attempts: u32,
     /// Why the last try failed.
     pub error: Option<String>,
+    /// When its first try had ended, if it was tried.
+    pub tried_at: Option<Timestamp>,
+    /// How it comes that it is delivered.
+    pub origin: DeliveryOrigin,
 }
 
 impl DeliveryRow {

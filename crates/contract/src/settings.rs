@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::outside::Outside;
 pub use crate::owner::StartAt;
-use crate::sink::Sink;
+use crate::sink::{DeliveryPolicy, Push};
 use crate::source::Source;
 
 /// The settings of a source. Field docs are the reference page; `deny_unknown_fields` is expected.
@@ -55,11 +55,20 @@ pub trait SinkSettings: DeserializeOwned + JsonSchema + 'static {
     /// The word behind `type:` in the configuration.
     const KIND: &'static str;
 
+    /// Sets how events are handed to this kind of sink where the configuration does not say it with the keys that all
+    /// sinks have.
+    fn policy(&self, _policy: &mut DeliveryPolicy) {}
+
+    /// What can be used and is probably a mistake; see [`SourceSettings::warnings`].
+    fn warnings(&self, _outside: &Outside) -> Vec<Warning> {
+        Vec::new()
+    }
+
     /// Checks the values and makes the sink. No I/O.
     ///
     /// # Errors
     /// Names the setting and what is wrong with its value.
-    fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Sink>>;
+    fn build(self, outside: &Outside) -> anyhow::Result<Push>;
 }
 
 /// A setting that can be used and is probably a mistake.
@@ -87,6 +96,16 @@ pub struct BuiltSource {
     /// See [`SourceSettings::settle`].
     pub settle: Duration,
     /// See [`SourceSettings::warnings`].
+    pub warnings: Vec<Warning>,
+}
+
+/// A sink that pushes, ready to run.
+pub struct BuiltSink {
+    /// The sink.
+    pub push: Push,
+    /// How events are handed to it.
+    pub policy: DeliveryPolicy,
+    /// See [`SinkSettings::warnings`].
     pub warnings: Vec<Warning>,
 }
 
@@ -132,7 +151,7 @@ pub struct SinkKind {
     /// The schema of its settings.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     /// Parses the settings and builds the sink.
-    pub build: Build<Box<dyn Sink>>,
+    pub build: Build<BuiltSink>,
 }
 
 impl SinkKind {
@@ -141,7 +160,14 @@ impl SinkKind {
         Self {
             name: S::KIND,
             schema: S::json_schema,
-            build: |value, outside| parse::<S>(value)?.build(outside).map_err(SettingsError::whole),
+            build: |value, outside| {
+                let settings: S = parse(value)?;
+                let mut policy = DeliveryPolicy::default();
+                settings.policy(&mut policy);
+                let warnings = settings.warnings(outside);
+                let push = settings.build(outside).map_err(SettingsError::whole)?;
+                Ok(BuiltSink { push, policy, warnings })
+            },
         }
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::event::{NewEvent, Seq};
 use crate::json::Json;
 use crate::owner::{OwnerId, SpaceId};
+use crate::sink::DeliveryOrigin;
 use crate::state::{Entry, Expiry, Version};
 
 /// Names one attempt to commit, so that a repeated request after a lost answer is not a second turn. Random.
@@ -201,6 +202,10 @@ pub enum DeliveryChange {
         attempts: u32,
         /// Why the last try failed.
         error: Option<String>,
+        /// When its first try had ended, if it was tried.
+        tried_at: Option<Timestamp>,
+        /// How it comes that it is delivered.
+        origin: DeliveryOrigin,
     },
     /// The event is no longer owed.
     Done {
@@ -214,7 +219,8 @@ pub enum DeliveryChange {
 pub enum DeliveryState {
     /// To be handed out when due.
     Waiting,
-    /// The sink will never take it; kept until a person drops it or its time to live passes.
+    /// A dead letter: the sink will never take it, or failed to for too long. Its `due` is when it became one. Kept until a
+    /// person retries or drops it, or its time to live passes.
     Dead,
 }
 

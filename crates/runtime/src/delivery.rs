@@ -6,8 +6,9 @@ mod pass;
 
 use std::time::Duration;
 
+use inboxclaw_contract::settings::BuiltSink;
 use inboxclaw_contract::store::ReadLimit;
-use inboxclaw_contract::{Failure, Log, OpenTurn, Selection, Seq, Sink, StoreError, Version};
+use inboxclaw_contract::{Failure, Log, OpenTurn, Push, Selection, Seq, StoreError, Version};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -28,7 +29,7 @@ const REFRESH: Duration = Duration::from_secs(60 * 60);
 /// A push sink and its loop.
 pub(crate) struct DeliveryLoop {
     runner: Runner,
-    sink: Box<dyn Sink>,
+    sink: Push,
     /// What it takes, from where it began.
     intake: Selection,
     outstanding: Outstanding,
@@ -70,10 +71,10 @@ enum Stop {
 }
 
 impl DeliveryLoop {
-    pub(crate) fn new(runner: Runner, sink: Box<dyn Sink>, intake: Selection) -> Self {
+    pub(crate) fn new(runner: Runner, built: BuiltSink, intake: Selection) -> Self {
         Self {
             runner,
-            sink,
+            sink: built.push,
             intake,
             outstanding: Outstanding::default(),
             refreshed: None,

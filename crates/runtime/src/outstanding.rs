@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::DeliveryRow;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
-use inboxclaw_contract::{Delivery, Event, OwnerId, Seq};
+use inboxclaw_contract::{Delivery, DeliveryOrigin, Event, OwnerId, Seq};
 use jiff::{SignedDuration, Timestamp};
 
 /// Most characters of a reason.
@@ -86,7 +86,7 @@ impl Outstanding {
 
     /// The next try of an event.
     pub(crate) fn delivery(&self, event: Event) -> Delivery {
-        Delivery { attempt: self.attempts(event.seq).saturating_add(1), event }
+        Delivery { attempt: self.attempts(event.seq).saturating_add(1), ..Delivery::first(event) }
     }
 
     /// When the event's line is free again: the due time of the last earlier event that waits, if one does.
@@ -153,6 +153,8 @@ impl Outstanding {
             due: now,
             attempts,
             error: Some(cut(reason)),
+            tried_at: None,
+            origin: DeliveryOrigin::Log,
         });
     }
 
@@ -183,6 +185,8 @@ impl Outstanding {
             due: waiting.due,
             attempts: waiting.attempts,
             error: waiting.error.clone(),
+            tried_at: None,
+            origin: DeliveryOrigin::Log,
         });
         self.insert(seq, waiting);
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use inboxclaw_contract::limits::INTERNAL_SOURCE;
-use inboxclaw_contract::settings::BuiltSource;
+use inboxclaw_contract::settings::{BuiltSink, BuiltSource};
 use inboxclaw_contract::store::{OwnerInfo, StateLimits};
-use inboxclaw_contract::{Intake, Owner, OwnerId, OwnerKind, Sink, Store, StoreError};
+use inboxclaw_contract::{Intake, Owner, OwnerId, OwnerKind, Store, StoreError};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ pub struct Runtime {
     shared: Arc<Shared>,
     sources: Vec<(Owner, String, BuiltSource)>,
     broken: Vec<(Owner, String)>,
-    sinks: Vec<(Owner, String, Intake, Box<dyn Sink>)>,
+    sinks: Vec<(Owner, String, Intake, BuiltSink)>,
     asked: Vec<(Owner, String)>,
     rules: Rules,
 }
@@ -119,10 +119,10 @@ impl Runtime {
     }
 
     /// Adds a push sink. Its name must be unique among sinks.
-    pub fn add_sink(&mut self, name: &str, connector: &str, intake: Intake, sink: Box<dyn Sink>) {
+    pub fn add_sink(&mut self, name: &str, connector: &str, intake: Intake, built: BuiltSink) {
         let owner = Owner::sink(name);
         self.shared.health.add(&owner, connector, None);
-        self.sinks.push((owner, connector.to_owned(), intake, sink));
+        self.sinks.push((owner, connector.to_owned(), intake, built));
     }
 
     /// Adds a sink that has no loop here, because its consumers ask. Each sink of the configuration is to be added, by
@@ -197,12 +197,12 @@ impl Runtime {
             let id = registry.register(env, &owner, &connector).await?;
             sinks.push((owner, id));
         }
-        for (owner, connector, intake, sink) in self.sinks {
+        for (owner, connector, intake, built) in self.sinks {
             let id = registry.register(env, &owner, &connector).await?;
             sinks.push((owner.clone(), id));
             let selection = env.store.set_intake(id, &intake).await?;
             let runner = Runner::new(env.clone(), owner.clone(), id, None, claims.add(&owner, id));
-            loops.push((owner, DeliveryLoop::new(runner, sink, selection).run().boxed()));
+            loops.push((owner, DeliveryLoop::new(runner, built, selection).run().boxed()));
         }
         let configured: Vec<OwnerId> = sinks.iter().map(|(_, id)| *id).collect();
         env.store.set_configured(&configured).await?;

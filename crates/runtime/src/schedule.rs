@@ -60,6 +60,7 @@ pub(crate) const fn policy(class: Class) -> Backoff {
         Class::Authentication => Backoff::repair("authentication"),
         Class::Authorization => Backoff::repair("authorization"),
         Class::Configuration => Backoff::repair("configuration"),
+        Class::Gone => Backoff::repair("gone"),
         Class::Expired => Backoff::doubling("expired", 60, 60 * 60),
         Class::Internal => Backoff::doubling("internal", 10, 10 * 60),
     }

@@ -14,6 +14,7 @@ use inboxclaw_contract::{
     Class, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Owner, Receipt, Seq, Sink, StartAt, State,
 };
 use inboxclaw_settings::{Interval, Patterns, Ttl};
+use support::built;
 use support::{ByName, Deliver, World, again, done, fail_text, never};
 
 fn hook() -> Owner {
@@ -421,7 +422,7 @@ impl Sink for Breaking {
         receipts: &mut Vec<Receipt>,
         draft: &mut Draft<'_>,
     ) -> Result<(), Failure> {
-        for Delivery { event, attempt } in batch {
+        for Delivery { event, attempt, .. } in batch {
             self.seen.lock().unwrap().push((event.event_id.clone(), *attempt));
             if receipts.len() == self.takes {
                 if self.hangs {
@@ -446,7 +447,7 @@ async fn receipts_before_a_batch_broke_off_are_kept() {
         let seen = Arc::new(Mutex::default());
         let sink = Breaking { takes: 2, hangs, seen: Arc::clone(&seen) };
         let intake = Intake { patterns: Patterns::new(["t.*"]), ttl: None, start: StartAt::All };
-        world.runtime.as_mut().unwrap().add_sink("hook", "breaking", intake, Box::new(sink));
+        world.runtime.as_mut().unwrap().add_sink("hook", "breaking", intake, built(sink));
         world.store_events(&["later", "b", "c", "d"].map(|id| (id, "t.x", ""))).await;
         world.run();
         // The first two are stored with what the sink put; the others have no receipt and wait for the failure to pass.

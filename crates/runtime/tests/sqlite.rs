@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::settings::BuiltSource;
+use inboxclaw_contract::settings::{BuiltSink, BuiltSource};
 use inboxclaw_contract::store::{DeliveryQuery, StateLimits};
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{
     Class, Clock, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Json, Log, NewEvent, Next,
     OpenTurn, Owner, Receipt, Seq, Sink, Source, Spaces, StartAt, State, StoreError,
 };
+use inboxclaw_contract::{DeliveryPolicy, Push};
 use inboxclaw_contract_testing::Unique;
 use inboxclaw_runtime::{Doors, Handle, Options, Runtime, RuntimeError, Status};
 use inboxclaw_settings::Patterns;
@@ -86,6 +87,11 @@ impl Sink for Collecting {
     }
 }
 
+fn built(sink: impl Sink + 'static) -> BuiltSink {
+    let policy = DeliveryPolicy { batch_max: 100, ..DeliveryPolicy::default() };
+    BuiltSink { push: Push::Sink(Box::new(sink)), policy, warnings: Vec::new() }
+}
+
 struct Life {
     store: Arc<SqliteStore>,
     handle: Handle,
@@ -98,16 +104,16 @@ fn live(path: &Path, numbers: u32) -> Life {
     let store = Arc::new(SqliteStore::open(path, inboxclaw_store::Options::new(Arc::new(Wall))).unwrap());
     let doors = Doors { clock: Arc::new(Wall), random: Arc::new(Unique) };
     let mut runtime = Runtime::new(store.clone(), doors, Options::default());
-    let built = BuiltSource {
+    let source = BuiltSource {
         source: Box::new(Counting(numbers)),
         interval: Some(Duration::from_millis(100)),
         settle: Duration::ZERO,
         warnings: Vec::new(),
     };
-    runtime.add_source("count", "counting", built);
+    runtime.add_source("count", "counting", source);
     let (to, got) = mpsc::unbounded_channel();
     let intake = Intake { patterns: Patterns::new(["count.*"]), ttl: None, start: StartAt::All };
-    runtime.add_sink("collect", "collecting", intake, Box::new(Collecting(to)));
+    runtime.add_sink("collect", "collecting", intake, built(Collecting(to)));
     let (handle, shutdown) = (runtime.handle(), CancellationToken::new());
     let task = tokio::spawn(runtime.run(shutdown.clone()));
     Life { store, handle, got, shutdown, task }

@@ -17,7 +17,9 @@ use anyhow::ensure;
 use async_trait::async_trait;
 use day::{Day, Line};
 use inboxclaw_contract::envelope::{Style, wire_time, write_envelope};
-use inboxclaw_contract::{Delivery, Draft, Expiry, Failure, Outside, Receipt, Sink, SinkSettings};
+use inboxclaw_contract::{
+    Delivery, DeliveryPolicy, Draft, Expiry, Failure, Outside, Push, Receipt, Sink, SinkSettings,
+};
 use inboxclaw_settings::coerce;
 
 /// How long the length of a day's file is remembered. Without it the file is read from its beginning.
@@ -35,13 +37,17 @@ pub struct Settings {
 impl SinkSettings for Settings {
     const KIND: &'static str = "folder";
 
-    fn build(self, outside: &Outside) -> anyhow::Result<Box<dyn Sink>> {
+    fn policy(&self, policy: &mut DeliveryPolicy) {
+        policy.batch_max = 100;
+    }
+
+    fn build(self, outside: &Outside) -> anyhow::Result<Push> {
         ensure!(!self.path.is_empty(), "path is empty");
         let path: PathBuf = outside.base_dir.join(&self.path).components().collect();
         let Ok(lock) = outside.shared.get_or_make(&format!("folder {}", path.display()), || {
             Ok::<_, std::convert::Infallible>(Mutex::new(()))
         });
-        Ok(Box::new(Folder { path, lock }))
+        Ok(Push::Sink(Box::new(Folder { path, lock })))
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, HistoryLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
-use inboxclaw_contract::{Expiry, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Version};
+use inboxclaw_contract::{
+    DeliveryOrigin, Expiry, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Version,
+};
 use inboxclaw_settings::{Interval, Ttl};
 use jiff::Timestamp;
 
@@ -19,6 +21,8 @@ fn owe(seq: i64, state: DeliveryState, due: Timestamp) -> DeliveryChange {
         due,
         attempts: 2,
         error: Some("why".into()),
+        tried_at: Some(Timestamp::UNIX_EPOCH),
+        origin: DeliveryOrigin::Replay(3),
     }
 }
 
@@ -105,12 +109,13 @@ pub async fn deliveries_are_owed_until_done(ground: &Ground) {
         let owed = ground.deliveries(sink, query).await;
         owed.iter().map(|delivery| delivery.seq.0).collect::<Vec<_>>()
     };
-    let (due, all) = (DeliveryQuery::due(10), DeliveryQuery::all(10));
-    assert_eq!(owed(due).await, [3]);
+    let all = DeliveryQuery::all(10);
+    let waiting = DeliveryQuery { state: Some(DeliveryState::Waiting), ..all };
+    let dead = DeliveryQuery { state: Some(DeliveryState::Dead), ..all };
     assert_eq!(owed(all).await, [1, 2, 3], "a delivery without its event is none");
-    ground.clock.step(10);
-    assert_eq!(owed(due).await, [1, 3]);
-    let first = ground.deliveries(sink, due).await.remove(0);
+    assert_eq!((owed(waiting).await, owed(dead).await), (vec![1, 3], vec![2]));
+    assert_eq!(owed(DeliveryQuery { after: Seq(1), ..waiting }).await, [3]);
+    let first = ground.deliveries(sink, all).await.remove(0);
     let expected = DeliveryRow {
         seq: Seq(1),
         source,
@@ -122,12 +127,14 @@ pub async fn deliveries_are_owed_until_done(ground: &Ground) {
         due: later,
         attempts: 2,
         error: Some("why".into()),
+        tried_at: Some(Timestamp::UNIX_EPOCH),
+        origin: DeliveryOrigin::Replay(3),
     };
     assert_eq!(first, expected);
     let mut moves = ground.turn(sink).await;
     moves.deliveries = vec![DeliveryChange::Done { seq: Seq(3) }, owe(1, DeliveryState::Dead, now)];
     ground.commit(moves).await;
-    assert_eq!((owed(due).await, owed(all).await), (vec![], vec![1, 2]));
+    assert_eq!((owed(waiting).await, owed(dead).await), (vec![], vec![1, 2]));
     assert!(ground.deliveries(source, all).await.is_empty());
 }
 
@@ -137,9 +144,13 @@ pub async fn deliveries_are_bounded_in_rows_and_bytes(ground: &Ground) {
     let mut owes = ground.turn(sink).await;
     owes.deliveries = (1..=4).map(|seq| owe(seq, DeliveryState::Waiting, Timestamp::UNIX_EPOCH)).collect();
     ground.commit(owes).await;
-    for due in [true, false] {
+    for state in [None, Some(DeliveryState::Waiting)] {
         let read = async |rows, bytes| {
-            let page = ground.store.deliveries(sink, DeliveryQuery { due, rows, bytes }).await.unwrap();
+            let page = ground
+                .store
+                .deliveries(sink, DeliveryQuery { state, rows, bytes, after: Seq(0) })
+                .await
+                .unwrap();
             (page.deliveries.iter().map(|delivery| delivery.seq.0).collect::<Vec<_>>(), page.complete)
         };
         assert_eq!(read(4, usize::MAX).await, (vec![1, 2, 3, 4], true));

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use inboxclaw_contract::store::{DeliveryQuery, HistoryLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
-use inboxclaw_contract::{Owner, OwnerId, Seq, StoreError, Version};
+use inboxclaw_contract::{DeliveryOrigin, Owner, OwnerId, Seq, StoreError, Version};
 use jiff::Timestamp;
 
 use crate::{SpacesGround, Words, of_type, turn};
@@ -97,6 +97,8 @@ async fn live(ground: &SpacesGround, owner: OwnerId, source: OwnerId) {
             due: Timestamp::UNIX_EPOCH,
             attempts: 0,
             error: None,
+            tried_at: None,
+            origin: DeliveryOrigin::Log,
         })
         .collect();
     ground.commit(owes).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use inboxclaw_contract::sinks::{COUNTED, DROPPED, Debt, Lapse, Untold};
 use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
-use inboxclaw_contract::{Intake, OwnerId, Selection, Seq, StartAt, StoreError};
+use inboxclaw_contract::{DeliveryOrigin, Intake, OwnerId, Selection, Seq, StartAt, StoreError};
 use inboxclaw_settings::{Interval, Patterns, Ttl};
 use jiff::Timestamp;
 
@@ -153,7 +153,16 @@ pub async fn promise_6_what_waits_out_of_order_is_owed_for_as_long(ground: &Grou
     for (seq, state) in [(1, DeliveryState::Waiting), (2, DeliveryState::Dead), (3, DeliveryState::Waiting)] {
         let due = Timestamp::from_second(9_000_000_000).unwrap();
         let (seq, entity, error) = (Seq(seq), None, None);
-        owes.deliveries.push(DeliveryChange::Owe { seq, entity, state, due, attempts: 1, error });
+        owes.deliveries.push(DeliveryChange::Owe {
+            seq,
+            entity,
+            state,
+            due,
+            attempts: 1,
+            error,
+            tried_at: None,
+            origin: DeliveryOrigin::Log,
+        });
     }
     ground.commit(owes).await;
     assert_eq!(debts(ground, sink).await, [("t".into(), 1, 1, 1), ("u".into(), 1, 3, 3)]);
@@ -226,7 +235,16 @@ pub async fn promise_6_what_outlives_its_time_is_counted_once(ground: &Ground) {
     for (seq, seconds) in [(1, 1_000), (3, 10)] {
         let due = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap();
         let (seq, state, entity, error) = (Seq(seq), DeliveryState::Waiting, None, None);
-        leased.deliveries.push(DeliveryChange::Owe { seq, entity, state, due, attempts: 1, error });
+        leased.deliveries.push(DeliveryChange::Owe {
+            seq,
+            entity,
+            state,
+            due,
+            attempts: 1,
+            error,
+            tried_at: None,
+            origin: DeliveryOrigin::Log,
+        });
     }
     ground.commit(leased).await;
     ground.clock.step(59);

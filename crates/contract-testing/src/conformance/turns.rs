@@ -2,7 +2,7 @@
 
 use inboxclaw_contract::store::{DeliveryQuery, HistoryLimit};
 use inboxclaw_contract::turn::{Age, Conflict, DeliveryChange, DeliveryState, FactsPatch, Sweep};
-use inboxclaw_contract::{OwnerId, Seq, StoreError, Turn, Version};
+use inboxclaw_contract::{DeliveryOrigin, OwnerId, Seq, StoreError, Turn, Version};
 use jiff::Timestamp;
 
 use crate::{Ground, Words, turn};
@@ -17,6 +17,8 @@ fn full(turn: Turn, other: OwnerId) -> Turn {
         due: Timestamp::UNIX_EPOCH,
         attempts: 1,
         error: None,
+        tried_at: None,
+        origin: DeliveryOrigin::Log,
     });
     turn.facts.push((other, FactsPatch { failures: Some(3), ..FactsPatch::default() }));
     turn

@@ -76,10 +76,11 @@ impl Inner {
 
     fn deliver(&mut self, sink: OwnerId, change: DeliveryChange) {
         match change {
-            DeliveryChange::Owe { seq, state, due, attempts, error, .. }
+            DeliveryChange::Owe { seq, state, due, attempts, error, tried_at, origin, .. }
                 if self.events.contains_key(&seq) =>
             {
-                self.deliveries.insert((sink, seq), Pending { state, due, attempts, error });
+                self.deliveries
+                    .insert((sink, seq), Pending { state, due, attempts, error, tried_at, origin });
             }
             DeliveryChange::Owe { .. } => {}
             DeliveryChange::Done { seq } => drop(self.deliveries.remove(&(sink, seq))),

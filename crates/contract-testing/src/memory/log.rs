@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use inboxclaw_contract::store::{
     DeliveryPage, DeliveryQuery, DeliveryRow, EventRow, Find, Found, Page, ReadLimit,
 };
-use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, Lane, Log, OwnerId, Selection, Seq, StoreError};
 use jiff::Timestamp;
 
@@ -23,10 +22,11 @@ impl Log for MemoryStore {
     }
 
     async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {
-        Ok(self.read(|inner, now| {
+        Ok(self.read(|inner, _| {
             let mine = inner.deliveries.range((sink, Seq(i64::MIN))..=(sink, Seq(i64::MAX)));
-            let is_due = |row: &Pending| row.state == DeliveryState::Waiting && row.due <= now.trusted;
-            let wanted = mine.filter(|(_, row)| !query.due || is_due(row));
+            let wanted = mine.filter(|((_, seq), row)| {
+                *seq > query.after && query.state.is_none_or(|state| row.state == state)
+            });
             let all: Vec<_> =
                 wanted.filter_map(|((_, seq), row)| Some(delivery(inner.events.get(seq)?, row))).collect();
             let count = all.len();
@@ -142,5 +142,7 @@ fn delivery(event: &Event, row: &Pending) -> DeliveryRow {
         due: row.due,
         attempts: row.attempts,
         error: row.error.clone(),
+        tried_at: row.tried_at,
+        origin: row.origin,
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use inboxclaw_contract::store::{DeliveryQuery, Truncation, TruncationCause};
-use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Class, Delivery, Draft, Failure, OpenTurn, Outcome, Receipt, Seq};
+use inboxclaw_contract::turn::{DeliveryState, FactsPatch};
+use inboxclaw_contract::{Class, Delivery, Draft, Failure, OpenTurn, Outcome, Push, Receipt, Seq};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -18,7 +18,12 @@ use crate::turn::{panicked, seen_version, too_long};
 
 /// Most deliveries read when everything owed is read: all that may wait, and room for dead ones; so many bytes of
 /// their texts.
-const READ_ALL: DeliveryQuery = DeliveryQuery { due: false, rows: 2 * MOST_WAITING, bytes: 16 << 20 };
+const READ_ALL: DeliveryQuery = DeliveryQuery {
+    state: Some(DeliveryState::Waiting),
+    after: Seq(0),
+    rows: 2 * MOST_WAITING,
+    bytes: 16 << 20,
+};
 /// How often the store is asked for what is due when not all of it is known here.
 const ASK: Duration = Duration::from_secs(60);
 
@@ -151,8 +156,11 @@ impl DeliveryLoop {
             return Ok(None);
         }
         let store = self.runner.env.store.as_ref();
-        let query = DeliveryQuery { bytes: BATCH_BYTES, ..DeliveryQuery::due(self.batch) };
-        let page = store.deliveries(self.runner.id, query).await?;
+        let query = DeliveryQuery { bytes: BATCH_BYTES, ..READ_ALL };
+        let mut page = store.deliveries(self.runner.id, query).await?;
+        page.deliveries.retain(|row| row.due <= now);
+        page.complete &= page.deliveries.len() <= self.batch;
+        page.deliveries.truncate(self.batch);
         let up_to = page.deliveries.last().filter(|_| !page.complete).map(|last| last.seq);
         let found: BTreeSet<Seq> = page.deliveries.iter().map(|delivery| delivery.seq).collect();
         self.outstanding.keep_due(now, &found, up_to);
@@ -194,7 +202,7 @@ impl DeliveryLoop {
         let unseen = page.events.into_iter().filter(|event| !self.outstanding.holds(event.seq));
         // Only what waited before this batch counts here; within a batch the sink keeps the order.
         let batch = unseen.filter(|event| !outstanding.put_behind(event));
-        let batch = batch.map(|event| Delivery { event, attempt: 1 }).collect();
+        let batch = batch.map(Delivery::first).collect();
         Ok(Work { batch, outstanding, to, head: page.complete.then_some(page.head) })
     }
 
@@ -207,8 +215,14 @@ impl DeliveryLoop {
     ) -> Result<Handed, Stop> {
         let env = &self.runner.env;
         let bounds = env.bounds(env.options.delivery_timeout);
-        let sink = self.sink.as_ref();
-        let failure = match bounds.attempt(async { sink.deliver(batch, receipts, draft).await }).await {
+        let sink = &self.sink;
+        let sending = async {
+            match sink {
+                Push::Sink(sink) => sink.deliver(batch, receipts, draft).await,
+                Push::Sender(sender) => sender.send(batch, receipts).await,
+            }
+        };
+        let failure = match bounds.attempt(sending).await {
             Attempt::Done(Ok(())) if receipts.len() == batch.len() => return Ok(Handed::Whole),
             Attempt::Done(Ok(())) => {
                 let text = format!("the sink gave {} receipts for {} events", receipts.len(), batch.len());

@@ -152,6 +152,7 @@ fn fitting(found: &[Item], room: Room) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use inboxclaw_contract::DeliveryOrigin;
     use inboxclaw_contract::OwnerId;
     use inboxclaw_settings::Patterns;
 
@@ -179,6 +180,8 @@ mod tests {
             due: at(due),
             attempts: 1,
             error: None,
+            tried_at: None,
+            origin: DeliveryOrigin::Log,
         }
     }
 

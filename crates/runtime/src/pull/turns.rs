@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 
 use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, EventRow, Page, ReadLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
-use inboxclaw_contract::{Draft, Event, Expiry, Failure, OpenTurn, Outcome, Random, Selection, Seq, Store};
+use inboxclaw_contract::{
+    DeliveryOrigin, Draft, Event, Expiry, Failure, OpenTurn, Outcome, Random, Selection, Seq, Store,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -266,6 +268,8 @@ fn leased(taken: &Taken, due: Timestamp) -> impl Iterator<Item = DeliveryChange>
         due,
         attempts: item.leased.unwrap_or(0) + 1,
         error: None,
+        tried_at: None,
+        origin: DeliveryOrigin::Log,
     })
 }
 

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::settings::BuiltSource;
+use inboxclaw_contract::settings::{BuiltSink, BuiltSource};
 use inboxclaw_contract::{
     Class, Delivery, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Receipt, Settled,
     Sink, Source, StartAt,
 };
+use inboxclaw_contract::{DeliveryPolicy, Push};
 use inboxclaw_runtime::{Doors, Handle, Options, Report, Runtime, RuntimeError};
 use inboxclaw_settings::{Patterns, Ttl};
 pub use store::{ByName, Memory, memory};
@@ -110,7 +111,7 @@ impl World {
         };
         let runtime = self.runtime.as_mut().unwrap();
         let intake = Intake { patterns: Patterns::new(["t.*"]), ttl, start };
-        runtime.add_sink(name, "taking", intake, Box::new(sink));
+        runtime.add_sink(name, "taking", intake, built(sink));
     }
 
     pub fn run(&mut self) {
@@ -309,6 +310,12 @@ pub fn never() -> Deliver {
 
 /// What to do with an event that was seen so often.
 type Reaction = dyn Fn(&Event, u32) -> Deliver + Send + Sync;
+
+/// A sink that takes up to 100 events at once.
+pub fn built(sink: impl Sink + 'static) -> BuiltSink {
+    let policy = DeliveryPolicy { batch_max: 100, ..DeliveryPolicy::default() };
+    BuiltSink { push: Push::Sink(Box::new(sink)), policy, warnings: Vec::new() }
+}
 
 struct Taking {
     name: String,

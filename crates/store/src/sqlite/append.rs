@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::event_counts;
 use super::tx::Tx;
-use super::values::{Micros, state_number};
+use super::values::{Micros, origin_number, state_number};
 
 const ADD_IDENTITY: &str = "INSERT OR IGNORE INTO identities (digest) VALUES (?1)";
 
@@ -17,8 +17,8 @@ const ADD_EVENT: &str = "
 const SET_STEP_BACK: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('clock_stepped_back_at', ?1)";
 
 const OWE: &str = "
-    INSERT OR REPLACE INTO deliveries (sink, seq, state, due, attempts, entity, error)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    INSERT OR REPLACE INTO deliveries (sink, seq, state, due, attempts, entity, error, tried_at, origin)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 const DONE: &str = "DELETE FROM deliveries WHERE sink = ?1 AND seq = ?2";
 
@@ -55,8 +55,18 @@ pub(super) fn events(tx: &mut Tx<'_>, turn: &Turn) -> rusqlite::Result<(u64, u64
 pub(super) fn deliveries(tx: &Tx<'_>, turn: &Turn) -> rusqlite::Result<()> {
     for change in &turn.deliveries {
         match change {
-            DeliveryChange::Owe { seq, entity, state, due, attempts, error } => {
-                let row = (turn.owner.0, seq.0, state_number(*state), Micros(*due), attempts, entity, error);
+            DeliveryChange::Owe { seq, entity, state, due, attempts, error, tried_at, origin } => {
+                let row = (
+                    turn.owner.0,
+                    seq.0,
+                    state_number(*state),
+                    Micros(*due),
+                    attempts,
+                    entity,
+                    error,
+                    tried_at.map(Micros),
+                    origin_number(*origin),
+                );
                 tx.connection.prepare_cached(OWE)?.execute(row)?;
             }
             DeliveryChange::Done { seq } => {

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use inboxclaw_contract::store::{
     DeliveryPage, DeliveryQuery, DeliveryRow, EventRow, Find, Found, Page, ReadLimit, Truncation,
 };
-use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, Lane as Wanted, Log, OwnerId, Selection, Seq, StoreError};
 use inboxclaw_settings::Patterns;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -15,7 +14,7 @@ use super::scan::{self, Lane, Marks, Merge};
 use super::shared::Shared;
 use super::store::SqliteStore;
 use super::truncation;
-use super::values::{Micros, Text, state_number, state_of};
+use super::values::{Micros, Text, origin_of, state_number, state_of};
 
 const EVENT: &str = "
     SELECT e.seq, e.source, e.created_at, e.occurred_at, e.event_id, e.entity, e.meta, e.data, t.name, o.name
@@ -30,19 +29,12 @@ const ROW: &str = "SELECT entity, octet_length(data) + octet_length(meta) FROM e
 
 const SOURCE_NAME: &str = "SELECT name FROM owners WHERE id = ?1";
 
-/// What is due. The lengths do not read the texts.
-const DUE: &str = "
-    SELECT d.seq, d.state, d.due, d.attempts, d.error, e.source, e.entity, e.created_at,
-        octet_length(e.data) + octet_length(e.meta), t.name
-    FROM deliveries d CROSS JOIN events e ON e.seq = d.seq CROSS JOIN event_types t ON t.id = e.type
-    WHERE d.sink = +?1 AND d.state = +?2 AND d.due <= ?3 ORDER BY d.seq LIMIT +?4";
-
-/// As `DUE`, for all that is owed.
+/// What a sink owes out of order. The lengths do not read the texts.
 const DELIVERIES: &str = "
     SELECT d.seq, d.state, d.due, d.attempts, d.error, e.source, e.entity, e.created_at,
-        octet_length(e.data) + octet_length(e.meta), t.name
+        octet_length(e.data) + octet_length(e.meta), t.name, d.tried_at, d.origin
     FROM deliveries d CROSS JOIN events e ON e.seq = d.seq CROSS JOIN event_types t ON t.id = e.type
-    WHERE d.sink = +?1 ORDER BY d.seq LIMIT +?2";
+    WHERE d.sink = +?1 AND d.seq > ?2 AND (?3 IS NULL OR d.state = ?3) ORDER BY d.seq LIMIT +?4";
 
 const FIND_TYPE: &str = "SELECT id FROM event_types WHERE name = ?1";
 const FIND_SOURCE: &str = "SELECT id FROM owners WHERE kind = 'source' AND name = ?1";
@@ -78,7 +70,7 @@ impl Log for SqliteStore {
     }
 
     async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {
-        self.shared.long(move |connection, now| deliveries(connection, sink, query, now)).await
+        self.shared.long(move |connection, _| deliveries(connection, sink, query)).await
     }
 
     async fn event(&self, seq: Seq) -> Result<Option<Event>, StoreError> {
@@ -215,16 +207,11 @@ fn deliveries(
     connection: &Connection,
     sink: OwnerId,
     query: DeliveryQuery,
-    now: Micros,
 ) -> rusqlite::Result<DeliveryPage> {
     // One more tells whether the page is complete.
     let limit = number_of(query.rows.saturating_add(1));
-    let mut find = connection.prepare_cached(if query.due { DUE } else { DELIVERIES })?;
-    let mut found = if query.due {
-        find.query((sink.0, state_number(DeliveryState::Waiting), now, limit))?
-    } else {
-        find.query((sink.0, limit))?
-    };
+    let mut find = connection.prepare_cached(DELIVERIES)?;
+    let mut found = find.query((sink.0, query.after.0, query.state.map(state_number), limit))?;
     let mut page = DeliveryPage { deliveries: Vec::new(), complete: true };
     let mut bytes = 0;
     while let Some(row) = found.next()? {
@@ -253,6 +240,8 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
         due: due.0,
         attempts: row.get(3)?,
         error: row.get(4)?,
+        tried_at: row.get::<_, Option<Micros>>(10)?.map(|at| at.0),
+        origin: origin_of(row.get(11)?),
     })
 }
 
@@ -448,7 +437,6 @@ mod tests {
             BODY,
             ROW,
             SOURCE_NAME,
-            DUE,
             DELIVERIES,
             NEWEST_OF_TYPE,
             COUNT_OF_TYPE,

@@ -1,5 +1,6 @@
 //! How the contract's values stand in columns: times as integer microseconds, JSON as the text it is.
 
+use inboxclaw_contract::DeliveryOrigin;
 use inboxclaw_contract::Json;
 use inboxclaw_contract::turn::DeliveryState;
 use jiff::Timestamp;
@@ -48,6 +49,24 @@ pub(super) const fn state_number(state: DeliveryState) -> i64 {
 /// The state behind a number of the column.
 pub(super) const fn state_of(number: i64) -> DeliveryState {
     if number == 0 { DeliveryState::Waiting } else { DeliveryState::Dead }
+}
+
+/// How a delivery's origin stands in its column. Replays are numbered from 1.
+pub(super) fn origin_number(origin: DeliveryOrigin) -> Option<i64> {
+    match origin {
+        DeliveryOrigin::Log => None,
+        DeliveryOrigin::Retry => Some(0),
+        DeliveryOrigin::Replay(replay) => Some(i64::try_from(replay).unwrap_or(i64::MAX)),
+    }
+}
+
+/// The origin behind a number of the column.
+pub(super) fn origin_of(number: Option<i64>) -> DeliveryOrigin {
+    match number.map(u64::try_from) {
+        None => DeliveryOrigin::Log,
+        Some(Ok(replay)) if replay > 0 => DeliveryOrigin::Replay(replay),
+        Some(_) => DeliveryOrigin::Retry,
+    }
 }
 
 /// Where the keys of a prefix end: the smallest text that is beyond them all.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, EntryChange};
-use inboxclaw_contract::{Entry, Expiry, Seq, Turn, Version};
+use inboxclaw_contract::{DeliveryOrigin, Entry, Expiry, Seq, Turn, Version};
 use jiff::Timestamp;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -81,7 +81,16 @@ impl Plan {
                 DeliveryChange::Done { seq }
             } else {
                 let state = DeliveryState::Waiting;
-                DeliveryChange::Owe { seq, entity: None, state, due: model.now(), attempts: 1, error: None }
+                DeliveryChange::Owe {
+                    seq,
+                    entity: None,
+                    state,
+                    due: model.now(),
+                    attempts: 1,
+                    error: None,
+                    tried_at: None,
+                    origin: DeliveryOrigin::Log,
+                }
             });
         }
         turn

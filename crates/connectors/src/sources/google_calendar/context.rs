@@ -106,7 +106,7 @@ impl FailingCalendar {
     pub(super) fn of(calendar: &str, refusal: Refusal) -> Stop {
         let Refusal { status, failure, .. } = &refusal;
         let is_ours = match failure.class {
-            Class::Authentication | Class::RateLimited | Class::Internal => true,
+            Class::Authentication | Class::RateLimited | Class::Gone | Class::Internal => true,
             // Without an answer it is the token file or its scopes.
             Class::Configuration | Class::Authorization | Class::Expired => status.is_none(),
             Class::Connectivity | Class::Timeout | Class::Upstream | Class::Unavailable => false,
