@@ -1,87 +1,135 @@
-//! The loop of a push sink: what is due again first, then the log from the sink's position on, each batch with
-//! its receipts and the new position in one turn. How events of one entity keep their order is in
-//! `outstanding.rs`; sinks that consumers pull from have no loop.
+//! The loop of a push sink: reads the log ahead, sends what may be sent, records what became of it.
+//!
+//! A sink without a state is sent to by several calls at a time, and what became of them is recorded behind the sends: at
+//! most [`UNRECORDED`] events or [`RECORD_AFTER`], which is what a crash repeats. A sink with a state gets one batch at a
+//! time, in the turn that records it. What may be sent when is in `queue.rs`, how the receiver is in `receiver.rs`; sinks
+//! that consumers pull from have no loop.
 
-mod pass;
+mod queue;
+mod reading;
+mod receiver;
+mod recording;
+mod sending;
 
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::settings::BuiltSink;
-use inboxclaw_contract::store::ReadLimit;
-use inboxclaw_contract::{Failure, Log, OpenTurn, Push, Selection, Seq, StoreError, Version};
+use inboxclaw_contract::{
+    DeliveryPolicy, Failure, Log, OwnerId, Push, Selection, Sender, Seq, Sink, StoreError, Version,
+};
 use jiff::Timestamp;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::outstanding::Outstanding;
+use self::queue::Queue;
+use self::receiver::Receiver;
+use self::recording::{Record, Recorded, Replaying};
+use self::sending::Ended;
 use crate::rules::refused;
 use crate::runner::{Env, Runner};
-use crate::schedule::{Woken, either};
+use crate::schedule::Woken;
 
-/// Most events handed to a sink at once.
-pub(crate) const BATCH: usize = 100;
-/// Most bytes handed to a sink at once.
-const BATCH_BYTES: usize = 8 << 20;
-/// As many events may wait out of order; then the log is not read on until some are gone.
-const MOST_WAITING: usize = 1_000;
-/// How often everything that is owed is read again, and a position that moved over unwanted events is stored.
-const REFRESH: Duration = Duration::from_secs(60 * 60);
+/// Most events that were sent and are not recorded; then no more are sent until they are.
+const UNRECORDED: usize = 100;
+/// So many are recorded at once at the latest.
+const RECORD: usize = 50;
+/// How long what became of an event stays unrecorded, but for the time that the store takes.
+const RECORD_AFTER: Duration = Duration::from_millis(25);
+/// How long a position that moved over unwanted events alone is not recorded.
+const POSITION_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// A push sink and its loop.
 pub(crate) struct DeliveryLoop {
     runner: Runner,
-    sink: Push,
+    target: Target,
+    policy: DeliveryPolicy,
+    /// The source of the program's own events.
+    internal: OwnerId,
     /// What it takes, from where it began.
     intake: Selection,
-    outstanding: Outstanding,
-    /// When everything owed was last read.
-    refreshed: Option<Instant>,
-    /// There was more than could be read: what is due is asked of the store instead of known.
-    partial: bool,
-    /// The cursor as last seen, to notice an edit.
-    cursor: Option<Option<String>>,
-    /// How far the log is known to hold nothing for this sink; at least the cursor.
-    scanned: Seq,
-    /// Most events of the next batch: fewer after a batch that took too long.
-    batch: usize,
-}
-
-/// How a pass ended.
-enum Pass {
-    /// Something was done; there may be more.
-    More,
-    /// There is nothing to do now.
-    Idle(Idle),
-    /// The state changed meanwhile.
-    Conflict,
-    /// The program ends.
-    Cut,
-}
-
-/// What an idle sink waits for: the log beyond `head`, an edit beyond `version`, or `wait`.
-struct Idle {
-    head: Seq,
+    queue: Queue,
+    receiver: Receiver,
+    /// The calls that run.
+    calls: JoinSet<Ended>,
+    /// The record that is being stored.
+    storing: Option<JoinHandle<(Record, Result<Recorded, StoreError>)>>,
+    /// How many events that record is about.
+    storing_events: usize,
+    /// What is to be recorded next, and since when.
+    next: Record,
+    unrecorded_since: Option<Instant>,
+    /// The cursor as the store has it, to notice an edit; and when it last was what it should be.
+    cursor: Option<String>,
+    cursor_at: Instant,
+    /// The version of the state that this loop knows of.
     version: Version,
-    wait: Duration,
+    /// The end of the log, when all up to there is in the queue.
+    head: Option<Seq>,
+    /// The replay that runs.
+    replay: Option<Replaying>,
+    /// The store's clock when it was last looked at, and when that was.
+    clock: (Timestamp, Instant),
+    /// Everything is to be read again.
+    stale: bool,
 }
 
-/// Why a pass could not be finished.
+/// Where events go.
+enum Target {
+    Sink(Box<dyn Sink>),
+    Sender(Arc<dyn Sender>),
+}
+
+/// Why a step could not be finished.
 enum Stop {
+    /// The receiver, or what the store refuses of this sink.
     Failed(Failure),
+    /// Somebody changed the state meanwhile.
+    Conflict,
     Store(StoreError),
 }
 
+/// What a loop with nothing to do was waiting for.
+enum News {
+    Call(Ended),
+    Recorded(Box<Record>, Result<Recorded, StoreError>),
+    /// The log has grown.
+    Grown,
+    /// Somebody edited the state.
+    Edited,
+    /// The store will not recover.
+    Broken(StoreError),
+}
+
 impl DeliveryLoop {
-    pub(crate) fn new(runner: Runner, built: BuiltSink, intake: Selection) -> Self {
+    pub(crate) fn new(runner: Runner, built: BuiltSink, intake: Selection, internal: OwnerId) -> Self {
+        let target = match built.push {
+            Push::Sink(sink) => Target::Sink(sink),
+            Push::Sender(sender) => Target::Sender(Arc::from(sender)),
+        };
+        let policy = built.policy;
         Self {
+            queue: Queue::new(&policy, Seq(0)),
+            receiver: Receiver::new(&policy, matches!(target, Target::Sender(_))),
             runner,
-            sink: built.push,
+            target,
+            policy,
+            internal,
             intake,
-            outstanding: Outstanding::default(),
-            refreshed: None,
-            partial: false,
+            calls: JoinSet::new(),
+            storing: None,
+            storing_events: 0,
+            next: Record::default(),
+            unrecorded_since: None,
             cursor: None,
-            scanned: Seq(0),
-            batch: BATCH,
+            cursor_at: Instant::now(),
+            version: Version(0),
+            head: None,
+            replay: None,
+            clock: (Timestamp::MIN, Instant::now()),
+            stale: true,
         }
     }
 
@@ -90,52 +138,169 @@ impl DeliveryLoop {
     /// # Errors
     /// When the store will not recover.
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
-        while self.runner.admit().await? {
-            if self.runner.take_called() {
-                self.refreshed = None;
-            }
-            let protection = self.runner.protected().await;
-            let pass = self.pass().await;
-            drop(protection);
-            let wait = match pass {
-                Ok(Pass::More | Pass::Cut) => continue,
-                Ok(Pass::Idle(idle)) => {
-                    self.idle(idle).await?;
-                    continue;
+        loop {
+            if self.runner.is_interrupted() {
+                self.finish().await?;
+                if !self.runner.admit().await? {
+                    return Ok(());
                 }
-                Ok(Pass::Conflict) => self.runner.conflicted(),
-                Err(Stop::Failed(failure)) => self.runner.failed(&failure).await?,
-                Err(Stop::Store(error)) => self.runner.store_failed(error)?,
-            };
-            if !wait.is_zero() {
-                self.runner.rest(wait).await;
+            }
+            if self.runner.take_called() {
+                self.stale = true;
+                self.receiver.try_again();
+            }
+            match self.step().await {
+                Ok(()) => {}
+                Err(Stop::Conflict) => {
+                    self.stale = true;
+                    let wait = self.runner.conflicted();
+                    self.rest(wait).await;
+                }
+                Err(Stop::Failed(failure)) => {
+                    self.stale = true;
+                    let wait = self.runner.failed(&failure).await?;
+                    self.rest(wait).await;
+                }
+                Err(Stop::Store(error)) => {
+                    let wait = self.runner.store_failed(error)?;
+                    self.rest(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn rest(&mut self, wait: Duration) {
+        if !wait.is_zero() {
+            self.runner.rest(wait).await;
+        }
+    }
+
+    /// Does what can be done now, then waits for something to happen.
+    async fn step(&mut self) -> Result<(), Stop> {
+        if self.stale {
+            self.finish().await?;
+            self.refresh().await?;
+        }
+        self.read_on().await?;
+        self.replay_on().await?;
+        let sent = match &self.target {
+            Target::Sink(_) => self.deliver_in_turn().await?,
+            Target::Sender(_) => self.send().await?,
+        };
+        self.record_when_due();
+        if sent { Ok(()) } else { self.wait().await }
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self) -> Result<(), Stop> {
+        let wait = self.next_wake();
+        let env = self.runner.env.clone();
+        let head = self.head.filter(|_| self.has_room());
+        let (id, version) = (self.runner.id, self.version);
+        let (calls, storing) = (&mut self.calls, &mut self.storing);
+        let news = async {
+            let mut grown = pin!(grown(&env, head));
+            let mut edited = pin!(Runner::edited(&env, id, version));
+            tokio::select! {
+                biased;
+                Some(ended) = calls.join_next(), if !calls.is_empty() => Ended::of(ended).map_or(News::Edited, News::Call),
+                (record, recorded) = stored(storing) => News::Recorded(Box::new(record), recorded),
+                result = &mut grown => result.map_or_else(News::Broken, |()| News::Grown),
+                result = &mut edited => result.map_or_else(News::Broken, |()| News::Edited),
+            }
+        };
+        match self.runner.until(wait, news).await {
+            Woken::Time | Woken::Called | Woken::Shutdown => {
+                self.runner.keep_going();
+                Ok(())
+            }
+            Woken::News(news) => {
+                self.runner.keep_going();
+                self.take_in(news).await
+            }
+        }
+    }
+
+    async fn take_in(&mut self, news: News) -> Result<(), Stop> {
+        match news {
+            News::Call(ended) => self.ended(ended).await,
+            News::Recorded(record, recorded) => self.recorded(*record, recorded),
+            News::Grown => {
+                self.head = None;
+                Ok(())
+            }
+            News::Edited => {
+                self.stale = true;
+                Ok(())
+            }
+            News::Broken(error) => Err(Stop::Store(error)),
+        }
+    }
+
+    /// Waits for the calls that run, and records everything.
+    async fn finish(&mut self) -> Result<(), StoreError> {
+        while let Some(ended) = self.calls.join_next().await {
+            if let Some(ended) = Ended::of(ended) {
+                match self.ended(ended).await {
+                    Ok(()) | Err(Stop::Failed(_) | Stop::Conflict) => {}
+                    Err(Stop::Store(error)) => {
+                        self.runner.store_failed(error)?;
+                    }
+                }
+            }
+        }
+        while self.storing.is_some() || self.is_unrecorded() {
+            if self.storing.is_none() {
+                self.start_record();
+            }
+            let (record, recorded) = stored(&mut self.storing).await;
+            match self.recorded(record, recorded) {
+                Ok(()) => {}
+                // What is not recorded is sent again.
+                Err(Stop::Failed(_) | Stop::Conflict) => break,
+                Err(Stop::Store(error)) => {
+                    self.runner.store_failed(error)?;
+                    break;
+                }
             }
         }
         Ok(())
     }
 
-    async fn idle(&mut self, idle: Idle) -> Result<(), StoreError> {
-        let env = self.runner.env.clone();
-        let edited = Runner::edited(&env, self.runner.id, idle.version);
-        let news = either(grown(&env, idle.head), edited);
-        match self.runner.until(Some(idle.wait), news).await {
-            Woken::News(result) => result,
-            Woken::Time | Woken::Called | Woken::Shutdown => Ok(()),
+    /// When there is something to do at the latest, if nothing happens before.
+    fn next_wake(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let mut at: Vec<Instant> = Vec::new();
+        // Without room for another call, the end of one is what there is to wait for.
+        if self.has_free_call() {
+            let due = self.queue.next_due().map(|due| due.duration_since(self.now()));
+            let due = due.map(|wait| now + Duration::try_from(wait).unwrap_or_default());
+            let ready = self.batch_ready().or_else(|| self.queue.next_ready());
+            let first = due.into_iter().chain(ready).min();
+            at.extend(first.map(|at| self.receiver.not_before(at)));
         }
+        if self.storing.is_none() {
+            at.extend(self.unrecorded_since.map(|since| since + RECORD_AFTER));
+            at.extend(self.position_lags().then(|| self.cursor_at + POSITION_AFTER));
+        }
+        // Timers count milliseconds: a shorter wait would be none.
+        let first = at.into_iter().min()?;
+        Some(first.saturating_duration_since(now).max(Duration::from_millis(1)))
     }
 
-    /// Whether the sink still wants an event that it owes.
-    fn wants(&self, event_type: &str, created_at: Timestamp, now: Timestamp) -> bool {
-        let lane = self.intake.lane(event_type, now);
-        lane.is_some_and(|lane| lane.created_after.is_none_or(|limit| created_at > limit))
+    /// The store's clock.
+    fn now(&self) -> Timestamp {
+        queue::ahead(self.clock.0, self.clock.1.elapsed())
     }
 
-    fn read_limit(&self) -> ReadLimit {
-        ReadLimit { events: self.batch, bytes: BATCH_BYTES, count: false }
+    fn looked_at_clock(&mut self, now: Timestamp) {
+        self.clock = (now, Instant::now());
     }
 }
 
-async fn grown(env: &Env, head: Seq) -> Result<(), StoreError> {
+/// Returns when the log is beyond `head`; never without one.
+async fn grown(env: &Env, head: Option<Seq>) -> Result<(), StoreError> {
+    let Some(head) = head else { return pending().await };
     let log: &dyn Log = env.store.as_ref();
     match log.grown(head).await {
         Ok(_) => Ok(()),
@@ -143,14 +308,15 @@ async fn grown(env: &Env, head: Seq) -> Result<(), StoreError> {
     }
 }
 
-/// The place in the log that a cursor names; `None` for no cursor.
-///
-/// # Errors
-/// When it is no number.
-pub(crate) fn place(cursor: Option<&str>) -> Result<Option<Seq>, String> {
-    let parse =
-        |text: &str| text.parse().map(Seq).map_err(|_| format!("the cursor {text:?} is no place in the log"));
-    cursor.map(parse).transpose()
+/// Returns what became of the record that is being stored; never when there is none.
+async fn stored(
+    storing: &mut Option<JoinHandle<(Record, Result<Recorded, StoreError>)>>,
+) -> (Record, Result<Recorded, StoreError>) {
+    let Some(task) = storing else { return pending().await };
+    let ended = task.await;
+    *storing = None;
+    // Only a store that panicked ends without an answer.
+    ended.unwrap_or_else(|error| (Record::default(), Err(StoreError::Broken(error.to_string()))))
 }
 
 impl From<StoreError> for Stop {
@@ -166,9 +332,4 @@ impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
-}
-
-/// Opens a draft of the sink's own.
-async fn open(env: &Env, id: inboxclaw_contract::OwnerId) -> Result<OpenTurn<'_>, StoreError> {
-    OpenTurn::open(env.store.as_ref(), id, env.turn_id()).await
 }

@@ -9,6 +9,7 @@ use inboxclaw_contract::turn::{FactsPatch, TurnId};
 use inboxclaw_contract::{Class, Failure, Owner, OwnerId, State, Store, StoreError, Version};
 use jiff::Timestamp;
 use tokio::sync::{OwnedRwLockWriteGuard, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::handle::Shared;
@@ -56,6 +57,8 @@ pub(crate) struct Runner {
     resuming: bool,
     /// Somebody called since [`take_called`](Self::take_called).
     called: bool,
+    /// When the facts were last read.
+    looked_at: Instant,
 }
 
 /// What the run facts say about the next turn.
@@ -119,7 +122,26 @@ impl Runner {
             look: true,
             resuming: true,
             called: false,
+            looked_at: Instant::now(),
         }
+    }
+
+    /// Whether [`admit`](Self::admit) may have something to wait for: it is to be asked before anything else is begun.
+    pub(crate) fn is_interrupted(&mut self) -> bool {
+        if self.signal.take() {
+            (self.look, self.called) = (true, true);
+        }
+        self.look || self.env.shutdown.is_cancelled() || !*self.claim.borrow()
+    }
+
+    /// After a wait that was not for the next turn: the facts are read again when somebody called, or now and then.
+    pub(crate) fn keep_going(&mut self) {
+        self.look = self.called || self.looked_at.elapsed() >= PAUSED_LOOK;
+    }
+
+    /// Has the facts read before anything else is begun.
+    pub(crate) fn look_again(&mut self) {
+        self.look = true;
     }
 
     /// Returns `true` when a turn may start: the claim is held, nobody paused the owner, no wait
@@ -203,6 +225,13 @@ impl Runner {
         self.env.health().store_works(wrote);
     }
 
+    /// A turn committed that says nothing about what failed before.
+    pub(crate) fn stored(&mut self, wrote: bool) {
+        count(&self.counters.turns, 1);
+        (self.conflicts, self.troubles) = (0, 0);
+        self.env.health().store_works(wrote);
+    }
+
     /// A turn failed. Returns how long to wait.
     ///
     /// # Errors
@@ -275,6 +304,7 @@ impl Runner {
     /// Reads the facts and says what they mean for the next turn.
     async fn gate(&mut self) -> Result<Gate, StoreError> {
         let facts = self.env.store.facts(self.id).await?;
+        self.looked_at = Instant::now();
         self.signal.set_paused(facts.paused);
         if facts.paused {
             return Ok(Gate::Paused);

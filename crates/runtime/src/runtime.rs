@@ -202,7 +202,7 @@ impl Runtime {
             sinks.push((owner.clone(), id));
             let selection = env.store.set_intake(id, &intake).await?;
             let runner = Runner::new(env.clone(), owner.clone(), id, None, claims.add(&owner, id));
-            loops.push((owner, DeliveryLoop::new(runner, built, selection).run().boxed()));
+            loops.push((owner, DeliveryLoop::new(runner, built, selection, internal).run().boxed()));
         }
         let configured: Vec<OwnerId> = sinks.iter().map(|(_, id)| *id).collect();
         env.store.set_configured(&configured).await?;

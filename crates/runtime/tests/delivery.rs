@@ -48,7 +48,7 @@ async fn a_new_sink_gets_the_backlog_or_starts_now() {
     assert_eq!(last, ["folder d", "hook d"]);
     assert_eq!(world.store.cursor(&Owner::sink("folder")).as_deref(), Some("4"));
     let hook = world.handle.stats().into_iter().find(|stats| stats.owner == hook()).unwrap();
-    assert_eq!((hook.delivered, hook.turns > 2), (3, true));
+    assert_eq!((hook.delivered, hook.turns >= 2), (3, true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -364,19 +364,22 @@ async fn who_fell_behind_retention_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_is_not_read_on_while_too_much_waits() {
+async fn very_many_events_that_wait_stop_nobody() {
     let mut world = World::new();
-    world.sink("hook", StartAt::All, None, |_, n| if n == 1 { again(Some(500)) } else { done() });
+    world.sink("hook", StartAt::All, None, |event, n| match event.event_id.parse::<u32>() {
+        Ok(_) if n == 1 => again(Some(500)),
+        _ => done(),
+    });
     world.run();
-    let ids: Vec<String> = (0..1_500).map(|n| n.to_string()).collect();
+    let ids: Vec<String> = (0..1_500).map(|n| n.to_string()).chain(["good".to_owned()]).collect();
     let events: Vec<_> = ids.iter().map(|id| (&**id, "t.x", "")).collect();
     world.store_events(&events).await;
-    world.pass(400).await;
-    assert_eq!(owed(&world).len(), 1_000);
-    assert_eq!(world.happened().len(), 1_000);
-    world.pass(1_200).await;
+    world.pass(1).await;
+    assert_eq!(world.seconds("hook good"), [0]);
+    assert_eq!(owed(&world).len(), 1_500);
+    world.pass(600).await;
     assert!(owed(&world).is_empty());
-    assert_eq!(world.happened().len(), 3_000);
+    assert_eq!(world.happened().len(), 3_001);
 }
 
 #[tokio::test(start_paused = true)]

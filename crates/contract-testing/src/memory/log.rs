@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::ops::Bound;
+
 use async_trait::async_trait;
 use inboxclaw_contract::store::{
     DeliveryPage, DeliveryQuery, DeliveryRow, EventRow, Find, Found, Page, ReadLimit,
@@ -23,12 +25,12 @@ impl Log for MemoryStore {
 
     async fn deliveries(&self, sink: OwnerId, query: DeliveryQuery) -> Result<DeliveryPage, StoreError> {
         Ok(self.read(|inner, _| {
-            let mine = inner.deliveries.range((sink, Seq(i64::MIN))..=(sink, Seq(i64::MAX)));
-            let wanted = mine.filter(|((_, seq), row)| {
-                *seq > query.after && query.state.is_none_or(|state| row.state == state)
-            });
-            let all: Vec<_> =
-                wanted.filter_map(|((_, seq), row)| Some(delivery(inner.events.get(seq)?, row))).collect();
+            let after = (Bound::Excluded((sink, query.after)), Bound::Included((sink, Seq(i64::MAX))));
+            let mine = inner.deliveries.range(after);
+            let wanted = mine.filter(|(_, row)| query.state.is_none_or(|state| row.state == state));
+            let rows = wanted.filter_map(|((_, seq), row)| Some(delivery(inner.events.get(seq)?, row)));
+            // One more tells whether the page is complete.
+            let all: Vec<_> = rows.take(query.rows.saturating_add(1)).collect();
             let count = all.len();
             let deliveries = within(all.into_iter().take(query.rows), query.bytes, DeliveryRow::size);
             DeliveryPage { complete: deliveries.len() == count, deliveries }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inboxclaw_contract::settings::{BuiltSink, BuiltSource};
 use inboxclaw_contract::{
-    Class, Delivery, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Receipt, Settled,
-    Sink, Source, StartAt,
+    Class, Delivery, Draft, Event, Expiry, Failure, Intake, Json, NewEvent, Next, Owner, Receipt, Sender,
+    Settled, Sink, Source, StartAt,
 };
 use inboxclaw_contract::{DeliveryPolicy, Push};
 use inboxclaw_runtime::{Doors, Handle, Options, Report, Runtime, RuntimeError};
@@ -112,6 +112,27 @@ impl World {
         let runtime = self.runtime.as_mut().unwrap();
         let intake = Intake { patterns: Patterns::new(["t.*"]), ttl, start };
         runtime.add_sink(name, "taking", intake, built(sink));
+    }
+
+    /// Adds a sink without a state, whose calls run beside each other. `act` says for each event what becomes of it, and for
+    /// how often it was seen.
+    pub fn sender(
+        &mut self,
+        name: &str,
+        policy: DeliveryPolicy,
+        act: impl Fn(&Event, u32) -> Deliver + Send + Sync + 'static,
+    ) {
+        let sink = Taking {
+            name: name.to_owned(),
+            act: Box::new(act),
+            seen: Mutex::default(),
+            trace: self.trace.clone(),
+            start: self.start,
+        };
+        let runtime = self.runtime.as_mut().unwrap();
+        let intake = Intake { patterns: Patterns::new(["t.*"]), ttl: None, start: StartAt::All };
+        let push = Push::Sender(Box::new(sink));
+        runtime.add_sink(name, "sending", intake, BuiltSink { push, policy, warnings: Vec::new() });
     }
 
     pub fn run(&mut self) {
@@ -333,6 +354,13 @@ impl Sink for Taking {
         given: &mut Vec<Receipt>,
         _: &mut Draft<'_>,
     ) -> Result<(), Failure> {
+        self.send(batch, given).await
+    }
+}
+
+#[async_trait]
+impl Sender for Taking {
+    async fn send(&self, batch: &[Delivery], given: &mut Vec<Receipt>) -> Result<(), Failure> {
         let mut receipts = Vec::new();
         for Delivery { event, .. } in batch {
             let n = {

@@ -1,0 +1,184 @@
+//! Reading for a push sink: what it owes already, and the log from where it stands.
+
+use inboxclaw_contract::store::{DeliveryQuery, ReadLimit, Truncation, TruncationCause};
+use inboxclaw_contract::turn::DeliveryState;
+use inboxclaw_contract::{Class, Event, Failure, Seq, State};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::queue::{MOST_STORED, Queue};
+use super::recording::Replaying;
+use super::{DeliveryLoop, Stop};
+use crate::replay::{self, Replay};
+
+/// Events that are read ahead of the sends, at least, and their bytes at most; one larger event is read all the same.
+const WINDOW: usize = 200;
+const WINDOW_BYTES: usize = 1 << 20;
+/// Rows that are read at once.
+const ROWS: usize = 10_000;
+
+/// The place in the log that a cursor names; `None` for no cursor.
+///
+/// # Errors
+/// When it is no number.
+pub(crate) fn place(cursor: Option<&str>) -> Result<Option<Seq>, String> {
+    let parse =
+        |text: &str| text.parse().map(Seq).map_err(|_| format!("the cursor {text:?} is no place in the log"));
+    cursor.map(parse).transpose()
+}
+
+impl DeliveryLoop {
+    /// Reads everything that waits and where the sink stands.
+    pub(super) async fn refresh(&mut self) -> Result<(), Stop> {
+        let env = self.runner.env.clone();
+        let (store, id) = (env.store.as_ref(), self.runner.id);
+        let snapshot = State::snapshot(store, id).await?;
+        self.looked_at_clock(snapshot.now);
+        let place = place(snapshot.cursor.as_deref()).map_err(|problem| {
+            let action =
+                "set the cursor to the seq after which to go on, or clear it to go on where the sink began";
+            Failure::text(Class::Configuration, problem).action(action)
+        })?;
+        let mut queue = Queue::new(&self.policy, place.unwrap_or(self.intake.after));
+        let mut query = DeliveryQuery {
+            state: Some(DeliveryState::Waiting),
+            after: Seq(0),
+            rows: ROWS,
+            bytes: usize::MAX,
+        };
+        loop {
+            let page = store.deliveries(id, query).await?;
+            page.deliveries.iter().for_each(|row| queue.restore(row));
+            match page.deliveries.last() {
+                Some(last) if !page.complete && queue.stored() < MOST_STORED => query.after = last.seq,
+                _ => break,
+            }
+        }
+        self.replay = match store.entries(id, &[replay::KEY.to_owned()]).await?.pop().flatten() {
+            Some(entry) => entry.parse::<Replay>().ok().filter(|replay| !replay.ended).map(Replaying::new),
+            None => None,
+        };
+        (self.queue, self.head, self.stale) = (queue, None, false);
+        (self.version, self.cursor, self.cursor_at) = (snapshot.version, snapshot.cursor, Instant::now());
+        self.runner.env.health().touched(&self.runner.owner);
+        Ok(())
+    }
+
+    /// Whether more of the log may be read ahead.
+    pub(super) fn has_room(&self) -> bool {
+        let (events, bytes) = self.queue.window();
+        events < self.window() && bytes < WINDOW_BYTES && self.queue.stored() < MOST_STORED
+    }
+
+    fn window(&self) -> usize {
+        WINDOW.max(2 * self.policy.batch_max.saturating_mul(self.policy.concurrency))
+    }
+
+    /// Reads the log on, as far as there is room.
+    pub(super) async fn read_on(&mut self) -> Result<(), Stop> {
+        let (events, bytes) = self.queue.window();
+        // In larger pieces: not an event whenever one is sent.
+        if self.head.is_some() || !self.has_room() || events > self.window() / 2 {
+            return Ok(());
+        }
+        let limit = ReadLimit { events: self.window() - events, bytes: WINDOW_BYTES - bytes, count: false };
+        let place = self.queue.scanned();
+        let page = self.runner.env.store.read(&self.intake.from_place(place), limit).await?;
+        if let Some(truncation) = page.truncation {
+            self.report_truncated(place, truncation);
+        }
+        let last = page.events.last().map(|event| event.seq);
+        for event in page.events {
+            if !self.queue.holds(event.seq) && !self.is_about_itself(&event) {
+                self.queue.admit(event);
+            }
+        }
+        let to = if page.complete { Some(page.head.max(place)) } else { last };
+        to.into_iter().for_each(|to| self.queue.scanned_to(to));
+        self.head = page.complete.then_some(page.head);
+        Ok(())
+    }
+
+    /// Reads a replay on, when everything else has been sent.
+    pub(super) async fn replay_on(&mut self) -> Result<(), Stop> {
+        let Some(replaying) = &mut self.replay else { return Ok(()) };
+        let is_busy = self.queue.window().0 > 0 || self.queue.replaying() > 0;
+        if self.head.is_none() || is_busy || replaying.is_read() {
+            return Ok(());
+        }
+        let limit = ReadLimit { events: WINDOW, bytes: WINDOW_BYTES, count: false };
+        let selection = replaying.job.selection(replaying.read_to);
+        let page = self.runner.env.store.read(&selection, limit).await?;
+        let last = page.events.last().map(|event| event.seq);
+        for event in page.events {
+            if event.seq <= replaying.job.until && !self.queue.holds(event.seq) {
+                self.queue.replay(event, replaying.job.id);
+            }
+        }
+        let to = if page.complete { replaying.job.until } else { last.unwrap_or(replaying.job.until) };
+        replaying.read_to = to.min(replaying.job.until);
+        Ok(())
+    }
+
+    /// The bodies of events that are to be sent, in the order of the log. Those that are owed no longer are finished: their
+    /// time to live is over, retention has removed them, or a person dropped them.
+    pub(super) async fn bodies(&mut self, seqs: &[Seq], known: Vec<Event>) -> Result<Vec<Event>, Stop> {
+        let store = self.runner.env.store.clone();
+        let unknown: Vec<Seq> =
+            seqs.iter().copied().filter(|seq| known.iter().all(|event| event.seq != *seq)).collect();
+        let mut events = known;
+        for seq in unknown {
+            let query = DeliveryQuery {
+                state: Some(DeliveryState::Waiting),
+                after: Seq(seq.0 - 1),
+                rows: 1,
+                bytes: usize::MAX,
+            };
+            let is_owed = async |query| -> Result<bool, Stop> {
+                let page = store.deliveries(self.runner.id, query).await?;
+                Ok(page.deliveries.first().is_some_and(|row| row.seq == seq))
+            };
+            if !self.queue.is_stored(seq) || self.queue.is_changed(seq) || is_owed(query).await? {
+                events.extend(store.event(seq).await?);
+            }
+        }
+        events.sort_unstable_by_key(|event| event.seq);
+        let now = self.now();
+        // What a replay sends is outside of the time to live, and of what the sink takes by now.
+        events.retain(|event| {
+            self.queue.is_replayed(event.seq) || self.wants(&event.event_type, event.created_at, now)
+        });
+        for seq in seqs.iter().filter(|seq| events.iter().all(|event| event.seq != **seq)) {
+            self.queue.done(*seq);
+        }
+        Ok(events)
+    }
+
+    /// Whether the sink still wants an event that it owes.
+    fn wants(&self, event_type: &str, created_at: Timestamp, now: Timestamp) -> bool {
+        let lane = self.intake.lane(event_type, now);
+        lane.is_some_and(|lane| lane.created_after.is_none_or(|limit| created_at > limit))
+    }
+
+    /// Whether an event tells of this very sink: to send it would make another one whenever that fails.
+    fn is_about_itself(&self, event: &Event) -> bool {
+        event.source == self.internal
+            && event.event_type.starts_with("inboxclaw.sink.")
+            && event.entity_id.as_deref() == Some(&*self.runner.owner.name)
+    }
+
+    /// Says that this sink has missed events.
+    fn report_truncated(&self, position: Seq, Truncation { up_to, cause }: Truncation) {
+        // A new sink has missed nothing.
+        if self.cursor.is_some() {
+            let (owner, position, up_to) = (&self.runner.owner, position.0, up_to.0);
+            tracing::warn!(%owner, position, up_to, ?cause, "the sink has missed events");
+            let why = match cause {
+                TruncationCause::Retention => format!("retention removed up to {up_to}"),
+                TruncationCause::Restore => format!("after a restore the log goes on after {up_to}"),
+            };
+            let notice = format!("truncated: stood at {position}, {why}");
+            self.runner.env.health().notice(owner, Some(notice));
+        }
+    }
+}
