@@ -310,7 +310,7 @@ async fn a_receiver_that_is_gone_for_an_hour_pauses_its_sink() {
     assert!(world.store.run_facts(&hook()).paused);
     let row = world.report().sinks[0].clone();
     assert_eq!(row.code, Some("gone"));
-    assert!(row.action.unwrap().contains("resume sink:hook"));
+    assert!(row.action.unwrap().contains("sink resume hook"));
     let told =
         world.store.store.logged().into_iter().filter(|event| event.event_type.starts_with("inboxclaw.sink"));
     let told: Vec<_> = told.map(|event| (event.event_type, event.entity_id)).collect();

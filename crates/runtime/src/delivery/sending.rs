@@ -243,7 +243,7 @@ impl DeliveryLoop {
             return Ok(());
         }
         let (env, owner) = (self.runner.env.clone(), &self.runner.owner);
-        let action = format!("correct its address, then `inboxclaw resume sink:{}`", owner.name);
+        let action = format!("correct its address, then `inboxclaw sink resume {}`", owner.name);
         tracing::error!(%owner, cause = %failure, "paused, because its receiver has been gone for an hour");
         let data =
             serde_json::json!({ "sink_name": owner.name, "message": failure.to_string(), "action": action });
