@@ -31,7 +31,7 @@ async fn a_list_is_a_list_also_for_one_event() {
     server.set("/", ok(""));
     for (format, key, content_type) in [
         ("inboxclaw", "event_id", "application/json"),
-        ("cloudevents", "id", "application/cloudevents-batch+json; charset=UTF-8"),
+        ("cloudevents", "id", "application/cloudevents-batch+json"),
     ] {
         let settings = json!({ "url": server.base, "format": format, "mode": "batched" });
         assert_eq!(built(settings.clone()).unwrap().policy.batch_max, 100);

@@ -19,10 +19,11 @@ use jiff::tz::Offset;
 use super::writer::{Style, Writer};
 use crate::event::Event;
 
-/// Content type of one event as a JSON object.
-pub const STRUCTURED: &str = "application/cloudevents+json; charset=UTF-8";
+/// Content type of one event as a JSON object. JSON is UTF-8 whether that is said or not, and the SDK for JavaScript knows
+/// the type with a `charset` in lower case only.
+pub const STRUCTURED: &str = "application/cloudevents+json";
 /// Content type of a JSON list of events.
-pub const BATCHED: &str = "application/cloudevents-batch+json; charset=UTF-8";
+pub const BATCHED: &str = "application/cloudevents-batch+json";
 /// What comes before the names of attributes in headers.
 pub const HEADER_PREFIX: &str = "ce-";
 /// The attribute that says what the data is. In headers it is `content-type`.
