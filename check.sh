@@ -2,7 +2,7 @@
 # The checks, in tiers. Each prints how long it took and fails when it took longer than its budget.
 #
 #   ./check.sh               12 min  format, lints, tests, documentation: no network, installs nothing
-#   ./check.sh peers         10 min  what is compared with others' files, which are fetched (PyPI, crates.io)
+#   ./check.sh peers         10 min  what is compared with others' files, which are fetched (PyPI, npm, crates.io)
 #   ./check.sh long                  before a release: cases on a release build, long random lives, fresh random cases
 #   ./check.sh hunt [ROUNDS]         the tests over and over with random cases that nobody has seen yet
 #
@@ -90,6 +90,9 @@ peers() {
   cargo test --locked --quiet -p inboxclaw-fakes
   cargo test --locked --quiet -p inboxclaw-connectors --test google --test gmail --test google_calendar --test google_drive
   cargo test --locked --quiet -p inboxclaw --test google
+  step "webhooks, judged by the libraries of receivers"
+  need node nodejs npm
+  scripts/webhook-peers.sh
   step "peers of the benchmarks and fuzz targets build"
   cargo check --locked --manifest-path bench/peers/Cargo.toml
   cargo check --locked --manifest-path fuzz/Cargo.toml

@@ -59,6 +59,8 @@ pub struct Http {
 pub struct Request {
     builder: RequestBuilder,
     reach: Reach,
+    /// For messages.
+    address: String,
 }
 
 impl Request {
@@ -74,10 +76,28 @@ impl Request {
         Self { builder: self.builder.bearer_auth(token), ..self }
     }
 
+    /// With headers in the place of those of the same names.
+    #[must_use]
+    pub fn headers(self, headers: HeaderMap) -> Self {
+        Self { builder: self.builder.headers(headers), ..self }
+    }
+
     /// With a body.
     #[must_use]
     pub fn body(self, body: String) -> Self {
         Self { builder: self.builder.body(body), ..self }
+    }
+
+    /// With a time of its own for the request and the whole of its answer.
+    #[must_use]
+    pub fn timeout(self, longest: Duration) -> Self {
+        Self { builder: self.builder.timeout(longest), ..self }
+    }
+
+    /// Called by another name in messages, where even the path of its address is a secret.
+    #[must_use]
+    pub fn called(self, address: impl Into<String>) -> Self {
+        Self { address: address.into(), ..self }
     }
 }
 
@@ -106,7 +126,8 @@ impl Http {
                 cell.get_or_init(|| made)
             }
         };
-        Ok(Request { builder: client.request(method, url), reach })
+        let address = shown(&url);
+        Ok(Request { builder: client.request(method, url), reach, address })
     }
 
     /// Sends a request. Any status is an answer; [`Reply::refused`] makes a failure of one.
@@ -116,7 +137,7 @@ impl Http {
     pub async fn send(&self, request: Request) -> Result<Reply, Failure> {
         let (client, built) = request.builder.build_split();
         let built = built.map_err(|error| Failure::internal(error.without_url()))?;
-        let address = shown(built.url());
+        let address = request.address;
         if own_server::is_asked_by(built.url(), self.own_server).await {
             return Err(failures::own_server(&address));
         }
@@ -194,13 +215,32 @@ impl Reply {
 
     /// The failure that this answer stands for, whatever its status. `now` is for a `Retry-After` with a date.
     pub fn refused(&self, now: Timestamp) -> Failure {
-        let wait = self.header(RETRY_AFTER).and_then(|value| failures::retry_after(value, now));
-        failures::refused(self.status(), &self.address).wait(wait)
+        failures::refused(self.status(), &self.address).wait(self.retry_after(now))
+    }
+
+    /// The wait that a `Retry-After` asks for. `now` is for one with a date.
+    pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        self.header(RETRY_AFTER).and_then(|value| failures::retry_after(value, now))
     }
 
     /// When the answer was made, by the clock of who made it (RFC 9110, section 6.6.1).
     pub fn date(&self) -> Option<Timestamp> {
         date(&self.response)
+    }
+
+    /// What comes of the body `within` that time, at most `limit` bytes, as it is. A connection whose body was read to its
+    /// end serves the next request.
+    pub async fn beginning(mut self, limit: usize, within: Duration) -> Vec<u8> {
+        let mut body = Vec::new();
+        let reading = async {
+            while body.len() < limit {
+                let Ok(Some(chunk)) = self.response.chunk().await else { break };
+                body.extend_from_slice(&chunk[..chunk.len().min(limit - body.len())]);
+            }
+        };
+        // What came until then is there in both cases.
+        let _ = tokio::time::timeout(within, reading).await;
+        body
     }
 
     /// The body, unpacked.
@@ -292,8 +332,13 @@ pub fn check_interval(interval: Interval) -> anyhow::Result<()> {
 
 /// An address for messages: without user name, password and query, where secrets live.
 pub fn shown(url: &Url) -> String {
+    format!("{}{}", origin(url), url.path())
+}
+
+/// Where an address leads, for messages, without its path.
+pub fn origin(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 fn is_http(url: &Url) -> bool {

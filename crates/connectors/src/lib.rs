@@ -11,6 +11,7 @@ mod lock;
 pub mod mime;
 pub mod sinks;
 pub mod sources;
+pub mod template;
 mod text;
 pub mod textdiff;
 

@@ -3,6 +3,7 @@
 use inboxclaw_contract::SinkKind;
 
 pub mod folder;
+pub mod webhook;
 
 /// Every kind of sink that pushes, by the word behind `type:`.
-pub static SINKS: &[SinkKind] = &[SinkKind::of::<folder::Settings>()];
+pub static SINKS: &[SinkKind] = &[SinkKind::of::<folder::Settings>(), SinkKind::of::<webhook::Settings>()];

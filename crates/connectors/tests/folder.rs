@@ -13,8 +13,12 @@ use serde_json::json;
 use support::{Recorder, deliver, outside};
 
 fn build(base: &Path, path: &str) -> Box<dyn Sink> {
+    build_as(base, path, "inboxclaw")
+}
+
+fn build_as(base: &Path, path: &str, format: &str) -> Box<dyn Sink> {
     let kind = SINKS.iter().find(|kind| kind.name == "folder").unwrap();
-    match (kind.build)(json!({ "path": path }), &outside(base)).unwrap().push {
+    match (kind.build)(json!({ "path": path, "format": format }), &outside(base)).unwrap().push {
         Push::Sink(sink) => sink,
         Push::Sender(_) => panic!("a folder remembers how long its files are"),
     }
@@ -139,4 +143,27 @@ async fn a_folder_that_cannot_be_is_a_setting_that_cannot_work() {
         assert_eq!(failure.class, Class::Configuration, "{failure}");
         assert!(failure.to_string().starts_with("cannot append to "), "{failure}");
     }
+}
+
+#[tokio::test]
+async fn cloud_events_are_written_once_too() {
+    let base = tempfile::tempdir().unwrap();
+    let memory = Recorder::new();
+    deliver(&*build(base.path(), "out"), &today(&[1]), &memory, true).await.unwrap();
+    let sink = build_as(base.path(), "out", "cloudevents");
+    let deep = Json::new(format!("{{\"x\":{}{}}}", "[".repeat(127), "]".repeat(127))).unwrap();
+    let deep = Event { data: deep, ..event(2, "2026-11-22T06:00:00Z") };
+    deliver(&*sink, std::slice::from_ref(&deep), &memory, false).await.unwrap();
+    deliver(&*sink, &[deep], &memory, false).await.unwrap();
+    deliver(&*sink, &today(&[3]), &memory, false).await.unwrap();
+    // Lost state: the file is read from its beginning.
+    deliver(&*sink, &today(&[1, 2, 3]), &Recorder::new(), true).await.unwrap();
+    let text = fs::read_to_string(base.path().join("out/2026-11-22.jsonl")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].starts_with("{\"id\": 1, "));
+    assert!(
+        lines[2]
+            .starts_with("{\"specversion\": \"1.0\", \"id\": \"e3\", \"source\": \"/inboxclaw/sources/s\", ")
+    );
 }

@@ -1,24 +1,51 @@
-//! The envelope: the one form in which an event leaves the program, whatever the sink. Keys, their order and the
-//! form of the time are those of the program before this one, because scripts read them.
+//! The forms in which an event leaves the program, whatever the sink. [`Format::Inboxclaw`], the default, is the envelope
+//! of the program before this one, with its keys, their order and its form of the time, because scripts read them.
+//! [`Format::CloudEvents`] is for receivers that know that standard (`envelope/cloudevents.rs`).
 //!
-//! Left out: [`occurred_at`](crate::Event::occurred_at), which is not part of the envelope, and what a sink wraps
-//! around it (batches, frames, templates).
+//! Left out: [`occurred_at`](crate::Event::occurred_at), which is not part of the older envelope, and what a sink wraps
+//! around an event (batches, frames, templates).
+
+pub mod cloudevents;
+mod writer;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use crate::event::Event;
-use crate::json::{Json, write_string};
+pub use writer::Style;
+use writer::Writer;
 
-/// White space and escapes of an envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Style {
-    /// No white space, UTF-8 as it is: pulled and sent over HTTP.
-    Compact,
-    /// `", "` and `": "`, UTF-8 as it is: files.
-    Spaced,
-    /// `", "` and `": "`, everything beyond ASCII as `\uXXXX`: server-sent events.
-    SpacedAscii,
+/// How an event is written.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// `id`, `event_id`, `event_type`, `entity_id`, `created_at`, `data`, `source` and `meta`. `created_at` is UTC without
+    /// saying so; `event_id` is unique within one source only.
+    #[default]
+    Inboxclaw,
+    /// CloudEvents 1.0 in JSON. Times say that they are UTC; `source` and `id` together are unique.
+    CloudEvents,
+}
+
+impl Format {
+    /// Appends an event as an object, without a line end. Data and meta keep their numbers and the order of their keys.
+    pub fn write(self, event: &Event, style: Style, out: &mut String) {
+        match self {
+            Self::Inboxclaw => write_envelope(event, style, out),
+            Self::CloudEvents => cloudevents::write(event, style, out),
+        }
+    }
 }
 
 /// Appends the envelope of an event: an object of `id`, `event_id`, `event_type`, `entity_id`, `created_at`, `data`,
@@ -74,42 +101,10 @@ pub fn wire_time(at: Timestamp) -> String {
     text
 }
 
-struct Writer<'a> {
-    out: &'a mut String,
-    style: Style,
-}
-
-impl Writer<'_> {
-    fn raw(&mut self, text: &str) {
-        self.out.push_str(text);
-    }
-
-    fn key(&mut self, key: &str) {
-        self.text(key);
-        self.raw(if self.style == Style::Compact { ":" } else { ": " });
-    }
-
-    fn next_key(&mut self, key: &str) {
-        self.raw(if self.style == Style::Compact { "," } else { ", " });
-        self.key(key);
-    }
-
-    fn text(&mut self, text: &str) {
-        write_string(text, self.out, self.style == Style::SpacedAscii);
-    }
-
-    fn json(&mut self, json: &Json) {
-        match self.style {
-            Style::Compact => json.write_compact(self.out),
-            Style::Spaced => json.write_spaced(self.out, false),
-            Style::SpacedAscii => json.write_spaced(self.out, true),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Json;
     use crate::event::Seq;
     use crate::owner::OwnerId;
 

@@ -25,7 +25,7 @@ pub mod turn;
 
 pub use draft::Draft;
 pub use draft::open_turn::OpenTurn;
-pub use envelope::{Style, write_envelope};
+pub use envelope::{Format, Style, write_envelope};
 pub use event::{Event, NewEvent, Seq};
 pub use failure::{Class, Failure};
 pub use json::Json;

@@ -120,7 +120,7 @@ fn unknown_keys_at_every_level_with_the_nearest_one() {
             "c.yaml:8:5: sources.mock.mock: unknown key `intervall`, did you mean `interval`?",
             "c.yaml:12:12: sink.inbox.http_pull.path: unknown key `extrakt`, did you mean `extract`?",
             "c.yaml:13:5: sink.inbox.http_pull: unknown key `coalesce`; the keys here are: ttl_enabled, default_ttl, \
-             event_ttl, path, match, state, start",
+             event_ttl, format, path, match, state, start",
             "c.yaml:14:1: unknown key `zebra`; the keys here are: server, database, sources, sink",
         ],
     );
@@ -150,7 +150,7 @@ fn entries_that_are_no_source_or_sink() {
     let sources = "feed, filesystem, gmail, google_calendar, google_drive, mock";
     refused(
         "sources:\n  mock:\n  a: {type: mokc}\n  fio: {token: x}\n  b: {type: null}\n  moc: {}\n  inboxclaw: {type: mock}\n\
-         sink:\n  sse: 5\n  hook: {type: webhook, url: x}\n  api: {type: sse}\n",
+         sink:\n  sse: 5\n  log: {type: diary, path: x}\n  api: {type: sse}\n",
         &[
             "c.yaml:2:3: sources.mock: expected a mapping of settings, found nothing; without settings write `mock: {}`",
             &format!(
@@ -166,8 +166,8 @@ fn entries_that_are_no_source_or_sink() {
             ),
             "c.yaml:7:3: sources.inboxclaw: the name \"inboxclaw\" cannot be used: it is reserved for the program's own events",
             "c.yaml:9:3: sink.sse: expected a mapping of settings, found a number; without settings write `sse: {}`",
-            "c.yaml:10:16: sink.hook.type: the sink type `webhook` is not available in this version yet; there are: folder, \
-             http_pull, sse, win11toast",
+            "c.yaml:10:15: sink.log.type: the sink type `diary` is not available in this version yet; there are: folder, \
+             http_pull, sse, webhook, win11toast",
             "c.yaml:11:3: sink.api: the name \"api\" cannot be used: the server answers under that path itself",
         ],
     );

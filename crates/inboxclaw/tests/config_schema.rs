@@ -31,7 +31,12 @@ fn every_example_loads_and_fits_the_schema() {
     let schema = jsonschema::validator_for(&schema()).unwrap();
     for path in examples() {
         let origin = Origin::read(&path).unwrap();
-        let env = Environment::new([("INBOXCLAW_TOKEN", "abc"), ("NOTES", "/notes")]);
+        let env = Environment::new([
+            ("INBOXCLAW_TOKEN", "abc"),
+            ("NOTES", "/notes"),
+            ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("CHAT_HOOK", "https://chat.example.org/hooks/abc"),
+        ]);
         let config = load(&origin, env, &outside()).unwrap_or_else(|error| panic!("{error}"));
         assert!(config.warnings.is_empty(), "{}: {:?}", path.display(), config.warnings);
         let json = as_json(&origin.text);

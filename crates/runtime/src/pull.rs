@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use inboxclaw_contract::envelope::Format;
 use inboxclaw_contract::store::Truncation;
 use inboxclaw_contract::{Event, Intake, Owner, OwnerId, Selection, Seq, StartAt, Store, StoreError};
 use inboxclaw_settings::{Patterns, Ttl};
@@ -40,6 +41,7 @@ pub struct PullSink {
     turn: tokio::sync::Mutex<()>,
     records: records::Records,
     counts: Counts,
+    format: Format,
 }
 
 /// What an extract asks for.
@@ -130,7 +132,20 @@ impl PullSink {
             turn: <_>::default(),
             records: <_>::default(),
             counts: Counts::default(),
+            format: Format::default(),
         })
+    }
+
+    /// Events are handed out in this format.
+    #[must_use]
+    pub fn written_as(self, format: Format) -> Self {
+        Self { format, ..self }
+    }
+
+    /// How events are written.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Its number in the store.

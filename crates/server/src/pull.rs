@@ -8,8 +8,8 @@ mod settings;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use inboxclaw_contract::envelope::{Style, write_envelope};
-use inboxclaw_contract::{Event, Random, Store};
+use inboxclaw_contract::envelope::{Format, Style};
+use inboxclaw_contract::{Random, Store};
 /// The word behind `type:`.
 pub use inboxclaw_runtime::pull::KIND;
 use inboxclaw_runtime::pull::{LONGEST_LEASE, Parcel, PullError, PullSink, SHORTEST_LEASE, Wanted};
@@ -93,7 +93,10 @@ impl Pull {
         let truncated = truncated.unwrap_or_default();
         let document = Document {
             head: format!(r#"{{"batch_id":{id},"events":["#),
-            write: envelope,
+            write: match sink.format() {
+                Format::Inboxclaw => |event, text| Format::Inboxclaw.write(event, Style::Compact, text),
+                Format::CloudEvents => |event, text| Format::CloudEvents.write(event, Style::Compact, text),
+            },
             tail: format!(r#"],"remaining_events":{remaining}{truncated}}}"#),
             most: usize::MAX,
         };
@@ -115,10 +118,6 @@ fn size_and_selector(params: &mut Params) -> (Option<usize>, Option<Patterns>) {
     let size = params.integer("batch_size", 1..=i64::MAX);
     let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
     (size, params.text("event_type").and_then(Patterns::selector))
-}
-
-fn envelope(event: &Event, text: &mut String) {
-    write_envelope(event, Style::Compact, text);
 }
 
 impl From<PullError> for Refusal {

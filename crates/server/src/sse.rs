@@ -14,6 +14,7 @@ use std::time::Duration;
 use axum::http::request::Parts;
 pub use feed::{Feed, Heartbeat};
 use futures_util::stream::unfold;
+use inboxclaw_contract::envelope::Format;
 use inboxclaw_contract::{Clock, Selection, Seq, Store};
 use inboxclaw_settings::coerce::lax;
 use inboxclaw_settings::{Interval, Patterns};
@@ -31,6 +32,10 @@ use crate::streams::Streams;
 pub const KIND: &str = "sse";
 
 /// Sends events as they come to whoever is connected (server-sent events).
+///
+/// What a consumer has to know about the envelope: `event_id` is unique within its source only, so that `source.name` and
+/// `event_id` together say which event it is; `created_at` is UTC without saying so. `format: cloudevents` says the time
+/// zone and when it happened.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -39,11 +44,13 @@ pub struct Settings {
     /// After how long without a message on a stream a heartbeat is sent; at least a second.
     #[serde(deserialize_with = "at_least_a_second")]
     pub heartbeat_timeout: Interval,
+    /// What `data` holds. What stands around it stays the same.
+    pub format: Format,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { path: String::new(), heartbeat_timeout: Interval::from_secs(30) }
+        Self { path: String::new(), heartbeat_timeout: Interval::from_secs(30), format: Format::default() }
     }
 }
 
@@ -54,6 +61,7 @@ pub struct SseSink {
     patterns: Patterns,
     path: String,
     heartbeat: Duration,
+    format: Format,
 }
 
 impl SseSink {
@@ -61,7 +69,7 @@ impl SseSink {
     #[must_use]
     pub fn new(name: &str, patterns: Patterns, settings: Settings) -> Self {
         let heartbeat = settings.heartbeat_timeout.as_duration();
-        Self { name: name.to_owned(), patterns, path: settings.path, heartbeat }
+        Self { name: name.to_owned(), patterns, path: settings.path, heartbeat, format: settings.format }
     }
 
     /// Its configured name.
@@ -113,7 +121,8 @@ impl Subscriptions {
         let head = self.store.head().await?;
         let selection = sink.selection(selector, last.unwrap_or(head));
         let pulse = Heartbeat::new(self.clock.clone(), sink.heartbeat);
-        let feed = Feed::new(self.store.clone(), selection, pulse, place.ended()).sharing(&self.pages);
+        let feed = Feed::new(self.store.clone(), selection, pulse, place.ended());
+        let feed = feed.sharing(&self.pages, sink.format);
         let reply = reply::events(unfold((feed, place), |(mut feed, place)| async {
             let text = feed.next().await?;
             Some((Ok(text), (feed, place)))

@@ -45,7 +45,7 @@ impl Reach {
     pub const CONFIGURED: Self = Self::Configured { allow_private: false };
 
     /// Whether a request to this address may connect to any address there is.
-    pub(super) fn is_open(self, url: &Url) -> bool {
+    pub fn is_open(self, url: &Url) -> bool {
         match self {
             Self::Public => false,
             Self::Configured { allow_private } => allow_private || is_local(url),

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use async_trait::async_trait;
 use day::{Day, Line};
-use inboxclaw_contract::envelope::{Style, wire_time, write_envelope};
+use inboxclaw_contract::envelope::{Format, Style, wire_time};
 use inboxclaw_contract::{
     Delivery, DeliveryPolicy, Draft, Expiry, Failure, Outside, Push, Receipt, Sink, SinkSettings,
 };
@@ -32,6 +32,10 @@ pub struct Settings {
     /// Folder of the files; made if it is missing. A relative path starts at the folder of the configuration file.
     #[serde(deserialize_with = "coerce::lax")]
     path: String,
+
+    /// What a line looks like. A change holds for the lines that are written from then on.
+    #[serde(default)]
+    format: Format,
 }
 
 impl SinkSettings for Settings {
@@ -47,12 +51,13 @@ impl SinkSettings for Settings {
         let Ok(lock) = outside.shared.get_or_make(&format!("folder {}", path.display()), || {
             Ok::<_, std::convert::Infallible>(Mutex::new(()))
         });
-        Ok(Push::Sink(Box::new(Folder { path, lock })))
+        Ok(Push::Sink(Box::new(Folder { path, format: self.format, lock })))
     }
 }
 
 struct Folder {
     path: PathBuf,
+    format: Format,
     /// Held while writing: a delivery that was cut off may still be at it when the next one starts.
     lock: Arc<Mutex<()>>,
 }
@@ -68,7 +73,7 @@ impl Sink for Folder {
         let mut days: BTreeMap<String, Vec<Line>> = BTreeMap::new();
         for Delivery { event, .. } in batch {
             let mut text = String::new();
-            write_envelope(event, Style::Spaced, &mut text);
+            self.format.write(event, Style::Spaced, &mut text);
             text.push('\n');
             let date = wire_time(event.created_at).split('T').next().unwrap_or_default().to_owned();
             days.entry(date).or_default().push(Line { id: event.seq.0, text });

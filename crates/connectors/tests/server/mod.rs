@@ -36,6 +36,8 @@ pub struct Asked {
     pub path: String,
     /// Headers.
     pub headers: HeaderMap,
+    /// Body.
+    pub body: String,
 }
 
 impl Asked {
@@ -74,7 +76,9 @@ impl Server {
 
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path_and_query().unwrap().to_string();
-    let asked = Asked { path: path.clone(), headers: request.headers().clone() };
+    let headers = request.headers().clone();
+    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
+    let asked = Asked { path: path.clone(), headers, body: String::from_utf8(body.to_vec()).unwrap() };
     shared.asked.lock().unwrap().push(asked.clone());
     let Some(answer) = shared.answers.lock().unwrap().get(&path).cloned() else {
         return StatusCode::NOT_FOUND.into_response();

@@ -226,7 +226,8 @@ async fn build(
             Target::Pull(settings) => {
                 // Before any source runs: what they report is for this sink as well.
                 let sink = PullSink::register(shared.as_ref(), &name, patterns, start, settings.ttl()).await;
-                let sink = sink.map_err(|error| Failed::plain(error.to_string()))?;
+                let sink =
+                    sink.map_err(|error| Failed::plain(error.to_string()))?.written_as(settings.format);
                 pulls.push((Arc::new(sink), settings.path));
                 runtime.add_asked_sink(&name, kind);
             }

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use inboxclaw_contract::envelope::Format;
 use inboxclaw_settings::{Interval, Ttl, coerce};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Hands events to consumers that ask for them over HTTP and confirm what they have.
+///
+/// What a consumer has to know about the envelope: `event_id` is unique within its source only, so that `source.name` and
+/// `event_id` together say which event it is; `created_at` is UTC without saying so; and an event comes again until its
+/// batch was confirmed. `format: cloudevents` says the time zone and when it happened.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -18,6 +23,8 @@ pub struct Settings {
     pub default_ttl: Option<Interval>,
     /// The same by event type: an exact type, a prefix such as `user.*`, or `*`. 0 is never handed out.
     pub event_ttl: BTreeMap<String, Interval>,
+    /// What the events of a batch look like. What stands around them stays the same.
+    pub format: Format,
     /// The last parts of the two addresses.
     pub path: Paths,
 }
@@ -63,7 +70,13 @@ impl Paths {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ttl_enabled: true, default_ttl: None, event_ttl: BTreeMap::new(), path: Paths::default() }
+        Self {
+            ttl_enabled: true,
+            default_ttl: None,
+            event_ttl: BTreeMap::new(),
+            format: Format::default(),
+            path: Paths::default(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use inboxclaw_contract::envelope::Format;
 use inboxclaw_contract::store::Truncation;
 use inboxclaw_contract::{Clock, Selection, Seq, Store, StoreError};
 use tokio::time::{Instant, sleep_until};
@@ -55,9 +56,9 @@ impl Feed {
         Self { store, selection, pages, next, told, greeted, behind, pulse, shutdown }
     }
 
-    /// Takes pages from those who have just read them.
-    pub(crate) fn sharing(self, pages: &SharedPages) -> Self {
-        Self { pages: pages.of(&self.selection), ..self }
+    /// Takes pages from those who have just read them in this format.
+    pub(crate) fn sharing(self, pages: &SharedPages, format: Format) -> Self {
+        Self { pages: pages.of(&self.selection, format), ..self }
     }
 
     /// The next piece: one or more whole messages. `None` at the end: shutdown, or a store that cannot be read;

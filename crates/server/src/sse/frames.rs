@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use inboxclaw_contract::envelope::{Style, write_envelope};
+use inboxclaw_contract::envelope::{Format, Style};
 use inboxclaw_contract::{Clock, Event, Seq};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -70,10 +70,10 @@ pub(super) fn truncated(oldest: Seq) -> String {
     message(None, "truncated", &format!("{{\"oldest\": {}}}", oldest.0))
 }
 
-/// An event, with its envelope on one line.
-pub(super) fn write_event(event: &Event, text: &mut String) {
+/// An event on one line.
+pub(super) fn write_event(event: &Event, format: Format, text: &mut String) {
     text.push_str(&format!("id: {}\r\nevent: message\r\ndata: ", event.seq.0));
-    write_envelope(event, Style::SpacedAscii, text);
+    format.write(event, Style::SpacedAscii, text);
     text.push_str("\r\n\r\n");
 }
 
@@ -107,7 +107,7 @@ mod tests {
             meta: Json::empty_object(),
         };
         let mut text = String::new();
-        write_event(&event, &mut text);
+        write_event(&event, Format::Inboxclaw, &mut text);
         let wanted = "id: 3\r\nevent: message\r\ndata: {\"id\": 3, \"event_id\": \"e1\", \"event_type\": \"mail.new\", \
             \"entity_id\": null, \"created_at\": \"2026-11-22T06:47:51.779146\", \"data\": {\"text\": \"\\u00e9\\n\"}, \
             \"source\": {\"id\": 1, \"name\": \"mail\"}, \"meta\": {}}\r\n\r\n";

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axum::body::Bytes;
+use inboxclaw_contract::envelope::Format;
 use inboxclaw_contract::store::{ReadLimit, Truncation};
 use inboxclaw_contract::{Selection, Seq, Store, StoreError};
 use inboxclaw_settings::Patterns;
@@ -31,19 +32,23 @@ pub(super) struct Page {
 pub(crate) struct SharedPages(Mutex<HashMap<Wanted, Weak<LastPage>>>);
 
 /// What is wanted, at whatever place.
-type Wanted = (Patterns, Option<Patterns>);
+type Wanted = (Patterns, Option<Patterns>, Format);
 
 /// The page that was read last for a selection, and the place after which it begins.
 #[derive(Default)]
-pub(crate) struct LastPage(tokio::sync::Mutex<Option<(Seq, Arc<Page>)>>);
+pub(crate) struct LastPage {
+    format: Format,
+    last: tokio::sync::Mutex<Option<(Seq, Arc<Page>)>>,
+}
 
 impl SharedPages {
     /// The place to share with those who want the same.
-    pub(super) fn of(&self, selection: &Selection) -> Arc<LastPage> {
+    pub(super) fn of(&self, selection: &Selection, format: Format) -> Arc<LastPage> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shared.retain(|_, last| last.strong_count() > 0);
-        let wanted = (selection.patterns.clone(), selection.selector.clone());
-        let last = shared.get(&wanted).and_then(Weak::upgrade).unwrap_or_default();
+        let wanted = (selection.patterns.clone(), selection.selector.clone(), format);
+        let last = shared.get(&wanted).and_then(Weak::upgrade);
+        let last = last.unwrap_or_else(|| Arc::new(LastPage { format, ..LastPage::default() }));
         shared.insert(wanted, Arc::downgrade(&last));
         last
     }
@@ -56,7 +61,7 @@ impl LastPage {
         store: &dyn Store,
         selection: &Selection,
     ) -> Result<Arc<Page>, StoreError> {
-        let mut last = self.0.lock().await;
+        let mut last = self.last.lock().await;
         match &*last {
             // It was read after the log had grown beyond that place, so it tells what the growth was.
             Some((after, page)) if *after == selection.after && page.head > *after => {
@@ -65,21 +70,21 @@ impl LastPage {
             // Who comes from behind reads alone, and holds up nobody at the end.
             Some((after, _)) if *after > selection.after => {
                 drop(last);
-                return page(store, selection).await;
+                return page(store, selection, self.format).await;
             }
             _ => {}
         }
-        let page = page(store, selection).await?;
+        let page = page(store, selection, self.format).await?;
         *last = Some((selection.after, page.clone()));
         Ok(page)
     }
 }
 
-async fn page(store: &dyn Store, selection: &Selection) -> Result<Arc<Page>, StoreError> {
+async fn page(store: &dyn Store, selection: &Selection, format: Format) -> Result<Arc<Page>, StoreError> {
     let page = store.read(selection, PAGE).await?;
     let mut text = String::new();
     for event in &page.events {
-        frames::write_event(event, &mut text);
+        frames::write_event(event, format, &mut text);
     }
     Ok(Arc::new(Page {
         text: text.into(),

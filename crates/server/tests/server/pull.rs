@@ -413,3 +413,17 @@ async fn confirm(server: &Running, batch: i64) -> Answer {
 fn ids(batch: &Value) -> Vec<i64> {
     batch["events"].as_array().unwrap().iter().map(|event| event["id"].as_i64().unwrap()).collect()
 }
+
+#[tokio::test]
+async fn a_batch_of_cloud_events_has_the_same_form_around_them() {
+    let inbox = Inbox::new().await;
+    let clouds = inbox.pull_route("clouds", json!({ "format": "cloudevents" })).await;
+    let server = inbox.serve_with(|app| app.pulls.push(clouds)).await;
+    inbox.emit_with(&["a.x"], json!({ "text": "é" })).await;
+    let answer = server.get("/clouds/extract").await;
+    let batch = answer.json()["batch_id"].as_i64().unwrap();
+    let event = r#"{"specversion":"1.0","id":"e0","source":"/inboxclaw/sources/s","type":"a.x","time":"2026-11-22T06:46:26.063532Z","datacontenttype":"application/json","inboxclawid":"1","recordedtime":"2026-11-22T06:46:26.063532Z","data":{"text":"é"}}"#;
+    let wanted = format!(r#"{{"batch_id":{batch},"events":[{event}],"remaining_events":0}}"#);
+    assert_eq!((answer.status, answer.body.as_str()), (200, wanted.as_str()));
+    assert!(server.get("/inbox/extract").await.body.contains(r#"{"id":1,"event_id":"e0","#));
+}

@@ -370,3 +370,33 @@ fn a_heartbeat_that_would_flood_is_refused() {
     }
     assert_eq!(parse::<Settings>(json!({ "heartbeat_timeout": 0 })).unwrap_err().path, "heartbeat_timeout");
 }
+
+/// Streams of one selection share what is read; those of another format do not.
+#[tokio::test]
+async fn a_stream_of_cloud_events_beside_one_of_envelopes() {
+    let inbox = Inbox::new().await;
+    let settings = parse::<Settings>(json!({ "format": "cloudevents" })).unwrap();
+    let clouds = Arc::new(SseSink::new("clouds", Patterns::default(), settings));
+    let server = inbox.serve_with(|app| app.streams.push(clouds)).await;
+    let mut streams = Vec::new();
+    for name in ["live", "clouds"] {
+        let head = format!("GET /{name}/ HTTP/1.1\r\nHost: {}\r\n\r\n", server.address);
+        streams.push((server.send(&head).await, Vec::new()));
+    }
+    for (tcp, raw) in &mut streams {
+        while !raw.ends_with(b"data: connected\r\n\r\n\r\n") {
+            assert!(tcp.read_buf(raw).await.unwrap() > 0);
+        }
+        raw.clear();
+    }
+    inbox.emit(&["a.x"]).await;
+    for ((tcp, raw), begins) in
+        streams.iter_mut().zip(["{\"id\": 1, ", "{\"specversion\": \"1.0\", \"id\": \"e0\", "])
+    {
+        while !raw.ends_with(b"\r\n\r\n\r\n") {
+            assert!(tcp.read_buf(raw).await.unwrap() > 0);
+        }
+        let text = String::from_utf8_lossy(raw);
+        assert!(text.contains(&format!("id: 1\r\nevent: message\r\ndata: {begins}")), "{text}");
+    }
+}

@@ -133,7 +133,7 @@ impl Inbox {
     ) -> Arc<PullSink> {
         let settings: pull::Settings = parse(settings).unwrap();
         let sink = PullSink::register(self.store.as_ref(), name, patterns, start, settings.ttl()).await;
-        Arc::new(sink.unwrap())
+        Arc::new(sink.unwrap().written_as(settings.format))
     }
 
     /// A server with the pull sink `inbox` and the SSE sink `live`.

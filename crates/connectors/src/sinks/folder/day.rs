@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use inboxclaw_contract::{Class, Failure, Json};
 
-/// What every line starts with, before the id.
+/// What a line in the older format starts with, before the id.
 const START: &[u8] = b"{\"id\": ";
 
 /// A line to write.
@@ -116,9 +116,17 @@ fn last_byte(file: &mut File, before: u64) -> io::Result<u8> {
     Ok(byte[0])
 }
 
-/// The id of a line of ours.
+/// The id of a line of ours, in whichever format: the setting may have changed meanwhile.
 fn id(line: &[u8]) -> Option<i64> {
-    let rest = line.strip_prefix(START)?;
+    let Some(rest) = line.strip_prefix(START) else {
+        return serde_json::from_slice::<CloudEvent>(line).ok()?.inboxclawid.parse().ok();
+    };
     let digits = rest.split(|byte| !byte.is_ascii_digit()).next()?;
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The attribute of a CloudEvent that names the event in the log.
+#[derive(serde::Deserialize)]
+struct CloudEvent {
+    inboxclawid: String,
 }
