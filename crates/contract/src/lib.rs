@@ -3,6 +3,7 @@
 //! Architecture invariant: no I/O and no async runtime in here. Whoever reads this crate knows what the
 //! program promises; who keeps the promises is the business of the other crates.
 
+pub mod delivery;
 pub mod draft;
 pub mod envelope;
 pub mod event;
@@ -23,6 +24,7 @@ pub mod state;
 pub mod store;
 pub mod turn;
 
+pub use delivery::{Delivery, DeliveryOrigin, DeliveryPolicy, Order};
 pub use draft::Draft;
 pub use draft::open_turn::OpenTurn;
 pub use envelope::{Format, Style, write_envelope};
@@ -34,7 +36,7 @@ pub use owner::{Owner, OwnerId, OwnerKind, SpaceId, StartAt};
 pub use printable::printable;
 pub use selection::{Lane, Selection};
 pub use settings::{SettingsError, SinkKind, SinkSettings, SourceKind, SourceSettings, Warning};
-pub use sink::{Delivery, DeliveryOrigin, DeliveryPolicy, Order, Push, Receipt, Sender, Sink};
+pub use sink::{Push, Receipt, Sender, Sink};
 pub use sinks::Intake;
 pub use source::{Next, Settled, Source};
 pub use space::{Editable, Spaces};

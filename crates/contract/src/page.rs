@@ -3,9 +3,9 @@
 use inboxclaw_settings::Patterns;
 use jiff::Timestamp;
 
+use crate::delivery::DeliveryOrigin;
 use crate::event::{Event, Seq};
 use crate::owner::OwnerId;
-use crate::sink::DeliveryOrigin;
 use crate::turn::DeliveryState;
 
 /// How much a read may return. At least one event is returned if there is one, however large.

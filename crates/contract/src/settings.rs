@@ -7,9 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::delivery::DeliveryPolicy;
 use crate::outside::Outside;
 pub use crate::owner::StartAt;
-use crate::sink::{DeliveryPolicy, Push};
+use crate::sink::Push;
 use crate::source::Source;
 
 /// The settings of a source. Field docs are the reference page; `deny_unknown_fields` is expected.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::delivery::DeliveryOrigin;
 use crate::event::{NewEvent, Seq};
 use crate::json::Json;
 use crate::owner::{OwnerId, SpaceId};
-use crate::sink::DeliveryOrigin;
 use crate::state::{Entry, Expiry, Version};
 
 /// Names one attempt to commit, so that a repeated request after a lost answer is not a second turn. Random.

@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 ];
 
 /// Everything that the contract may use: no I/O, no async runtime.
-const CONTRACT_USES: [&str; 9] = [
+const CONTRACT_USES: [&str; 10] = [
     "anyhow",
     "async-trait",
     "inboxclaw-settings",
@@ -33,6 +33,7 @@ const CONTRACT_USES: [&str; 9] = [
     "serde",
     "serde_json",
     "serde_path_to_error",
+    "sha2",
     "thiserror",
 ];
 
