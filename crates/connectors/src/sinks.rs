@@ -2,7 +2,8 @@
 
 use inboxclaw_contract::SinkKind;
 
+pub mod file;
 pub mod folder;
 
 /// Every kind of sink that pushes, by the word behind `type:`.
-pub static SINKS: &[SinkKind] = &[SinkKind::of::<folder::Settings>()];
+pub static SINKS: &[SinkKind] = &[SinkKind::of::<file::Settings>(), SinkKind::of::<folder::Settings>()];
