@@ -2,8 +2,13 @@
 
 use inboxclaw_contract::SinkKind;
 
+pub mod command;
 pub mod file;
 pub mod folder;
 
 /// Every kind of sink that pushes, by the word behind `type:`.
-pub static SINKS: &[SinkKind] = &[SinkKind::of::<file::Settings>(), SinkKind::of::<folder::Settings>()];
+pub static SINKS: &[SinkKind] = &[
+    SinkKind::of::<command::Settings>(),
+    SinkKind::of::<file::Settings>(),
+    SinkKind::of::<folder::Settings>(),
+];
