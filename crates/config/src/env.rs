@@ -19,6 +19,8 @@ pub(super) struct Expanded {
     pub(super) text: String,
     /// Whether any reference was replaced.
     pub(super) changed: bool,
+    /// The names of the variables whose values were put in.
+    pub(super) used: Vec<String>,
     /// References that look like ones to a variable but name none; they stay as they are.
     pub(super) missing: Vec<String>,
     /// The names of what else looks like a reference and stays as it is: `${NAME:-x}`, `${NAME`, a first `$name`.
@@ -67,11 +69,17 @@ impl Environment {
         }
     }
 
+    /// The variables that are this program's own.
+    pub(super) fn own(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str).filter(|name| name.starts_with("INBOXCLAW_"))
+    }
+
     /// Replaces `$NAME` and `${NAME}` by their values, once; what names no variable stays.
     pub(super) fn expand(&self, text: &str) -> Expanded {
         let mut expanded = Expanded {
             text: String::with_capacity(text.len()),
             changed: false,
+            used: Vec::new(),
             missing: Vec::new(),
             odd: Vec::new(),
         };
@@ -84,6 +92,7 @@ impl Environment {
                 Some(value) => {
                     expanded.text.push_str(value);
                     expanded.changed = true;
+                    expanded.used.push(name.to_owned());
                 }
                 None => {
                     expanded.text.push_str(&rest[..length]);

@@ -43,6 +43,10 @@ pub const FILE: &str = "config.yaml";
 /// The keys that the file may hold, besides `$schema` and `x-…`.
 const TOP: [&str; 4] = ["server", "database", "sources", "sink"];
 
+/// Variables that every process has.
+const COMMON: [&str; 10] =
+    ["HOME", "HOSTNAME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TMPDIR", "TZ", "USER"];
+
 /// A configuration that can be started.
 pub struct Config {
     /// Where it comes from, for messages.
@@ -142,6 +146,7 @@ pub fn load(origin: &Origin, mut env: Environment, outside: &Outside) -> Result<
     let outside = Outside { base_dir: origin.base_dir.clone(), ..outside.clone() };
     let read = yaml::parse(&origin.text, &mut report).map(|mut root| {
         expand(&mut root, &env, &mut report);
+        let outside = Outside { hidden_variables: hidden_variables(&env, &report), ..outside.clone() };
         sections(&root, origin, &outside, &mut report)
     });
     let config = read.unwrap_or_else(|problem| {
@@ -163,6 +168,15 @@ pub fn load(origin: &Origin, mut env: Environment, outside: &Outside) -> Result<
             warnings: report.warnings,
         }),
     }
+}
+
+/// The variables that no child process is given. Those that describe the system and its user are no secrets, and hardly a
+/// program works without them.
+fn hidden_variables(env: &Environment, report: &Report) -> Vec<String> {
+    let referred = report.variables.iter().map(String::as_str);
+    let is_common =
+        |name: &str| name.starts_with("LC_") || name.starts_with("XDG_") || COMMON.contains(&name);
+    env.own().chain(referred.filter(|name| !is_common(name))).map(str::to_owned).collect()
 }
 
 /// Warns of a file with a secret that other users of the machine can read.
@@ -227,6 +241,7 @@ fn expand_in(
             report.refers_to_secret |= secret && expanded.changed;
             node.hidden = expanded.changed;
             *text = expanded.text;
+            report.variables.extend(expanded.used);
         }
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {

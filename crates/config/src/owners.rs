@@ -21,7 +21,7 @@ use super::yaml::{Entry, Node, Value};
 const LATER_SOURCES: [&str; 8] =
     ["asana", "faktury_online", "fio", "google_health", "home_assistant", "jira", "nordigen", "strava"];
 /// Sink kinds of the forerunner that are still to come.
-const LATER_SINKS: [&str; 2] = ["command", "diary"];
+const LATER_SINKS: [&str; 1] = ["diary"];
 /// Accepted so that a file that is shared with a Windows machine works, and without effect.
 pub(super) const WITHOUT_EFFECT: &str = "win11toast";
 

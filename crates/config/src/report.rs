@@ -1,6 +1,7 @@
 //! What is wrong with a configuration file, or only doubtful: found all at once, told line by line.
 //! Left out: how it is found.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -48,6 +49,8 @@ pub(super) struct Report {
     pub(super) holds_secret: bool,
     /// A secret comes from the environment.
     pub(super) refers_to_secret: bool,
+    /// The variables of the environment that the file refers to.
+    pub(super) variables: BTreeSet<String>,
 }
 
 impl Problem {

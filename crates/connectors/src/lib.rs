@@ -7,6 +7,7 @@
 pub mod google;
 mod hex;
 pub mod http;
+mod json_lines;
 mod lock;
 pub mod mime;
 pub mod sinks;

@@ -252,6 +252,12 @@ impl Reference {
         Some(Cow::Owned(spaced))
     }
 
+    /// Whether it names a member of `root` and not `root` as a whole.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        self.path.len() > 1
+    }
+
     fn is_plain(&self) -> bool {
         self.written.starts_with('#')
     }
@@ -286,7 +292,13 @@ pub fn quote(text: &str) -> Cow<'_, str> {
     if !text.is_empty() && text.bytes().all(is_bare) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(format!("'{}'", text.replace('\'', "'\"'\"'")))
+    Cow::Owned(single_quoted(text))
+}
+
+/// A text in single quotes for a POSIX shell: one literal part of a word, whatever it holds and whatever stands beside it.
+#[must_use]
+pub fn single_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\"'\"'"))
 }
 
 /// A tree of templates: what a JSON value with texts is made of.

@@ -95,8 +95,10 @@ async fn a_line_that_broke_off_is_removed() {
     deliver(&*sink, &today(&[1]), &memory, true).await.unwrap();
     let file = base.path().join("out/2026-11-22.jsonl");
     let whole = fs::read(&file).unwrap();
-    for cut in 1..whole.len() {
-        let torn = [&whole, "{\"id\": 2".as_bytes(), &whole[8..cut.max(8)]].concat();
+    deliver(&*sink, &today(&[2]), &memory, false).await.unwrap();
+    let second = fs::read(&file).unwrap().split_off(whole.len());
+    for cut in 1..second.len() {
+        let torn = [&whole, &second[..cut]].concat();
         fs::write(&file, torn).unwrap();
         deliver(&*sink, &today(&[2]), &memory, false).await.unwrap();
         assert_eq!(ids(base.path()), [1, 2], "{cut}");

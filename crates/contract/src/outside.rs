@@ -28,6 +28,9 @@ pub struct Outside {
     pub own_files: Vec<PathBuf>,
     /// Where the program itself listens; `None` when nobody knows. No source may be led there.
     pub own_server: Option<SocketAddr>,
+    /// Names of variables of the environment that no child process is given: those that the configuration refers to, which
+    /// may be secrets, and the program's own.
+    pub hidden_variables: Vec<String>,
     /// Where a source without any state begins, if the configuration says so.
     pub start: Option<StartAt>,
     /// Time. In a turn, `draft.now()` is the time to use.

@@ -48,6 +48,7 @@ pub fn outside() -> Outside {
         base_dir: std::path::PathBuf::new(),
         own_files: Vec::new(),
         own_server: None,
+        hidden_variables: Vec::new(),
         start: None,
         clock: Arc::new(HeardClock::default()),
         random: Arc::new(SystemRandom),

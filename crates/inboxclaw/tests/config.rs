@@ -166,8 +166,8 @@ fn entries_that_are_no_source_or_sink() {
             ),
             "c.yaml:7:3: sources.inboxclaw: the name \"inboxclaw\" cannot be used: it is reserved for the program's own events",
             "c.yaml:9:3: sink.sse: expected a mapping of settings, found a number; without settings write `sse: {}`",
-            "c.yaml:10:15: sink.log.type: the sink type `diary` is not available in this version yet; there are: folder, \
-             http_pull, sse, webhook, win11toast",
+            "c.yaml:10:15: sink.log.type: the sink type `diary` is not available in this version yet; there are: command, \
+             file, folder, http_pull, sse, webhook, win11toast",
             "c.yaml:11:3: sink.api: the name \"api\" cannot be used: the server answers under that path itself",
         ],
     );

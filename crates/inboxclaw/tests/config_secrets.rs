@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use inboxclaw::outside::outside;
-use inboxclaw_config::{Config, ConfigError, Environment, Origin, load};
+use inboxclaw_config::{Config, ConfigError, Environment, Origin, Target, load};
+use inboxclaw_contract::{Delivery, Event, Json, OwnerId, Push, Receipt, Seq};
 
 fn load_in(folder: &Path, text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let origin =
@@ -69,4 +70,38 @@ fn doubts_are_told_beside_problems() {
         load_in(folder.path(), "server: {token: $TOKEN}\nsources: {}\nsink: {}\n", &[]).err().unwrap();
     assert_eq!(error.problems[0].message, "the environment variable TOKEN is not set");
     assert!(error.warnings[0].message.contains(".env: cannot be read: "), "{:?}", error.warnings);
+}
+
+#[tokio::test]
+async fn a_command_gets_no_variable_that_the_configuration_refers_to() {
+    let folder = tempfile::tempdir().unwrap();
+    // Cargo sets these for every test; the text refers to one of them, and to one that every process has.
+    let text = format!(
+        "x-a: [$CARGO_MANIFEST_DIR, $HOME]\nsources: {{}}\nsink:\n  command: {{command: \"env > {}/out\"}}\n",
+        folder.path().display()
+    );
+    let variables = [("CARGO_MANIFEST_DIR", "x"), ("HOME", "/"), ("INBOXCLAW_TOKEN", "secret")];
+    let config = load_in(folder.path(), &text, &variables).unwrap();
+    let Target::Push(sink) = &config.sinks[0].target else { panic!("it pushes") };
+    let Push::Sender(sender) = &sink.push else { panic!("it remembers nothing") };
+    let event = Event {
+        seq: Seq(1),
+        source: OwnerId(1),
+        source_name: "s".to_owned(),
+        event_id: "e".to_owned(),
+        event_type: "t".to_owned(),
+        entity_id: None,
+        created_at: jiff::Timestamp::UNIX_EPOCH,
+        occurred_at: None,
+        data: Json::empty_object(),
+        meta: Json::empty_object(),
+    };
+    let mut receipts = Vec::new();
+    sender.send(&[Delivery::first(event)], &mut receipts).await.unwrap();
+    assert_eq!(receipts, [Receipt::Done]);
+    let out = std::fs::read_to_string(folder.path().join("out")).unwrap();
+    let has = |name: &str| out.lines().any(|line| line.starts_with(&format!("{name}=")));
+    assert!(has("CARGO_PKG_NAME") && !has("CARGO_MANIFEST_DIR"), "{out}");
+    assert_eq!(has("HOME"), std::env::var_os("HOME").is_some());
+    assert!(has("INBOXCLAW_EVENT_ID") && !has("INBOXCLAW_EVENT_ENTITY"), "{out}");
 }

@@ -6,21 +6,20 @@
 //!
 //! Left out: rotation by size, compression, removal of old days. Two sinks want two folders.
 
-mod day;
-
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::ensure;
 use async_trait::async_trait;
-use day::{Day, Line};
-use inboxclaw_contract::envelope::{Format, Style, wire_time};
+use inboxclaw_contract::envelope::{Format, wire_time};
 use inboxclaw_contract::{
     Delivery, DeliveryPolicy, Draft, Expiry, Failure, Outside, Push, Receipt, Sink, SinkSettings,
 };
 use inboxclaw_settings::coerce;
+
+use crate::json_lines::{self, LineFile};
 
 /// How long the length of a day's file is remembered. Without it the file is read from its beginning.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -32,7 +31,6 @@ pub struct Settings {
     /// Folder of the files; made if it is missing. A relative path starts at the folder of the configuration file.
     #[serde(deserialize_with = "coerce::lax")]
     path: String,
-
     /// What a line looks like. A change holds for the lines that are written from then on.
     #[serde(default)]
     format: Format,
@@ -70,20 +68,17 @@ impl Sink for Folder {
         receipts: &mut Vec<Receipt>,
         draft: &mut Draft<'_>,
     ) -> Result<(), Failure> {
-        let mut days: BTreeMap<String, Vec<Line>> = BTreeMap::new();
+        let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for Delivery { event, .. } in batch {
-            let mut text = String::new();
-            self.format.write(event, Style::Spaced, &mut text);
-            text.push('\n');
             let date = wire_time(event.created_at).split('T').next().unwrap_or_default().to_owned();
-            days.entry(date).or_default().push(Line { id: event.seq.0, text });
+            days.entry(date).or_default().push(json_lines::line(event, self.format));
         }
         for (date, lines) in days {
             let key = format!("file:{date}");
             let known = draft.entry(&key).await?.and_then(|entry| entry.parse::<u64>().ok()).unwrap_or(0);
-            let day = Day { path: self.path.join(format!("{date}.jsonl")), known, lines };
+            let path = self.path.join(format!("{date}.jsonl"));
             let lock = self.lock.clone();
-            let appending = tokio::task::spawn_blocking(move || day.append(&lock));
+            let appending = tokio::task::spawn_blocking(move || append(&path, known, &lines, &lock));
             let length = appending.await.map_err(Failure::internal)??;
             draft.put(&key, &length, Expiry::For(REMEMBERED))?;
         }
@@ -91,4 +86,15 @@ impl Sink for Folder {
         receipts.resize(batch.len(), Receipt::Done);
         Ok(())
     }
+}
+
+/// Appends the lines to the file of a day and returns the length that is durable now.
+fn append(path: &Path, known: u64, lines: &[String], lock: &Mutex<()>) -> Result<u64, Failure> {
+    let _held = crate::lock::lock(lock);
+    let write = || {
+        let mut file = LineFile::open(path)?;
+        let tail = file.tail(known, lines)?;
+        file.append(&tail, lines, true)
+    };
+    write().map_err(|error| json_lines::failure(path, error))
 }

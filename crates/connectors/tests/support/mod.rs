@@ -25,6 +25,7 @@ pub fn outside(base_dir: impl Into<PathBuf>) -> Outside {
         base_dir,
         own_files,
         own_server: None,
+        hidden_variables: Vec::new(),
         start: None,
         clock,
         random,
