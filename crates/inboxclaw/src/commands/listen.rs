@@ -220,12 +220,12 @@ async fn build(
         }
     }
     let (mut pulls, mut streams) = (Vec::new(), Vec::new());
-    for SinkConfig { name, kind, patterns, start, policy, target } in config.sinks {
+    for SinkConfig { name, kind, patterns, ttl, start, policy, target } in config.sinks {
         runtime.set_limits(&Owner::sink(&name), policy);
         match target {
             Target::Pull(settings) => {
                 // Before any source runs: what they report is for this sink as well.
-                let sink = PullSink::register(shared.as_ref(), &name, patterns, start, settings.ttl()).await;
+                let sink = PullSink::register(shared.as_ref(), &name, patterns, start, ttl).await;
                 let sink = sink.map_err(|error| Failed::plain(error.to_string()))?;
                 pulls.push((Arc::new(sink), settings.path));
                 runtime.add_asked_sink(&name, kind);
@@ -234,7 +234,7 @@ async fn build(
                 runtime.add_asked_sink(&name, kind);
                 streams.push(Arc::new(SseSink::new(&name, patterns, settings)));
             }
-            Target::Push(sink) => runtime.add_sink(&name, kind, Intake { patterns, ttl: None, start }, sink),
+            Target::Push(sink) => runtime.add_sink(&name, kind, Intake { patterns, ttl, start }, sink),
         }
     }
     let app = App {

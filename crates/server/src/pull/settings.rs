@@ -1,23 +1,12 @@
 //! The settings of a pull sink.
 
-use std::collections::BTreeMap;
-
-use inboxclaw_settings::{Interval, Ttl, coerce};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Hands events to consumers that ask for them over HTTP and confirm what they have.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// `false` leaves `default_ttl` and `event_ttl` without effect.
-    #[serde(deserialize_with = "coerce::lax")]
-    pub ttl_enabled: bool,
-    /// How long after it was stored an event is handed out, for types without a limit of their own. Without it, as long
-    /// as the log holds the event. What outlives its time unconfirmed is counted in `/metrics`, `status` and health.
-    pub default_ttl: Option<Interval>,
-    /// The same by event type: an exact type, a prefix such as `user.*`, or `*`. 0 is never handed out.
-    pub event_ttl: BTreeMap<String, Interval>,
     /// The last parts of the two addresses.
     pub path: Paths,
 }
@@ -32,21 +21,6 @@ pub struct Paths {
     pub mark_processed: String,
 }
 
-impl Settings {
-    /// Whether events of any type become too old.
-    #[must_use]
-    pub fn has_ttl(&self) -> bool {
-        self.ttl().is_some()
-    }
-
-    /// The time to live; `None` when events do not become too old.
-    #[must_use]
-    pub fn ttl(&self) -> Option<Ttl> {
-        let ttl = Ttl { default: self.default_ttl, by_type: self.event_ttl.clone() };
-        (self.ttl_enabled && ttl != Ttl::default()).then_some(ttl)
-    }
-}
-
 impl Paths {
     /// Where a consumer of the sink of that name gets the next batch.
     #[must_use]
@@ -58,12 +32,6 @@ impl Paths {
     #[must_use]
     pub fn confirm_of(&self, name: &str) -> String {
         format!("/{name}/{}", self.mark_processed.trim_start_matches('/'))
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { ttl_enabled: true, default_ttl: None, event_ttl: BTreeMap::new(), path: Paths::default() }
     }
 }
 
