@@ -1,9 +1,10 @@
 //! The configuration: read from a file, checked whole, and turned into what the program starts.
 //!
 //! `yaml` reads the tree, `env` expands references, `check` compares it with the settings types, `owners`, `sinks`,
-//! `delivery`, `states` and `sections` know what stands where, `schema` and `reference` tell editors and people. Left out: starting anything.
+//! `delivery`, `condition`, `states` and `sections` know what stands where, `schema` and `reference` tell editors and people. Left out: starting anything.
 
 mod check;
+mod condition;
 mod delivery;
 mod env;
 mod owners;

@@ -3,13 +3,14 @@
 use inboxclaw_connectors::SINKS;
 use inboxclaw_contract::settings::{BuiltSink, StartAt, parse};
 use inboxclaw_contract::store::StateLimits;
-use inboxclaw_contract::{Outside, OwnerKind, Push, SettingsError};
+use inboxclaw_contract::{Condition, Outside, OwnerKind, Push, SettingsError};
 use inboxclaw_server::{pull, sse};
 use inboxclaw_settings::{Patterns, Ttl};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
 use super::check::{schema_of, settings, warnings, whole_schema};
+use super::condition::SinkWhere;
 use super::delivery::{SinkDelivery, SinkTtl};
 use super::owners::{Kinds, LATER_SINKS, OwnerNode, owner, with_common};
 use super::report::{Report, join};
@@ -41,8 +42,8 @@ pub struct SinkConfig {
 pub enum Target {
     /// Consumers fetch batches and confirm them.
     Pull(pull::Settings),
-    /// Consumers listen to a stream.
-    Sse(sse::Settings),
+    /// Consumers listen to a stream of what fulfils the condition.
+    Sse(sse::Settings, Option<Condition>),
     /// It pushes.
     Push(BuiltSink),
 }
@@ -61,6 +62,9 @@ pub(super) fn shared_schemas(kind: &str, generator: &mut SchemaGenerator) -> Vec
     if kind != sse::KIND && kind != WITHOUT_EFFECT {
         schemas.extend([SinkStart::json_schema(generator), SinkTtl::json_schema(generator)]);
     }
+    if is_push(kind) || kind == sse::KIND {
+        schemas.push(SinkWhere::json_schema(generator));
+    }
     if is_push(kind) {
         schemas.push(SinkDelivery::json_schema(generator));
     }
@@ -77,8 +81,8 @@ fn shared_keys(kind: &str) -> Vec<String> {
     let names = |schema: &Schema| schema.get("properties").and_then(Json::as_object).cloned();
     let mut keys: Vec<String> =
         schemas.iter().filter_map(names).flat_map(|keys| keys.into_iter().map(|(key, _)| key)).collect();
-    // Refused with a better reason than that nobody knows it.
-    keys.push("start".to_owned());
+    // Refused with a better reason than that nobody knows them.
+    keys.extend(["start", "where"].map(str::to_owned));
     keys
 }
 
@@ -133,6 +137,18 @@ fn start(report: &mut Report, owner: &OwnerNode, outside: &Outside) -> Option<St
     Some(start)
 }
 
+/// Which of the events of its types the sink takes.
+fn condition(report: &mut Report, owner: &OwnerNode) -> Option<Option<Condition>> {
+    let given = owner.common.get("where").filter(|_| owner.kind == pull::KIND);
+    if let Some(given) = given {
+        let message = "a pull sink cannot choose by data: its counts of what is left would be wrong, and a batch that is \
+            confirmed moves beyond what was left out; choose types with `match`, and by data where the events are used";
+        report.problem(given.place, &join(&owner.path, "where"), message);
+        return None;
+    }
+    shared::<SinkWhere, _>(report, owner, |json| parse::<SinkWhere>(json)?.condition())
+}
+
 /// Reads those of the shared keys that `S` has; the others are read elsewhere.
 fn shared<S: JsonSchema, T>(
     report: &mut Report,
@@ -160,7 +176,9 @@ fn target(
     entry: &Entry,
     outside: &Outside,
 ) -> Option<(&'static str, Target)> {
+    let condition = condition(report, owner);
     if owner.kind == pull::KIND {
+        condition?;
         let schema = with_shared(schema_of::<pull::Settings>(), pull::KIND);
         let parsed = settings(report, &owner.own, &owner.path, &schema, parse::<pull::Settings>)?;
         return Some((pull::KIND, Target::Pull(parsed)));
@@ -168,7 +186,7 @@ fn target(
     if owner.kind == sse::KIND {
         let schema = with_shared(schema_of::<sse::Settings>(), sse::KIND);
         let parsed = settings(report, &owner.own, &owner.path, &schema, parse::<sse::Settings>)?;
-        return Some((sse::KIND, Target::Sse(parsed)));
+        return Some((sse::KIND, Target::Sse(parsed, condition?)));
     }
     let kind = SINKS.iter().find(|kind| kind.name == owner.kind)?;
     let delivery = shared::<SinkDelivery, _>(report, owner, parse::<SinkDelivery>);
@@ -178,6 +196,7 @@ fn target(
     let mut built = settings(report, &owner.own, &owner.path, &schema, build)?;
     let one_at_a_time = matches!(built.push, Push::Sink(_));
     let doubts = delivery?.apply(&mut built.policy, one_at_a_time, |key| owner.own.get(key).is_some());
+    built.condition = condition?;
     warnings(report, &entry.value, &owner.path, &built.warnings);
     warnings(report, &entry.value, &owner.path, &doubts);
     Some((kind.name, Target::Push(built)))

@@ -88,7 +88,42 @@ fn every_wrong_value_and_key_is_told_at_once() {
         "c:11:5: sink.a.folder: unknown key `rates`, did you mean `rate`?",
         "c:12:24: sink.b.http_pull: unknown key `retry`; the keys here are: path, match, state, start, ttl_enabled, \
          default_ttl, event_ttl",
-        "c:13:18: sink.c.sse: unknown key `default_ttl`; the keys here are: path, heartbeat_timeout, match, state",
+        "c:13:18: sink.c.sse: unknown key `default_ttl`; the keys here are: path, heartbeat_timeout, match, state, \
+         where",
     ];
     assert_eq!(found, expected.join("\n"));
+}
+
+#[test]
+fn a_condition_is_compiled_and_told_where_it_is_wrong() {
+    let config = good(
+        "  a: {type: folder, path: a, where: data.amount > 100}\n  b: {type: sse, where: \"source.name == 'mail'\"}\n  \
+         c: {type: folder, path: c}\n",
+    );
+    let conditions: Vec<Option<&str>> = config
+        .sinks
+        .iter()
+        .map(|sink| match &sink.target {
+            Target::Push(built) => built.condition.as_ref(),
+            Target::Sse(_, condition) => condition.as_ref(),
+            Target::Pull(_) => None,
+        })
+        .map(|condition| condition.map(|condition| condition.text()))
+        .collect();
+    assert_eq!(conditions, [Some("data.amount > 100"), Some("source.name == 'mail'"), None]);
+    let found = read(
+        "  a: {type: folder, path: a, where: data.amount >}\n  b: {type: sse, where: dta.x}\n  \
+         c: {type: http_pull, where: data.x}\n  d: {type: sse, where: 5}\n",
+    );
+    let found = found.err().map(|error| error.to_string()).unwrap_or_default();
+    let lines: Vec<&str> = found.lines().collect();
+    for (line, start, end) in [
+        (0, "c:3:37: sink.a.folder.where: unexpected end of input", "of the expression)"),
+        (1, "c:4:25: sink.b.sse.where: unknown name `dta`, did you mean `data`?", ""),
+        (2, "c:5:24: sink.c.http_pull.where: a pull sink cannot choose by data", ""),
+        (3, "c:6:25: sink.d.sse.where: invalid type: integer `5`, expected a string", ""),
+    ] {
+        assert!(lines[line].starts_with(start) && lines[line].ends_with(end), "{}", lines[line]);
+    }
+    assert_eq!(lines.len(), 4);
 }

@@ -230,9 +230,9 @@ async fn build(
                 pulls.push((Arc::new(sink), settings.path));
                 runtime.add_asked_sink(&name, kind);
             }
-            Target::Sse(settings) => {
+            Target::Sse(settings, condition) => {
                 runtime.add_asked_sink(&name, kind);
-                streams.push(Arc::new(SseSink::new(&name, patterns, settings)));
+                streams.push(Arc::new(SseSink::new(&name, patterns, settings).with_condition(condition)));
             }
             Target::Push(sink) => runtime.add_sink(&name, kind, Intake { patterns, ttl, start }, sink),
         }

@@ -314,7 +314,7 @@ type Reaction = dyn Fn(&Event, u32) -> Deliver + Send + Sync;
 /// A sink that takes up to 100 events at once.
 pub fn built(sink: impl Sink + 'static) -> BuiltSink {
     let policy = DeliveryPolicy { batch_max: 100, ..DeliveryPolicy::default() };
-    BuiltSink { push: Push::Sink(Box::new(sink)), policy, warnings: Vec::new() }
+    BuiltSink { push: Push::Sink(Box::new(sink)), policy, condition: None, warnings: Vec::new() }
 }
 
 struct Taking {

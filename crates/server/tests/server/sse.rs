@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::store::Prune;
-use inboxclaw_contract::{Seq, StartAt};
+use inboxclaw_contract::{Condition, Seq, StartAt};
 use inboxclaw_server::Bounds;
 use inboxclaw_server::sse::{Feed, Heartbeat, Settings, SseSink};
 use inboxclaw_settings::Patterns;
@@ -369,4 +369,27 @@ fn a_heartbeat_that_would_flood_is_refused() {
         assert_eq!(read.is_ok(), good, "{value}");
     }
     assert_eq!(parse::<Settings>(json!({ "heartbeat_timeout": 0 })).unwrap_err().path, "heartbeat_timeout");
+}
+
+#[tokio::test]
+async fn a_stream_with_a_condition_sends_what_fulfils_it_and_what_nobody_can_say_it_of() {
+    let inbox = Inbox::new().await;
+    let condition = Condition::new("data.wanted", |event| match event.data.as_str() {
+        r#"{"wanted":true}"# => Ok(true),
+        r#"{"wanted":false}"# => Ok(false),
+        _ => Err("it does not say".to_owned()),
+    });
+    let server = inbox
+        .serve_with(|app| {
+            let narrow = SseSink::new("narrow", Patterns::default(), Settings::default());
+            app.streams.push(Arc::new(narrow.with_condition(Some(condition))));
+        })
+        .await;
+    let (mut all, mut narrow) = (server.stream("/live/", "").await, server.stream("/narrow/", "").await);
+    inbox.emit_with(&["a"], json!({ "wanted": false })).await;
+    inbox.emit_with(&["a"], json!({})).await;
+    inbox.emit_with(&["a"], json!({ "wanted": false })).await;
+    inbox.emit_with(&["a"], json!({ "wanted": true })).await;
+    assert_eq!([all.event().await, all.event().await], [Some(1), Some(2)]);
+    assert_eq!([narrow.event().await, narrow.event().await], [Some(2), Some(4)]);
 }
