@@ -7,7 +7,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The last parts of the two addresses.
+    /// The last parts of the addresses.
     pub path: Paths,
 }
 
@@ -19,6 +19,10 @@ pub struct Paths {
     pub extract: String,
     /// Where a consumer confirms a batch (POST).
     pub mark_processed: String,
+    /// Where a consumer confirms a batch up to one of its events (POST).
+    pub ack: String,
+    /// Where a consumer prolongs the lease of a batch, or gives it back (POST).
+    pub extend: String,
 }
 
 impl Paths {
@@ -33,10 +37,27 @@ impl Paths {
     pub fn confirm_of(&self, name: &str) -> String {
         format!("/{name}/{}", self.mark_processed.trim_start_matches('/'))
     }
+
+    /// Where it confirms a part of one.
+    #[must_use]
+    pub fn ack_of(&self, name: &str) -> String {
+        format!("/{name}/{}", self.ack.trim_start_matches('/'))
+    }
+
+    /// Where it prolongs a lease.
+    #[must_use]
+    pub fn extend_of(&self, name: &str) -> String {
+        format!("/{name}/{}", self.extend.trim_start_matches('/'))
+    }
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        Self { extract: "extract".to_owned(), mark_processed: "mark-processed".to_owned() }
+        Self {
+            extract: "extract".to_owned(),
+            mark_processed: "mark-processed".to_owned(),
+            ack: "ack".to_owned(),
+            extend: "extend".to_owned(),
+        }
     }
 }
