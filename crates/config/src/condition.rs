@@ -55,7 +55,7 @@ fn compile(text: String) -> Result<Condition, String> {
     let mut names: Vec<&str> = names.iter().map(AsRef::as_ref).filter(|name| !NAMES.contains(name)).collect();
     names.sort_unstable();
     if let Some(unknown) = names.first() {
-        let near = nearest(unknown, NAMES.into_iter());
+        let near = nearest(unknown, NAMES);
         let near = near.map(|near| format!(", did you mean `{near}`?"));
         let all = || format!("; the names here are: {}", NAMES.join(", "));
         return Err(format!("unknown name `{unknown}`{}", near.unwrap_or_else(all)));
