@@ -1,9 +1,11 @@
 //! The configuration: read from a file, checked whole, and turned into what the program starts.
 //!
-//! `yaml` reads the tree, `env` expands references, `check` compares it with the settings types, `owners`, `states`
-//! and `sections` know what stands where, `schema` and `reference` tell editors and people. Left out: starting anything.
+//! `yaml` reads the tree, `env` expands references, `check` compares it with the settings types, `owners`, `sinks`,
+//! `delivery`, `condition`, `states` and `sections` know what stands where, `schema` and `reference` tell editors and people. Left out: starting anything.
 
 mod check;
+mod condition;
+mod delivery;
 mod env;
 mod owners;
 mod reference;
@@ -12,6 +14,7 @@ mod scalar;
 mod schema;
 mod secrets;
 mod sections;
+mod sinks;
 mod states;
 mod yaml;
 
@@ -26,11 +29,12 @@ use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::{Outside, Owner};
 use inboxclaw_server::ServerSettings;
 use inboxclaw_server::states::Configured;
-pub use owners::{SinkConfig, SourceConfig, Target};
+pub use owners::SourceConfig;
 pub use reference::pages;
 pub use report::nearest;
 pub use report::{ConfigError, Problem};
 pub use schema::schema;
+pub use sinks::{SinkConfig, Target};
 
 use self::report::{Place, Report, join};
 use self::secrets::Secrets;
@@ -292,7 +296,7 @@ fn sections(root: &Node, origin: &Origin, outside: &Outside, report: &mut Report
     let own_server = server.as_ref().and_then(ServerSettings::address);
     let outside = Outside { own_files, own_server, ..outside.clone() };
     let sources = sources.map(|node| owners::sources(report, &node, &outside));
-    let sinks = sink.map(|node| owners::sinks(report, &node, &outside));
+    let sinks = sink.map(|node| sinks::sinks(report, &node, &outside));
     Some(Config {
         file: origin.file.clone(),
         server: server?,

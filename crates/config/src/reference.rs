@@ -169,7 +169,7 @@ fn choices(schema: &Json) -> String {
 /// The name of the type that a schema refers to, where that says more than its form.
 fn named(schema: &Json) -> Option<&str> {
     let name = schema.get("$ref").and_then(Json::as_str)?.rsplit('/').next()?;
-    ["Interval", "Size", "Patterns", "Start"].contains(&name).then_some(name)
+    ["Interval", "Rate", "Size", "Patterns", "Start"].contains(&name).then_some(name)
 }
 
 fn word_for(kind: &str) -> &str {

@@ -9,8 +9,8 @@ use inboxclaw_server::{pull, sse};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
 
-use super::owners::WITHOUT_EFFECT;
-use super::sections::{DatabaseSettings, SinkCommon, SinkStart, SourceCommon};
+use super::sections::{DatabaseSettings, SourceCommon};
+use super::sinks::{WITHOUT_EFFECT, shared_schemas};
 
 /// Where every kind of source and sink has its schema, by its name.
 type Kinds = BTreeMap<&'static str, Json>;
@@ -46,30 +46,30 @@ pub fn schema() -> Json {
     schema
 }
 
-/// The schema of every kind of source or sink, with the keys that all of them have.
+/// The schema of every kind of source or sink, with the keys that it shares with others.
 pub(super) fn kinds(generator: &mut SchemaGenerator, owner: OwnerKind) -> Kinds {
     let mut kinds = Kinds::new();
-    let common = match owner {
+    match owner {
         OwnerKind::Source => {
             kinds.extend(SOURCES.iter().map(|kind| (kind.name, (kind.schema)(generator).to_value())));
-            SourceCommon::json_schema(generator)
         }
         OwnerKind::Sink => {
             kinds.insert(pull::KIND, pull::Settings::json_schema(generator).to_value());
             kinds.insert(sse::KIND, sse::Settings::json_schema(generator).to_value());
             kinds.extend(SINKS.iter().map(|kind| (kind.name, (kind.schema)(generator).to_value())));
-            SinkCommon::json_schema(generator)
         }
-    };
-    let start = (owner == OwnerKind::Sink).then(|| SinkStart::json_schema(generator));
+    }
     for (name, kind) in &mut kinds {
-        let begins = start.iter().filter(|_| *name != sse::KIND);
-        add_common(name, kind, [&common].into_iter().chain(begins));
+        let shared = match owner {
+            OwnerKind::Source => vec![SourceCommon::json_schema(generator)],
+            OwnerKind::Sink => shared_schemas(name, generator),
+        };
+        add_common(name, kind, &shared);
     }
     kinds
 }
 
-fn add_common<'a>(name: &str, kind: &mut Json, common: impl Iterator<Item = &'a Schema>) {
+fn add_common(name: &str, kind: &mut Json, common: &[Schema]) {
     let Some(kind) = kind.as_object_mut() else { return };
     let own = kind.entry("properties").or_insert_with(|| json!({})).as_object_mut().map(std::mem::take);
     let mut properties = Map::new();

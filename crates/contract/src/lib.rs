@@ -3,6 +3,7 @@
 //! Architecture invariant: no I/O and no async runtime in here. Whoever reads this crate knows what the
 //! program promises; who keeps the promises is the business of the other crates.
 
+pub mod condition;
 pub mod delivery;
 pub mod draft;
 pub mod envelope;
@@ -24,6 +25,7 @@ pub mod state;
 pub mod store;
 pub mod turn;
 
+pub use condition::Condition;
 pub use delivery::{Delivery, DeliveryOrigin, DeliveryPolicy, Order};
 pub use draft::Draft;
 pub use draft::open_turn::OpenTurn;

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::condition::Condition;
 use crate::delivery::DeliveryPolicy;
 use crate::outside::Outside;
 pub use crate::owner::StartAt;
@@ -106,6 +107,8 @@ pub struct BuiltSink {
     pub push: Push,
     /// How events are handed to it.
     pub policy: DeliveryPolicy,
+    /// Which of the events of its types it takes; `None` for all.
+    pub condition: Option<Condition>,
     /// See [`SinkSettings::warnings`].
     pub warnings: Vec<Warning>,
 }
@@ -167,7 +170,7 @@ impl SinkKind {
                 settings.policy(&mut policy);
                 let warnings = settings.warnings(outside);
                 let push = settings.build(outside).map_err(SettingsError::whole)?;
-                Ok(BuiltSink { push, policy, warnings })
+                Ok(BuiltSink { push, policy, condition: None, warnings })
             },
         }
     }

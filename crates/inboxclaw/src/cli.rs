@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 pub use clock::{ClockArgs, ClockCommand};
 pub use config_file::ConfigFile;
 pub use google::{Auth, Google, GoogleCommand, ListCalendars};
+use inboxclaw_settings::Interval;
 pub use owner::OwnerArg;
 pub use source::{Named, Sink, SinkCommand, Source, SourceCommand};
 pub use state::{
@@ -91,6 +92,8 @@ impl Cli {
             Command::Healthcheck(args) => Some(&mut args.config.config),
             Command::Pull(args) => Some(&mut args.config.config),
             Command::PullMarkProcessed(args) => Some(&mut args.config.config),
+            Command::PullAck(args) => Some(&mut args.config.config),
+            Command::PullExtend(args) => Some(&mut args.config.config),
             Command::Subscribe(args) => Some(&mut args.config.config),
             Command::State(args) => Some(&mut args.config),
             Command::Source(args) => Some(&mut args.config),
@@ -151,6 +154,10 @@ pub enum Command {
     Pull(Pull),
     /// Confirm a batch, so that its events are not given out again.
     PullMarkProcessed(PullMarkProcessed),
+    /// Confirm a batch up to one of its events; the rest of it can still be confirmed.
+    PullAck(PullAck),
+    /// Move the end of a batch's lease, or give the batch back.
+    PullExtend(PullExtend),
     /// Print events as they come, one line of JSON each, from an sse sink of the running program. A stream that ends is
     /// taken up again after its last event. Exit 1 when it never began, or cannot be had again.
     Subscribe(Subscribe),
@@ -259,6 +266,12 @@ pub struct Pull {
     /// Most events.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub batch_size: Option<u64>,
+    /// Keep the events from other consumers for that long: `5m`. What is not confirmed by then comes again.
+    #[arg(long, value_name = "TIME")]
+    pub lease: Option<Interval>,
+    /// Wait for events while there are none: `30s`, at most 50 seconds.
+    #[arg(long, value_name = "TIME")]
+    pub wait: Option<Interval>,
 }
 
 /// `pull-mark-processed`.
@@ -273,6 +286,40 @@ pub struct PullMarkProcessed {
     /// The `batch_id` that `pull` printed.
     #[arg(long, value_name = "ID")]
     pub batch_id: i64,
+}
+
+/// `pull-ack`.
+#[derive(Debug, Args)]
+pub struct PullAck {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The sink; may be left out when there is one http_pull sink.
+    #[arg(long, value_name = "SINK")]
+    pub name: Option<String>,
+    /// The `batch_id` that `pull` printed.
+    #[arg(long, value_name = "ID")]
+    pub batch_id: i64,
+    /// The `id` of the last event that is confirmed.
+    #[arg(long, value_name = "ID")]
+    pub seq: i64,
+}
+
+/// `pull-extend`.
+#[derive(Debug, Args)]
+pub struct PullExtend {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The sink; may be left out when there is one http_pull sink.
+    #[arg(long, value_name = "SINK")]
+    pub name: Option<String>,
+    /// The `batch_id` that `pull --lease` printed.
+    #[arg(long, value_name = "ID")]
+    pub batch_id: i64,
+    /// For how long from now on: `5m`; 0 gives the events back at once.
+    #[arg(long, value_name = "TIME")]
+    pub lease: Interval,
 }
 
 /// `subscribe`.

@@ -79,6 +79,8 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
         Command::Healthcheck(args) => healthcheck::run(&args, json),
         Command::Pull(args) => pull::pull(&args, json),
         Command::PullMarkProcessed(args) => pull::mark_processed(&args, json),
+        Command::PullAck(args) => pull::ack(&args, json),
+        Command::PullExtend(args) => pull::extend(&args, json),
         Command::Subscribe(args) => subscribe::run(&args),
         Command::State(args) => state::run(&args, json),
         Command::Forget(args) => {

@@ -119,8 +119,8 @@ fn unknown_keys_at_every_level_with_the_nearest_one() {
             "c.yaml:5:5: database.history: unknown key `agee`, did you mean `age`?",
             "c.yaml:8:5: sources.mock.mock: unknown key `intervall`, did you mean `interval`?",
             "c.yaml:12:12: sink.inbox.http_pull.path: unknown key `extrakt`, did you mean `extract`?",
-            "c.yaml:13:5: sink.inbox.http_pull: unknown key `coalesce`; the keys here are: ttl_enabled, default_ttl, \
-             event_ttl, format, path, match, state, start",
+            "c.yaml:13:5: sink.inbox.http_pull: unknown key `coalesce`; the keys here are: format, path, match, state, \
+             start, ttl_enabled, default_ttl, event_ttl",
             "c.yaml:14:1: unknown key `zebra`; the keys here are: server, database, sources, sink",
         ],
     );
@@ -316,8 +316,8 @@ fn anchors_are_shared_between_entries() {
     let config = good(
         "x-ttl: &ttl {default_ttl: 2h, ttl_enabled: yes}\nsources: {}\nsink:\n  a: {type: http_pull, <<: *ttl}\n",
     );
-    let Target::Pull(settings) = &config.sinks[0].target else { panic!("not a pull sink") };
-    assert_eq!(settings.default_ttl.map(|ttl| ttl.as_duration()), Some(Duration::from_secs(7200)));
+    let ttl = config.sinks[0].ttl.as_ref().and_then(|ttl| ttl.of("x"));
+    assert_eq!(ttl, Some(Duration::from_secs(7200)));
 }
 
 #[test]
@@ -341,5 +341,5 @@ fn doubtful_settings_warn_where_they_stand() {
     told(3, &["sources.more.gmail.token_file: ", "is the file of an OAuth client"]);
     told(4, &["sources.times.google_calendar.token_file: "]);
     told(5, &["sources.times.google_calendar.calendar_overrides.a@b.c: ", "not in calendar_ids"]);
-    told(6, &["c:12:26: sink.old.http_pull.ttl_enabled: ", "without `default_ttl`"]);
+    told(6, &["c:12:39: sink.old.http_pull.ttl_enabled: ", "without `default_ttl`"]);
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::settings::BuiltSink;
 use inboxclaw_contract::{
-    DeliveryPolicy, Failure, Log, OwnerId, Push, Selection, Sender, Seq, Sink, StoreError, Version,
+    Condition, DeliveryPolicy, Failure, Log, OwnerId, Push, Selection, Sender, Seq, Sink, StoreError, Version,
 };
 use jiff::Timestamp;
 use tokio::task::{JoinHandle, JoinSet};
@@ -40,6 +40,8 @@ const RECORD: usize = 50;
 const RECORD_AFTER: Duration = Duration::from_millis(25);
 /// How long a position that moved over unwanted events alone is not recorded.
 const POSITION_AFTER: Duration = Duration::from_secs(60 * 60);
+/// The same where a condition has to be asked of each event: to read them again costs something.
+const SCANNED_AFTER: Duration = Duration::from_secs(10);
 
 /// A push sink and its loop.
 pub(crate) struct DeliveryLoop {
@@ -50,6 +52,8 @@ pub(crate) struct DeliveryLoop {
     internal: OwnerId,
     /// What it takes, from where it began.
     intake: Selection,
+    /// What an event has to fulfil besides.
+    condition: Option<Condition>,
     queue: Queue,
     receiver: Receiver,
     /// The calls that run.
@@ -118,6 +122,7 @@ impl DeliveryLoop {
             policy,
             internal,
             intake,
+            condition: built.condition,
             calls: JoinSet::new(),
             storing: None,
             storing_events: 0,
@@ -281,11 +286,15 @@ impl DeliveryLoop {
         }
         if self.storing.is_none() {
             at.extend(self.unrecorded_since.map(|since| since + RECORD_AFTER));
-            at.extend(self.position_lags().then(|| self.cursor_at + POSITION_AFTER));
+            at.extend(self.position_lags().then(|| self.cursor_at + self.position_after()));
         }
         // Timers count milliseconds: a shorter wait would be none.
         let first = at.into_iter().min()?;
         Some(first.saturating_duration_since(now).max(Duration::from_millis(1)))
+    }
+
+    fn position_after(&self) -> Duration {
+        if self.condition.is_some() { SCANNED_AFTER } else { POSITION_AFTER }
     }
 
     /// The store's clock.

@@ -5,13 +5,14 @@
 //! delivery for each event, due when the lease ends; every extract is what is due of those, and the log beyond the
 //! positions.
 //!
-//! `batch` picks the events of a batch, `turns` writes, `records` remembers batches. Left out: how consumers ask (the
+//! `batch` picks the events of a batch, `turns` writes, `records` remembers batches, `wait` waits for news. Left out: how consumers ask (the
 //! server's).
 
 mod batch;
 mod limits;
 mod records;
 mod turns;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -23,7 +24,7 @@ use inboxclaw_contract::{Event, Intake, Owner, OwnerId, Selection, Seq, StartAt,
 use inboxclaw_settings::{Patterns, Ttl};
 
 pub use self::limits::{
-    BATCH_BYTES, BATCH_EVENTS, BATCH_LASTS, LEASED_EVENTS, LONGEST_LEASE, SHORTEST_LEASE,
+    BATCH_BYTES, BATCH_EVENTS, BATCH_LASTS, LEASED_EVENTS, LONGEST_LEASE, LONGEST_WAIT, SHORTEST_LEASE,
 };
 pub use self::records::PLAIN_BATCHES;
 use crate::bodies::Bodies;
@@ -40,6 +41,8 @@ pub struct PullSink {
     /// One writing request at a time; another process may still be faster, then the turn conflicts.
     turn: tokio::sync::Mutex<()>,
     records: records::Records,
+    /// Told when leases ended or moved, so that what they held back may be there.
+    released: tokio::sync::Notify,
     counts: Counts,
     format: Format,
 }
@@ -79,6 +82,8 @@ pub struct Parcel {
     pub remaining: u64,
     /// As [`Batch::truncation`].
     pub truncation: Option<Truncation>,
+    /// When the first lease ends that hides something of what was asked for.
+    pub next_due: Option<Duration>,
 }
 
 /// What happened at a sink since the program started.
@@ -100,6 +105,9 @@ pub enum PullError {
     /// The sink has no such batch, or it is older than [`BATCH_LASTS`].
     #[error("batch {0} not found")]
     NotFound(i64),
+    /// The batch was handed out without a lease.
+    #[error("batch {0} has no lease")]
+    NoLease(i64),
     /// Others were faster each time.
     #[error("too many requests changed the sink at the same time")]
     Busy,
@@ -131,6 +139,7 @@ impl PullSink {
             intake,
             turn: <_>::default(),
             records: <_>::default(),
+            released: <_>::default(),
             counts: Counts::default(),
             format: Format::default(),
         })

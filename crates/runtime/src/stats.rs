@@ -27,6 +27,8 @@ pub struct OwnerStats {
     pub again: u64,
     /// Events that the sink will never take.
     pub dead: u64,
+    /// Events of which the sink's condition could not be told, and that were sent all the same.
+    pub undecided: u64,
 }
 
 /// The counters of one owner.
@@ -40,6 +42,7 @@ pub(crate) struct Counters {
     pub(crate) delivered: AtomicU64,
     pub(crate) again: AtomicU64,
     pub(crate) dead: AtomicU64,
+    pub(crate) undecided: AtomicU64,
 }
 
 /// The counters of all owners.
@@ -74,6 +77,7 @@ impl Counters {
             delivered: self.delivered.load(Relaxed),
             again: self.again.load(Relaxed),
             dead: self.dead.load(Relaxed),
+            undecided: self.undecided.load(Relaxed),
         }
     }
 }

@@ -89,7 +89,7 @@ impl Sink for Collecting {
 
 fn built(sink: impl Sink + 'static) -> BuiltSink {
     let policy = DeliveryPolicy { batch_max: 100, ..DeliveryPolicy::default() };
-    BuiltSink { push: Push::Sink(Box::new(sink)), policy, warnings: Vec::new() }
+    BuiltSink { push: Push::Sink(Box::new(sink)), policy, condition: None, warnings: Vec::new() }
 }
 
 struct Life {

@@ -43,7 +43,7 @@ pub use bounds::Bounds;
 pub use error::ServeError;
 pub use health::Vitals;
 use inboxclaw_contract::{Clock, Editable, Random, Store};
-use inboxclaw_runtime::pull::PullSink;
+use inboxclaw_runtime::pull::{LONGEST_WAIT, PullSink};
 pub use listener::{Listener, bind};
 pub use settings::ServerSettings;
 pub use tokens::{RIGHTS, TokenSettings};
@@ -132,7 +132,7 @@ struct Context {
 fn router(app: App, room: Arc<Room>, shutdown: CancellationToken) -> Router {
     let limits = Limits { body_bytes: app.bounds.body_bytes, answer_timeout: app.bounds.answer_timeout };
     let guard = Arc::new(Guard::new(&app.settings, app.run_token.as_deref()));
-    let streams = Arc::new(Streams::new(app.bounds.streams, shutdown));
+    let streams = Arc::new(Streams::new(app.bounds.streams, shutdown.clone()));
     let states =
         States::new(app.states.clone(), app.random.clone(), app.clock.clone(), app.configured.clone())
             .running(app.waker.clone(), &app.bounds, streams.clone());
@@ -142,7 +142,7 @@ fn router(app: App, room: Arc<Room>, shutdown: CancellationToken) -> Router {
     let sinks = SinkTable::of(&app.pulls, &app.streams);
     let described = fixed.iter().map(Route::described).chain(of_states.iter().map(Route::described));
     let description = openapi::document(described.chain(sinks.described()).collect());
-    let context = context(app, room, streams, sinks, &description);
+    let context = context(app, room, (streams, shutdown), sinks, &description);
     route::router(fixed, Some(limits))
         .fallback(sinks::answer.layer(from_fn_with_state(RouteLimits::from(limits), limits::keep)))
         .with_state(context)
@@ -153,7 +153,7 @@ fn router(app: App, room: Arc<Room>, shutdown: CancellationToken) -> Router {
 fn context(
     app: App,
     room: Arc<Room>,
-    streams: Arc<Streams>,
+    (streams, shutdown): (Arc<Streams>, CancellationToken),
     sinks: SinkTable,
     description: &serde_json::Value,
 ) -> Context {
@@ -178,6 +178,8 @@ fn context(
             vitals: vitals.clone(),
             batches: permits(),
             small_batches: permits(),
+            longest_wait: LONGEST_WAIT.min(app.bounds.answer_timeout * 5 / 6),
+            shutdown,
         },
         subscriptions: Subscriptions {
             store: store.clone(),

@@ -6,16 +6,21 @@
 mod settings;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use inboxclaw_contract::envelope::{Format, Style};
-use inboxclaw_contract::{Random, Store};
+use inboxclaw_contract::{Random, Seq, Store};
 /// The word behind `type:`.
 pub use inboxclaw_runtime::pull::KIND;
-use inboxclaw_runtime::pull::{LONGEST_LEASE, Parcel, PullError, PullSink, SHORTEST_LEASE, Wanted};
+use inboxclaw_runtime::pull::{
+    LONGEST_LEASE, LONGEST_WAIT, Parcel, PullError, PullSink, SHORTEST_LEASE, Wanted,
+};
 use inboxclaw_settings::Patterns;
 use schemars::{Schema, SchemaGenerator, json_schema};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 pub use self::settings::{Paths, Settings};
 use crate::document::{self, Document};
@@ -37,6 +42,10 @@ pub(crate) struct Pull {
     pub(crate) batches: Arc<Semaphore>,
     /// The same for small ones, so that they never wait for somebody who takes a large one slowly.
     pub(crate) small_batches: Arc<Semaphore>,
+    /// For how long an extract may wait for events: so that its answer begins in time.
+    pub(crate) longest_wait: Duration,
+    /// Ends every wait.
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Pull {
@@ -47,16 +56,23 @@ impl Pull {
             return Err(reply::not_this_method("POST", detail).into());
         }
         let (size, selector) = size_and_selector(&mut params);
+        let wait = self.wait(&mut params);
         let ignored = params.done()?;
-        Ok(ignored.told(self.answer(sink, &Wanted { selector, size, lease: None }).await?))
+        Ok(ignored.told(self.answer(sink, &Wanted { selector, size, lease: None }, wait).await?))
     }
 
     /// `POST /{name}/extract`: with a lease.
     pub(crate) async fn lease(&self, sink: &PullSink, mut params: Params) -> Result<Reply, Refusal> {
         let (size, selector) = size_and_selector(&mut params);
         let lease = params.required_interval("lease", SHORTEST_LEASE..=LONGEST_LEASE);
+        let wait = self.wait(&mut params);
         let ignored = params.done()?;
-        Ok(ignored.told(self.answer(sink, &Wanted { selector, size, lease }).await?))
+        Ok(ignored.told(self.answer(sink, &Wanted { selector, size, lease }, wait).await?))
+    }
+
+    /// How long to wait for events while there are none.
+    fn wait(&self, params: &mut Params) -> Duration {
+        params.interval("wait", Duration::ZERO..=LONGEST_WAIT).unwrap_or_default().min(self.longest_wait)
     }
 
     /// `POST /{name}/mark-processed`.
@@ -66,6 +82,27 @@ impl Pull {
         let marked = sink.confirm(self.store.as_ref(), self.random.as_ref(), batch.unwrap_or_default()).await;
         let marked = self.reported(sink, marked)?;
         Ok(ignored.told(reply::ok(format!(r#"{{"status":"success","marked_count":{marked}}}"#))))
+    }
+
+    /// `POST /{name}/ack`.
+    pub(crate) async fn ack(&self, sink: &PullSink, mut params: Params) -> Result<Reply, Refusal> {
+        let (batch, seq) = (params.required_integer("batch_id"), params.required_integer("seq"));
+        let ignored = params.done()?;
+        let part = (batch.unwrap_or_default(), Seq(seq.unwrap_or_default()));
+        let marked = sink.acknowledge(self.store.as_ref(), self.random.as_ref(), part).await;
+        let marked = self.reported(sink, marked)?;
+        Ok(ignored.told(reply::ok(format!(r#"{{"status":"success","marked_count":{marked}}}"#))))
+    }
+
+    /// `POST /{name}/extend`.
+    pub(crate) async fn extend(&self, sink: &PullSink, mut params: Params) -> Result<Reply, Refusal> {
+        let batch = params.required_integer("batch_id");
+        let lease = params.required_interval("lease", Duration::ZERO..=LONGEST_LEASE);
+        let ignored = params.done()?;
+        let lease = (batch.unwrap_or_default(), lease.unwrap_or_default());
+        let extended = sink.extend(self.store.as_ref(), self.random.as_ref(), lease).await;
+        let extended = self.reported(sink, extended)?;
+        Ok(ignored.told(reply::ok(format!(r#"{{"status":"success","extended_count":{extended}}}"#))))
     }
 
     /// Where both have one path.
@@ -81,19 +118,53 @@ impl Pull {
         }
     }
 
-    async fn answer(&self, sink: &PullSink, wanted: &Wanted) -> Result<Reply, Refusal> {
+    /// A batch, as soon as there is one. A client that goes away ends its wait, because nobody asks for the answer then:
+    /// nothing is leased to it.
+    async fn answer(&self, sink: &PullSink, wanted: &Wanted, wait: Duration) -> Result<Reply, Refusal> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let store = self.store.as_ref();
+            let watch = sink.watch(store).await.map_err(PullError::from)?;
+            let (parcel, permit) = self.parcel(sink, wanted).await?;
+            if parcel.id.is_some() || Instant::now() >= deadline || self.shutdown.is_cancelled() {
+                return self.batch(sink.format(), parcel, permit).await;
+            }
+            let next_due = parcel.next_due;
+            drop((parcel, permit));
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = sleep_until(deadline) => {}
+                news = watch.news(store, wanted, next_due) => news.map_err(PullError::from)?,
+            }
+        }
+    }
+
+    async fn parcel(
+        &self,
+        sink: &PullSink,
+        wanted: &Wanted,
+    ) -> Result<(Parcel, OwnedSemaphorePermit), Refusal> {
         let small = wanted.size.is_some_and(|size| size <= SMALL_BATCH);
         let permits = if small { &self.small_batches } else { &self.batches };
         let permit = permits.clone().acquire_owned().await;
         let permit = permit.map_err(|_| Refusal::from(reply::busy("the server is stopping")))?;
         let parcel = sink.parcel(self.store.as_ref(), self.random.as_ref(), wanted).await;
-        let Parcel { id, bodies, remaining, truncation } = self.reported(sink, parcel)?;
+        Ok((self.reported(sink, parcel)?, permit))
+    }
+
+    async fn batch(
+        &self,
+        format: Format,
+        parcel: Parcel,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Reply, Refusal> {
+        let Parcel { id, bodies, remaining, truncation, .. } = parcel;
         let id = id.map_or_else(|| "null".to_owned(), |id| id.to_string());
         let truncated = truncation.map(|it| format!(r#","truncated":{{"oldest":{}}}"#, it.up_to.0 + 1));
         let truncated = truncated.unwrap_or_default();
         let document = Document {
             head: format!(r#"{{"batch_id":{id},"events":["#),
-            write: match sink.format() {
+            write: match format {
                 Format::Inboxclaw => |event, text| Format::Inboxclaw.write(event, Style::Compact, text),
                 Format::CloudEvents => |event, text| Format::CloudEvents.write(event, Style::Compact, text),
             },
@@ -127,6 +198,10 @@ impl From<PullError> for Refusal {
             PullError::NotFound(batch) => {
                 reply::detail(StatusCode::NOT_FOUND, &format!("Batch {batch} not found"))
             }
+            PullError::NoLease(batch) => {
+                let detail = format!("Batch {batch} has no lease: it was taken without one");
+                reply::detail(StatusCode::CONFLICT, &detail)
+            }
             PullError::Busy => reply::busy("too many requests changed the sink at the same time"),
             PullError::State(_) => {
                 tracing::error!(%error, "a pull sink cannot go on");
@@ -157,13 +232,55 @@ pub(crate) fn confirm_operation() -> Operation {
         .refuses(422, "A parameter cannot work.")
 }
 
+pub(crate) fn ack_operation() -> Operation {
+    Operation::new("pull", "ack", "Confirms the events of a batch up to one of them.")
+        .required("batch_id", integer(), "Which.")
+        .required(
+            "seq",
+            integer(),
+            "The `id` of the last event that is confirmed; those of the batch before it are as well.",
+        )
+        .answer(200, "They are confirmed.", &[("application/json", confirmed)])
+        .refuses(404, "There is no such batch, or it is too old.")
+        .refuses(422, "A parameter cannot work.")
+}
+
+pub(crate) fn extend_operation() -> Operation {
+    Operation::new("pull", "extend", "Moves the end of the lease of a batch.")
+        .required("batch_id", integer(), "Which.")
+        .required("lease", text(), "For how long from now on: `5m`; `0` gives its events back at once.")
+        .answer(200, "For how many of its events that holds.", &[("application/json", extended)])
+        .refuses(404, "There is no such batch, or it is too old.")
+        .refuses(409, "It was taken without a lease.")
+        .refuses(422, "A parameter cannot work.")
+}
+
 /// What takes a batch, on either way.
 fn batch_operation(id: &'static str, summary: &'static str) -> Operation {
     let about = "A batch; empty, with a null batch_id, when there is none.";
     Operation::new("pull", id, summary)
         .query("event_type", text(), "Only events whose type matches: `user.*`, or one exact type.")
         .query("batch_size", integer(), "Most events.")
+        .query(
+            "wait",
+            text(),
+            "How long to wait for events while there are none, up to `50s`; by default not at all.",
+        )
         .answer(200, about, &[("application/json", batch)])
+}
+
+fn extended(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "status": { "const": "success" },
+            "extended_count": {
+                "type": "integer",
+                "description": "How many: those that are neither confirmed nor leased to somebody else by now.",
+            },
+        },
+        "required": ["status", "extended_count"],
+    })
 }
 
 fn confirmed(_: &mut SchemaGenerator) -> Schema {

@@ -28,6 +28,8 @@ enum SinkRoute {
     Extract(Arc<PullSink>),
     Lease(Arc<PullSink>),
     Confirm(Arc<PullSink>),
+    Ack(Arc<PullSink>),
+    Extend(Arc<PullSink>),
     /// Both have one path: `batch_id` tells them apart.
     ConfirmOrLease(Arc<PullSink>),
     Stream(Arc<SseSink>),
@@ -46,6 +48,15 @@ impl SinkTable {
             } else {
                 table.add(&extract, Method::POST, SinkRoute::Lease(sink.clone()));
                 table.add(&confirm, Method::POST, SinkRoute::Confirm(sink.clone()));
+            }
+            // The paths of the forerunner go first, whatever somebody called them.
+            for (path, route) in [
+                (paths.ack_of(sink.name()), SinkRoute::Ack(sink.clone())),
+                (paths.extend_of(sink.name()), SinkRoute::Extend(sink.clone())),
+            ] {
+                if !matches!(table.find(&path, &Method::POST), Found::Route(_)) {
+                    table.add(&path, Method::POST, route);
+                }
             }
         }
         for sink in streams {
@@ -89,6 +100,8 @@ impl SinkRoute {
             Self::Extract(_) => pull::extract_operation(),
             Self::Lease(_) => pull::lease_operation(),
             Self::Confirm(_) | Self::ConfirmOrLease(_) => pull::confirm_operation(),
+            Self::Ack(_) => pull::ack_operation(),
+            Self::Extend(_) => pull::extend_operation(),
             Self::Stream(_) => sse::operation(),
         }
     }
@@ -121,6 +134,8 @@ pub(crate) async fn answer(
         SinkRoute::Extract(sink) => pull.extract(&sink, params).await,
         SinkRoute::Lease(sink) => pull.lease(&sink, params).await,
         SinkRoute::Confirm(sink) => pull.confirm(&sink, params).await,
+        SinkRoute::Ack(sink) => pull.ack(&sink, params).await,
+        SinkRoute::Extend(sink) => pull.extend(&sink, params).await,
         SinkRoute::ConfirmOrLease(sink) => pull.confirm_or_lease(&sink, params).await,
         SinkRoute::Stream(sink) => subscriptions.open(&sink, params, &request.into_parts().0).await,
     };

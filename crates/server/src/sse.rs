@@ -15,7 +15,7 @@ use axum::http::request::Parts;
 pub use feed::{Feed, Heartbeat};
 use futures_util::stream::unfold;
 use inboxclaw_contract::envelope::Format;
-use inboxclaw_contract::{Clock, Selection, Seq, Store};
+use inboxclaw_contract::{Clock, Condition, Selection, Seq, Store};
 use inboxclaw_settings::coerce::lax;
 use inboxclaw_settings::{Interval, Patterns};
 pub(crate) use pages::SharedPages;
@@ -59,6 +59,7 @@ impl Default for Settings {
 pub struct SseSink {
     name: String,
     patterns: Patterns,
+    condition: Option<Condition>,
     path: String,
     heartbeat: Duration,
     format: Format,
@@ -69,7 +70,14 @@ impl SseSink {
     #[must_use]
     pub fn new(name: &str, patterns: Patterns, settings: Settings) -> Self {
         let heartbeat = settings.heartbeat_timeout.as_duration();
-        Self { name: name.to_owned(), patterns, path: settings.path, heartbeat, format: settings.format }
+        let (path, format) = (settings.path, settings.format);
+        Self { name: name.to_owned(), patterns, condition: None, path, heartbeat, format }
+    }
+
+    /// The same sink for events that fulfil the condition, if there is one.
+    #[must_use]
+    pub fn with_condition(self, condition: Option<Condition>) -> Self {
+        Self { condition, ..self }
     }
 
     /// Its configured name.
@@ -122,7 +130,7 @@ impl Subscriptions {
         let selection = sink.selection(selector, last.unwrap_or(head));
         let pulse = Heartbeat::new(self.clock.clone(), sink.heartbeat);
         let feed = Feed::new(self.store.clone(), selection, pulse, place.ended());
-        let feed = feed.sharing(&self.pages, sink.format);
+        let feed = feed.with_condition(sink.condition.clone()).sharing(&self.pages, sink.format);
         let reply = reply::events(unfold((feed, place), |(mut feed, place)| async {
             let text = feed.next().await?;
             Some((Ok(text), (feed, place)))

@@ -35,5 +35,7 @@ mod routes;
 mod sse;
 #[path = "server/support.rs"]
 mod support;
+#[path = "server/waits.rs"]
+mod waits;
 #[path = "server/watch.rs"]
 mod watch;

@@ -220,22 +220,22 @@ async fn build(
         }
     }
     let (mut pulls, mut streams) = (Vec::new(), Vec::new());
-    for SinkConfig { name, kind, patterns, start, policy, target } in config.sinks {
+    for SinkConfig { name, kind, patterns, ttl, start, policy, target } in config.sinks {
         runtime.set_limits(&Owner::sink(&name), policy);
         match target {
             Target::Pull(settings) => {
                 // Before any source runs: what they report is for this sink as well.
-                let sink = PullSink::register(shared.as_ref(), &name, patterns, start, settings.ttl()).await;
+                let sink = PullSink::register(shared.as_ref(), &name, patterns, start, ttl).await;
                 let sink =
                     sink.map_err(|error| Failed::plain(error.to_string()))?.written_as(settings.format);
                 pulls.push((Arc::new(sink), settings.path));
                 runtime.add_asked_sink(&name, kind);
             }
-            Target::Sse(settings) => {
+            Target::Sse(settings, condition) => {
                 runtime.add_asked_sink(&name, kind);
-                streams.push(Arc::new(SseSink::new(&name, patterns, settings)));
+                streams.push(Arc::new(SseSink::new(&name, patterns, settings).with_condition(condition)));
             }
-            Target::Push(sink) => runtime.add_sink(&name, kind, Intake { patterns, ttl: None, start }, sink),
+            Target::Push(sink) => runtime.add_sink(&name, kind, Intake { patterns, ttl, start }, sink),
         }
     }
     let app = App {

@@ -47,7 +47,11 @@ fn sink<'a>(config: &'a Config, wanted: Option<&str>) -> Result<(&'a str, &'a ss
         .sinks
         .iter()
         .filter_map(|sink| {
-            if let Target::Sse(settings) = &sink.target { Some((sink.name.as_str(), settings)) } else { None }
+            if let Target::Sse(settings, _) = &sink.target {
+                Some((sink.name.as_str(), settings))
+            } else {
+                None
+            }
         })
         .collect();
     let names = sinks.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");

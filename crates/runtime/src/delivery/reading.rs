@@ -2,7 +2,7 @@
 
 use inboxclaw_contract::store::{DeliveryQuery, ReadLimit, Truncation, TruncationCause};
 use inboxclaw_contract::turn::DeliveryState;
-use inboxclaw_contract::{Class, Event, Failure, Seq, State};
+use inboxclaw_contract::{Class, Event, Failure, Seq, State, printable};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -10,6 +10,7 @@ use super::queue::{MOST_STORED, Queue};
 use super::recording::Replaying;
 use super::{DeliveryLoop, Stop};
 use crate::replay::{self, Replay};
+use crate::stats::count;
 
 /// Events that are read ahead of the sends, at least, and their bytes at most; one larger event is read all the same.
 const WINDOW: usize = 200;
@@ -89,7 +90,7 @@ impl DeliveryLoop {
         }
         let last = page.events.last().map(|event| event.seq);
         for event in page.events {
-            if !self.queue.holds(event.seq) && !self.is_about_itself(&event) {
+            if !self.queue.holds(event.seq) && !self.is_about_itself(&event) && self.fulfils(&event) {
                 self.queue.admit(event);
             }
         }
@@ -158,6 +159,18 @@ impl DeliveryLoop {
     fn wants(&self, event_type: &str, created_at: Timestamp, now: Timestamp) -> bool {
         let lane = self.intake.lane(event_type, now);
         lane.is_some_and(|lane| lane.created_after.is_none_or(|limit| created_at > limit))
+    }
+
+    /// Whether an event fulfils the condition. One of which that cannot be said is sent: better one too many than one that is
+    /// lost.
+    fn fulfils(&self, event: &Event) -> bool {
+        let Some(condition) = &self.condition else { return true };
+        condition.accepts(event).unwrap_or_else(|error| {
+            let (owner, seq, error) = (&self.runner.owner, event.seq.0, printable(&error));
+            tracing::warn!(%owner, seq, error = %error, "the condition fails, the event is sent");
+            count(&self.runner.counters.undecided, 1);
+            true
+        })
     }
 
     /// Whether an event tells of this very sink: to send it would make another one whenever that fails.

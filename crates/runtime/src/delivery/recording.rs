@@ -117,7 +117,7 @@ impl DeliveryLoop {
             if self.next.sum.events() >= RECORD || since.elapsed() >= RECORD_AFTER {
                 self.start_record();
             }
-        } else if self.position_lags() && self.cursor_at.elapsed() >= super::POSITION_AFTER {
+        } else if self.position_lags() && self.cursor_at.elapsed() >= self.position_after() {
             self.start_record();
         }
     }

@@ -5,6 +5,7 @@
 //! type, except what is leased to somebody else: what it `excluded`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use inboxclaw_contract::store::{DeliveryRow, EventRow, Page};
 use inboxclaw_contract::turn::DeliveryState;
@@ -121,6 +122,13 @@ pub(super) fn overlap<'a>(
         let lane = wanted.lane(&row.event_type, now);
         lane.is_some_and(|lane| row.seq > lane.after) && is_wanted(row, wanted, now)
     })
+}
+
+/// How long until the first of the deliveries that are wanted and not due yet.
+pub(super) fn next_due(rows: &[DeliveryRow], wanted: &Selection, now: Timestamp) -> Option<Duration> {
+    let held = rows.iter().filter(|row| row.state == DeliveryState::Waiting && row.due > now);
+    let due = held.filter(|row| is_wanted(row, wanted, now)).map(|row| row.due).min()?;
+    Duration::try_from(due.duration_since(now)).ok()
 }
 
 /// Whether the event has outlived its time to live, whoever asks.

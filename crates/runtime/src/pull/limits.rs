@@ -12,5 +12,7 @@ pub const LEASED_EVENTS: usize = 10_000;
 pub const BATCH_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shortest lease.
 pub const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+/// The longest that an extract waits for events: less than a proxy usually waits for an answer to begin.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(50);
 /// The longest lease: as long as its batch can be confirmed.
 pub const LONGEST_LEASE: Duration = BATCH_LASTS;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::{Draft, Expiry, Failure, OwnerId, Seq, Store, StoreError};
 use inboxclaw_settings::Patterns;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
@@ -45,9 +46,21 @@ pub(super) struct Record {
     /// Whether its events are leased. Records of earlier versions do not say; they may be.
     #[serde(default = "unknown")]
     pub(super) leased: bool,
+    /// When its lease ends. The rows of its events are due then, unless they are somebody else's by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) due: Option<Timestamp>,
     /// What the request asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) selector: Option<Patterns>,
+}
+
+impl Record {
+    /// The part of the batch that does not lie behind a place.
+    pub(super) fn up_to(&self, place: Seq) -> Self {
+        let last =
+            self.last.iter().map(|(event_type, last)| (event_type.clone(), (*last).min(place))).collect();
+        Self { last, ..self.clone() }
+    }
 }
 
 fn unknown() -> bool {
@@ -85,6 +98,12 @@ impl Records {
         draft.put(&key(id), &record, Expiry::For(BATCH_LASTS + RENEWED_AFTER))?;
         let removed = self.index(store, owner).await?.excess(record.leased);
         self.remove(draft, id, record, removed)
+    }
+
+    /// Puts a batch that is known already into the draft anew, and makes it last anew.
+    pub(super) fn change(draft: &mut Draft<'_>, id: i64, record: Record) -> Result<Change, Stop> {
+        draft.put(&key(id), &record, Expiry::For(BATCH_LASTS + RENEWED_AFTER))?;
+        Ok(Change { id, record, removed: Vec::new() })
     }
 
     /// Marks a batch as confirmed in the draft. It lasts as long as before.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, EventRow, Page, ReadLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
@@ -17,7 +18,7 @@ use serde::Serialize;
 
 use super::batch::{self, Room, Taken};
 use super::limits::{BATCH_BYTES, BATCH_EVENTS, LEASED_EVENTS};
-use super::records::{self, Record, Stop};
+use super::records::{self, Record, Records, Stop};
 use super::{Batch, Parcel, PullError, PullSink, Wanted};
 use crate::bodies::{AT_ONCE, Bodies};
 
@@ -48,7 +49,7 @@ impl PullSink {
         random: &dyn Random,
         wanted: &Wanted,
     ) -> Result<Batch, PullError> {
-        let Parcel { id, mut bodies, remaining, truncation } = self.parcel(store, random, wanted).await?;
+        let Parcel { id, mut bodies, remaining, truncation, .. } = self.parcel(store, random, wanted).await?;
         let mut events = Vec::with_capacity(bodies.left());
         while let Some(event) = bodies.next(store).await? {
             events.push(event);
@@ -85,9 +86,40 @@ impl PullSink {
         random: &dyn Random,
         batch: i64,
     ) -> Result<u64, PullError> {
-        let marked = confirm(self, store, random, batch).await?;
+        self.acknowledge(store, random, (batch, Seq(i64::MAX))).await
+    }
+
+    /// Confirms the events of a batch up to a place in the log: each type moves to its last one that is not behind it.
+    /// Returns how many that were; the rest of the batch can still be confirmed.
+    ///
+    /// # Errors
+    /// [`PullError`], and then nothing is confirmed.
+    pub async fn acknowledge(
+        &self,
+        store: &dyn Store,
+        random: &dyn Random,
+        (batch, up_to): (i64, Seq),
+    ) -> Result<u64, PullError> {
+        let marked = retried(self, || try_confirm(self, store, random, (batch, up_to))).await?;
         self.counts.confirmed.fetch_add(marked, Ordering::Relaxed);
+        self.released.notify_waiters();
         Ok(marked)
+    }
+
+    /// Moves the end of a batch's lease to `lease` from now; zero ends it. Returns how many events that holds for: those
+    /// that are neither confirmed nor leased to somebody else by now.
+    ///
+    /// # Errors
+    /// [`PullError`], and then nothing is changed.
+    pub async fn extend(
+        &self,
+        store: &dyn Store,
+        random: &dyn Random,
+        (batch, lease): (i64, Duration),
+    ) -> Result<u64, PullError> {
+        let extended = retried(self, || try_extend(self, store, random, (batch, lease))).await?;
+        self.released.notify_waiters();
+        Ok(extended)
     }
 }
 
@@ -109,17 +141,15 @@ async fn extract(
     Err(PullError::Busy)
 }
 
-/// Confirms a batch.
-async fn confirm(
-    sink: &PullSink,
-    store: &dyn Store,
-    random: &dyn Random,
-    batch: i64,
-) -> Result<u64, PullError> {
+/// Tries until nobody was faster.
+async fn retried<T, F>(sink: &PullSink, turn: impl Fn() -> F) -> Result<T, PullError>
+where
+    F: Future<Output = Result<Option<T>, PullError>>,
+{
     for _ in 0..TRIES {
         let _turn = sink.turn.lock().await;
-        if let Some(marked) = try_confirm(sink, store, random, batch).await? {
-            return Ok(marked);
+        if let Some(done) = turn().await? {
+            return Ok(done);
         }
         sink.counts.conflicts.fetch_add(1, Ordering::Relaxed);
     }
@@ -142,14 +172,15 @@ async fn try_extract(
     let (page, events) = read(store, &selection, limit).await?;
     let truncation = page.truncation;
     let outlived = outlived(sink, &rows, draft.now());
+    let next_due = batch::next_due(&rows, &selection, draft.now());
     let taken = batch::take(rows, page, &selection, draft.now(), room);
     if taken.items.is_empty() {
-        return Ok(Some(Parcel { remaining: taken.remaining, truncation, ..Parcel::default() }));
+        return Ok(Some(Parcel { remaining: taken.remaining, truncation, next_due, ..Parcel::default() }));
     }
     let remaining = taken.remaining;
     let bodies = bodies(&taken, events);
-    let parcel = |id| Parcel { id: Some(id), bodies, remaining, truncation };
-    let record = record(&taken, wanted);
+    let parcel = |id| Parcel { id: Some(id), bodies, remaining, truncation, next_due };
+    let mut record = record(&taken, wanted);
     if wanted.lease.is_none()
         && let Some(known) = sink.records.same(store, sink.owner, &mut draft, &record).await?
     {
@@ -160,7 +191,12 @@ async fn try_extract(
     if let Some(lease) = wanted.lease {
         let due = draft.now().checked_add(lease).map_err(|error| PullError::State(error.to_string()))?;
         let changes = leased(&taken, due).chain(outlived).collect();
-        change_deliveries(&mut draft, changes, &Lease { batch: id, confirmed: false })?;
+        change_deliveries(
+            &mut draft,
+            changes,
+            &Lease { batch: id, confirmed: false, at: due.as_microsecond() },
+        )?;
+        record.due = Some(due);
         advance(&mut draft, &mut positions, &taken.last)?;
     }
     let change = sink.records.add(store, sink.owner, &mut draft, (id, record)).await?;
@@ -176,7 +212,7 @@ async fn try_confirm(
     sink: &PullSink,
     store: &dyn Store,
     random: &dyn Random,
-    batch: i64,
+    (batch, up_to): (i64, Seq),
 ) -> Result<Option<u64>, PullError> {
     let mut draft = open(sink, store, random).await?;
     let record: Option<Record> = draft.get(&records::key(batch)).await.map_err(broken)?;
@@ -186,18 +222,98 @@ async fn try_confirm(
     }
     let mut positions = positions(draft.cursor())?;
     let rows = deliveries(sink, store).await?;
-    let mut changes = outlived(sink, &rows, draft.now());
-    changes.extend(rows.iter().filter(|row| is_confirmed(row, &record)).map(done));
-    if !changes.is_empty() {
-        change_deliveries(&mut draft, changes, &Lease { batch, confirmed: true })?;
+    // Up to its last event of a type, a batch holds all that was not confirmed; so it does up to any place before.
+    let part = record.up_to(up_to);
+    let is_whole = part.last == record.last;
+    let marked =
+        if is_whole { record.count } else { unconfirmed(sink, store, &positions, &rows, &part).await? };
+    if marked == 0 && !is_whole {
+        return Ok(Some(0));
     }
-    advance(&mut draft, &mut positions, &record.last)?;
-    let change = sink.records.confirm(store, sink.owner, &mut draft, batch).await?;
+    let mut changes = outlived(sink, &rows, draft.now());
+    changes.extend(rows.iter().filter(|row| is_confirmed(row, &part)).map(done));
+    if !changes.is_empty() {
+        change_deliveries(&mut draft, changes, &Lease { batch, confirmed: is_whole, at: up_to.0 })?;
+    }
+    advance(&mut draft, &mut positions, &part.last)?;
+    let change = if is_whole {
+        sink.records.confirm(store, sink.owner, &mut draft, batch).await?
+    } else {
+        Records::change(&mut draft, batch, Record { count: record.count.saturating_sub(marked), ..record })?
+    };
     if !commit(sink, draft, true).await? {
         return Ok(None);
     }
     sink.records.stored(change);
-    Ok(Some(record.count))
+    Ok(Some(marked))
+}
+
+/// How many of the events of a part of a batch are not confirmed yet: those with a delivery, and those that lie beyond
+/// the positions.
+async fn unconfirmed(
+    sink: &PullSink,
+    store: &dyn Store,
+    positions: &Positions,
+    rows: &[DeliveryRow],
+    part: &Record,
+) -> Result<u64, PullError> {
+    let selection = sink.wanted(positions.clone(), part.selector.clone());
+    let limit = ReadLimit { events: BATCH_EVENTS, bytes: usize::MAX, count: false };
+    let page = store.rows(&selection, limit).await?;
+    let owed: BTreeSet<Seq> = rows.iter().filter(|row| is_confirmed(row, part)).map(|row| row.seq).collect();
+    let is_fresh = |row: &&EventRow| {
+        let last = part.last.get(&row.event_type);
+        let is_held = rows.binary_search_by_key(&row.seq, |held| held.seq).is_ok();
+        last.is_some_and(|last| row.seq <= *last) && !is_held
+    };
+    Ok((owed.len() + page.events.iter().filter(is_fresh).count()) as u64)
+}
+
+/// One try; `None` after a conflict.
+async fn try_extend(
+    sink: &PullSink,
+    store: &dyn Store,
+    random: &dyn Random,
+    (batch, lease): (i64, Duration),
+) -> Result<Option<u64>, PullError> {
+    let mut draft = open(sink, store, random).await?;
+    let record: Option<Record> = draft.get(&records::key(batch)).await.map_err(broken)?;
+    let Some(record) = record else { return Err(PullError::NotFound(batch)) };
+    if record.confirmed {
+        return Ok(Some(0));
+    }
+    let Some(until) = record.due else { return Err(PullError::NoLease(batch)) };
+    let rows = deliveries(sink, store).await?;
+    // A lease ends later than every lease of the same event before it. So what is due at another time is not its own.
+    let is_own =
+        |row: &&DeliveryRow| is_confirmed(row, &record) && row.due.as_microsecond() == until.as_microsecond();
+    let due = draft.now().checked_add(lease).map_err(|error| PullError::State(error.to_string()))?;
+    let changes: Vec<_> = rows.iter().filter(is_own).map(|row| due_at(row, due)).collect();
+    if changes.is_empty() {
+        return Ok(Some(0));
+    }
+    let extended = changes.len() as u64;
+    change_deliveries(&mut draft, changes, &Lease { batch, confirmed: false, at: due.as_microsecond() })?;
+    let change = Records::change(&mut draft, batch, Record { due: Some(due), ..record })?;
+    if !commit(sink, draft, true).await? {
+        return Ok(None);
+    }
+    sink.records.stored(change);
+    Ok(Some(extended))
+}
+
+/// The same delivery, due at another time.
+fn due_at(row: &DeliveryRow, due: Timestamp) -> DeliveryChange {
+    DeliveryChange::Owe {
+        seq: row.seq,
+        entity: row.entity_id.clone(),
+        state: row.state,
+        due,
+        attempts: row.attempts,
+        error: row.error.clone(),
+        tried_at: row.tried_at,
+        origin: row.origin,
+    }
 }
 
 async fn open<'a>(
@@ -303,11 +419,13 @@ fn done(row: &DeliveryRow) -> DeliveryChange {
     DeliveryChange::Done { seq: row.seq }
 }
 
-/// The value of the entry `lease`: different after each change, because a batch is leased once and confirmed once.
+/// The value of the entry `lease`: different after each change. A batch is leased once and confirmed once, in between
+/// `at` says until when it is leased, or up to where it is confirmed.
 #[derive(Serialize)]
 struct Lease {
     batch: i64,
     confirmed: bool,
+    at: i64,
 }
 
 fn change_deliveries(
@@ -326,6 +444,7 @@ fn record(taken: &Taken, wanted: &Wanted) -> Record {
         confirmed: false,
         excluded: taken.excluded.clone(),
         leased: wanted.lease.is_some(),
+        due: None,
         selector: wanted.selector.clone(),
     }
 }

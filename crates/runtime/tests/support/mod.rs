@@ -132,7 +132,12 @@ impl World {
         let runtime = self.runtime.as_mut().unwrap();
         let intake = Intake { patterns: Patterns::new(["t.*"]), ttl: None, start: StartAt::All };
         let push = Push::Sender(Box::new(sink));
-        runtime.add_sink(name, "sending", intake, BuiltSink { push, policy, warnings: Vec::new() });
+        runtime.add_sink(
+            name,
+            "sending",
+            intake,
+            BuiltSink { push, policy, condition: None, warnings: Vec::new() },
+        );
     }
 
     pub fn run(&mut self) {
@@ -335,7 +340,7 @@ type Reaction = dyn Fn(&Event, u32) -> Deliver + Send + Sync;
 /// A sink that takes up to 100 events at once.
 pub fn built(sink: impl Sink + 'static) -> BuiltSink {
     let policy = DeliveryPolicy { batch_max: 100, ..DeliveryPolicy::default() };
-    BuiltSink { push: Push::Sink(Box::new(sink)), policy, warnings: Vec::new() }
+    BuiltSink { push: Push::Sink(Box::new(sink)), policy, condition: None, warnings: Vec::new() }
 }
 
 struct Taking {

@@ -1,9 +1,6 @@
 //! The settings of a pull sink.
 
-use std::collections::BTreeMap;
-
 use inboxclaw_contract::envelope::Format;
-use inboxclaw_settings::{Interval, Ttl, coerce};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,20 +9,12 @@ use serde::Deserialize;
 /// What a consumer has to know about the envelope: `event_id` is unique within its source only, so that `source.name` and
 /// `event_id` together say which event it is; `created_at` is UTC without saying so; and an event comes again until its
 /// batch was confirmed. `format: cloudevents` says the time zone and when it happened.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// `false` leaves `default_ttl` and `event_ttl` without effect.
-    #[serde(deserialize_with = "coerce::lax")]
-    pub ttl_enabled: bool,
-    /// How long after it was stored an event is handed out, for types without a limit of their own. Without it, as long
-    /// as the log holds the event. What outlives its time unconfirmed is counted in `/metrics`, `status` and health.
-    pub default_ttl: Option<Interval>,
-    /// The same by event type: an exact type, a prefix such as `user.*`, or `*`. 0 is never handed out.
-    pub event_ttl: BTreeMap<String, Interval>,
     /// What the events of a batch look like. What stands around them stays the same.
     pub format: Format,
-    /// The last parts of the two addresses.
+    /// The last parts of the addresses.
     pub path: Paths,
 }
 
@@ -37,21 +26,10 @@ pub struct Paths {
     pub extract: String,
     /// Where a consumer confirms a batch (POST).
     pub mark_processed: String,
-}
-
-impl Settings {
-    /// Whether events of any type become too old.
-    #[must_use]
-    pub fn has_ttl(&self) -> bool {
-        self.ttl().is_some()
-    }
-
-    /// The time to live; `None` when events do not become too old.
-    #[must_use]
-    pub fn ttl(&self) -> Option<Ttl> {
-        let ttl = Ttl { default: self.default_ttl, by_type: self.event_ttl.clone() };
-        (self.ttl_enabled && ttl != Ttl::default()).then_some(ttl)
-    }
+    /// Where a consumer confirms a batch up to one of its events (POST).
+    pub ack: String,
+    /// Where a consumer prolongs the lease of a batch, or gives it back (POST).
+    pub extend: String,
 }
 
 impl Paths {
@@ -66,22 +44,27 @@ impl Paths {
     pub fn confirm_of(&self, name: &str) -> String {
         format!("/{name}/{}", self.mark_processed.trim_start_matches('/'))
     }
-}
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            ttl_enabled: true,
-            default_ttl: None,
-            event_ttl: BTreeMap::new(),
-            format: Format::default(),
-            path: Paths::default(),
-        }
+    /// Where it confirms a part of one.
+    #[must_use]
+    pub fn ack_of(&self, name: &str) -> String {
+        format!("/{name}/{}", self.ack.trim_start_matches('/'))
+    }
+
+    /// Where it prolongs a lease.
+    #[must_use]
+    pub fn extend_of(&self, name: &str) -> String {
+        format!("/{name}/{}", self.extend.trim_start_matches('/'))
     }
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        Self { extract: "extract".to_owned(), mark_processed: "mark-processed".to_owned() }
+        Self {
+            extract: "extract".to_owned(),
+            mark_processed: "mark-processed".to_owned(),
+            ack: "ack".to_owned(),
+            extend: "extend".to_owned(),
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use inboxclaw_contract::envelope::Format;
 use inboxclaw_contract::store::Truncation;
-use inboxclaw_contract::{Clock, Selection, Seq, Store, StoreError};
+use inboxclaw_contract::{Clock, Condition, Selection, Seq, Store, StoreError};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ pub struct Feed {
     store: Arc<dyn Store>,
     /// `after` is the position: everything wanted up to it was sent.
     selection: Selection,
+    condition: Option<Condition>,
     pages: Arc<LastPage>,
     /// What is to be sent next, before anything else.
     next: Option<Bytes>,
@@ -53,12 +54,19 @@ impl Feed {
     ) -> Self {
         let pages = Arc::default();
         let (next, told, greeted, behind) = (None, None, false, true);
-        Self { store, selection, pages, next, told, greeted, behind, pulse, shutdown }
+        let condition = None;
+        Self { store, selection, condition, pages, next, told, greeted, behind, pulse, shutdown }
+    }
+
+    /// Sends only events that fulfil the condition, if there is one, and those of which that cannot be said.
+    #[must_use]
+    pub fn with_condition(self, condition: Option<Condition>) -> Self {
+        Self { condition, ..self }
     }
 
     /// Takes pages from those who have just read them in this format.
     pub(crate) fn sharing(self, pages: &SharedPages, format: Format) -> Self {
-        Self { pages: pages.of(&self.selection, format), ..self }
+        Self { pages: pages.of(&self.selection, self.condition.as_ref(), format), ..self }
     }
 
     /// The next piece: one or more whole messages. `None` at the end: shutdown, or a store that cannot be read;
@@ -78,7 +86,8 @@ impl Feed {
                 return Some(comment.into());
             }
             if self.behind {
-                let page = self.pages.read(self.store.as_ref(), &self.selection).await;
+                let condition = self.condition.as_ref();
+                let page = self.pages.read(self.store.as_ref(), &self.selection, condition).await;
                 if let Some(text) = self.logged(page)? {
                     return Some(text);
                 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use axum::body::Bytes;
 use inboxclaw_contract::envelope::Format;
 use inboxclaw_contract::store::{ReadLimit, Truncation};
-use inboxclaw_contract::{Selection, Seq, Store, StoreError};
+use inboxclaw_contract::{Condition, Event, Selection, Seq, Store, StoreError, printable};
 use inboxclaw_settings::Patterns;
 
 use super::frames;
@@ -32,7 +32,7 @@ pub(super) struct Page {
 pub(crate) struct SharedPages(Mutex<HashMap<Wanted, Weak<LastPage>>>);
 
 /// What is wanted, at whatever place.
-type Wanted = (Patterns, Option<Patterns>, Format);
+type Wanted = (Patterns, Option<Patterns>, Option<String>, Format);
 
 /// The page that was read last for a selection, and the place after which it begins.
 #[derive(Default)]
@@ -43,10 +43,16 @@ pub(crate) struct LastPage {
 
 impl SharedPages {
     /// The place to share with those who want the same.
-    pub(super) fn of(&self, selection: &Selection, format: Format) -> Arc<LastPage> {
+    pub(super) fn of(
+        &self,
+        selection: &Selection,
+        condition: Option<&Condition>,
+        format: Format,
+    ) -> Arc<LastPage> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shared.retain(|_, last| last.strong_count() > 0);
-        let wanted = (selection.patterns.clone(), selection.selector.clone(), format);
+        let condition = condition.map(|condition| condition.text().to_owned());
+        let wanted = (selection.patterns.clone(), selection.selector.clone(), condition, format);
         let last = shared.get(&wanted).and_then(Weak::upgrade);
         let last = last.unwrap_or_else(|| Arc::new(LastPage { format, ..LastPage::default() }));
         shared.insert(wanted, Arc::downgrade(&last));
@@ -60,6 +66,7 @@ impl LastPage {
         &self,
         store: &dyn Store,
         selection: &Selection,
+        condition: Option<&Condition>,
     ) -> Result<Arc<Page>, StoreError> {
         let mut last = self.last.lock().await;
         match &*last {
@@ -70,20 +77,34 @@ impl LastPage {
             // Who comes from behind reads alone, and holds up nobody at the end.
             Some((after, _)) if *after > selection.after => {
                 drop(last);
-                return page(store, selection, self.format).await;
+                return page(store, selection, condition, self.format).await;
             }
             _ => {}
         }
-        let page = page(store, selection, self.format).await?;
+        let page = page(store, selection, condition, self.format).await?;
         *last = Some((selection.after, page.clone()));
         Ok(page)
     }
 }
 
-async fn page(store: &dyn Store, selection: &Selection, format: Format) -> Result<Arc<Page>, StoreError> {
+/// An event of which the condition cannot say whether it is wanted is sent: better one too many than one that is lost.
+fn is_wanted(event: &Event, condition: Option<&Condition>) -> bool {
+    let Some(condition) = condition else { return true };
+    condition.accepts(event).unwrap_or_else(|error| {
+        tracing::warn!(seq = event.seq.0, error = %printable(&error), "the condition of a stream fails, the event is sent");
+        true
+    })
+}
+
+async fn page(
+    store: &dyn Store,
+    selection: &Selection,
+    condition: Option<&Condition>,
+    format: Format,
+) -> Result<Arc<Page>, StoreError> {
     let page = store.read(selection, PAGE).await?;
     let mut text = String::new();
-    for event in &page.events {
+    for event in page.events.iter().filter(|event| is_wanted(event, condition)) {
         frames::write_event(event, format, &mut text);
     }
     Ok(Arc::new(Page {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use inboxclaw_contract::Seq;
 use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_runtime::pull::{Batch, PullSink, Wanted};
 use inboxclaw_settings::Patterns;
@@ -25,6 +26,10 @@ enum Step {
     },
     /// Confirms one of the batches so far, counted from the newest.
     Confirm(usize),
+    /// Confirms as many events of one of them, whatever was confirmed of it before.
+    Ack(usize, usize),
+    /// Moves the end of the lease of one of them.
+    Extend(usize, u64),
     Pass(u64),
 }
 
@@ -34,6 +39,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (prop::option::of(1..6_usize), prop::option::of(1..20_u64), 0..SELECTORS.len())
             .prop_map(|(size, lease, selector)| Step::Extract { size, lease, selector }),
         3 => (0..4_usize).prop_map(Step::Confirm),
+        2 => (0..4_usize, 0..5_usize).prop_map(|(back, count)| Step::Ack(back, count)),
+        2 => (0..4_usize, prop_oneof![Just(0), 1..20_u64]).prop_map(|(back, lease)| Step::Extend(back, lease)),
         2 => (1..15_u64).prop_map(Step::Pass),
     ];
     prop::collection::vec(step, 1..40)
@@ -45,23 +52,30 @@ struct Model {
     now: u64,
     types: BTreeMap<i64, &'static str>,
     confirmed: BTreeSet<i64>,
-    /// When the lease of an event ends.
-    leases: BTreeMap<i64, u64>,
+    /// When the lease of an event ends, and the batch that has it.
+    leases: BTreeMap<i64, (u64, usize)>,
     batches: Vec<(Option<i64>, Vec<i64>)>,
     /// The batches that were confirmed.
     done: BTreeSet<i64>,
+    /// Those with a lease.
+    leased: BTreeSet<usize>,
+    /// What was confirmed of a batch in part.
+    acked: BTreeMap<i64, u64>,
 }
 
 impl Model {
     fn extract(&mut self, wanted: &Wanted) -> (Vec<i64>, u64) {
-        let free =
-            |id: &i64| !self.confirmed.contains(id) && self.leases.get(id).is_none_or(|end| *end <= self.now);
+        let free = |id: &i64| {
+            !self.confirmed.contains(id) && self.leases.get(id).is_none_or(|(end, _)| *end <= self.now)
+        };
         let fits = |kind: &str| wanted.selector.as_ref().is_none_or(|selector| selector.matches(kind));
         let free: Vec<i64> =
             self.types.iter().filter(|(id, kind)| free(id) && fits(kind)).map(|(id, _)| *id).collect();
         let taken: Vec<i64> = free.iter().copied().take(wanted.size.unwrap_or(usize::MAX)).collect();
         if let Some(lease) = wanted.lease {
-            self.leases.extend(taken.iter().map(|id| (*id, self.now + lease.as_secs())));
+            let batch = self.batches.len();
+            self.leases.extend(taken.iter().map(|id| (*id, (self.now + lease.as_secs(), batch))));
+            self.leased.insert(batch);
         }
         let remaining = free.len() - taken.len();
         (taken, remaining as u64)
@@ -95,6 +109,8 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 extract(&inbox, &sink, &mut model, &wanted).await?;
             }
             Step::Confirm(back) => confirm(&inbox, &sink, &mut model, back).await?,
+            Step::Ack(back, count) => acknowledge(&inbox, &sink, &mut model, (back, count)).await?,
+            Step::Extend(back, lease) => extend(&inbox, &sink, &mut model, (back, lease)).await?,
             Step::Pass(seconds) => {
                 inbox.clock.advance(Duration::from_secs(seconds));
                 model.now += seconds;
@@ -139,7 +155,60 @@ async fn confirm(
     let Some(index) = model.batches.len().checked_sub(back + 1) else { return Ok(()) };
     let (Some(id), ids) = &model.batches[index] else { return Ok(()) };
     let marked = sink.confirm(inbox.store.as_ref(), inbox.random.as_ref(), *id).await.unwrap();
-    prop_assert_eq!(marked, if model.done.insert(*id) { ids.len() as u64 } else { 0 });
+    let acked = model.acked.get(id).copied().unwrap_or(0);
+    prop_assert_eq!(marked, if model.done.insert(*id) { ids.len() as u64 - acked } else { 0 });
     model.confirmed.extend(ids.iter());
+    Ok(())
+}
+
+/// What was confirmed through another batch does not count here, unless the whole batch is confirmed.
+async fn acknowledge(
+    inbox: &Inbox,
+    sink: &PullSink,
+    model: &mut Model,
+    (back, count): (usize, usize),
+) -> Result<(), TestCaseError> {
+    let Some(index) = model.batches.len().checked_sub(back + 1) else { return Ok(()) };
+    let (Some(id), ids) = model.batches[index].clone() else { return Ok(()) };
+    let Some(up_to) = ids.iter().take(count).next_back().copied() else { return Ok(()) };
+    if ids.last() == Some(&up_to) {
+        return confirm(inbox, sink, model, back).await;
+    }
+    let part: Vec<i64> = ids.iter().copied().filter(|seq| *seq <= up_to).collect();
+    let fresh = part.iter().filter(|seq| !model.confirmed.contains(seq)).count() as u64;
+    let marked =
+        sink.acknowledge(inbox.store.as_ref(), inbox.random.as_ref(), (id, Seq(up_to))).await.unwrap();
+    if model.done.contains(&id) {
+        prop_assert_eq!(marked, 0);
+        return Ok(());
+    }
+    prop_assert_eq!(marked, fresh);
+    *model.acked.entry(id).or_default() += marked;
+    model.confirmed.extend(part);
+    Ok(())
+}
+
+/// A lease that another batch has by now is not moved.
+async fn extend(
+    inbox: &Inbox,
+    sink: &PullSink,
+    model: &mut Model,
+    (back, lease): (usize, u64),
+) -> Result<(), TestCaseError> {
+    let Some(index) = model.batches.len().checked_sub(back + 1) else { return Ok(()) };
+    let (Some(id), ids) = model.batches[index].clone() else { return Ok(()) };
+    if !model.leased.contains(&index) {
+        return Ok(());
+    }
+    let duration = Duration::from_secs(lease);
+    let extended = sink.extend(inbox.store.as_ref(), inbox.random.as_ref(), (id, duration)).await.unwrap();
+    let is_own = |seq: &&i64| {
+        !model.confirmed.contains(seq) && model.leases.get(seq).is_some_and(|(_, batch)| *batch == index)
+    };
+    let own: Vec<i64> = ids.iter().filter(is_own).copied().collect();
+    prop_assert_eq!(extended, if model.done.contains(&id) { 0 } else { own.len() as u64 });
+    if !model.done.contains(&id) {
+        model.leases.extend(own.into_iter().map(|seq| (seq, (model.now + lease, index))));
+    }
     Ok(())
 }

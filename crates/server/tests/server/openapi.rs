@@ -80,6 +80,8 @@ async fn every_route_is_there() {
         "/api/clock/accept",
         "/api/owners",
         "/live/",
+        "/inbox/ack",
+        "/inbox/extend",
         "/inbox/extract",
         "/inbox/mark-processed",
     ];

@@ -194,7 +194,7 @@ async fn events_that_outlive_their_time_are_not_handed_out() {
     let inbox = Inbox::new().await;
     let settings = json!({ "default_ttl": "1m", "event_ttl": { "long.*": "1h", "never": 0 } });
     let sink = inbox.pull_route("timed", settings).await;
-    let free = inbox.pull_route("free", json!({ "default_ttl": "1m", "ttl_enabled": "no" })).await;
+    let free = inbox.pull_route("free", json!({ "default_ttl": "1m", "ttl_enabled": false })).await;
     let plain = inbox.pull_route("plain", json!({})).await;
     let server = inbox.serve_with(|app| app.pulls = vec![sink, free, plain]).await;
     inbox.emit(&["short", "long.x", "never"]).await;

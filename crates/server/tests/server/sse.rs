@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::store::Prune;
-use inboxclaw_contract::{Seq, StartAt};
+use inboxclaw_contract::{Condition, Seq, StartAt};
 use inboxclaw_server::Bounds;
 use inboxclaw_server::sse::{Feed, Heartbeat, Settings, SseSink};
 use inboxclaw_settings::Patterns;
@@ -399,4 +399,27 @@ async fn a_stream_of_cloud_events_beside_one_of_envelopes() {
         let text = String::from_utf8_lossy(raw);
         assert!(text.contains(&format!("id: 1\r\nevent: message\r\ndata: {begins}")), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_with_a_condition_sends_what_fulfils_it_and_what_nobody_can_say_it_of() {
+    let inbox = Inbox::new().await;
+    let condition = Condition::new("data.wanted", |event| match event.data.as_str() {
+        r#"{"wanted":true}"# => Ok(true),
+        r#"{"wanted":false}"# => Ok(false),
+        _ => Err("it does not say".to_owned()),
+    });
+    let server = inbox
+        .serve_with(|app| {
+            let narrow = SseSink::new("narrow", Patterns::default(), Settings::default());
+            app.streams.push(Arc::new(narrow.with_condition(Some(condition))));
+        })
+        .await;
+    let (mut all, mut narrow) = (server.stream("/live/", "").await, server.stream("/narrow/", "").await);
+    inbox.emit_with(&["a"], json!({ "wanted": false })).await;
+    inbox.emit_with(&["a"], json!({})).await;
+    inbox.emit_with(&["a"], json!({ "wanted": false })).await;
+    inbox.emit_with(&["a"], json!({ "wanted": true })).await;
+    assert_eq!([all.event().await, all.event().await], [Some(1), Some(2)]);
+    assert_eq!([narrow.event().await, narrow.event().await], [Some(2), Some(4)]);
 }

@@ -7,17 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{Editable, Json, NewEvent, OpenTurn, Owner, OwnerId, Random, Seq, StartAt, Store};
 use inboxclaw_contract_testing::HandClock;
 use inboxclaw_runtime::OwnerStats;
 use inboxclaw_runtime::pull::PullSink;
-use inboxclaw_server::pull::{self, Paths};
+use inboxclaw_server::pull::Paths;
 use inboxclaw_server::sse::{self, SseSink};
 use inboxclaw_server::states::Waker;
 use inboxclaw_server::{self as serve, App, Bounds, ServeError, ServerSettings, Vitals};
-use inboxclaw_settings::Patterns;
+use inboxclaw_settings::{Patterns, Ttl};
 use inboxclaw_store::{Durability, Options, SqliteStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -119,7 +118,8 @@ impl Inbox {
 
     /// A pull sink with the addresses that its settings say.
     pub(crate) async fn pull_route(&self, name: &str, settings: Value) -> (Arc<PullSink>, Paths) {
-        let paths = parse::<pull::Settings>(settings.clone()).unwrap().path;
+        let paths = settings.get("path").map(|path| serde_json::from_value(path.clone()).unwrap());
+        let paths = paths.unwrap_or_default();
         (self.pull_sink(name, settings).await, paths)
     }
 
@@ -131,9 +131,13 @@ impl Inbox {
         start: StartAt,
         settings: Value,
     ) -> Arc<PullSink> {
-        let settings: pull::Settings = parse(settings).unwrap();
-        let sink = PullSink::register(self.store.as_ref(), name, patterns, start, settings.ttl()).await;
-        Arc::new(sink.unwrap().written_as(settings.format))
+        let default = serde_json::from_value(settings["default_ttl"].clone()).unwrap();
+        let by_type: Option<_> = serde_json::from_value(settings["event_ttl"].clone()).unwrap();
+        let ttl = Ttl { default, by_type: by_type.unwrap_or_default() };
+        let ttl = Some(ttl).filter(|_| settings["ttl_enabled"] != json!(false));
+        let format: Option<_> = serde_json::from_value(settings["format"].clone()).unwrap();
+        let sink = PullSink::register(self.store.as_ref(), name, patterns, start, ttl).await;
+        Arc::new(sink.unwrap().written_as(format.unwrap_or_default()))
     }
 
     /// A server with the pull sink `inbox` and the SSE sink `live`.
