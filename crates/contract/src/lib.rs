@@ -3,6 +3,7 @@
 //! Architecture invariant: no I/O and no async runtime in here. Whoever reads this crate knows what the
 //! program promises; who keeps the promises is the business of the other crates.
 
+pub mod coalesce;
 pub mod draft;
 pub mod envelope;
 pub mod event;
@@ -23,6 +24,7 @@ pub mod state;
 pub mod store;
 pub mod turn;
 
+pub use coalesce::{Coalescing, Pending};
 pub use draft::Draft;
 pub use draft::open_turn::OpenTurn;
 pub use envelope::{Style, write_envelope};

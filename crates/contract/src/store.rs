@@ -1,11 +1,14 @@
-//! The contract of a store: four small traits. A store keeps the numbered promises of ARCHITECTURE.md;
-//! nothing of any database shows in here.
+//! The contract of a store: five small traits, one of them in [`coalesce`](crate::coalesce). A store keeps the numbered
+//! promises of ARCHITECTURE.md; nothing of any database shows in here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use inboxclaw_settings::pattern::by_type;
 use jiff::Timestamp;
 
+use crate::coalesce::Coalescing;
 use crate::event::{Event, Seq};
 use crate::owner::{Owner, OwnerId, OwnerKind, SpaceId};
 pub use crate::page::{
@@ -18,9 +21,9 @@ use crate::state::{Entry, Snapshot, Version};
 use crate::turn::{Age, FactsPatch, Outcome, RunFacts, Turn};
 
 /// A whole store.
-pub trait Store: State + Log + Housekeeping + Sinks {}
+pub trait Store: State + Log + Housekeeping + Sinks + Coalescing {}
 
-impl<T: State + Log + Housekeeping + Sinks> Store for T {}
+impl<T: State + Log + Housekeeping + Sinks + Coalescing> Store for T {}
 
 /// The private states of owners, and the one way to write: [`commit`](Self::commit).
 #[async_trait]
@@ -317,13 +320,39 @@ pub struct Swept {
 /// What retention may remove. What the sinks owe, the store knows by their intakes, cursors and deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prune {
-    /// Only events stored longer ago than this.
-    pub older_than: Duration,
+    /// Only events that were stored longer ago than this says of their type.
+    pub keep: Retention,
     /// What a sink owes of an event stored longer ago than this keeps it no more. A sink that left the configuration
     /// longer ago keeps nothing.
     pub owed_max: Duration,
     /// Most events removed in this step.
     pub limit: usize,
+}
+
+/// How long events are kept that nobody owes any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// By pattern: the exact type decides, else the longest prefix, else `*`. `None` is for ever.
+    pub by_type: BTreeMap<String, Option<Duration>>,
+    /// The types that no pattern matches.
+    pub default: Option<Duration>,
+}
+
+impl Retention {
+    /// So long, whatever the type.
+    pub fn all(age: Duration) -> Self {
+        Self { by_type: BTreeMap::new(), default: Some(age) }
+    }
+
+    /// How long events of this type are kept; `None` for ever.
+    pub fn of(&self, event_type: &str) -> Option<Duration> {
+        *by_type(&self.by_type, event_type).unwrap_or(&self.default)
+    }
+
+    /// Whether every event is kept for ever.
+    pub fn is_endless(&self) -> bool {
+        self.default.is_none() && self.by_type.values().all(Option::is_none)
+    }
 }
 
 /// What retention removed.
@@ -377,5 +406,23 @@ mod tests {
         {
             assert_eq!(share(used, limit), percent);
         }
+    }
+    #[test]
+    fn the_nearest_pattern_says_how_long_events_are_kept() {
+        let day = |days: u64| Some(Duration::from_secs(days * 86_400));
+        let by_type = [("a.*", day(2)), ("a.b.*", None), ("a.b.c", day(1)), ("x", day(9))];
+        let by_type = by_type.map(|(pattern, age)| (pattern.to_owned(), age)).into();
+        let retention = Retention { by_type, default: day(30) };
+        for (event_type, age) in [
+            ("a.b.c", day(1)),
+            ("a.b.d", None),
+            ("a.x", day(2)),
+            ("a", day(30)),
+            ("x", day(9)),
+            ("x.y", day(30)),
+        ] {
+            assert_eq!(retention.of(event_type), age, "{event_type}");
+        }
+        assert!(!retention.is_endless() && Retention::default().is_endless());
     }
 }

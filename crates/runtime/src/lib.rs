@@ -13,6 +13,7 @@ mod health;
 mod housekeeping;
 mod options;
 mod outstanding;
+mod pending;
 pub mod pull;
 mod rules;
 mod runner;
