@@ -11,6 +11,7 @@
 //! refused. It keeps nothing beyond its own life, so that durability is nothing to ask of it.
 
 mod coalesce;
+mod collected;
 mod commit;
 mod housekeeping;
 mod log;
@@ -34,7 +35,7 @@ use inboxclaw_contract::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use coalesce::Collected;
+use collected::Collected;
 use time::{Now, StoreTime};
 
 /// A removal by age, and the key after which it goes on.

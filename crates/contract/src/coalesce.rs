@@ -1,13 +1,12 @@
 //! Coalescing: events of one entity that a source reports in quick succession become one. What is collected and not in
 //! the log yet is *pending*. Here are the rules, as plain data, and what they decide; the store keeps the pending events
-//! ([`Coalescing`]), as part of the commit that reports them.
+//! ([`Coalescing`](crate::store::Coalescing)), as part of the commit that reports them.
 //!
 //! A source has at most one pending event of an entity, because an event of another type of the same entity promotes it
 //! first: so events of an entity are in the log in the order in which they were reported.
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use inboxclaw_settings::Patterns;
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -18,7 +17,6 @@ use crate::event::NewEvent;
 use crate::json::Json;
 use crate::limits::{JSON_BYTES, JSON_DEPTH};
 use crate::owner::OwnerId;
-use crate::store::StoreError;
 
 /// A list of so many items is promoted at once.
 pub const LIST_ITEMS: u64 = 1_000;
@@ -172,39 +170,6 @@ pub struct PendingCount {
     pub source: OwnerId,
     /// How many.
     pub count: u64,
-}
-
-/// Pending events, which [`State::commit`](crate::State::commit) collects by the rules of their source.
-///
-/// A commit first notes the id of each event as reported; an event that was reported before changes nothing. Else an
-/// event for which there is a rule, and which names its entity, joins the pending event of its source and entity. One that
-/// names no entity is stored at once.
-#[async_trait]
-pub trait Coalescing: Send + Sync {
-    /// Sets the rules of a source, in place of those before. They are not stored: the configuration tells them anew at
-    /// each start. What is pending stays so until its time, whatever the rules are by then.
-    async fn set_coalescing(&self, source: OwnerId, rules: Vec<CoalesceRule>) -> Result<(), StoreError>;
-
-    /// A page of pending events for people.
-    async fn pending(&self, query: &PendingQuery) -> Result<PendingPage, StoreError>;
-
-    /// How many events are pending, by source; sources without any are left out.
-    async fn pending_counts(&self) -> Result<Vec<PendingCount>, StoreError>;
-
-    /// Promotes up to `limit` pending events whose windows have ended, in the order of their ends.
-    async fn promote(&self, limit: usize) -> Result<Promoted, StoreError>;
-
-    /// Ends some of the chosen pending events after the number `after` (0 to begin). Small steps.
-    async fn end_pending(
-        &self,
-        choice: &PendingChoice,
-        end: PendingEnd,
-        after: i64,
-    ) -> Result<PendingEnded, StoreError>;
-
-    /// Returns when a pending event is due, once that is before `before` (`None`: once there is any). It may be due later
-    /// than that says, never earlier. May be dropped at any await.
-    async fn pending_before(&self, before: Option<Timestamp>) -> Result<Timestamp, StoreError>;
 }
 
 impl CoalesceRule {

@@ -24,7 +24,7 @@ pub mod state;
 pub mod store;
 pub mod turn;
 
-pub use coalesce::{Coalescing, Pending};
+pub use coalesce::Pending;
 pub use draft::Draft;
 pub use draft::open_turn::OpenTurn;
 pub use envelope::{Style, write_envelope};
@@ -41,5 +41,5 @@ pub use sinks::Intake;
 pub use source::{Next, Settled, Source};
 pub use space::{Editable, Spaces};
 pub use state::{Entry, Evolving, Expiry, Snapshot, Version};
-pub use store::{Housekeeping, Log, Sinks, State, Store, StoreError};
+pub use store::{Coalescing, Housekeeping, Log, Sinks, State, Store, StoreError};
 pub use turn::{Outcome, Turn};

@@ -1,5 +1,5 @@
-//! The contract of a store: five small traits, one of them in [`coalesce`](crate::coalesce). A store keeps the numbered
-//! promises of ARCHITECTURE.md; nothing of any database shows in here.
+//! The contract of a store: five small traits. A store keeps the numbered promises of ARCHITECTURE.md; nothing of any
+//! database shows in here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use inboxclaw_settings::pattern::by_type;
 use jiff::Timestamp;
 
-use crate::coalesce::Coalescing;
+use crate::coalesce::{
+    CoalesceRule, PendingChoice, PendingCount, PendingEnd, PendingEnded, PendingPage, PendingQuery, Promoted,
+};
 use crate::event::{Event, Seq};
 use crate::owner::{Owner, OwnerId, OwnerKind, SpaceId};
 pub use crate::page::{
@@ -192,6 +194,39 @@ pub trait Sinks: Send + Sync {
 
     /// Ends what a sink owes that the configuration does not name. Where it stands stays known as long as its state.
     async fn release(&self, sink: OwnerId) -> Result<(), StoreError>;
+}
+
+/// Pending events, which [`State::commit`] collects by the rules of their source.
+///
+/// A commit first notes the id of each event as reported; an event that was reported before changes nothing. Else an
+/// event for which there is a rule, and which names its entity, joins the pending event of its source and entity. One that
+/// names no entity is stored at once.
+#[async_trait]
+pub trait Coalescing: Send + Sync {
+    /// Sets the rules of a source, in place of those before. They are not stored: the configuration tells them anew at
+    /// each start. What is pending stays so until its time, whatever the rules are by then.
+    async fn set_coalescing(&self, source: OwnerId, rules: Vec<CoalesceRule>) -> Result<(), StoreError>;
+
+    /// A page of pending events for people.
+    async fn pending(&self, query: &PendingQuery) -> Result<PendingPage, StoreError>;
+
+    /// How many events are pending, by source; sources without any are left out.
+    async fn pending_counts(&self) -> Result<Vec<PendingCount>, StoreError>;
+
+    /// Promotes up to `limit` pending events whose windows have ended, in the order of their ends.
+    async fn promote(&self, limit: usize) -> Result<Promoted, StoreError>;
+
+    /// Ends some of the chosen pending events after the number `after` (0 to begin). Small steps.
+    async fn end_pending(
+        &self,
+        choice: &PendingChoice,
+        end: PendingEnd,
+        after: i64,
+    ) -> Result<PendingEnded, StoreError>;
+
+    /// Returns when a pending event is due, once that is before `before` (`None`: once there is any). It may be due later
+    /// than that says, never earlier. May be dropped at any await.
+    async fn pending_before(&self, before: Option<Timestamp>) -> Result<Timestamp, StoreError>;
 }
 
 /// How the store's clock stands beside the wall clock.

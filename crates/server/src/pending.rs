@@ -135,7 +135,7 @@ impl JsonSchema for Seconds {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        json_schema!({ "type": "number", "minimum": 0 })
+        json_schema!({ "description": "A length of time in seconds.", "type": "number", "minimum": 0 })
     }
 }
 

@@ -5,23 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use inboxclaw_contract::coalesce::{
     Aggregation, CoalesceRule, PROMOTED, PendingChoice, PendingCount, PendingEnd, PendingEnded, PendingPage,
-    PendingQuery, Promoted, fits_list, has_room, is_due, joined_meta, list_is_full, list_takes,
-    promoted_meta,
+    PendingQuery, Promoted, fits_list, has_room, promoted_meta,
 };
 use inboxclaw_contract::{Coalescing, Json, NewEvent, OwnerId, Pending, StoreError};
 use jiff::Timestamp;
 
+use super::collected::Collected;
 use super::time::Now;
 use super::{Inner, MemoryStore};
-
-/// A pending event with what people do not see of it.
-pub(super) struct Collected {
-    pending: Pending,
-    begun_at: Timestamp,
-    aggregation: Aggregation,
-    /// What it holds; only a list has more than one.
-    items: Vec<Json>,
-}
 
 /// What became of the events of a turn.
 #[derive(Default)]
@@ -42,7 +33,7 @@ impl Coalescing for MemoryStore {
 
     async fn pending(&self, query: &PendingQuery) -> Result<PendingPage, StoreError> {
         Ok(self.read(|inner, _| {
-            let chosen = inner.pending.values().filter(|collected| is_chosen(collected, &query.choice));
+            let chosen = inner.pending.values().filter(|collected| collected.is_chosen(&query.choice));
             let mut all: Vec<Pending> = chosen.map(Collected::as_it_stands).collect();
             all.sort_by_key(|pending| std::cmp::Reverse((pending.last_seen_at, pending.id)));
             let total = all.len() as u64;
@@ -73,7 +64,7 @@ impl Coalescing for MemoryStore {
         _after: i64,
     ) -> Result<PendingEnded, StoreError> {
         let ended = self.write(|inner, now| {
-            let chosen = inner.pending.iter().filter(|(_, collected)| is_chosen(collected, choice));
+            let chosen = inner.pending.iter().filter(|(_, collected)| collected.is_chosen(choice));
             let mut chosen: Vec<_> =
                 chosen.map(|(key, collected)| (collected.pending.id, key.clone())).collect();
             chosen.sort();
@@ -221,63 +212,4 @@ impl Inner {
         };
         self.append(key.0, event, now.stamp)
     }
-}
-
-impl Collected {
-    /// Makes another event part of it; `false` when it is to be promoted first.
-    fn join(&mut self, rule: &CoalesceRule, event: &NewEvent, now: Now) -> bool {
-        let is_same = self.pending.event_type == event.event_type && self.aggregation == rule.aggregation;
-        if !is_same || self.is_due(now) {
-            return false;
-        }
-        let meta = if event.meta == Json::empty_object() {
-            Some(self.pending.meta.clone())
-        } else {
-            joined_meta(&self.pending.meta, &event.meta)
-        };
-        let Some(meta) = meta else { return false };
-        match self.aggregation {
-            Aggregation::Latest => self.items = vec![event.data.clone()],
-            Aggregation::Merge => match self.items[0].merged(&event.data) {
-                Ok(merged) => self.items = vec![merged],
-                Err(_) => return false,
-            },
-            Aggregation::List if list_takes(self.bytes(), &event.data) => self.items.push(event.data.clone()),
-            Aggregation::List => return false,
-        }
-        let pending = &mut self.pending;
-        (pending.meta, pending.count, pending.last_seen_at) = (meta, pending.count + 1, now.stamp);
-        (pending.strategy, pending.window) = (rule.strategy, rule.window);
-        pending.flush_at = rule.flush_at(self.begun_at, now.trusted);
-        true
-    }
-
-    fn is_due(&self, now: Now) -> bool {
-        is_due(self.begun_at, self.pending.flush_at, now.trusted)
-    }
-
-    fn is_full(&self) -> bool {
-        self.aggregation == Aggregation::List && list_is_full(self.pending.count, self.bytes())
-    }
-
-    /// The bytes of a list's items with their commas.
-    fn bytes(&self) -> usize {
-        self.items.iter().map(|item| item.len() + 1).sum()
-    }
-
-    /// As it would be promoted now.
-    fn as_it_stands(&self) -> Pending {
-        let data = match self.aggregation {
-            Aggregation::List => Json::list_of(self.items.iter().map(Json::as_str)),
-            Aggregation::Latest | Aggregation::Merge => self.items[0].clone(),
-        };
-        Pending { data, ..self.pending.clone() }
-    }
-}
-
-fn is_chosen(collected: &Collected, choice: &PendingChoice) -> bool {
-    let pending = &collected.pending;
-    choice.source.as_ref().is_none_or(|source| *source == pending.source_name)
-        && choice.patterns.as_ref().is_none_or(|patterns| patterns.matches(&pending.event_type))
-        && choice.entity.as_ref().is_none_or(|entity| *entity == pending.entity_id)
 }

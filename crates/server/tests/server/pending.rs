@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use inboxclaw_contract::coalesce::{Aggregation, CoalesceRule, Strategy};
-use inboxclaw_contract::{Coalescing, Housekeeping, Json, NewEvent, Owner, State};
+use inboxclaw_contract::{Json, NewEvent, Owner};
 use inboxclaw_contract_testing::{committed, turn};
 use inboxclaw_settings::Patterns;
 
