@@ -352,7 +352,7 @@ pub async fn people_see_flush_and_drop_what_is_pending(ground: &Ground) {
 
 pub async fn ending_goes_over_more_than_one_step(ground: &Ground) {
     let source = source(ground, &[rule("*")]).await;
-    let of = |n: usize| if n % 2 == 0 { "t.even" } else { "t.odd" };
+    let of = |n: usize| if n.is_multiple_of(2) { "t.even" } else { "t.odd" };
     let many = (0..1_500).map(|n| change(&n.to_string(), of(n), &n.to_string())).collect();
     assert_eq!(report(ground, source, many).await, (0, 1_500, 0));
     let odd = PendingChoice { patterns: Some(Patterns::new(["t.odd"])), ..PendingChoice::default() };
