@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inboxclaw_contract::sink::Order;
+use inboxclaw_contract::Order;
 use inboxclaw_contract::{DeliveryPolicy, Warning};
 use inboxclaw_settings::coerce::{self, Found, Lax};
 use inboxclaw_settings::{Interval, Rate, Ttl};

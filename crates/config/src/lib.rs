@@ -4,12 +4,14 @@
 //! `delivery`, `condition`, `states` and `sections` know what stands where, `schema` and `reference` tell editors and people. Left out: starting anything.
 
 mod check;
+mod coalesce;
 mod condition;
 mod delivery;
 mod env;
 mod owners;
 mod reference;
 mod report;
+mod retention;
 mod scalar;
 mod schema;
 mod secrets;
@@ -18,7 +20,7 @@ mod sinks;
 mod states;
 mod yaml;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -91,6 +93,8 @@ pub struct Database {
     pub path: PathBuf,
     /// Days to keep events that nobody is owed; for ever when not positive.
     pub retention_days: i64,
+    /// The same by type, in place of that; `None` is for ever.
+    pub retention: BTreeMap<String, Option<Duration>>,
     /// Whether a commit waits for the disk.
     pub durable: bool,
     /// How long a sink is owed an event.
@@ -359,9 +363,18 @@ fn read_database(node: &Node, base_dir: &Path, report: &mut Report) -> Option<Da
     if settings.db_path.is_empty() {
         report.problem(place("db_path"), "database.db_path", "the path is empty");
     }
+    for entry in node.get("retention").and_then(|entry| entry.value.map()).into_iter().flatten() {
+        let key = &entry.key;
+        if key.is_empty() || key.starts_with('!') || key.trim_end_matches(".*").contains('*') && key != "*" {
+            let message =
+                format!("{key:?} is no pattern here: write an exact type, a prefix such as `mock.*`, or `*`");
+            report.problem(entry.place, "database.retention", message);
+        }
+    }
     Some(Database {
         path: base_dir.join(&settings.db_path).components().collect(),
         retention_days: settings.days.unwrap_or(settings.retention_days),
+        retention: settings.retention.iter().map(|(pattern, age)| (pattern.clone(), age.0)).collect(),
         durable: settings.durability == Durability::Full,
         owed_max: settings.owed_max.into(),
         history_age: settings.history.age.into(),

@@ -4,12 +4,14 @@
 use std::cell::RefCell;
 
 use inboxclaw_connectors::SOURCES;
+use inboxclaw_contract::coalesce::CoalesceRule;
 use inboxclaw_contract::settings::{BuiltSource, StartAt, parse};
 use inboxclaw_contract::store::StateLimits;
 use inboxclaw_contract::{Outside, OwnerKind, limits};
 use serde_json::Value as Json;
 
 use super::check::{schema_of, settings, warnings, whole_schema};
+use super::coalesce;
 use super::report::{Report, join, nearest};
 use super::secrets::Secrets;
 use super::sections::SourceCommon;
@@ -31,6 +33,8 @@ pub struct SourceConfig {
     pub built: BuiltSource,
     /// The rules for its state.
     pub policy: StateLimits,
+    /// The rules by which its events are joined.
+    pub coalescing: Vec<CoalesceRule>,
     /// Whether it is paused when it is first registered.
     pub stopped: bool,
 }
@@ -62,15 +66,12 @@ fn source(report: &mut Report, entry: &Entry, kinds: &Kinds, outside: &Outside) 
     let place = |key: &str| entry.value.get(key).map_or(entry.place, |entry| entry.place);
     let parse_common = |json| {
         let common = parse::<SourceCommon>(json)?;
-        common.state.policy().map(|policy| (common, policy))
+        let (policy, coalescing) = (common.state.policy()?, coalesce::rules(&common.coalesce)?);
+        Ok((common, policy, coalescing))
     };
     let common = settings(report, &owner.common, &owner.path, &schema_of::<SourceCommon>(), parse_common);
-    if common.as_ref().is_some_and(|(common, _)| !common.coalesce.is_empty()) {
-        let message = "coalescing is not available in this version yet";
-        report.problem(place("coalesce"), &join(&owner.path, "coalesce"), message);
-    }
     let now = outside.clock.now();
-    let start = common.as_ref().and_then(|(common, _)| common.start).map(|start| start.at(now));
+    let start = common.as_ref().and_then(|(common, ..)| common.start).map(|start| start.at(now));
     let path = join(&owner.path, "start");
     if matches!(start, Some(StartAt::Since(since)) if since > now) {
         report.warn(place("start"), &path, "this time is still to come: until then it means `now`");
@@ -94,12 +95,13 @@ fn source(report: &mut Report, entry: &Entry, kinds: &Kinds, outside: &Outside) 
     if let Some(message) = refused.into_inner() {
         report.problem(place("start"), &path, message);
     }
-    let (common, policy) = common?;
+    let (common, policy, coalescing) = common?;
     Some(SourceConfig {
         name: entry.key.clone(),
         kind: kind.name,
         built: built?,
         policy,
+        coalescing,
         stopped: common.stopped,
     })
 }

@@ -1,11 +1,14 @@
 //! The settings that belong to the program itself: `database`, and what every source and every sink has.
 //! Left out: `server`, which stands beside the server, and what each kind has of its own.
 
+use std::collections::BTreeMap;
+
 use inboxclaw_settings::{Interval, Patterns, Size, coerce};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
+use super::coalesce::CoalesceSettings;
+use super::retention::RetentionAge;
 use super::states::{Start, StateSettings};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -20,6 +23,9 @@ pub(super) struct DatabaseSettings {
     /// Another name for `retention_days`; wins when both are given.
     #[serde(deserialize_with = "coerce::lax")]
     pub(super) days: Option<i64>,
+    /// The same for event types, by pattern: an exact type, a prefix such as `mock.*`, or `*` for all. The exact type
+    /// decides, else the longest prefix, else `*`, else `retention_days`.
+    pub(super) retention: BTreeMap<String, RetentionAge>,
     /// The database file, relative to the folder of the configuration file. Folders are created.
     #[serde(deserialize_with = "coerce::lax")]
     pub(super) db_path: String,
@@ -65,8 +71,10 @@ pub(super) struct History {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct SourceCommon {
-    /// Rules that join events of one entity. Not available in this version yet: the list must be empty.
-    pub(super) coalesce: Vec<Json>,
+    /// Rules that join events of one entity, which come in quick succession, into one. Until its window has passed such an
+    /// event is pending: `inboxclaw pending-events` shows it. An event of another type of the same entity ends the window,
+    /// so that the order stays. Events that name no entity are stored at once.
+    pub(super) coalesce: Vec<CoalesceSettings>,
     /// Rules for the source's state.
     pub(super) state: StateSettings,
     /// Whether the source is paused when it is first set up, until `inboxclaw source resume NAME` starts it. Later
@@ -107,6 +115,7 @@ impl Default for DatabaseSettings {
         Self {
             retention_days: 30,
             days: None,
+            retention: BTreeMap::new(),
             db_path: "./data/data2.db".to_owned(),
             echo: None,
             durability: Durability::Full,

@@ -8,6 +8,7 @@
 
 pub mod building_spaces;
 pub mod clock;
+pub mod coalescing;
 pub mod counts;
 pub mod history;
 pub mod housekeeping;
@@ -137,9 +138,30 @@ macro_rules! conformance {
             retention_goes_on_where_it_stopped
         }
     };
+    (@coalescing $open:path) => {
+        $crate::conformance! { @cases $open, coalescing:
+            promise_3_a_known_id_changes_nothing_that_is_pending
+            what_was_collected_is_promoted_as_one
+            a_debounce_starves_nobody
+            a_batch_ends_a_window_after_its_first_event
+            objects_merge_shallow_and_byte_for_byte
+            a_list_keeps_all_in_order_and_is_bounded
+            what_has_no_room_is_stored_as_it_is
+            another_type_of_an_entity_comes_after_what_is_pending
+            the_first_rule_that_takes_a_type_counts
+            an_event_without_an_entity_is_stored_at_once
+            what_is_pending_outlives_its_rules
+            a_promoted_id_is_unlike_any_other
+            promise_8_pending_events_follow_the_clock
+            promotion_goes_in_steps_and_wakes_those_who_wait
+            people_see_flush_and_drop_what_is_pending
+            ending_goes_over_more_than_one_step
+        }
+    };
     (@housekeeping $open:path) => {
         $crate::conformance! { @cases $open, housekeeping:
             promise_6_retention_removes_only_what_nobody_owes
+            each_type_is_kept_for_as_long_as_it_says
             promise_6_a_delivery_keeps_its_event
             promise_7_a_claim_is_held_by_one
             deliveries_are_owed_until_done
@@ -152,6 +174,7 @@ macro_rules! conformance {
     (@owners $open:path) => {
         $crate::conformance! { @cases $open, owners:
             a_renamed_owner_keeps_everything
+            what_is_pending_goes_with_its_source
             only_a_name_without_a_past_can_be_taken
             a_forgotten_owner_leaves_nothing_but_what_it_reported
             a_forgotten_source_repeats_nothing

@@ -5,7 +5,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, HistoryLimit, Page, PastTurn, Prune, ReadLimit};
+use inboxclaw_contract::store::{
+    DeliveryQuery, DeliveryRow, HistoryLimit, Page, PastTurn, Prune, ReadLimit, Retention,
+};
 use inboxclaw_contract::turn::{Committed, Conflict};
 use inboxclaw_contract::{
     Entry, Intake, Outcome, Owner, OwnerId, Selection, Seq, Spaces, StartAt, Store, Turn, Version,
@@ -186,5 +188,5 @@ impl Ground {
 /// What retention may remove, in seconds.
 pub fn prune(older_than: u64, owed_max: u64, limit: usize) -> Prune {
     let [older_than, owed_max] = [older_than, owed_max].map(Duration::from_secs);
-    Prune { older_than, owed_max, limit }
+    Prune { keep: Retention::all(older_than), owed_max, limit }
 }

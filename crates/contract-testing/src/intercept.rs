@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use inboxclaw_contract::coalesce::{
+    CoalesceRule, PendingChoice, PendingCount, PendingEnd, PendingEnded, PendingPage, PendingQuery, Promoted,
+};
 use inboxclaw_contract::sinks::{Expired, Lapse, SinkDebts};
 use inboxclaw_contract::space::{Copied, EachEntry, Look, Looked, NewSpace, SpaceInfo};
 use inboxclaw_contract::store::{
@@ -12,8 +15,8 @@ use inboxclaw_contract::store::{
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
-    Entry, Event, Housekeeping, Intake, Log, Outcome, Owner, OwnerId, Selection, Seq, Sinks, Snapshot,
-    SpaceId, Spaces, State, StoreError, Turn, Version,
+    Coalescing, Entry, Event, Housekeeping, Intake, Log, Outcome, Owner, OwnerId, Selection, Seq, Sinks,
+    Snapshot, SpaceId, Spaces, State, StoreError, Turn, Version,
 };
 use jiff::Timestamp;
 
@@ -146,6 +149,19 @@ forward! { Sinks {
     fn lapses() -> Vec<Lapse>;
     fn set_told(lapse: &Lapse) -> ();
     fn release(sink: OwnerId) -> ();
+} }
+
+forward! { Coalescing {
+    fn set_coalescing(source: OwnerId, rules: Vec<CoalesceRule>) -> ();
+    fn pending(query: &PendingQuery) -> PendingPage;
+    fn pending_counts() -> Vec<PendingCount>;
+    fn promote(limit: usize) -> Promoted;
+    fn end_pending(choice: &PendingChoice, end: PendingEnd, after: i64) -> PendingEnded;
+    {
+        async fn pending_before(&self, before: Option<Timestamp>) -> Result<Timestamp, StoreError> {
+            self.store.pending_before(before).await
+        }
+    }
 } }
 
 forward! { Spaces {

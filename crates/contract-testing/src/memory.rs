@@ -3,12 +3,15 @@
 //! It passes the core modules: [`turns`](crate::conformance::turns), [`state`](crate::conformance::state),
 //! [`history`](crate::conformance::history), [`counts`](crate::conformance::counts),
 //! [`log`](crate::conformance::log), [`sweeps`](crate::conformance::sweeps), [`clock`](crate::conformance::clock),
-//! [`sinks`](crate::conformance::sinks) and [`housekeeping`](crate::conformance::housekeeping). It leaves out the
+//! [`sinks`](crate::conformance::sinks), [`coalescing`](crate::conformance::coalescing) and
+//! [`housekeeping`](crate::conformance::housekeeping). It leaves out the
 //! modules of stores with [`Spaces`](inboxclaw_contract::Spaces): [`spaces`](crate::conformance::spaces),
 //! [`swaps`](crate::conformance::swaps), [`building_spaces`](crate::conformance::building_spaces) and
 //! [`owners`](crate::conformance::owners). A turn with a swap is
 //! refused. It keeps nothing beyond its own life, so that durability is nothing to ask of it.
 
+mod coalesce;
+mod collected;
 mod commit;
 mod housekeeping;
 mod log;
@@ -22,6 +25,7 @@ mod time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use inboxclaw_contract::coalesce::CoalesceRule;
 use inboxclaw_contract::sinks::Lapse;
 use inboxclaw_contract::store::{PastTurn, StateLimits, Truncation, TruncationCause};
 use inboxclaw_contract::turn::{DeliveryState, RunFacts, Sweep, TurnId};
@@ -31,6 +35,7 @@ use inboxclaw_contract::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use collected::Collected;
 use time::{Now, StoreTime};
 
 /// A removal by age, and the key after which it goes on.
@@ -68,7 +73,10 @@ struct Inner {
     types: BTreeSet<String>,
     /// What retention removed: place, type, and when it was stored.
     removed: Vec<(Seq, String, Timestamp)>,
-    deliveries: BTreeMap<(OwnerId, Seq), Pending>,
+    deliveries: BTreeMap<(OwnerId, Seq), OwedDelivery>,
+    pending: BTreeMap<(OwnerId, String), Collected>,
+    /// How many pending events there ever were.
+    collected: i64,
     /// Removals by age that are not done yet.
     ages: VecDeque<AgeSweep>,
     lapses: BTreeMap<(OwnerId, String), Lapse>,
@@ -95,6 +103,8 @@ struct Row {
     facts: RunFacts,
     claim: Option<(String, Timestamp)>,
     policy: StateLimits,
+    /// The rules by which its events are joined.
+    rules: Arc<[CoalesceRule]>,
     /// When the rules were last applied.
     rules_at: Option<Timestamp>,
     /// What a sink takes, from where it began.
@@ -105,7 +115,7 @@ struct Row {
 }
 
 /// An event that a sink owes out of order.
-struct Pending {
+struct OwedDelivery {
     state: DeliveryState,
     due: Timestamp,
     attempts: u32,
@@ -210,6 +220,7 @@ impl Row {
             facts: RunFacts::default(),
             claim: None,
             policy: StateLimits::default(),
+            rules: Arc::from([]),
             rules_at: None,
             intake: None,
             left_at: None,

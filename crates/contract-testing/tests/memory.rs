@@ -20,5 +20,6 @@ conformance!(
     sweeps,
     clock,
     sinks,
+    coalescing,
     housekeeping,
 );

@@ -6,6 +6,7 @@
 mod check;
 mod error;
 mod format;
+mod merge;
 #[cfg(test)]
 mod tests;
 
@@ -102,6 +103,38 @@ impl Json {
     /// printable ASCII become lower-case `\uXXXX` (two of them above U+FFFF): the default style of Python's `json.dumps`.
     pub fn write_spaced(&self, out: &mut String, ascii: bool) {
         format::spaced(&self.0, out, ascii);
+    }
+
+    /// Two objects as one: the keys of this one in their order, then the other's; of a key that both have, the value of
+    /// `later` counts. Values stay byte for byte. In place of anything but an object comes `later`.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError::TooLarge`].
+    pub fn merged(&self, later: &Self) -> Result<Self, JsonError> {
+        // Two checked objects make no text that breaks a rule but that of length.
+        merge::merged(&self.0, &later.0).map(|text| Self(text.into()))
+    }
+
+    /// A list of these values. Whoever makes it keeps to the limits, which it does not check.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn list_of<'a>(items: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut text = String::from("[");
+        for (place, item) in items.into_iter().enumerate() {
+            if place > 0 {
+                text.push(',');
+            }
+            text.push_str(item);
+        }
+        text.push(']');
+        Self(text.into())
+    }
+
+    /// How many arrays and objects are open at once where it is deepest; 0 for a scalar.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        merge::depth(&self.0)
     }
 
     /// Whether the value is an object.

@@ -3,6 +3,7 @@
 //! Architecture invariant: no I/O and no async runtime in here. Whoever reads this crate knows what the
 //! program promises; who keeps the promises is the business of the other crates.
 
+pub mod coalesce;
 pub mod condition;
 pub mod delivery;
 pub mod draft;
@@ -25,6 +26,7 @@ pub mod state;
 pub mod store;
 pub mod turn;
 
+pub use coalesce::Pending;
 pub use condition::Condition;
 pub use delivery::{Delivery, DeliveryOrigin, DeliveryPolicy, Order};
 pub use draft::Draft;
@@ -43,5 +45,5 @@ pub use sinks::Intake;
 pub use source::{Next, Settled, Source};
 pub use space::{Editable, Spaces};
 pub use state::{Entry, Evolving, Expiry, Snapshot, Version};
-pub use store::{Housekeeping, Log, Sinks, State, Store, StoreError};
+pub use store::{Coalescing, Housekeeping, Log, Sinks, State, Store, StoreError};
 pub use turn::{Outcome, Turn};

@@ -1,11 +1,16 @@
-//! The contract of a store: four small traits. A store keeps the numbered promises of ARCHITECTURE.md;
-//! nothing of any database shows in here.
+//! The contract of a store: five small traits. A store keeps the numbered promises of ARCHITECTURE.md; nothing of any
+//! database shows in here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use inboxclaw_settings::pattern::by_type;
 use jiff::Timestamp;
 
+use crate::coalesce::{
+    CoalesceRule, PendingChoice, PendingCount, PendingEnd, PendingEnded, PendingPage, PendingQuery, Promoted,
+};
 use crate::event::{Event, Seq};
 use crate::owner::{Owner, OwnerId, OwnerKind, SpaceId};
 pub use crate::page::{
@@ -18,9 +23,9 @@ use crate::state::{Entry, Snapshot, Version};
 use crate::turn::{Age, FactsPatch, Outcome, RunFacts, Turn};
 
 /// A whole store.
-pub trait Store: State + Log + Housekeeping + Sinks {}
+pub trait Store: State + Log + Housekeeping + Sinks + Coalescing {}
 
-impl<T: State + Log + Housekeeping + Sinks> Store for T {}
+impl<T: State + Log + Housekeeping + Sinks + Coalescing> Store for T {}
 
 /// The private states of owners, and the one way to write: [`commit`](Self::commit).
 #[async_trait]
@@ -191,6 +196,39 @@ pub trait Sinks: Send + Sync {
     async fn release(&self, sink: OwnerId) -> Result<(), StoreError>;
 }
 
+/// Pending events, which [`State::commit`] collects by the rules of their source.
+///
+/// A commit first notes the id of each event as reported; an event that was reported before changes nothing. Else an
+/// event for which there is a rule, and which names its entity, joins the pending event of its source and entity. One that
+/// names no entity is stored at once.
+#[async_trait]
+pub trait Coalescing: Send + Sync {
+    /// Sets the rules of a source, in place of those before. They are not stored: the configuration tells them anew at
+    /// each start. What is pending stays so until its time, whatever the rules are by then.
+    async fn set_coalescing(&self, source: OwnerId, rules: Vec<CoalesceRule>) -> Result<(), StoreError>;
+
+    /// A page of pending events for people.
+    async fn pending(&self, query: &PendingQuery) -> Result<PendingPage, StoreError>;
+
+    /// How many events are pending, by source; sources without any are left out.
+    async fn pending_counts(&self) -> Result<Vec<PendingCount>, StoreError>;
+
+    /// Promotes up to `limit` pending events whose windows have ended, in the order of their ends.
+    async fn promote(&self, limit: usize) -> Result<Promoted, StoreError>;
+
+    /// Ends some of the chosen pending events after the number `after` (0 to begin). Small steps.
+    async fn end_pending(
+        &self,
+        choice: &PendingChoice,
+        end: PendingEnd,
+        after: i64,
+    ) -> Result<PendingEnded, StoreError>;
+
+    /// Returns when a pending event is due, once that is before `before` (`None`: once there is any). It may be due later
+    /// than that says, never earlier. May be dropped at any await.
+    async fn pending_before(&self, before: Option<Timestamp>) -> Result<Timestamp, StoreError>;
+}
+
 /// How the store's clock stands beside the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockState {
@@ -317,13 +355,39 @@ pub struct Swept {
 /// What retention may remove. What the sinks owe, the store knows by their intakes, cursors and deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prune {
-    /// Only events stored longer ago than this.
-    pub older_than: Duration,
+    /// Only events that were stored longer ago than this says of their type.
+    pub keep: Retention,
     /// What a sink owes of an event stored longer ago than this keeps it no more. A sink that left the configuration
     /// longer ago keeps nothing.
     pub owed_max: Duration,
     /// Most events removed in this step.
     pub limit: usize,
+}
+
+/// How long events are kept that nobody owes any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// By pattern: the exact type decides, else the longest prefix, else `*`. `None` is for ever.
+    pub by_type: BTreeMap<String, Option<Duration>>,
+    /// The types that no pattern matches.
+    pub default: Option<Duration>,
+}
+
+impl Retention {
+    /// So long, whatever the type.
+    pub fn all(age: Duration) -> Self {
+        Self { by_type: BTreeMap::new(), default: Some(age) }
+    }
+
+    /// How long events of this type are kept; `None` for ever.
+    pub fn of(&self, event_type: &str) -> Option<Duration> {
+        *by_type(&self.by_type, event_type).unwrap_or(&self.default)
+    }
+
+    /// Whether every event is kept for ever.
+    pub fn is_endless(&self) -> bool {
+        self.default.is_none() && self.by_type.values().all(Option::is_none)
+    }
 }
 
 /// What retention removed.
@@ -377,5 +441,23 @@ mod tests {
         {
             assert_eq!(share(used, limit), percent);
         }
+    }
+    #[test]
+    fn the_nearest_pattern_says_how_long_events_are_kept() {
+        let day = |days: u64| Some(Duration::from_secs(days * 86_400));
+        let by_type = [("a.*", day(2)), ("a.b.*", None), ("a.b.c", day(1)), ("x", day(9))];
+        let by_type = by_type.map(|(pattern, age)| (pattern.to_owned(), age)).into();
+        let retention = Retention { by_type, default: day(30) };
+        for (event_type, age) in [
+            ("a.b.c", day(1)),
+            ("a.b.d", None),
+            ("a.x", day(2)),
+            ("a", day(30)),
+            ("x", day(9)),
+            ("x.y", day(30)),
+        ] {
+            assert_eq!(retention.of(event_type), age, "{event_type}");
+        }
+        assert!(!retention.is_endless() && Retention::default().is_endless());
     }
 }

@@ -248,8 +248,11 @@ pub enum Outcome {
 pub struct Committed {
     /// The owner's version afterwards.
     pub version: Version,
-    /// How many events were new. 0 for a repeated commit of the same turn id.
+    /// How many events the log got. 0 for a repeated commit of the same turn id.
     pub stored: u64,
+    /// How many events were new and are pending, or became part of a pending event; see
+    /// [`Coalescing`](crate::Coalescing). When a later one promotes that in the same turn, it counts as stored as well.
+    pub pending: u64,
     /// How many events the source had reported before; they were not stored again.
     pub known: u64,
 }

@@ -4,6 +4,7 @@ mod clock;
 mod config_file;
 mod google;
 mod owner;
+mod pending_events;
 mod source;
 mod state;
 mod store;
@@ -16,6 +17,7 @@ pub use config_file::ConfigFile;
 pub use google::{Auth, Google, GoogleCommand, ListCalendars};
 use inboxclaw_settings::Interval;
 pub use owner::OwnerArg;
+pub use pending_events::{EndPending, PendingCommand, PendingEvents, WhichPending};
 pub use source::{Named, Sink, SinkCommand, Source, SourceCommand};
 pub use state::{
     By, Copy, Cursor, Delete, Edit, Export, Forget, Get, History, Import, List, Move, Rewind, Set, State,
@@ -95,6 +97,7 @@ impl Cli {
             Command::PullAck(args) => Some(&mut args.config.config),
             Command::PullExtend(args) => Some(&mut args.config.config),
             Command::Subscribe(args) => Some(&mut args.config.config),
+            Command::PendingEvents(args) => Some(&mut args.config),
             Command::State(args) => Some(&mut args.config),
             Command::Source(args) => Some(&mut args.config),
             Command::Sink(args) => Some(&mut args.config),
@@ -104,7 +107,7 @@ impl Cli {
 }
 
 /// What became of commands of the forerunner, in a sentence each.
-const FORERUNNER: [(&str, &str); 13] = [
+const FORERUNNER: [(&str, &str); 12] = [
     ("config", "edit the file, then `inboxclaw check` says what is wrong with it"),
     ("diary", "the diary is not available in this version yet"),
     (
@@ -114,10 +117,6 @@ const FORERUNNER: [(&str, &str); 13] = [
     ("llm", "language models are not available in this version yet"),
     ("logs", "`inboxclaw listen` logs to standard error: under systemd `journalctl -u UNIT` shows it"),
     ("nordigen", "bank accounts are not available in this version yet"),
-    (
-        "pending-events",
-        "coalescing is not available in this version yet; `inboxclaw events` lists what is stored",
-    ),
     ("restart", "stop the program and start it again, under systemd by `systemctl restart UNIT`"),
     ("start", "`inboxclaw listen` runs the program; under systemd `systemctl start UNIT`"),
     ("stats", "`inboxclaw status` and `inboxclaw state owners` say what is stored"),
@@ -145,6 +144,9 @@ pub enum Command {
     Schema(Schema),
     /// Print the last events in the database, newest first. Works whether or not the program runs.
     Events(Events),
+    /// Print the events that rules of `coalesce` have collected and that are not stored yet; store them now, or drop
+    /// them. Works whether or not the program runs.
+    PendingEvents(PendingEvents),
     /// Say how the program and its database are doing.
     Status(ConfigFile),
     /// Ask the running program whether every source is well. Exit 0 if so, 1 if not, 2 if nobody can say.

@@ -12,6 +12,7 @@ mod healthcheck;
 mod init;
 mod listen;
 mod output;
+mod pending_events;
 mod pull;
 mod response;
 mod schema;
@@ -75,6 +76,7 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
         Command::Check(args) => check::run(&args, json),
         Command::Schema(args) => schema::run(&args),
         Command::Events(args) => events::run(&args, json),
+        Command::PendingEvents(args) => pending_events::run(&args, json),
         Command::Status(args) => status::run(&args, json),
         Command::Healthcheck(args) => healthcheck::run(&args, json),
         Command::Pull(args) => pull::pull(&args, json),

@@ -176,11 +176,9 @@ fn entries_that_are_no_source_or_sink() {
 #[test]
 fn what_is_still_to_come_is_refused_and_says_so() {
     refused(
-        "database: {url: 'postgres://u:p@h/d'}\nsources:\n  mock:\n    coalesce: [{match: a, strategy: debounce, window: 5}]\n\
-         sink: {}\n",
+        "database: {url: 'postgres://u:p@h/d'}\nsources: {}\nsink: {}\n",
         &[
             "c.yaml:1:17: database.url: PostgreSQL is not available in this version yet; remove the key to use SQLite",
-            "c.yaml:4:5: sources.mock.mock.coalesce: coalescing is not available in this version yet",
         ],
     );
 }

@@ -117,11 +117,15 @@ impl Debts {
         let owed_max = options.owed_max;
         let near = self.env.options.retention().and_then(|retention| {
             let age = |debt: &Debt| Duration::try_from(now.duration_since(debt.oldest.1)).unwrap_or_default();
-            let mut old: Vec<&Debt> =
-                debts.types.iter().filter(|debt| age(debt) >= owed_max / 100 * NEAR).collect();
+            // Types that are kept for ever are never removed, however long they are owed.
+            let goes = |debt: &Debt| {
+                retention.of(&debt.event_type).map(|kept| later(debt.oldest.1, owed_max.max(kept)))
+            };
+            let is_near = |debt: &&Debt| age(debt) >= owed_max / 100 * NEAR && goes(debt).is_some();
+            let mut old: Vec<&Debt> = debts.types.iter().filter(is_near).collect();
             old.sort_by_key(|debt| debt.oldest.1);
             let first = old.first()?;
-            let goes = later(first.oldest.1, owed_max.max(retention));
+            let goes = old.iter().filter_map(|debt| goes(debt)).min()?;
             let (types, owed) = (types(&old), shown(owed_max));
             Some(format!(
                 "not confirmed since {}: {types}; from {} on retention removes what is owed for longer than \

@@ -89,8 +89,8 @@ impl HousekeepingLoop {
     async fn prune(&mut self) -> Result<(), StoreError> {
         self.debts.show().await?;
         let options = &self.env.options;
-        let Some(older_than) = options.retention() else { return Ok(()) };
-        let prune = Prune { older_than, owed_max: options.owed_max, limit: STEP };
+        let Some(keep) = options.retention() else { return Ok(()) };
+        let prune = Prune { keep, owed_max: options.owed_max, limit: STEP };
         let mut events = 0;
         while !self.env.shutdown.is_cancelled() {
             let step = self.env.store.prune(&prune).await?;

@@ -12,6 +12,7 @@ mod handle;
 mod health;
 mod housekeeping;
 mod options;
+mod pending;
 pub mod pull;
 pub mod replay;
 mod rules;

@@ -1,8 +1,10 @@
 //! What the loops are given: clock, randomness, and what may be set about them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use inboxclaw_contract::store::Retention;
 use inboxclaw_contract::{Clock, Random};
 
 /// The doors to the outside that the runtime itself uses.
@@ -24,6 +26,8 @@ pub struct Options {
     pub delivery_timeout: Duration,
     /// Days after which events that nobody owes any more are removed; 30 unless set, never when not positive.
     pub retention_days: i64,
+    /// The same for types that match a pattern, in place of that; see [`Retention::by_type`].
+    pub retention_by_type: BTreeMap<String, Option<Duration>>,
     /// For so long a sink owes an event of the log, counted from when it was stored, and a sink that left the
     /// configuration owes anything; 30 d unless set.
     pub owed_max: Duration,
@@ -32,10 +36,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// The age from which on events that nobody owes go; `None` for never.
-    pub(crate) fn retention(&self) -> Option<Duration> {
-        let days = u64::try_from(self.retention_days).ok().filter(|days| *days > 0)?;
-        Some(Duration::from_secs(days.saturating_mul(24 * 60 * 60)))
+    /// How long events are kept that nobody owes; `None` when all are kept for ever.
+    pub(crate) fn retention(&self) -> Option<Retention> {
+        let days = u64::try_from(self.retention_days).ok().filter(|days| *days > 0);
+        let default = days.map(|days| Duration::from_secs(days.saturating_mul(24 * 60 * 60)));
+        let retention = Retention { by_type: self.retention_by_type.clone(), default };
+        (!retention.is_endless()).then_some(retention)
     }
 }
 
@@ -45,6 +51,7 @@ impl Default for Options {
             turn_timeout: Duration::from_secs(60),
             delivery_timeout: Duration::from_secs(10 * 60),
             retention_days: 30,
+            retention_by_type: BTreeMap::new(),
             owed_max: Duration::from_secs(30 * 24 * 60 * 60),
             claims: Claims::Alone,
         }

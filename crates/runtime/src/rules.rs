@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use inboxclaw_contract::coalesce::CoalesceRule;
 use inboxclaw_contract::store::{NEAR, OwnerInfo, StateLimits, share};
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Class, Failure, Owner, OwnerId, StoreError};
+use inboxclaw_contract::{Class, Failure, Owner, OwnerId, OwnerKind, StoreError};
 
 use crate::runner::Env;
 
@@ -17,6 +18,8 @@ const WAYS_OUT: &str = "delete entries with `inboxclaw state delete`, add a rule
 #[derive(Default)]
 pub(crate) struct Rules {
     pub(crate) policies: BTreeMap<Owner, StateLimits>,
+    /// The rules by which events of sources are joined.
+    pub(crate) coalescing: BTreeMap<Owner, Vec<CoalesceRule>>,
     /// Sources that are paused when they are first registered.
     pub(crate) stopped: BTreeSet<Owner>,
 }
@@ -54,6 +57,10 @@ impl Registry {
         }
         let policy = self.rules.policies.get(owner).cloned().unwrap_or_default();
         env.store.set_limits(id, policy.clone()).await?;
+        if owner.kind == OwnerKind::Source {
+            let coalescing = self.rules.coalescing.get(owner).cloned().unwrap_or_default();
+            env.store.set_coalescing(id, coalescing).await?;
+        }
         if policy.max_entries.is_some() || policy.max_bytes.is_some() {
             self.limits.insert(id, (owner.clone(), policy));
         }
@@ -103,7 +110,7 @@ pub(crate) fn refused(error: StoreError) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use inboxclaw_contract::{OwnerKind, Version};
+    use inboxclaw_contract::Version;
 
     use super::*;
 

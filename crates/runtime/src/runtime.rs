@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use inboxclaw_contract::coalesce::CoalesceRule;
 use inboxclaw_contract::limits::INTERNAL_SOURCE;
 use inboxclaw_contract::settings::{BuiltSink, BuiltSource};
 use inboxclaw_contract::store::{OwnerInfo, StateLimits};
@@ -22,6 +23,7 @@ use crate::handle::{Handle, Shared};
 use crate::health::{Health, Status, Trouble};
 use crate::housekeeping::HousekeepingLoop;
 use crate::options::{Doors, Options};
+use crate::pending::PromotionLoop;
 use crate::rules::{Registry, Rules};
 use crate::runner::{Env, Runner};
 use crate::schedule::by;
@@ -139,6 +141,11 @@ impl Runtime {
         self.rules.policies.insert(owner.clone(), policy);
     }
 
+    /// Sets the rules by which events of an added source are joined. Without a call there are none.
+    pub fn set_coalescing(&mut self, owner: &Owner, rules: Vec<CoalesceRule>) {
+        self.rules.coalescing.insert(owner.clone(), rules);
+    }
+
     /// Has an added source paused when the store first hears of it; whether it is paused later is for people to say.
     pub fn begin_stopped(&mut self, owner: &Owner) {
         self.rules.stopped.insert(owner.clone());
@@ -213,6 +220,7 @@ impl Runtime {
         let debts = Debts::new(env.clone(), internal, sinks);
         let housekeeping = HousekeepingLoop { env: env.clone(), debts, limits: registry.limits };
         tasks.own("housekeeping", housekeeping.run());
+        tasks.own("pending events", PromotionLoop { env: env.clone() }.run());
         tasks.own("health", Announcer { env: env.clone(), internal, sources: ids }.run());
         Ok(claims)
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::Prune;
+use inboxclaw_contract::store::{Prune, Retention};
 use inboxclaw_contract::turn::DeliveryChange;
 use inboxclaw_contract::{
     Class, Delivery, Draft, Expiry, Failure, Housekeeping, Intake, Owner, Receipt, Seq, Sink, StartAt, State,
@@ -356,7 +356,7 @@ async fn who_fell_behind_retention_is_told() {
     world.store_events(&[("a", "t.x", "")]).await;
     world.pass(1).await;
     world.store.edit_cursor(&hook(), Some("0"));
-    let all = Prune { older_than: Duration::ZERO, owed_max: Duration::ZERO, limit: 9 };
+    let all = Prune { keep: Retention::all(Duration::ZERO), owed_max: Duration::ZERO, limit: 9 };
     assert_eq!(world.store.store.prune(&all).await.unwrap().events, 1);
     world.pass(1).await;
     let message = world.report().sinks[0].message.clone();

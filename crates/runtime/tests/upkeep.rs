@@ -6,6 +6,7 @@ mod support;
 
 use std::time::Duration;
 
+use inboxclaw_contract::store::Retention;
 use inboxclaw_contract::turn::EntryChange;
 use inboxclaw_contract::{Class, Clock, Expiry, Housekeeping, Json, Owner};
 use inboxclaw_runtime::Options;
@@ -144,5 +145,5 @@ async fn pruning_runs_at_the_start_and_every_hour() {
     let prunes = world.store.by.with(|faults| faults.prunes.clone());
     assert_eq!(prunes.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [0, 0, 3_600, 3_600]);
     let month = Duration::from_secs(30 * 24 * HOUR);
-    assert!(prunes.iter().all(|(_, prune)| (prune.older_than, prune.owed_max) == (month, month)));
+    assert!(prunes.iter().all(|(_, prune)| (&prune.keep, prune.owed_max) == (&Retention::all(month), month)));
 }

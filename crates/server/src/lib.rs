@@ -3,7 +3,7 @@
 //! `connections` accepts and ends connections, `room` and `streams` say how many there may be and whose (`clients`).
 //! `guard` says who may ask. `route` is what the router and the description of the API are made of, `sinks` the table of
 //! what sinks answer; `limits`, `params`, `reply` and `document` read requests and shape answers. What is answered: `log`,
-//! `pull`, `sse`, `states`, `clock`, `health`, `metrics`. Left out: what a turn or an edit is (`runtime`, `edit`), and
+//! `pending`, `pull`, `sse`, `states`, `clock`, `health`, `metrics`. Left out: what a turn or an edit is (`runtime`, `edit`), and
 //! which sources and sinks there are (`config`).
 
 mod bounds;
@@ -20,6 +20,7 @@ mod log;
 mod metrics;
 mod openapi;
 mod params;
+pub mod pending;
 pub mod proof;
 pub mod pull;
 mod reply;
@@ -137,7 +138,10 @@ fn router(app: App, room: Arc<Room>, shutdown: CancellationToken) -> Router {
         States::new(app.states.clone(), app.random.clone(), app.clock.clone(), app.configured.clone())
             .running(app.waker.clone(), &app.bounds, streams.clone());
     let fixed: Vec<Route<Context>> =
-        [health::routes(), metrics::routes(), log::routes(), clock::routes()].into_iter().flatten().collect();
+        [health::routes(), metrics::routes(), log::routes(), pending::routes(), clock::routes()]
+            .into_iter()
+            .flatten()
+            .collect();
     let of_states = states::routes();
     let sinks = SinkTable::of(&app.pulls, &app.streams);
     let described = fixed.iter().map(Route::described).chain(of_states.iter().map(Route::described));

@@ -16,7 +16,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Serialize, Serializer};
 
 use crate::document::{self, Document};
-use crate::openapi::{Operation, of, text, up_to};
+use crate::openapi::{Operation, text, up_to};
 use crate::params::{Logged, Params};
 use crate::reply::{self, Refusal, Reply};
 use crate::route::{Route, route};
@@ -56,15 +56,6 @@ where
             operation("listRecentEvents", "Lists the last events, newest first.")
                 .query("limit", up_to(200, 20), "Most events.")
                 .gives::<EventPage<'_>>(200, "The events."),
-        ),
-        route(
-            Method::GET,
-            "/api/pending-events",
-            pending,
-            operation("listPendingEvents", "Lists events that wait to be merged: none ever does.")
-                .query("limit", up_to(500, 50), "Most events.")
-                .query("offset", offset(), "How many to skip.")
-                .answer(200, "No events.", &[("application/json", of::<EventPage<'_>>)]),
         ),
         route(
             Method::GET,
@@ -145,12 +136,6 @@ async fn recent(State(log): State<Log>, mut params: Params) -> Result<Reply, Ref
     let ignored = params.done()?;
     let limit = usize::try_from(limit).unwrap_or(0);
     Ok(ignored.told(log.found(Find { limit, ..Find::default() }).await?))
-}
-
-/// Nothing is ever pending while events are not coalesced.
-async fn pending(mut params: Params) -> Result<Reply, Refusal> {
-    page(&mut params);
-    Ok(params.done()?.told(reply::ok(r#"{"events":[],"total":0}"#)))
 }
 
 async fn sources(State(log): State<Log>) -> Result<Reply, Refusal> {

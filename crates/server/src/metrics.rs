@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::{FromRef, State};
 use axum::http::{Method, StatusCode};
 use inboxclaw_contract::Store;
+use inboxclaw_contract::coalesce::PendingCount;
 use inboxclaw_contract::sinks::Lapse;
 use inboxclaw_contract::store::OwnerInfo;
 use inboxclaw_runtime::OwnerStats;
@@ -73,6 +74,7 @@ async fn answer(State(server): State<Metrics>) -> Result<Reply, Refusal> {
     owners(&mut registry, &server.vitals.owners());
     let all = server.store.owners().await?;
     states(&mut registry, &all);
+    pending(&mut registry, &all, &server.store.pending_counts().await?);
     lapses(&mut registry, &all, &server.store.lapses().await?);
     pulls(&mut registry, &server);
     let mut text = String::new();
@@ -129,6 +131,17 @@ fn states(registry: &mut Registry, owners: &[OwnerInfo]) {
         i64::try_from(owner.bytes).unwrap_or(i64::MAX)
     });
     register("state_version", "How often the state has changed", |owner| owner.version.0);
+}
+
+fn pending(registry: &mut Registry, owners: &[OwnerInfo], counts: &[PendingCount]) {
+    let family = Family::<Labels, Gauge>::default();
+    for count in counts {
+        if let Some(owner) = owners.iter().find(|owner| owner.id == count.source) {
+            let labels = vec![("source", owner.name.clone())];
+            family.get_or_create(&labels).set(i64::try_from(count.count).unwrap_or(i64::MAX));
+        }
+    }
+    registry.register("pending_events", "Events that are collected and not in the log yet", family);
 }
 
 /// What left the debts of sinks without their consumers' yes. Unlike the other counters these outlive the program.

@@ -23,6 +23,8 @@ mod openapi;
 mod owners;
 #[path = "server/past.rs"]
 mod past;
+#[path = "server/pending.rs"]
+mod pending;
 #[path = "server/pull.rs"]
 mod pull;
 #[path = "server/quiet.rs"]

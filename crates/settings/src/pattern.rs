@@ -124,17 +124,19 @@ impl Ttl {
     /// The exact type decides, else the longest prefix, else `*`, else the default.
     #[must_use]
     pub fn of(&self, event_type: &str) -> Option<Duration> {
-        let exact = || self.by_type.get(event_type);
-        // From the longest prefix to the shortest: each ends at a dot of the type.
-        let prefix = || {
-            event_type
-                .rmatch_indices('.')
-                .find_map(|(dot, _)| self.by_type.get(&format!("{}*", &event_type[..=dot])))
-        };
-        let all = || self.by_type.get("*");
-        let ttl = exact().or_else(prefix).or_else(all).or(self.default.as_ref());
+        let ttl = by_type(&self.by_type, event_type).or(self.default.as_ref());
         ttl.map(|ttl| ttl.as_duration())
     }
+}
+
+/// What a map by pattern says of a type: the exact type decides, else the longest prefix, else `*`. A `!` has no meaning.
+#[must_use]
+pub fn by_type<'a, T>(map: &'a BTreeMap<String, T>, event_type: &str) -> Option<&'a T> {
+    let exact = || map.get(event_type);
+    // From the longest prefix to the shortest: each ends at a dot of the type.
+    let prefix =
+        || event_type.rmatch_indices('.').find_map(|(dot, _)| map.get(&format!("{}*", &event_type[..=dot])));
+    exact().or_else(prefix).or_else(|| map.get("*"))
 }
 
 impl Pattern {

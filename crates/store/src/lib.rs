@@ -12,4 +12,6 @@ pub mod sqlite;
 
 pub use path::resolved;
 pub use run_file::RunFile;
-pub use sqlite::{Copied, Durability, HistoryBounds, OpenError, Options, Prepared, Restored, SqliteStore};
+pub use sqlite::{
+    Compacted, Copied, Durability, HistoryBounds, OpenError, Options, Prepared, Restored, SqliteStore,
+};

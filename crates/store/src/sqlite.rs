@@ -6,11 +6,13 @@
 //! - `writer`: groups what waits into one transaction; `tx`: what that transaction knows without reading, with `recent`
 //!   changes; `writer_state`: what the writer keeps beyond a transaction.
 //! - `apply`, `conflict`, `plan`, `swap`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
+//! - `coalesce` and `pending`: what becomes of events that have a rule by which they are joined, and the rows of those that
+//!   are collected.
 //! - `counts`, `event_counts`: what a space holds, and how many events a type has.
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `building_spaces`: what turns and
 //!   sweeps do to those that are being built.
-//! - `backup` and `restore`: the whole database, copied and put back.
-//! - `state`, `log`, `housekeeping`, `sinks`: the four traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`,
+//! - `backup`, `restore`, `compact`: the whole database, copied, put back, without what is free.
+//! - `state`, `log`, `housekeeping`, `sinks`, `coalescing`: the five traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`,
 //!   `watch`, `clock`: what reads need.
 //!
 //! Files know each other one way: what two of them need lies in one below both.
@@ -24,6 +26,9 @@ mod backup;
 mod building_spaces;
 mod check;
 mod clock;
+mod coalesce;
+mod coalescing;
+mod compact;
 mod conflict;
 mod counts;
 mod error;
@@ -36,6 +41,7 @@ mod numbers;
 mod open;
 mod options;
 mod owners;
+mod pending;
 mod plan;
 #[cfg(test)]
 mod plans;
@@ -62,6 +68,7 @@ mod writer;
 mod writer_state;
 
 pub use backup::{Copied, EachStep};
+pub use compact::Compacted;
 pub use error::OpenError;
 pub use open::Prepared;
 pub use options::{Durability, HistoryBounds, Options};

@@ -24,6 +24,7 @@ conformance!(
     sweeps,
     clock,
     sinks,
+    coalescing,
     housekeeping,
     owners,
     spaces,

@@ -4,10 +4,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
-use inboxclaw_contract::{Housekeeping, Owner, StoreError};
-use inboxclaw_contract_testing::HandClock;
-use inboxclaw_store::{OpenError, Options, RunFile, SqliteStore, resolved};
+use inboxclaw_contract::{Housekeeping, NewEvent, Owner, Selection, Seq, StoreError};
+use inboxclaw_contract_testing::{Ground, HandClock, Words, json};
+use inboxclaw_store::{Compacted, OpenError, Options, RunFile, SqliteStore, resolved};
 use rusqlite::Connection;
 
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
@@ -115,4 +116,36 @@ async fn a_database_that_is_taken_away_breaks_the_store() {
         let later = store.register(&Owner::source("a"), "test").await;
         assert!(matches!(later, Err(StoreError::Broken(_))), "{later:?}");
     }
+}
+
+#[tokio::test]
+async fn a_compacted_database_is_smaller_and_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("it's.db");
+    let clock = HandClock::new();
+    let open = || {
+        Ground::new(Arc::new(SqliteStore::open(&path, Options::new(clock.clone())).unwrap()), clock.clone())
+    };
+    let ground = open();
+    let source = ground.source("a").await;
+    let wide = json(&format!("{{\"x\":\"{}\"}}", "x".repeat(20_000)));
+    for n in 0..100 {
+        let mut turn = ground.turn(source).await;
+        turn.events.push(NewEvent::new(n.to_string(), "t", wide.clone()));
+        ground.commit(turn.put("k", &n.to_string())).await;
+        ground.clock.step(1);
+    }
+    assert_eq!(ground.prune(10).await, 90);
+    let refused = SqliteStore::compact(&path).unwrap_err();
+    assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
+    drop(ground);
+    let Compacted { before, after } = SqliteStore::compact(&path).unwrap();
+    assert!(before > 2_000_000 && after < before / 4, "{before} {after}");
+    assert_eq!(fs::metadata(&path).unwrap().len(), after);
+    assert_eq!(names(dir.path()), ["it's.db", "it's.db.lock"]);
+    let ground = open();
+    assert_eq!(ground.get(source, "k").await.as_deref(), Some("99"));
+    assert_eq!(ground.event_ids().await.len(), 10);
+    ground.commit(ground.turn(source).await.emit("100", "t")).await;
+    assert_eq!(ground.page(&Selection::all(Seq(100))).await.events[0].seq, Seq(101), "numbers go on");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, HistoryLimit};
+use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, HistoryLimit, Prune, Retention};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
 use inboxclaw_contract::{
     DeliveryOrigin, Expiry, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Version,
@@ -54,6 +54,39 @@ pub async fn promise_6_retention_removes_only_what_nobody_owes(ground: &Ground) 
     }
     assert_eq!(ground.prune(20).await, 3);
     assert_eq!(seqs(ground).await, [9, 10]);
+}
+
+pub async fn each_type_is_kept_for_as_long_as_it_says(ground: &Ground) {
+    let source = ground.source("a").await;
+    for id in 1..=2 {
+        let turn = ["t.a", "t.b", "t.b.c", "u"]
+            .iter()
+            .fold(ground.turn(source).await, |turn, name| turn.emit(&format!("{id} {name}"), name));
+        ground.commit(turn).await;
+        ground.clock.step(10);
+    }
+    let age = |seconds: u64| Some(Duration::from_secs(seconds));
+    let by_type = [("t.*", age(15)), ("t.b", None), ("t.b.*", age(5))];
+    let by_type: BTreeMap<_, _> = by_type.map(|(pattern, age)| (pattern.to_owned(), age)).into();
+    let pass = async |default: Option<Duration>| {
+        let keep = Retention { by_type: by_type.clone(), default };
+        let prune = Prune { keep, owed_max: Duration::from_secs(1_000), limit: 100 };
+        let step = ground.store.prune(&prune).await.unwrap();
+        (step.events, step.more)
+    };
+    ground.owing("keeper", &of_type("t.b.c", 3)).await;
+    assert_eq!(pass(None).await, (2, false), "one t.a by its prefix, and the t.b.c that nobody owes");
+    assert_eq!(ground.event_ids().await, ["1 t.b", "1 u", "2 t.a", "2 t.b", "2 t.b.c", "2 u"]);
+    // A reader of one type hears nothing of what went of others.
+    assert_eq!(ground.missed(&of_type("t.a", 0)).await, Some(1));
+    assert_eq!(ground.missed(&of_type("t.b.c", 0)).await, Some(3));
+    for kept in ["t.b", "u"] {
+        assert_eq!(ground.missed(&of_type(kept, 0)).await, None, "{kept}");
+    }
+    assert_eq!(pass(age(15)).await, (1, false), "the default is for types that no pattern matches");
+    ground.clock.step(1_000);
+    assert_eq!(pass(None).await.0, 2, "owed for long enough");
+    assert_eq!(ground.event_ids().await, ["1 t.b", "2 t.b", "2 u"]);
 }
 
 pub async fn promise_6_a_delivery_keeps_its_event(ground: &Ground) {

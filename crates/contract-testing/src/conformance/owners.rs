@@ -1,12 +1,16 @@
 //! Owners that get another name, and owners that are forgotten.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use inboxclaw_contract::coalesce::{Aggregation, CoalesceRule, PendingQuery, Strategy};
 use inboxclaw_contract::store::{DeliveryQuery, HistoryLimit};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
-use inboxclaw_contract::{DeliveryOrigin, Owner, OwnerId, Seq, StoreError, Version};
+use inboxclaw_contract::{DeliveryOrigin, NewEvent, Owner, OwnerId, Seq, StoreError, Version};
+use inboxclaw_settings::Patterns;
 use jiff::Timestamp;
 
-use crate::{SpacesGround, Words, of_type, turn};
+use crate::{SpacesGround, Words, json, of_type, turn};
 
 async fn named(ground: &SpacesGround) -> Vec<(OwnerId, String)> {
     let all = ground.store.owners().await.unwrap();
@@ -40,6 +44,43 @@ pub async fn a_renamed_owner_keeps_everything(ground: &SpacesGround) {
     ground.spaces.rename(owner, &Owner::sink("new")).await.unwrap();
     assert_eq!(named(ground).await, [(owner, "sink:new".into()), (other, "source:old".into())]);
     ground.spaces.rename(owner, &Owner::sink("new")).await.unwrap();
+}
+
+pub async fn what_is_pending_goes_with_its_source(ground: &SpacesGround) {
+    let (source, other) = (ground.source("old").await, ground.source("other").await);
+    let rule = CoalesceRule {
+        patterns: Patterns::default(),
+        strategy: Strategy::Debounce,
+        window: Duration::from_secs(10),
+        max_wait: Duration::from_secs(100),
+        aggregation: Aggregation::List,
+    };
+    let event = |id: &str| NewEvent::new(id, "t", json("{}")).entity("e");
+    for source in [source, other] {
+        ground.store.set_coalescing(source, vec![rule.clone()]).await.unwrap();
+        let mut turn = ground.turn(source).await.cursor("1");
+        turn.events = vec![event("1"), event("2")];
+        ground.commit(turn).await;
+    }
+    let pending = async || {
+        let query = PendingQuery { limit: 9, bytes: usize::MAX, ..PendingQuery::default() };
+        let page = ground.store.pending(&query).await.unwrap();
+        page.events.into_iter().map(|pending| (pending.source_name, pending.count)).collect::<Vec<_>>()
+    };
+    // An undo moves the cursor back and leaves what was reported: what comes again is known.
+    let mut undo = ground.turn(source).await.author("ann");
+    (undo.cursor, undo.undoes) = (Some(None), Some(Version(1)));
+    ground.commit(undo).await;
+    let mut again = ground.turn(source).await.cursor("1");
+    again.events = vec![event("2")];
+    assert_eq!(ground.commit(again).await.known, 1);
+    ground.spaces.rename(source, &Owner::source("new")).await.unwrap();
+    assert_eq!(pending().await, [("other".to_owned(), 2), ("new".to_owned(), 2)]);
+    while !ground.spaces.forget(source).await.unwrap() {}
+    assert_eq!(pending().await, [("other".to_owned(), 2)]);
+    ground.clock.step(10);
+    assert_eq!(ground.store.promote(9).await.unwrap().events, 1);
+    assert_eq!(ground.page(&of_type("*", 0)).await.events[0].source, other);
 }
 
 pub async fn only_a_name_without_a_past_can_be_taken(ground: &SpacesGround) {

@@ -6,9 +6,10 @@ use inboxclaw_contract::turn::{Committed, Conflict, DeliveryChange, EntryChange,
 use inboxclaw_contract::{Event, NewEvent, Outcome, OwnerId, StoreError, Turn};
 use jiff::{SignedDuration, Timestamp};
 
+use super::coalesce::Added;
 use super::plan::Plan;
 use super::time::Now;
-use super::{AgeSweep, Inner, Pending, Row};
+use super::{AgeSweep, Inner, OwedDelivery, Row};
 
 impl Inner {
     pub(super) fn commit(&mut self, turn: Turn, now: Now) -> Result<Outcome, StoreError> {
@@ -29,49 +30,40 @@ impl Inner {
         row.apply(plan, &turn, now.stamp);
         let (owner, version) = (turn.owner, row.version);
         self.ages.extend(turn.sweeps.into_iter().map(|sweep| AgeSweep::new(owner, sweep)));
-        let all = turn.events.len() as u64;
-        let stored = self.append(owner, turn.events, now.stamp)?;
+        let Added { stored, pending, known } = self.take(owner, turn.events, now)?;
         turn.deliveries.into_iter().for_each(|change| self.deliver(owner, change));
         for (owner, patch) in &turn.facts {
             self.row_mut(*owner)?.patch(patch, now.trusted);
         }
-        Ok(Outcome::Committed(Committed { version, stored, known: all - stored }))
+        Ok(Outcome::Committed(Committed { version, stored, pending, known }))
     }
 
-    /// Logs the events that are new; says how many.
-    fn append(
+    /// Puts an event into the log.
+    pub(super) fn append(
         &mut self,
         source: OwnerId,
-        events: Vec<NewEvent>,
+        event: NewEvent,
         created_at: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let mut stored = 0;
-        for event in events {
-            let row = self.row_mut(source)?;
-            if !row.reported.insert(event.event_id.clone()) {
-                continue;
-            }
-            let source_name = row.owner.name.clone();
-            stored += 1;
-            self.head.0 += 1;
-            self.types.insert(event.event_type.clone());
-            let NewEvent { event_id, event_type, entity_id, occurred_at, data, meta } = event;
-            let seq = self.head;
-            let event = Event {
-                seq,
-                source,
-                source_name,
-                event_id,
-                event_type,
-                entity_id,
-                created_at,
-                occurred_at,
-                data,
-                meta,
-            };
-            self.events.insert(seq, event);
-        }
-        Ok(stored)
+    ) -> Result<(), StoreError> {
+        let source_name = self.row(source)?.owner.name.clone();
+        self.head.0 += 1;
+        self.types.insert(event.event_type.clone());
+        let NewEvent { event_id, event_type, entity_id, occurred_at, data, meta } = event;
+        let seq = self.head;
+        let event = Event {
+            seq,
+            source,
+            source_name,
+            event_id,
+            event_type,
+            entity_id,
+            created_at,
+            occurred_at,
+            data,
+            meta,
+        };
+        self.events.insert(seq, event);
+        Ok(())
     }
 
     fn deliver(&mut self, sink: OwnerId, change: DeliveryChange) {
@@ -80,7 +72,7 @@ impl Inner {
                 if self.events.contains_key(&seq) =>
             {
                 self.deliveries
-                    .insert((sink, seq), Pending { state, due, attempts, error, tried_at, origin });
+                    .insert((sink, seq), OwedDelivery { state, due, attempts, error, tried_at, origin });
             }
             DeliveryChange::Owe { .. } => {}
             DeliveryChange::Done { seq } => drop(self.deliveries.remove(&(sink, seq))),
@@ -91,7 +83,7 @@ impl Inner {
 impl Row {
     /// The answer to a turn of which nothing is to be stored.
     pub(super) fn nothing_stored(&self) -> Outcome {
-        Outcome::Committed(Committed { version: self.version, stored: 0, known: 0 })
+        Outcome::Committed(Committed { version: self.version, stored: 0, pending: 0, known: 0 })
     }
 
     /// Changes run facts.

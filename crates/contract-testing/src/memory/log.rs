@@ -11,7 +11,7 @@ use inboxclaw_contract::store::{
 use inboxclaw_contract::{Event, Lane, Log, OwnerId, Selection, Seq, StoreError};
 use jiff::Timestamp;
 
-use super::{Inner, MemoryStore, Pending, is_in, within};
+use super::{Inner, MemoryStore, OwedDelivery, is_in, within};
 
 #[async_trait]
 impl Log for MemoryStore {
@@ -132,7 +132,7 @@ fn event_row(event: &Event) -> EventRow {
     EventRow { seq: event.seq, event_type, entity_id, bytes: body(event) }
 }
 
-fn delivery(event: &Event, row: &Pending) -> DeliveryRow {
+fn delivery(event: &Event, row: &OwedDelivery) -> DeliveryRow {
     DeliveryRow {
         seq: event.seq,
         source: event.source,

@@ -20,7 +20,6 @@ type Claims = BTreeMap<OwnerId, BTreeMap<String, Lane>>;
 impl Inner {
     pub(super) fn prune(&mut self, prune: &Prune, now: Timestamp) -> Pruned {
         let before = |age: Duration| now.checked_sub(SignedDuration::try_from(age).ok()?).ok();
-        let Some(old) = before(prune.older_than) else { return Pruned::default() };
         let owed = before(prune.owed_max).unwrap_or(Timestamp::MIN);
         let claims = self.claims(owed, now);
         let after = (Bound::Excluded(self.pruned_to), Bound::Unbounded);
@@ -33,7 +32,9 @@ impl Inner {
             }
             last = Some(event.seq);
             let Some(sinks) = self.owing(&claims, event) else { continue };
-            let is_kept = event.created_at >= old || (!sinks.is_empty() && event.created_at >= owed);
+            let old = prune.keep.of(&event.event_type).and_then(before);
+            let is_kept = old.is_none_or(|old| event.created_at >= old)
+                || (!sinks.is_empty() && event.created_at >= owed);
             if !is_kept {
                 sinks.into_iter().for_each(|sink| self.drop_owed(sink, event));
                 self.remove(event);

@@ -78,7 +78,7 @@ fn restyle(text: &str, out: &mut String, gap: &str, push: fn(&mut String, &str))
 }
 
 /// The offset behind the quote that closes the string whose inside starts at `at`.
-fn string_end(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn string_end(bytes: &[u8], mut at: usize) -> usize {
     loop {
         at = string_stop(bytes, at);
         match bytes.get(at) {

@@ -305,3 +305,53 @@ proptest! {
         prop_assert!(!ascii || out.is_ascii());
     }
 }
+
+#[test]
+fn objects_merge_and_what_is_taken_over_stays_byte_for_byte() {
+    for (first, later, merged) in [
+        ("{}", "{}", "{}"),
+        ("{ }", r#"{"a":1}"#, r#"{"a":1}"#),
+        (r#"{"a":1}"#, "{\n}", r#"{"a":1}"#),
+        (
+            r#"{ "a" : 1.0e5 , "b":[1, {"a":2}] }"#,
+            r#"{"c":"}{,:\""}"#,
+            r#"{"a":1.0e5,"b":[1, {"a":2}],"c":"}{,:\""}"#,
+        ),
+        (r#"{"a":{"x":1},"b":"\\"}"#, r#"{"b":2,"a":null}"#, r#"{"a":null,"b":2}"#),
+        (r#"{"\u0061":1}"#, r#"{"a":2,"\"":3}"#, r#"{"\u0061":2,"\"":3}"#),
+        (r#"{"":1}"#, r#"{"":[]}"#, r#"{"":[]}"#),
+        ("[1]", r#"{"a":1}"#, r#"{"a":1}"#),
+        (r#"{"a":1}"#, "7", "7"),
+    ] {
+        assert_eq!(json(first).merged(&json(later)).unwrap().as_str(), merged, "{first} {later}");
+    }
+    let half = |key: &str| json(&format!("{{{key:?}:\"{}\"}}", "x".repeat(JSON_BYTES / 2)));
+    assert!(matches!(half("a").merged(&half("b")), Err(JsonError::TooLarge { .. })));
+    assert!(half("a").merged(&half("a")).is_ok());
+}
+
+#[test]
+fn the_depth_is_that_of_the_deepest_place() {
+    for (text, depth) in [("1", 0), ("\"[[\"", 0), ("{}", 1), (r#"[{"[":1},[[2]],"\"[["]"#, 3)] {
+        assert_eq!(json(text).depth(), depth, "{text}");
+    }
+    let deepest = format!("{}{}", "[".repeat(JSON_DEPTH), "]".repeat(JSON_DEPTH));
+    assert_eq!(json(&deepest).depth(), JSON_DEPTH);
+    assert_eq!(Json::list_of(["1", "{}"]).as_str(), "[1,{}]");
+}
+
+proptest! {
+    #[test]
+    fn merging_is_what_a_map_does(
+        first in proptest::collection::hash_map("[a-c\"\\\\\u{e9}]{0,3}", any::<(i64, String)>(), 0..6),
+        later in proptest::collection::hash_map("[a-c\"\\\\\u{e9}]{0,3}", any::<(i64, String)>(), 0..6),
+    ) {
+        let [one, two] = [&first, &later].map(|map| Json::from_value(map).unwrap());
+        let merged = one.merged(&two).unwrap();
+        // A valid text, and the same value.
+        prop_assert_eq!(&Json::new(merged.as_str()).unwrap(), &merged);
+        let mut expected = first;
+        expected.extend(later);
+        prop_assert_eq!(merged.parse::<std::collections::HashMap<String, (i64, String)>>().unwrap(), expected);
+    }
+}

@@ -33,6 +33,13 @@ what the program remembers, tokens included: only its owner can read it.")]
 Numbers of events jump to the next million: no number ever stands for two events. Readers that had more than the backup \
 holds are told (`truncated`), and sources find again what they had found since.")]
     Restore(Restore),
+    /// Give the room of removed events and entries back to the file system. The program must be stopped.
+    #[command(after_help = "Example:
+  inboxclaw store compact
+
+A running program uses that room again, so this is worth it only after much was removed for good, as after \
+database.retention was lowered. It needs room for about twice of what is left, beside the database.")]
+    Compact(ConfigFile),
 }
 
 /// `store restore`.

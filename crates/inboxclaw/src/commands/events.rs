@@ -80,7 +80,7 @@ pub(super) fn run(args: &Events, json: bool) -> Result<u8, Failed> {
 }
 
 /// Says so when nobody has ever heard of that source: then no events mean nothing.
-async fn known(config: &Config, store: &SqliteStore, source: &str) -> Result<(), Failed> {
+pub(super) async fn known(config: &Config, store: &SqliteStore, source: &str) -> Result<(), Failed> {
     let owners = store.owners().await.map_err(|error| Failed::plain(error.to_string()))?;
     let stored = owners.into_iter().map(|owner| Owner { kind: owner.kind, name: owner.name });
     let known: Vec<Owner> = state_client::configured(config).into_iter().chain(stored).collect();

@@ -205,6 +205,7 @@ async fn build(
     let doors = Doors { clock: outside.clock.clone(), random: outside.random.clone() };
     let options = inboxclaw_runtime::Options {
         retention_days: config.database.retention_days,
+        retention_by_type: config.database.retention.clone(),
         owed_max: config.database.owed_max,
         ..inboxclaw_runtime::Options::default()
     };
@@ -215,6 +216,7 @@ async fn build(
         runtime.add_source(&source.name, source.kind, source.built);
         let owner = Owner::source(&source.name);
         runtime.set_limits(&owner, source.policy);
+        runtime.set_coalescing(&owner, source.coalescing);
         if source.stopped {
             runtime.begin_stopped(&owner);
         }

@@ -91,6 +91,11 @@ impl ApiRequest {
         }
     }
 
+    /// The request to end pending events: `flush` or `drop`.
+    pub(super) fn end_pending(how: &str) -> Self {
+        Self::new(Method::POST, format!("/api/pending-events/{how}"))
+    }
+
     fn new(method: Method, path: String) -> Self {
         Self { method, path, query: String::new(), headers: Vec::new(), body: Body::empty(), limit: BEGIN }
     }

@@ -10,7 +10,7 @@ use inboxclaw_contract::envelope::wire_time;
 use inboxclaw_contract::sinks::{COUNTED, Lapse, SinkDebts};
 use inboxclaw_contract::store::{Find, NEAR, OwnerInfo, share};
 use inboxclaw_contract::{
-    Clock as _, Housekeeping as _, Log as _, OwnerId, OwnerKind, Sinks as _, printable,
+    Clock as _, Coalescing as _, Housekeeping as _, Log as _, OwnerId, OwnerKind, Sinks as _, printable,
 };
 use inboxclaw_server::states::Configured;
 use inboxclaw_store::SqliteStore;
@@ -39,6 +39,8 @@ struct Stats {
     /// Those that rest after a failure, and until when.
     resting: HashMap<OwnerId, Timestamp>,
     events: u64,
+    /// Those that are collected and not in the log yet.
+    pending: u64,
     /// What the sinks owe, and what left that without their consumers' yes.
     debts: Vec<SinkDebts>,
     lapses: Vec<Lapse>,
@@ -87,7 +89,9 @@ async fn stats(config: &Config) -> Result<Stats, Failed> {
     let found = store.find(&Find { limit: 1, ..Find::default() }).await.map_err(|error| failed(&error))?;
     let debts = store.debts().await.map_err(|error| failed(&error))?;
     let lapses = store.lapses().await.map_err(|error| failed(&error))?;
-    Ok(Stats { owners, paused, resting, events: found.total, debts, lapses })
+    let pending = store.pending_counts().await.map_err(|error| failed(&error))?;
+    let pending = pending.iter().map(|of_source| of_source.count).sum();
+    Ok(Stats { owners, paused, resting, events: found.total, pending, debts, lapses })
 }
 
 fn tell(
@@ -126,6 +130,7 @@ fn tell(
     let sinks = stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Sink).count();
     output::line(&format!("Sinks: {} configured, {sinks} in database", config.sinks.len()))?;
     output::line(&format!("Total events in DB: {}", stats.events))?;
+    output::line(&format!("Pending (coalescing) events: {}", stats.pending))?;
     output::line("")?;
     output::line("[Sources Detail]")?;
     for owner in stats.owners.iter().filter(|owner| owner.kind == OwnerKind::Source) {
@@ -302,7 +307,7 @@ fn as_json(config: &Config, url: &str, answer: &str, health: &Json, stats: &Resu
         Ok(stats) => {
             let owners = stats.owners.iter().map(|owner| as_row(stats, owner));
             let filling = filling(config, stats);
-            json!({ "events": stats.events, "owners": owners.collect::<Vec<_>>(), "pending": pending(config, stats), "warnings": filling })
+            json!({ "events": stats.events, "pending_events": stats.pending, "owners": owners.collect::<Vec<_>>(), "pending": pending(config, stats), "warnings": filling })
         }
         Err(error) => json!({ "error": error.message }),
     };

@@ -3,18 +3,19 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use inboxclaw_contract::Log as _;
-use inboxclaw_store::{OpenError, Restored, SqliteStore};
+use inboxclaw_store::{Compacted, OpenError, Restored, SqliteStore};
 use serde_json::json;
 
 use super::failed::Failed;
 use super::{client, configuration, database, output};
-use crate::cli::{Backup, Restore, Store, StoreCommand, exit};
+use crate::cli::{Backup, ConfigFile, Restore, Store, StoreCommand, exit};
 use crate::outside::outside;
 
 pub(super) fn run(args: &Store, json: bool) -> Result<u8, Failed> {
     match &args.command {
         StoreCommand::Backup(args) => backup(args, json),
         StoreCommand::Restore(args) => restore(args, json),
+        StoreCommand::Compact(args) => compact(args, json),
     }
 }
 
@@ -42,10 +43,6 @@ fn backup(args: &Backup, as_json: bool) -> Result<u8, Failed> {
 fn restore(args: &Restore, as_json: bool) -> Result<u8, Failed> {
     let origin = configuration::of_client(&args.config)?;
     let database = configuration::load(&origin)?.database;
-    let failed = |error: OpenError| {
-        let hint = if matches!(error, OpenError::Locked { .. }) { ": stop it first" } else { "" };
-        Failed::plain(format!("{error}{hint}"))
-    };
     let outside = outside();
     let aside = outside.clock.now().strftime(".before-restore-%Y%m%dT%H%M%SZ").to_string();
     let mut progress = Progress { shown: None, terminal: io::stderr().is_terminal() };
@@ -70,6 +67,26 @@ fn restore(args: &Restore, as_json: bool) -> Result<u8, Failed> {
         }
     }
     Ok(exit::OK)
+}
+
+fn compact(args: &ConfigFile, as_json: bool) -> Result<u8, Failed> {
+    let database = configuration::load(&configuration::of_client(args)?)?.database.path;
+    if !database.exists() {
+        return Err(Failed::plain(format!("there is no database at {} yet", database.display())));
+    }
+    let Compacted { before, after } = SqliteStore::compact(&database).map_err(failed)?;
+    if as_json {
+        output::pretty(&json!({ "database": database, "before": before, "after": after }))?;
+    } else {
+        output::line(&format!("{}: {after} bytes, {before} before", database.display()))?;
+    }
+    Ok(exit::OK)
+}
+
+/// Why a database cannot be opened that nobody else may have open.
+fn failed(error: OpenError) -> Failed {
+    let hint = if matches!(error, OpenError::Locked { .. }) { ": stop it first" } else { "" };
+    Failed::plain(format!("{error}{hint}"))
 }
 
 /// How far a copy is, on a terminal.

@@ -115,6 +115,66 @@ fn a_subscriber_outlives_a_restart_and_gives_up_in_the_end() {
 }
 
 #[test]
+fn pending_events_are_shown_flushed_and_dropped() {
+    let rule = "coalesce: [{match: mock.*, strategy: debounce, window: 1h}]";
+    let place = Place::with(&CONFIG.replace("interval: 0.05", &format!("interval: 0.05, {rule}")));
+    let none = place.run(&["pending-events", "--json"]);
+    assert_eq!((none.code, none.out.as_str()), (0, "[]\n"));
+    assert_eq!(place.run(&["pending-events"]).out, "No pending events found.\n");
+    let running = place.listen(&[]);
+    place.await_health();
+    let count = |args: &[&str]| {
+        let listed: Value = serde_json::from_str(&place.run(args).out).unwrap();
+        listed[0]["count"].as_u64().unwrap_or(0)
+    };
+    while count(&["pending-events", "-j"]) < 2 {}
+    let listed: Value = serde_json::from_str(&place.run(&["pending-events", "-j"]).out).unwrap();
+    let keys: Vec<&String> = listed[0].as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "id",
+            "source",
+            "event_type",
+            "entity_id",
+            "data",
+            "meta",
+            "count",
+            "first_seen_at",
+            "last_seen_at",
+            "flush_at",
+            "strategy",
+            "window_seconds"
+        ]
+    );
+    assert_eq!((&listed[0]["source"], &listed[0]["window_seconds"]), (&"mock".into(), &3600.into()));
+    let text = place.run(&["pending-events", "--source", "mock", "-n", "5"]).out;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "=== Latest 1 Pending Events ===");
+    assert!(lines[1].contains(" mock | mock.random_number | mock-mock (Count: "), "{text}");
+    let status = place.run(&["status"]).out;
+    assert!(status.contains("Pending (coalescing) events: 1\n"), "{status}");
+
+    // By the running program, and only what is named.
+    let vague = place.run(&["pending-events", "flush"]);
+    assert_eq!((vague.code, vague.out.as_str()), (2, ""), "{}", vague.err);
+    assert_eq!(place.run(&["pending-events", "flush", "--entity", "other"]).out, "0 pending events stored\n");
+    let flushed = place.run(&["pending-events", "flush", "--event-type", "mock.*", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&flushed.out).unwrap()["events"], 1, "{}", flushed.err);
+    let event: Value = serde_json::from_str(&place.run(&["events", "-j", "-n", "1"]).out).unwrap();
+    assert!(event[0]["event_id"].as_str().unwrap().starts_with("coalesced:"), "{event}");
+    assert!(event[0]["meta"]["coalesced_count"].as_u64() >= Some(2), "{event}");
+    while count(&["pending-events", "-j"]) < 1 {}
+    assert_eq!(running.stop("-TERM").0, 0);
+    // Without it, by holding the database for a moment.
+    let dropped = place.run(&["pending-events", "drop", "--all"]);
+    assert_eq!((dropped.code, dropped.out.as_str()), (0, "1 pending events dropped\n"), "{}", dropped.err);
+    let compacted = place.run(&["store", "compact", "--json"]);
+    let sizes: Value = serde_json::from_str(&compacted.out).unwrap();
+    assert!(sizes["after"].as_u64() <= sizes["before"].as_u64(), "{sizes}");
+}
+
+#[test]
 fn both_signals_end_it_in_good_order() {
     for signal in ["-INT", "-TERM"] {
         let place = Place::with(CONFIG);

@@ -131,6 +131,10 @@ impl Interceptor for Faulty {
         match method {
             "claim" => self.with(|faults| faults.claims += 1),
             "sweep" => self.with(|faults| faults.sweeps.push(at)),
+            // It writes only where something is due.
+            "promote" if self.with(|faults| faults.full) => {
+                return Err(StoreError::Full("told to".to_owned()));
+            }
             "set_told" if self.with(|faults| faults.forgetful) => {
                 return Err(StoreError::Full("told to".to_owned()));
             }

@@ -74,6 +74,8 @@ async fn every_route_is_there() {
         "/api/events/{id}",
         "/api/events/recent",
         "/api/pending-events",
+        "/api/pending-events/flush",
+        "/api/pending-events/drop",
         "/api/sources",
         "/api/sinks",
         "/api/clock",

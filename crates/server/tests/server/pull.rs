@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use inboxclaw_contract::StartAt;
 use inboxclaw_contract::sinks::Debt;
-use inboxclaw_contract::store::Prune;
+use inboxclaw_contract::store::{Prune, Retention};
 use inboxclaw_runtime::pull;
 use inboxclaw_server::pull::Paths;
 use inboxclaw_settings::Patterns;
@@ -351,7 +351,11 @@ async fn a_large_batch_is_whole_although_events_go_while_it_is_sent() {
     let mut raw = vec![0; 1 << 20];
     slow.read_exact(&mut raw).await.unwrap();
     inbox.clock.advance(Duration::from_secs(10));
-    let prune = Prune { older_than: Duration::from_secs(1), owed_max: Duration::from_secs(1), limit: 1_000 };
+    let prune = Prune {
+        keep: Retention::all(Duration::from_secs(1)),
+        owed_max: Duration::from_secs(1),
+        limit: 1_000,
+    };
     assert_eq!(inbox.store.prune(&prune).await.unwrap().events, 40);
     slow.read_to_end(&mut raw).await.unwrap();
     let given = ids(&Answer::of(&raw).json());

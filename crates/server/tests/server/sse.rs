@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::settings::parse;
-use inboxclaw_contract::store::Prune;
+use inboxclaw_contract::store::{Prune, Retention};
 use inboxclaw_contract::{Condition, Seq, StartAt};
 use inboxclaw_server::Bounds;
 use inboxclaw_server::sse::{Feed, Heartbeat, Settings, SseSink};
@@ -97,7 +97,7 @@ async fn a_stream_that_fell_behind_retention_is_told() {
     inbox.clock.advance(Duration::from_secs(100));
     inbox.emit(&["a"]).await;
     let older_than = Duration::from_secs(50);
-    let prune = Prune { older_than, owed_max: older_than, limit: 100 };
+    let prune = Prune { keep: Retention::all(older_than), owed_max: older_than, limit: 100 };
     assert_eq!(inbox.store.prune(&prune).await.unwrap().events, 5);
     let mut late = server.stream("/live/", "Last-Event-ID: 2\r\n").await;
     assert_eq!(late.message().await.unwrap(), "id: 2\r\nevent: info\r\ndata: connected\r\n\r\n");
@@ -133,7 +133,7 @@ async fn a_gap_is_told_once() {
     inbox.emit(&["new"]).await;
     inbox.pull_sink_from("inbox", Patterns::new(["kept"]), StartAt::All, json!({})).await;
     let day = Duration::from_secs(24 * 60 * 60);
-    let prune = Prune { older_than: Duration::from_secs(50), owed_max: day, limit: 1000 };
+    let prune = Prune { keep: Retention::all(Duration::from_secs(50)), owed_max: day, limit: 1000 };
     assert_eq!(inbox.store.prune(&prune).await.unwrap().events, 1);
     let mut late = server.stream("/live/", "Last-Event-ID: 2\r\n").await;
     late.message().await.unwrap();

@@ -190,6 +190,7 @@ impl Vitals for Well {
             delivered: 0,
             again: 0,
             dead: 0,
+            undecided: 0,
         }]
     }
 

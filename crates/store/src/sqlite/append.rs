@@ -1,7 +1,7 @@
 //! The part of a turn that is no state: its events, and what a sink owes out of order.
 
 use inboxclaw_contract::turn::DeliveryChange;
-use inboxclaw_contract::{OwnerId, Turn};
+use inboxclaw_contract::{NewEvent, OwnerId, Turn};
 use sha2::{Digest, Sha256};
 
 use super::event_counts;
@@ -22,33 +22,80 @@ const OWE: &str = "
 
 const DONE: &str = "DELETE FROM deliveries WHERE sink = ?1 AND seq = ?2";
 
-/// Appends the events that the source has not reported before; returns how many were new and how many known.
-pub(super) fn events(tx: &mut Tx<'_>, turn: &Turn) -> rusqlite::Result<(u64, u64)> {
-    let (mut stored, mut known) = (0, 0);
+/// What became of the events of a turn.
+#[derive(Default)]
+pub(super) struct Added {
+    /// The log has so many more.
+    pub(super) stored: u64,
+    /// So many were reported before.
+    pub(super) known: u64,
+    /// So many were collected.
+    pub(super) pending: u64,
+}
+
+/// An event of a source as it is appended to the log.
+pub(super) struct Logged<'a> {
+    pub(super) source: OwnerId,
+    pub(super) event_type: &'a str,
+    pub(super) occurred_at: Option<Micros>,
+    pub(super) event_id: &'a str,
+    pub(super) entity: Option<&'a str>,
+    pub(super) meta: &'a str,
+    pub(super) data: &'a str,
+}
+
+/// Appends the events that the source has not reported before.
+pub(super) fn events(tx: &mut Tx<'_>, turn: &Turn) -> rusqlite::Result<Added> {
+    let mut added = Added::default();
     for event in &turn.events {
-        let digest = identity(turn.owner, &event.event_id);
-        if tx.connection.prepare_cached(ADD_IDENTITY)?.execute([digest])? == 0 {
-            known += 1;
-            continue;
+        if note_reported(tx, turn.owner, &event.event_id)? {
+            append(tx, &Logged::of(turn.owner, event))?;
+            added.stored += 1;
+        } else {
+            added.known += 1;
         }
-        let event_type = tx.event_type(&event.event_type)?;
-        let seq = next_seq(tx)?;
-        tx.connection.prepare_cached(ADD_EVENT)?.execute((
-            seq,
-            event_type,
-            turn.owner.0,
-            tx.clock.stamp,
-            event.occurred_at.map(Micros),
-            &event.event_id,
-            &event.entity_id,
-            event.meta.as_str(),
-            event.data.as_str(),
-        ))?;
-        event_counts::appended(tx, event_type, seq)?;
-        stored += 1;
     }
-    tx.cache.grown |= stored > 0;
-    Ok((stored, known))
+    Ok(added)
+}
+
+/// Notes that the source has reported an event of this id; `false` when it has before.
+pub(super) fn note_reported(tx: &Tx<'_>, source: OwnerId, event_id: &str) -> rusqlite::Result<bool> {
+    let added = tx.connection.prepare_cached(ADD_IDENTITY)?.execute([identity(source, event_id)])?;
+    Ok(added > 0)
+}
+
+/// Appends an event to the log.
+pub(super) fn append(tx: &mut Tx<'_>, event: &Logged<'_>) -> rusqlite::Result<()> {
+    let event_type = tx.event_type(event.event_type)?;
+    let seq = next_seq(tx)?;
+    tx.connection.prepare_cached(ADD_EVENT)?.execute((
+        seq,
+        event_type,
+        event.source.0,
+        tx.clock.stamp,
+        event.occurred_at,
+        event.event_id,
+        event.entity,
+        event.meta,
+        event.data,
+    ))?;
+    tx.cache.grown = true;
+    event_counts::appended(tx, event_type, seq)
+}
+
+impl<'a> Logged<'a> {
+    /// An event as it was reported.
+    pub(super) fn of(source: OwnerId, event: &'a NewEvent) -> Self {
+        Self {
+            source,
+            event_type: &event.event_type,
+            occurred_at: event.occurred_at.map(Micros),
+            event_id: &event.event_id,
+            entity: event.entity_id.as_deref(),
+            meta: event.meta.as_str(),
+            data: event.data.as_str(),
+        }
+    }
 }
 
 /// Changes what the sink owes out of order.

@@ -3,11 +3,12 @@
 use inboxclaw_contract::turn::Committed;
 use inboxclaw_contract::{Outcome, Turn, Version};
 
+use super::append::Added;
 use super::error::Fault;
 use super::plan::Plan;
 use super::recent::Change;
 use super::tx::Tx;
-use super::{append, conflict, history, owners};
+use super::{append, coalesce, conflict, history, owners};
 
 const SET_HEAD: &str = "
     UPDATE owners SET version = ?2, cursor = ?3, turn_id = ?4, history = ?5, history_bytes = ?6, space = ?7,
@@ -24,7 +25,12 @@ pub(super) fn turn(tx: &mut Tx<'_>, turn: &Turn) -> Result<Outcome, Fault> {
     }
     let owner = tx.owner(turn.owner)?;
     if owner.turn_id == Some(turn.turn_id.0) {
-        return Ok(Outcome::Committed(Committed { version: Version(owner.version), stored: 0, known: 0 }));
+        return Ok(Outcome::Committed(Committed {
+            version: Version(owner.version),
+            stored: 0,
+            pending: 0,
+            known: 0,
+        }));
     }
     if let Some(conflict) = conflict::find(tx, turn)? {
         return Ok(Outcome::Conflict(conflict));
@@ -32,7 +38,7 @@ pub(super) fn turn(tx: &mut Tx<'_>, turn: &Turn) -> Result<Outcome, Fault> {
     let plan = Plan::new(tx, turn)?;
     let space = plan.write(tx, turn.owner)?;
     let mut wrote = !plan.is_idle();
-    let (stored, known) = append::events(tx, turn)?;
+    let Added { stored, known, pending } = coalesce::events(tx, turn)?;
     append::deliveries(tx, turn)?;
     for (owner, patch) in &turn.facts {
         wrote |= owners::patch_facts(tx, *owner, patch)?;
@@ -41,14 +47,14 @@ pub(super) fn turn(tx: &mut Tx<'_>, turn: &Turn) -> Result<Outcome, Fault> {
     (owner.space, owner.counts, owner.turn_id) = (space, plan.after, Some(turn.turn_id.0));
     if !plan.replaced.is_empty() {
         set_head(tx, turn, &plan)?;
-    } else if wrote || stored > 0 || !turn.deliveries.is_empty() {
+    } else if wrote || stored + pending > 0 || !turn.deliveries.is_empty() {
         set_turn_id(tx, turn)?;
     } else {
         // A turn that stored nothing may be repeated without harm: it is not worth an fsync.
     }
     tx.cache.asked.extend(turn.sweeps.iter().map(|sweep| (turn.owner, sweep.clone())));
     let version = Version(tx.owner(turn.owner)?.version);
-    Ok(Outcome::Committed(Committed { version, stored, known }))
+    Ok(Outcome::Committed(Committed { version, stored, pending, known }))
 }
 
 /// Moves the owner on by one version, with a row of history.

@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_event_counts.sql"),
     include_str!("../../migrations/0006_sinks.sql"),
     include_str!("../../migrations/0007_delivery_origin.sql"),
+    include_str!("../../migrations/0008_pending.sql"),
 ];
 
 /// Refuses a layout from the future.

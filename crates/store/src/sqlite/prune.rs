@@ -5,6 +5,7 @@
 //! back, when a place in the log says nothing about time.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use inboxclaw_contract::OwnerId;
 use inboxclaw_contract::store::{Prune, Pruned};
@@ -76,11 +77,11 @@ struct Step {
 
 /// One step.
 pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
-    let Some(ages) = Ages::at(tx.clock.trusted, prune) else { return Ok(Pruned::default()) };
+    let owed = Ages::owed(tx.clock.trusted, prune);
     let marks = Marks::read(tx.connection)?;
     let mut floors = Floors::new(tx.connection, marks);
     let mut claims = claims(tx.connection)?;
-    claims.retain(|claim| claim.left_at.is_none_or(|left_at| left_at.get() > ages.owed));
+    claims.retain(|claim| claim.left_at.is_none_or(|left_at| left_at.get() > owed));
     let pass = std::mem::take(&mut tx.writer.prune);
     let mut types = scan::types(tx.connection)?;
     types.sort_unstable_by_key(|event_type| event_type.id);
@@ -89,6 +90,8 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
     let mut step = Step { look: LOOKED_AT, free, gone: Vec::new(), drops: Drops::default() };
     let (mut removed, mut seqs) = (Vec::new(), Vec::new());
     while let Some(event_type) = left.pop_front() {
+        // Some types may be kept for ever.
+        let Some(ages) = Ages::of(&event_type, tx.clock.trusted, prune) else { continue };
         let before = step.gone.len();
         let after = if event_type.id == pass.type_id { pass.after } else { 0 };
         let bounds = Bounds::new(tx, &mut floors, &event_type, &ages, &claims)?;
@@ -124,15 +127,23 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
 }
 
 impl Ages {
-    fn at(now: Micros, prune: &Prune) -> Option<Self> {
-        let before = |age| {
-            let age = SignedDuration::try_from(age).ok()?;
-            now.0.checked_sub(age).ok().map(Timestamp::as_microsecond)
-        };
+    /// `None` when events of that type are kept for ever.
+    fn of(event_type: &EventType, now: Micros, prune: &Prune) -> Option<Self> {
         // Longer ago than the limit: what was stored at it stays.
-        let old = before(prune.older_than)? - 1;
-        Some(Self { old, owed: before(prune.owed_max).unwrap_or(i64::MIN).saturating_sub(1) })
+        let old = before(now, prune.keep.of(&event_type.name)?)? - 1;
+        Some(Self { old, owed: Self::owed(now, prune) })
     }
+
+    /// No longer owed to anybody, whatever its type.
+    fn owed(now: Micros, prune: &Prune) -> i64 {
+        before(now, prune.owed_max).unwrap_or(i64::MIN).saturating_sub(1)
+    }
+}
+
+/// So long ago; `None` when that is before all time.
+fn before(now: Micros, age: Duration) -> Option<i64> {
+    let age = SignedDuration::try_from(age).ok()?;
+    now.0.checked_sub(age).ok().map(Timestamp::as_microsecond)
 }
 
 impl<'a> Bounds<'a> {

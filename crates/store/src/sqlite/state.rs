@@ -102,7 +102,7 @@ impl State for SqliteStore {
         check::events(&turn)?;
         if turn.is_empty() {
             let version = self.shared.known(turn.owner)?;
-            return Ok(Outcome::Committed(Committed { version, stored: 0, known: 0 }));
+            return Ok(Outcome::Committed(Committed { version, stored: 0, pending: 0, known: 0 }));
         }
         self.write(size, move |tx| apply::turn(tx, &turn)).await
     }

@@ -8,6 +8,7 @@ use inboxclaw_contract::{Clock, StoreError};
 
 use super::backup::{self, Copied, EachStep};
 use super::clock::StoreClock;
+use super::compact::{self, Compacted};
 use super::error::{Fault, OpenError};
 use super::open::{self, Prepared};
 use super::options::Options;
@@ -95,6 +96,14 @@ impl SqliteStore {
     /// See [`OpenError`].
     pub fn restore(db: &Path, from: &Path, aside: &str, each: EachStep<'_>) -> Result<Restored, OpenError> {
         restore::restore(db, from, aside, each)
+    }
+
+    /// Gives the room of what was removed from the database at `path` back to the file system. Nobody may have it open.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. The database is whole then, as it was or compacted.
+    pub fn compact(path: &Path) -> Result<Compacted, OpenError> {
+        compact::compact(path)
     }
 
     /// How many transactions with changes were stored since the store was opened. Turns that wait at the same

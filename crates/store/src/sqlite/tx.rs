@@ -61,6 +61,12 @@ pub(super) struct Cache {
     pub(super) sweeps: Option<VecDeque<Asked>>,
     /// The spaces that turns of this transaction have put in place, each with the last one begun before.
     pub(super) placed: Vec<(i64, i64)>,
+    /// How many pending events each source has, once that was looked up.
+    pub(super) pending: Option<HashMap<OwnerId, i64>>,
+    /// When the first pending event is due, if this transaction has looked.
+    pub(super) next_due: Option<Option<i64>>,
+    /// When the first one is due of those that this transaction has collected.
+    pub(super) collected: Option<i64>,
     /// How far the history of each owner has been trimmed to its bound of bytes, by row.
     pub(super) trimmed: HashMap<i64, i64>,
 }

@@ -1,4 +1,4 @@
-//! Who waits for what: the log's last seq, and versions of owners. The writer announces after each commit.
+//! Who waits for what: the log's last seq, versions of owners, and when a pending event is due. The writer announces after each commit.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,18 +11,38 @@ pub(super) struct Watch(Mutex<Option<Senders>>);
 
 struct Senders {
     log: watch::Sender<Seq>,
+    /// No pending event is due before, if that is known, in microseconds.
+    pending: watch::Sender<Option<i64>>,
     /// Only owners that somebody waits for.
     owners: HashMap<OwnerId, watch::Sender<Version>>,
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Some(Senders { log: watch::Sender::new(Seq(0)), owners: HashMap::new() })))
+        let (log, pending) = (watch::Sender::new(Seq(0)), watch::Sender::new(None));
+        Self(Mutex::new(Some(Senders { log, pending, owners: HashMap::new() })))
     }
 
     /// Starts to wait for the log. What is announced from now on is not missed.
     pub(super) fn log(&self) -> Option<watch::Receiver<Seq>> {
         self.senders().as_ref().map(|senders| senders.log.subscribe())
+    }
+
+    /// Starts to wait for a pending event. What is announced from now on is not missed.
+    pub(super) fn due(&self) -> Option<watch::Receiver<Option<i64>>> {
+        self.senders().as_ref().map(|senders| senders.pending.subscribe())
+    }
+
+    /// Wakes those who wait for a pending event: with when the next one was found to be due, and then with when the first
+    /// is of those that were collected. One that became due later than it was stays where it was: who waits looks again.
+    pub(super) fn pending(&self, next: Option<Option<i64>>, collected: Option<i64>) {
+        if let Some(senders) = self.senders().as_ref() {
+            senders.pending.send_if_modified(|due| {
+                let before = *due;
+                *due = next.unwrap_or(before).into_iter().chain(collected).min();
+                *due != before
+            });
+        }
     }
 
     /// Starts to wait for an owner. What is announced from now on is not missed.

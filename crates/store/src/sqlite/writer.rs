@@ -339,6 +339,10 @@ impl Engine {
         {
             self.shared.watch.grown(Seq(end.head));
         }
+        let (next, collected) = (self.cache.next_due.take(), self.cache.collected.take());
+        if next.is_some() || collected.is_some() {
+            self.shared.watch.pending(next, collected);
+        }
         if !self.cache.changed.is_empty() {
             self.shared.watch.changed(&std::mem::take(&mut self.cache.changed));
         }

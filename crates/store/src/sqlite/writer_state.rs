@@ -3,10 +3,11 @@
 //! Plain data: sweeping is in `sweep.rs`, retention in `prune.rs`, building in `spaces.rs`.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 
 use inboxclaw_contract::OwnerId;
+use inboxclaw_contract::coalesce::CoalesceRule;
 use inboxclaw_contract::store::StateLimits;
 use inboxclaw_contract::turn::Sweep;
 
@@ -18,6 +19,10 @@ const PAUSE: i64 = 60 * 60 * 1_000_000;
 pub(super) struct WriterState {
     /// The rules for each owner's state; none for those that are not here.
     pub(super) policies: HashMap<OwnerId, StateLimits>,
+    /// The rules by which events of a source are joined; none for those that are not here.
+    pub(super) coalescing: HashMap<OwnerId, Arc<[CoalesceRule]>>,
+    /// The sources of which it was told that events have a rule and name no entity.
+    pub(super) warned: HashSet<OwnerId>,
     /// The sweeps that committed turns asked for, the next one first, each with where it goes on.
     pub(super) sweeps: VecDeque<Asked>,
     /// Where sweeping goes on.
@@ -111,6 +116,7 @@ impl WriterState {
     /// Drops the rules of an owner, and what its turns asked for.
     pub(super) fn forget(&mut self, owner: OwnerId) {
         self.policies.remove(&owner);
+        self.coalescing.remove(&owner);
         self.sweeps.retain(|asked| asked.owner != owner);
         self.restart_rules(owner);
     }

@@ -103,7 +103,7 @@ impl Model {
         let (now, place) = (self.now, turn.owner.0 as usize - 1);
         if turn.is_empty() {
             let version = Version(self.owners[place].version);
-            return Expected::Done(Committed { version, stored: 0, known: 0 });
+            return Expected::Done(Committed { version, stored: 0, pending: 0, known: 0 });
         }
         if self.owners[place].conflicts(turn, now) {
             return Expected::Conflict;
@@ -135,7 +135,7 @@ impl Model {
                 created_at: now,
             });
         }
-        Expected::Done(Committed { version, stored, known })
+        Expected::Done(Committed { version, stored, pending: 0, known })
     }
 
     /// Whether not all changes since the turn's base are in history any more: then the version alone may decide.

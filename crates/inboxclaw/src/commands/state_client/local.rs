@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use inboxclaw_config::Config;
+use inboxclaw_contract::coalesce::{PendingChoice, PendingEnd};
 use inboxclaw_contract::turn::FactsPatch;
 use inboxclaw_contract::{Housekeeping as _, Owner, StoreError};
 use inboxclaw_server::clock::ClockAnswer;
+use inboxclaw_server::pending::{self, EndedAnswer};
 use inboxclaw_server::states::{Configured, States};
 use inboxclaw_store::SqliteStore;
 
@@ -53,6 +55,16 @@ impl LocalStates {
     pub(in crate::commands) async fn clock(&self, accepts: bool) -> Result<ClockAnswer, Failed> {
         let state = if accepts { self.store.accept_clock().await } else { self.store.clock().await };
         state.map(ClockAnswer::from).map_err(|error| Failed::plain(error.to_string()))
+    }
+
+    /// Ends pending events.
+    pub(in crate::commands) async fn end_pending(
+        &self,
+        choice: &PendingChoice,
+        end: PendingEnd,
+    ) -> Result<EndedAnswer, Failed> {
+        let ended = pending::end(self.store.as_ref(), choice, end).await;
+        ended.map_err(|error| Failed::plain(error.to_string()))
     }
 
     /// Every owner that the database knows.

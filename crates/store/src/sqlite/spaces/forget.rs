@@ -5,8 +5,8 @@ use inboxclaw_contract::{OwnerId, StoreError, Version};
 use rusqlite::OptionalExtension;
 
 use super::super::error::Fault;
-use super::super::sinks;
 use super::super::tx::Tx;
+use super::super::{pending, sinks};
 
 /// How many rows of each kind one step removes at most, and how many bytes of history.
 const STEP: usize = 2_000;
@@ -51,7 +51,8 @@ pub(super) fn step(tx: &mut Tx<'_>, owner: OwnerId) -> Result<bool, Fault> {
     tx.writer.forget(owner);
     let left = remove_history(tx, owner, history)?;
     let deliveries = connection.prepare_cached(DELETE_DELIVERIES)?.execute((owner.0, STEP as i64))?;
-    Ok(left.is_none() && deliveries < STEP)
+    let is_rid = pending::forget(tx, owner, STEP as i64)?;
+    Ok(left.is_none() && deliveries < STEP && is_rid)
 }
 
 /// Removes rows from the newest on, and returns the next one. Should the owner come back before all are gone, its
