@@ -20,7 +20,7 @@ pub use state::{
     By, Copy, Cursor, Delete, Edit, Export, Forget, Get, History, Import, List, Move, Rewind, Set, State,
     StateCommand, To, Undo, Watch,
 };
-pub use store::{Backup, Restore, Store, StoreCommand};
+pub use store::{Backup, ImportForerunner, Restore, Store, StoreCommand};
 
 /// The codes that a process ends with.
 pub mod exit {
@@ -162,7 +162,7 @@ pub enum Command {
     #[command(after_help = "Example:
   inboxclaw forget sink:notes")]
     Forget(ForgetOwner),
-    /// Back up and restore the database.
+    /// Back up and restore the database, or bring over that of the Python program.
     Store(Store),
     /// Test, pause and resume sources.
     Source(Source),

@@ -12,4 +12,8 @@ pub mod sqlite;
 
 pub use path::resolved;
 pub use run_file::RunFile;
-pub use sqlite::{Copied, Durability, HistoryBounds, OpenError, Options, Prepared, Restored, SqliteStore};
+pub use sqlite::{
+    Copied, DeliveryTable, Durability, Forerunner, HistoryBounds, ImportPlan, ImportProgress, ImportSurvey,
+    Imported, ImportedSink, ImportedSource, OpenError, Options, Prepared, Refusal, Restored, SinkSurvey,
+    SourceSurvey, SqliteStore,
+};

@@ -10,6 +10,7 @@
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `building_spaces`: what turns and
 //!   sweeps do to those that are being built.
 //! - `backup` and `restore`: the whole database, copied and put back.
+//! - `forerunner`: the import of the database of the Python program.
 //! - `state`, `log`, `housekeeping`, `sinks`: the four traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`,
 //!   `watch`, `clock`: what reads need.
 //!
@@ -28,6 +29,7 @@ mod conflict;
 mod counts;
 mod error;
 mod event_counts;
+mod forerunner;
 mod history;
 mod housekeeping;
 mod log;
@@ -63,6 +65,10 @@ mod writer_state;
 
 pub use backup::{Copied, EachStep};
 pub use error::OpenError;
+pub use forerunner::{
+    DeliveryTable, Forerunner, ImportPlan, ImportProgress, ImportSurvey, Imported, ImportedSink,
+    ImportedSource, Refusal, SinkSurvey, SourceSurvey,
+};
 pub use open::Prepared;
 pub use options::{Durability, HistoryBounds, Options};
 pub use restore::Restored;

@@ -33,6 +33,34 @@ what the program remembers, tokens included: only its owner can read it.")]
 Numbers of events jump to the next million: no number ever stands for two events. Readers that had more than the backup \
 holds are told (`truncated`), and sources find again what they had found since.")]
     Restore(Restore),
+    /// Bring over what the database of the Python program holds: its events, the memory of the sources, and what each
+    /// sink still owes. The program must be stopped, and its database new; FILE is never changed.
+    #[command(after_help = "Example:
+  inboxclaw store import-forerunner old/data2.db --dry-run   what would come over
+  inboxclaw store import-forerunner old/data2.db
+
+Stop the Python program first. Events keep their numbers and times, and what was reported is not reported again. All of it \
+is one transaction: after a crash nothing was brought, and the command is simply given again. The page \"Coming from the \
+Python program\" has the steps.")]
+    ImportForerunner(ImportForerunner),
+}
+
+/// `store import-forerunner`.
+#[derive(Debug, Args)]
+pub struct ImportForerunner {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The database of the Python program.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only say what would come over. Works whether or not the program runs.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Let sinks owe also what had outlived the time to live that the Python program had where none is configured, one
+    /// hour.
+    #[arg(long)]
+    pub expired: bool,
 }
 
 /// `store restore`.

@@ -8,6 +8,7 @@ mod files;
 mod google;
 mod hostile;
 mod imports;
+mod import_forerunner;
 mod impostor;
 mod past;
 mod refusals;

@@ -1,11 +1,12 @@
 //! The part of a turn that is no state: its events, and what a sink owes out of order.
 
 use inboxclaw_contract::turn::DeliveryChange;
-use inboxclaw_contract::{OwnerId, Turn};
+use inboxclaw_contract::{NewEvent, OwnerId, Turn};
+use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use super::event_counts;
-use super::tx::Tx;
+use super::tx::{LogEnd, Tx};
 use super::values::{Micros, origin_number, state_number};
 
 const ADD_IDENTITY: &str = "INSERT OR IGNORE INTO identities (digest) VALUES (?1)";
@@ -26,29 +27,63 @@ const DONE: &str = "DELETE FROM deliveries WHERE sink = ?1 AND seq = ?2";
 pub(super) fn events(tx: &mut Tx<'_>, turn: &Turn) -> rusqlite::Result<(u64, u64)> {
     let (mut stored, mut known) = (0, 0);
     for event in &turn.events {
-        let digest = identity(turn.owner, &event.event_id);
-        if tx.connection.prepare_cached(ADD_IDENTITY)?.execute([digest])? == 0 {
+        if !identify(tx, turn.owner, event)? {
             known += 1;
             continue;
         }
-        let event_type = tx.event_type(&event.event_type)?;
         let seq = next_seq(tx)?;
-        tx.connection.prepare_cached(ADD_EVENT)?.execute((
-            seq,
-            event_type,
-            turn.owner.0,
-            tx.clock.stamp,
-            event.occurred_at.map(Micros),
-            &event.event_id,
-            &event.entity_id,
-            event.meta.as_str(),
-            event.data.as_str(),
-        ))?;
-        event_counts::appended(tx, event_type, seq)?;
+        add(tx, turn.owner, event, seq, tx.clock.stamp)?;
         stored += 1;
     }
     tx.cache.grown |= stored > 0;
     Ok((stored, known))
+}
+
+/// Appends an event of another database under the number and with the time that it had there. The number must be beyond
+/// the end of the log.
+pub(super) fn imported(
+    tx: &mut Tx<'_>,
+    source: OwnerId,
+    event: &NewEvent,
+    seq: i64,
+    created_at: Micros,
+) -> rusqlite::Result<()> {
+    if !identify(tx, source, event)? {
+        return Ok(());
+    }
+    let connection = tx.connection;
+    let end = tx.log()?;
+    move_on(connection, end, seq, created_at.get())?;
+    tx.cache.grown = true;
+    add(tx, source, event, seq, created_at)
+}
+
+/// Notes that the source has reported the event; `false` when it had before.
+fn identify(tx: &Tx<'_>, source: OwnerId, event: &NewEvent) -> rusqlite::Result<bool> {
+    let digest = identity(source, &event.event_id);
+    Ok(tx.connection.prepare_cached(ADD_IDENTITY)?.execute([digest])? > 0)
+}
+
+fn add(
+    tx: &mut Tx<'_>,
+    source: OwnerId,
+    event: &NewEvent,
+    seq: i64,
+    created_at: Micros,
+) -> rusqlite::Result<()> {
+    let event_type = tx.event_type(&event.event_type)?;
+    tx.connection.prepare_cached(ADD_EVENT)?.execute((
+        seq,
+        event_type,
+        source.0,
+        created_at,
+        event.occurred_at.map(Micros),
+        &event.event_id,
+        &event.entity_id,
+        event.meta.as_str(),
+        event.data.as_str(),
+    ))?;
+    event_counts::appended(tx, event_type, seq)
 }
 
 /// Changes what the sink owes out of order.
@@ -77,17 +112,23 @@ pub(super) fn deliveries(tx: &Tx<'_>, turn: &Turn) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The number of the next event. Where its time is before that of the last one, a note is left: up to there, times
-/// do not grow with seq.
+/// The number of the next event.
 fn next_seq(tx: &mut Tx<'_>) -> rusqlite::Result<i64> {
     let (connection, now) = (tx.connection, tx.clock.stamp.get());
     let end = tx.log()?;
-    if now < end.created_at {
+    let seq = end.head + 1;
+    move_on(connection, end, seq, now)?;
+    Ok(seq)
+}
+
+/// Moves the end of the log on to an event. Where its time is before that of the last one, a note is left: up to there,
+/// times do not grow with seq.
+fn move_on(connection: &Connection, end: &mut LogEnd, seq: i64, created_at: i64) -> rusqlite::Result<()> {
+    if created_at < end.created_at {
         connection.prepare_cached(SET_STEP_BACK)?.execute([end.head])?;
     }
-    end.created_at = now;
-    end.head += 1;
-    Ok(end.head)
+    *end = LogEnd { head: seq, created_at };
+    Ok(())
 }
 
 /// 128 bits are enough that two events of one program never meet.
