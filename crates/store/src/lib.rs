@@ -13,7 +13,7 @@ pub mod sqlite;
 pub use path::resolved;
 pub use run_file::RunFile;
 pub use sqlite::{
-    Copied, DeliveryTable, Durability, Forerunner, HistoryBounds, ImportPlan, ImportProgress, ImportSurvey,
-    Imported, ImportedSink, ImportedSource, OpenError, Options, Prepared, Refusal, Restored, SinkSurvey,
-    SourceSurvey, SqliteStore,
+    Copied, DeliveryTable, Durability, EventCounts, EventSize, EventStats, Forerunner, HistoryBounds,
+    ImportPlan, ImportProgress, ImportSurvey, Imported, ImportedSink, ImportedSource, OpenError, Options,
+    Prepared, Refusal, Restored, SinkSurvey, SourceSurvey, SqliteStore,
 };

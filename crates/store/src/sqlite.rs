@@ -6,7 +6,7 @@
 //! - `writer`: groups what waits into one transaction; `tx`: what that transaction knows without reading, with `recent`
 //!   changes; `writer_state`: what the writer keeps beyond a transaction.
 //! - `apply`, `conflict`, `plan`, `swap`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
-//! - `counts`, `event_counts`: what a space holds, and how many events a type has.
+//! - `counts`, `event_counts`, `stats`: what a space holds, how many events a type has, and how many there were lately.
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `building_spaces`: what turns and
 //!   sweeps do to those that are being built.
 //! - `backup` and `restore`: the whole database, copied and put back.
@@ -53,6 +53,7 @@ mod shared;
 mod sinks;
 mod spaces;
 mod state;
+mod stats;
 mod store;
 mod swap;
 mod sweep;
@@ -72,4 +73,5 @@ pub use forerunner::{
 pub use open::Prepared;
 pub use options::{Durability, HistoryBounds, Options};
 pub use restore::Restored;
+pub use stats::{EventCounts, EventSize, EventStats};
 pub use store::SqliteStore;

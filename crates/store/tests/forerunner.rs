@@ -374,3 +374,49 @@ fn the_place_of_the_python_programs_database_names_the_import() {
     assert!(error.contains("`database.db_path` to a new file"), "{error}");
     assert!(error.contains("`inboxclaw store import-forerunner "), "{error}");
 }
+
+#[tokio::test]
+async fn counts_are_those_of_the_windows() {
+    let place = Place::full();
+    let store = place.open();
+    place.import(&store).await.unwrap();
+    let stats = store.stats().await.unwrap();
+    let counts = |all: &[inboxclaw_store::EventCounts]| -> Vec<(String, [u64; 3])> {
+        all.iter().map(|counts| (counts.name.clone(), counts.recent)).collect()
+    };
+    let expected = [("cal", 2), ("gone", 1), ("mail", 5)].map(|(name, count)| (name.to_owned(), [count; 3]));
+    assert_eq!(counts(&stats.sources), expected);
+    let mail = stats.types.iter().find(|counts| counts.name == MAIL).unwrap();
+    assert_eq!(mail.recent, [4, 4, 4]);
+    let size = stats.sizes.iter().find(|size| size.name == MAIL).unwrap();
+    // 8, 8, 2 and 8 bytes.
+    assert_eq!((size.events, size.sample, size.average), (4, 4, 7));
+}
+
+/// The windows end to the microsecond, also where the times do not grow with the numbers.
+#[tokio::test]
+async fn windows_hold_where_the_clock_was_set_back() {
+    let times = [
+        "2026-11-21 10:00:00.000000",
+        "2026-11-16 09:00:00.000000",
+        "2026-10-30 09:00:00.000000",
+        "2026-11-22 08:00:00.000000",
+        "2026-10-20 09:00:00.000000",
+        "2026-11-21 09:00:00.000000",
+    ];
+    let rows: Vec<String> = times
+        .iter()
+        .enumerate()
+        .map(|(at, time)| {
+            format!(
+                "INSERT INTO events VALUES ({}, 'e{at}', 1, 't', NULL, '{time}', NULL, '{{}}', '{{}}');",
+                at + 1
+            )
+        })
+        .collect();
+    let place = Place::new(&[SCHEMA, "INSERT INTO sources VALUES (1, 'mail', 'gmail', '')", &rows.concat()]);
+    let store = place.open();
+    place.import(&store).await.unwrap();
+    let stats = store.stats().await.unwrap();
+    assert_eq!(stats.types[0].recent, [2, 4, 5]);
+}
