@@ -30,6 +30,8 @@ pub struct SinkConfig {
     pub patterns: Patterns,
     /// For how long an event is worth handing over; `None` for as long as the log holds it.
     pub ttl: Option<Ttl>,
+    /// `false` where the file says that there is no time to live.
+    pub ttl_enabled: bool,
     /// Where it begins when it is new.
     pub start: StartAt,
     /// The rules for its state.
@@ -114,7 +116,8 @@ fn sink(report: &mut Report, entry: &Entry, kinds: &Kinds, outside: &Outside) ->
     let (kind, target) = target(report, &owner, entry, outside)?;
     let ((common, policy), ttl) = (common?, ttl?);
     let (name, patterns, start) = (entry.key.clone(), common.patterns, start?);
-    Some(SinkConfig { name, kind, patterns, ttl: ttl.ttl(), start, policy, target })
+    let (ttl_enabled, ttl) = (ttl.ttl_enabled, ttl.ttl());
+    Some(SinkConfig { name, kind, patterns, ttl, ttl_enabled, start, policy, target })
 }
 
 /// Where the sink begins when it is new.

@@ -4,6 +4,7 @@
 //! the lists with the files. Left out: loops, retries and waiting (the runtime's), storage, and the sinks that
 //! consumers pull from (routes of the daemon).
 
+pub mod forerunner;
 pub mod google;
 mod hex;
 pub mod http;

@@ -18,12 +18,12 @@ pub use google::{Auth, Google, GoogleCommand, ListCalendars};
 use inboxclaw_settings::Interval;
 pub use owner::OwnerArg;
 pub use pending_events::{EndPending, PendingCommand, PendingEvents, WhichPending};
-pub use source::{Named, Sink, SinkCommand, Source, SourceCommand};
+pub use source::{Named, Sink, SinkCommand, Source, SourceCommand, TestSink};
 pub use state::{
     By, Copy, Cursor, Delete, Edit, Export, Forget, Get, History, Import, List, Move, Rewind, Set, State,
     StateCommand, To, Undo, Watch,
 };
-pub use store::{Backup, Restore, Store, StoreCommand};
+pub use store::{Backup, ImportForerunner, Restore, Store, StoreCommand};
 
 /// The codes that a process ends with.
 pub mod exit {
@@ -53,6 +53,7 @@ With a configuration:
   inboxclaw check                        say what is wrong with it, line by line
   inboxclaw listen                       run it
   inboxclaw source test NAME             poll a source without storing anything
+  inboxclaw sink test NAME               send one event to a sink without storing anything
   inboxclaw state owners                 what the sources and sinks remember
 
 Exit codes:
@@ -89,7 +90,7 @@ impl Cli {
     pub(crate) fn config_mut(&mut self) -> Option<&mut Option<PathBuf>> {
         match &mut self.command {
             Command::Listen(args) => Some(&mut args.config.config),
-            Command::Check(args) | Command::Status(args) => Some(&mut args.config),
+            Command::Check(args) | Command::Status(args) | Command::Stats(args) => Some(&mut args.config),
             Command::Events(args) => Some(&mut args.config.config),
             Command::Healthcheck(args) => Some(&mut args.config.config),
             Command::Pull(args) => Some(&mut args.config.config),
@@ -107,7 +108,7 @@ impl Cli {
 }
 
 /// What became of commands of the forerunner, in a sentence each.
-const FORERUNNER: [(&str, &str); 12] = [
+const FORERUNNER: [(&str, &str); 11] = [
     ("config", "edit the file, then `inboxclaw check` says what is wrong with it"),
     ("diary", "the diary is not available in this version yet"),
     (
@@ -119,7 +120,6 @@ const FORERUNNER: [(&str, &str); 12] = [
     ("nordigen", "bank accounts are not available in this version yet"),
     ("restart", "stop the program and start it again, under systemd by `systemctl restart UNIT`"),
     ("start", "`inboxclaw listen` runs the program; under systemd `systemctl start UNIT`"),
-    ("stats", "`inboxclaw status` and `inboxclaw state owners` say what is stored"),
     ("stop", "SIGTERM or Ctrl-C ends `inboxclaw listen`; under systemd `systemctl stop UNIT`"),
     ("update", "put the new binary in the place of the old one and start the program again"),
     ("webhook-deliveries", "webhooks are not available in this version yet"),
@@ -149,6 +149,9 @@ pub enum Command {
     PendingEvents(PendingEvents),
     /// Say how the program and its database are doing.
     Status(ConfigFile),
+    /// Count the events of the last 1, 7 and 30 days by source and by type, and say how large they are. Works whether or
+    /// not the program runs.
+    Stats(ConfigFile),
     /// Ask the running program whether every source is well. Exit 0 if so, 1 if not, 2 if nobody can say.
     Healthcheck(Healthcheck),
     /// Take the next batch of events from an http_pull sink of the running program. Prints nothing when there is none,
@@ -171,11 +174,11 @@ pub enum Command {
     #[command(after_help = "Example:
   inboxclaw forget sink:notes")]
     Forget(ForgetOwner),
-    /// Back up and restore the database.
+    /// Back up and restore the database, or bring over that of the Python program.
     Store(Store),
     /// Test, pause and resume sources.
     Source(Source),
-    /// Pause and resume sinks.
+    /// Test, pause and resume sinks.
     Sink(Sink),
     /// Show how the clock stands, or say that it is right when it is in doubt. Works whether or not the program runs.
     Clock(ClockArgs),

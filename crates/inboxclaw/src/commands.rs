@@ -19,6 +19,7 @@ mod schema;
 mod source;
 mod state;
 mod state_client;
+mod stats;
 mod status;
 mod store;
 mod subscribe;
@@ -78,6 +79,7 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
         Command::Events(args) => events::run(&args, json),
         Command::PendingEvents(args) => pending_events::run(&args, json),
         Command::Status(args) => status::run(&args, json),
+        Command::Stats(args) => stats::run(&args, json),
         Command::Healthcheck(args) => healthcheck::run(&args, json),
         Command::Pull(args) => pull::pull(&args, json),
         Command::PullMarkProcessed(args) => pull::mark_processed(&args, json),

@@ -13,5 +13,7 @@ pub mod sqlite;
 pub use path::resolved;
 pub use run_file::RunFile;
 pub use sqlite::{
-    Compacted, Copied, Durability, HistoryBounds, OpenError, Options, Prepared, Restored, SqliteStore,
+    Compacted, Copied, DeliveryTable, Durability, EventCounts, EventSize, EventStats, Forerunner,
+    HistoryBounds, ImportPlan, ImportProgress, ImportSurvey, Imported, ImportedSink, ImportedSource,
+    OpenError, Options, Prepared, Refusal, Restored, SinkSurvey, SourceSurvey, SqliteStore,
 };

@@ -8,10 +8,11 @@
 //! - `apply`, `conflict`, `plan`, `swap`, `history`, `append`: one turn. `owners`, `sweep`, `prune`: housekeeping.
 //! - `coalesce` and `pending`: what becomes of events that have a rule by which they are joined, and the rows of those that
 //!   are collected.
-//! - `counts`, `event_counts`: what a space holds, and how many events a type has.
+//! - `counts`, `event_counts`, `stats`: what a space holds, how many events a type has, and how many there were lately.
 //! - `spaces`: looking into spaces and building them, renaming and forgetting owners; `building_spaces`: what turns and
 //!   sweeps do to those that are being built.
 //! - `backup`, `restore`, `compact`: the whole database, copied, put back, without what is free.
+//! - `forerunner`: the import of the database of the Python program.
 //! - `state`, `log`, `housekeeping`, `sinks`, `coalescing`: the five traits. `reading`, `pool`, `rest`: where reads run. `scan`, `truncation`,
 //!   `watch`, `clock`: what reads need.
 //!
@@ -33,6 +34,7 @@ mod conflict;
 mod counts;
 mod error;
 mod event_counts;
+mod forerunner;
 mod history;
 mod housekeeping;
 mod log;
@@ -57,6 +59,7 @@ mod shared;
 mod sinks;
 mod spaces;
 mod state;
+mod stats;
 mod store;
 mod swap;
 mod sweep;
@@ -70,7 +73,12 @@ mod writer_state;
 pub use backup::{Copied, EachStep};
 pub use compact::Compacted;
 pub use error::OpenError;
+pub use forerunner::{
+    DeliveryTable, Forerunner, ImportPlan, ImportProgress, ImportSurvey, Imported, ImportedSink,
+    ImportedSource, Refusal, SinkSurvey, SourceSurvey,
+};
 pub use open::Prepared;
 pub use options::{Durability, HistoryBounds, Options};
 pub use restore::Restored;
+pub use stats::{EventCounts, EventSize, EventStats};
 pub use store::SqliteStore;

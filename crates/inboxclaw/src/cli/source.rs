@@ -55,6 +55,14 @@ pub struct Sink {
 /// What to do with a sink.
 #[derive(Debug, Subcommand)]
 pub enum SinkCommand {
+    /// Send one event and show what became of it, without storing anything. Works beside the running program; exit 1 when
+    /// the event was not taken.
+    #[command(after_help = "Example:
+  inboxclaw sink test notes                     the newest event that the sink takes, or a made-up one
+  inboxclaw sink test notes --event event.json  an envelope, as `inboxclaw pull` gives it
+
+The consumer really gets the event, under a message id of its own. What the sink owes stays as it is.")]
+    Test(TestSink),
     /// Stop delivering until `resume`, also across restarts. Events wait for it as long as database.owed_max.
     #[command(after_help = "Example:
   inboxclaw sink pause notes")]
@@ -63,6 +71,17 @@ pub enum SinkCommand {
     #[command(after_help = "Example:
   inboxclaw sink resume notes")]
     Resume(Named),
+}
+
+/// `sink test`.
+#[derive(Debug, Args)]
+pub struct TestSink {
+    /// Which sink.
+    #[command(flatten)]
+    pub sink: Named,
+    /// Send the event in this file: an envelope, of which only `event_type` must be there.
+    #[arg(long, value_name = "FILE")]
+    pub event: Option<PathBuf>,
 }
 
 /// The source or sink meant.

@@ -40,6 +40,34 @@ holds are told (`truncated`), and sources find again what they had found since."
 A running program uses that room again, so this is worth it only after much was removed for good, as after \
 database.retention was lowered. It needs room for about twice of what is left, beside the database.")]
     Compact(ConfigFile),
+    /// Bring over what the database of the Python program holds: its events, the memory of the sources, and what each
+    /// sink still owes. The program must be stopped, and its database new; FILE is never changed.
+    #[command(after_help = "Example:
+  inboxclaw store import-forerunner old/data2.db --dry-run   what would come over
+  inboxclaw store import-forerunner old/data2.db
+
+Stop the Python program first. Events keep their numbers and times, and what was reported is not reported again. All of it \
+is one transaction: after a crash nothing was brought, and the command is simply given again. The page \"Coming from the \
+Python program\" has the steps.")]
+    ImportForerunner(ImportForerunner),
+}
+
+/// `store import-forerunner`.
+#[derive(Debug, Args)]
+pub struct ImportForerunner {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The database of the Python program.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only say what would come over. Works whether or not the program runs.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Let sinks owe also what had outlived the time to live that the Python program had where none is configured, one
+    /// hour.
+    #[arg(long)]
+    pub expired: bool,
 }
 
 /// `store restore`.

@@ -222,7 +222,7 @@ async fn build(
         }
     }
     let (mut pulls, mut streams) = (Vec::new(), Vec::new());
-    for SinkConfig { name, kind, patterns, ttl, start, policy, target } in config.sinks {
+    for SinkConfig { name, kind, patterns, ttl, start, policy, target, .. } in config.sinks {
         runtime.set_limits(&Owner::sink(&name), policy);
         match target {
             Target::Pull(settings) => {

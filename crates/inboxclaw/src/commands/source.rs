@@ -1,5 +1,7 @@
-//! `source` and `sink`: testing a source, pausing and resuming.
+//! `source` and `sink`: testing, pausing and resuming.
 
+mod no_state;
+mod sink_test;
 mod test_run;
 
 use std::path::Path;
@@ -26,6 +28,7 @@ pub(super) fn source(args: &Source, json: bool) -> Result<u8, Failed> {
 pub(super) fn sink(args: &Sink, json: bool) -> Result<u8, Failed> {
     let config = load(args.config.as_deref())?;
     match &args.command {
+        SinkCommand::Test(test) => sink_test::run(config, test, &of_kind(&test.sink, OwnerKind::Sink)?, json),
         SinkCommand::Pause(named) => turn(&config, named, OwnerKind::Sink, "pause", json),
         SinkCommand::Resume(named) => turn(&config, named, OwnerKind::Sink, "resume", json),
     }

@@ -1,11 +1,13 @@
 //! `store`: the database as a whole.
 
-use std::io::{self, IsTerminal as _, Write as _};
+mod import_forerunner;
+mod progress;
 
 use inboxclaw_contract::Log as _;
 use inboxclaw_store::{Compacted, OpenError, Restored, SqliteStore};
 use serde_json::json;
 
+use self::progress::Progress;
 use super::failed::Failed;
 use super::{client, configuration, database, output};
 use crate::cli::{Backup, ConfigFile, Restore, Store, StoreCommand, exit};
@@ -16,6 +18,7 @@ pub(super) fn run(args: &Store, json: bool) -> Result<u8, Failed> {
         StoreCommand::Backup(args) => backup(args, json),
         StoreCommand::Restore(args) => restore(args, json),
         StoreCommand::Compact(args) => compact(args, json),
+        StoreCommand::ImportForerunner(args) => import_forerunner::run(args, json),
     }
 }
 
@@ -25,10 +28,10 @@ fn backup(args: &Backup, as_json: bool) -> Result<u8, Failed> {
     if !database.exists() {
         return Err(Failed::plain(format!("there is no database at {} yet", database.display())));
     }
-    let mut progress = Progress { shown: None, terminal: io::stderr().is_terminal() };
+    let mut progress = Progress::new("copied");
     let copied =
         SqliteStore::backup(&database, &args.file, args.force, &mut |done, of| progress.show(done, of));
-    progress.clear();
+    drop(progress);
     let copied = copied.map_err(|error| Failed::plain(error.to_string()))?;
     if as_json {
         let file = std::path::absolute(&args.file).unwrap_or_else(|_| args.file.clone());
@@ -45,10 +48,10 @@ fn restore(args: &Restore, as_json: bool) -> Result<u8, Failed> {
     let database = configuration::load(&origin)?.database;
     let outside = outside();
     let aside = outside.clock.now().strftime(".before-restore-%Y%m%dT%H%M%SZ").to_string();
-    let mut progress = Progress { shown: None, terminal: io::stderr().is_terminal() };
+    let mut progress = Progress::new("copied");
     let restored =
         SqliteStore::restore(&database.path, &args.file, &aside, &mut |done, of| progress.show(done, of));
-    progress.clear();
+    drop(progress);
     let Restored { prepared, aside, last_event } = restored.map_err(failed)?;
     let store = database::open(prepared, &database, &outside).map_err(failed)?;
     let head =
@@ -87,25 +90,4 @@ fn compact(args: &ConfigFile, as_json: bool) -> Result<u8, Failed> {
 fn failed(error: OpenError) -> Failed {
     let hint = if matches!(error, OpenError::Locked { .. }) { ": stop it first" } else { "" };
     Failed::plain(format!("{error}{hint}"))
-}
-
-/// How far a copy is, on a terminal.
-struct Progress {
-    shown: Option<u64>,
-    terminal: bool,
-}
-
-impl Progress {
-    fn show(&mut self, done: u64, of: u64) {
-        let percent = (done * 100).checked_div(of).unwrap_or(100);
-        if self.terminal && self.shown.replace(percent) != Some(percent) {
-            let _ = write!(io::stderr(), "\rcopied {percent} %");
-        }
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() && self.terminal {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
 }

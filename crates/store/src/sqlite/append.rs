@@ -2,10 +2,11 @@
 
 use inboxclaw_contract::turn::DeliveryChange;
 use inboxclaw_contract::{NewEvent, OwnerId, Turn};
+use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use super::event_counts;
-use super::tx::Tx;
+use super::tx::{LogEnd, Tx};
 use super::values::{Micros, origin_number, state_number};
 
 const ADD_IDENTITY: &str = "INSERT OR IGNORE INTO identities (digest) VALUES (?1)";
@@ -66,13 +67,17 @@ pub(super) fn note_reported(tx: &Tx<'_>, source: OwnerId, event_id: &str) -> rus
 
 /// Appends an event to the log.
 pub(super) fn append(tx: &mut Tx<'_>, event: &Logged<'_>) -> rusqlite::Result<()> {
-    let event_type = tx.event_type(event.event_type)?;
     let seq = next_seq(tx)?;
+    add(tx, event, seq, tx.clock.stamp)
+}
+
+fn add(tx: &mut Tx<'_>, event: &Logged<'_>, seq: i64, created_at: Micros) -> rusqlite::Result<()> {
+    let event_type = tx.event_type(event.event_type)?;
     tx.connection.prepare_cached(ADD_EVENT)?.execute((
         seq,
         event_type,
         event.source.0,
-        tx.clock.stamp,
+        created_at,
         event.occurred_at,
         event.event_id,
         event.entity,
@@ -96,6 +101,24 @@ impl<'a> Logged<'a> {
             data: event.data.as_str(),
         }
     }
+}
+
+/// Appends an event of another database under the number and with the time that it had there. The number must be beyond
+/// the end of the log.
+pub(super) fn imported(
+    tx: &mut Tx<'_>,
+    source: OwnerId,
+    event: &NewEvent,
+    seq: i64,
+    created_at: Micros,
+) -> rusqlite::Result<()> {
+    if !note_reported(tx, source, &event.event_id)? {
+        return Ok(());
+    }
+    let connection = tx.connection;
+    let end = tx.log()?;
+    move_on(connection, end, seq, created_at.get())?;
+    add(tx, &Logged::of(source, event), seq, created_at)
 }
 
 /// Changes what the sink owes out of order.
@@ -124,17 +147,23 @@ pub(super) fn deliveries(tx: &Tx<'_>, turn: &Turn) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The number of the next event. Where its time is before that of the last one, a note is left: up to there, times
-/// do not grow with seq.
+/// The number of the next event.
 fn next_seq(tx: &mut Tx<'_>) -> rusqlite::Result<i64> {
     let (connection, now) = (tx.connection, tx.clock.stamp.get());
     let end = tx.log()?;
-    if now < end.created_at {
+    let seq = end.head + 1;
+    move_on(connection, end, seq, now)?;
+    Ok(seq)
+}
+
+/// Moves the end of the log on to an event. Where its time is before that of the last one, a note is left: up to there,
+/// times do not grow with seq.
+fn move_on(connection: &Connection, end: &mut LogEnd, seq: i64, created_at: i64) -> rusqlite::Result<()> {
+    if created_at < end.created_at {
         connection.prepare_cached(SET_STEP_BACK)?.execute([end.head])?;
     }
-    end.created_at = now;
-    end.head += 1;
-    Ok(end.head)
+    *end = LogEnd { head: seq, created_at };
+    Ok(())
 }
 
 /// 128 bits are enough that two events of one program never meet.

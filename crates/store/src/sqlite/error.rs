@@ -1,7 +1,7 @@
 //! Why a store cannot be opened, and what a failed statement means for those who wait for it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use inboxclaw_contract::StoreError;
 use rusqlite::ErrorCode;
@@ -26,9 +26,18 @@ pub enum OpenError {
     },
     /// The file belongs to another program. It was not touched.
     #[error(
-        "{} {found}; it was not touched. Set `database.db_path` to a new file to go on", path.display()
+        "{} {found}; it was not touched. Set `database.db_path` to a new file to go on{}", path.display(),
+        import_hint(path, found)
     )]
     Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// What is to be imported is not the database of the Python program.
+    #[error("{} {found}", path.display())]
+    NotForerunner {
         /// The file.
         path: PathBuf,
         /// What it is.
@@ -109,6 +118,21 @@ pub enum OpenError {
         /// What SQLite said.
         reason: String,
     },
+}
+
+/// What a database of the Python program is called.
+pub(super) const FORERUNNER: &str = "is probably the database of the Python program";
+
+/// How what is in a database of the Python program comes over.
+fn import_hint(path: &Path, found: &str) -> String {
+    if found != FORERUNNER {
+        return String::new();
+    }
+    format!(
+        ", then `inboxclaw store import-forerunner {}` brings over what it holds, so that nothing is missed and nothing \
+         comes twice",
+        path.display()
+    )
 }
 
 impl OpenError {

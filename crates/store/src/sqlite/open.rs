@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::Access;
 
 use super::clock::LastTime;
-use super::error::OpenError;
+use super::error::{FORERUNNER, OpenError};
 use super::options::Durability;
 use super::pool::{PATIENCE, Pool, Way};
 use super::rest::Rest;
@@ -381,7 +381,7 @@ fn what_it_is(connection: &Connection) -> &'static str {
     let known =
         "SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND name IN ('sources', 'events')";
     match connection.query_row(known, [], |row| row.get(0)) {
-        Ok(true) => "is probably the database of the Python program",
+        Ok(true) => FORERUNNER,
         _ => "is a SQLite database of another program",
     }
 }
@@ -412,7 +412,7 @@ fn read_flags() -> OpenFlags {
 }
 
 /// A name by which SQLite reads a file without a lock and without making any other.
-fn immutable(path: &Path) -> std::path::PathBuf {
+pub(super) fn immutable(path: &Path) -> std::path::PathBuf {
     let mut uri = String::from("file:");
     for &byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {

@@ -83,7 +83,7 @@ pub(super) fn forget(connection: &Connection, sink: OwnerId) -> rusqlite::Result
     connection.prepare_cached(REMOVE_LAPSES)?.execute([sink.0]).map(drop)
 }
 
-fn set_intake(tx: &mut Tx<'_>, sink: OwnerId, intake: &Intake) -> Result<Selection, Fault> {
+pub(super) fn set_intake(tx: &mut Tx<'_>, sink: OwnerId, intake: &Intake) -> Result<Selection, Fault> {
     tx.owner(sink)?;
     let head = Seq(tx.log()?.head);
     let known: Option<(String, Option<String>)> = tx

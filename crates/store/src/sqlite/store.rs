@@ -14,6 +14,7 @@ use super::open::{self, Prepared};
 use super::options::Options;
 use super::restore::{self, Restored};
 use super::shared::Shared;
+use super::stats::{self, EventStats};
 use super::tx::Tx;
 use super::writer::Writer;
 use crate::lock::Lock;
@@ -110,6 +111,14 @@ impl SqliteStore {
     /// time share one.
     pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Relaxed)
+    }
+
+    /// How many events there were lately, and how large they are.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn stats(&self) -> Result<EventStats, StoreError> {
+        self.shared.long(stats::all).await
     }
 
     /// Bytes of the write-ahead log. It is written over from its start once all of it is in the database and nobody reads

@@ -2,17 +2,14 @@
 
 use std::panic::AssertUnwindSafe;
 
-use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use inboxclaw_config::{Config, nearest};
 use inboxclaw_contract::envelope::{Style, write_envelope};
 use inboxclaw_contract::settings::BuiltSource;
-use inboxclaw_contract::store::{HistoryLimit, PastTurn};
 use inboxclaw_contract::turn::{EntryChange, TurnId};
 use inboxclaw_contract::{
-    Class, Clock as _, Draft, Entry, Event, Expiry, Failure, Housekeeping as _, NewEvent, Next, OpenTurn,
-    Outcome, OwnerId, OwnerKind, Random as _, Seq, Settled, Snapshot, Source, State, StoreError, Turn,
-    Version, printable,
+    Class, Draft, Event, Expiry, Failure, Housekeeping as _, NewEvent, Next, OpenTurn, OwnerId, OwnerKind,
+    Random as _, Seq, Settled, Source, State, Turn, printable,
 };
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -23,15 +20,14 @@ use super::super::failed::Failed;
 use super::super::state_client::read;
 use super::super::table::{self, Side, Table};
 use super::super::{client, output};
+use super::no_state::{Empty, NOBODY};
 use crate::cli::{OwnerArg, exit};
-use crate::outside::{SystemClock, SystemRandom};
+use crate::outside::SystemRandom;
 
 /// Most characters of data and values that are looked at for a table.
 const VALUE: usize = 400;
 /// So many changes and events are enough to see what a source does.
 const ENOUGH: usize = 1_000;
-/// The number of an owner that no store knows.
-const NOBODY: OwnerId = OwnerId(0);
 
 /// What the polls would do.
 struct Would {
@@ -313,39 +309,4 @@ fn told(failure: &Failure) -> String {
 
 fn as_failure(failure: &Failure) -> Value {
     json!({ "class": failure.class, "message": failure.to_string(), "action": failure.action })
-}
-
-/// The state of an owner that never ran.
-struct Empty;
-
-#[async_trait]
-impl State for Empty {
-    async fn snapshot(&self, _: OwnerId) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot { version: Version(0), cursor: None, now: SystemClock.now() })
-    }
-
-    async fn entries(&self, _: OwnerId, keys: &[String]) -> Result<Vec<Option<Entry>>, StoreError> {
-        Ok(vec![None; keys.len()])
-    }
-
-    async fn list(&self, _: OwnerId, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Entry>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn commit(&self, _: Turn) -> Result<Outcome, StoreError> {
-        Err(StoreError::Refused("nothing is stored by a test".into()))
-    }
-
-    async fn history(
-        &self,
-        _: OwnerId,
-        _: Option<Version>,
-        _: HistoryLimit,
-    ) -> Result<Vec<PastTurn>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn changed(&self, _: OwnerId, _: Version) -> Result<Version, StoreError> {
-        std::future::pending().await
-    }
 }
