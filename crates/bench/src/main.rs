@@ -7,6 +7,7 @@
 mod bulk;
 mod daemon;
 mod data;
+mod delivery;
 mod google;
 mod log;
 mod measure;
@@ -60,6 +61,15 @@ enum Bench {
         #[arg(long, default_value_t = 1_000_000)]
         entries: u64,
     },
+    /// Delivery by the daemon that lies beside this program, on real sockets and processes.
+    Delivery {
+        /// What to measure; everything otherwise.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        part: Vec<delivery::Part>,
+        /// How many events flow.
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+    },
     /// First syncs of the Google sources with the daemon that lies beside this program, from a stand-in.
     Google {
         /// How many messages arrived since the mailbox was last looked at; 0 leaves Gmail out.
@@ -85,6 +95,9 @@ fn main() -> anyhow::Result<()> {
         Bench::Log { history, owed } => log::run(&runtime, folder.path(), arguments.rounds, (history, owed))?,
         Bench::State { keys } => state::run(&runtime, folder.path(), arguments.rounds, keys)?,
         Bench::Bulk { entries } => bulk::run(&runtime, folder.path(), *entries)?,
+        Bench::Delivery { part, events } => {
+            runtime.block_on(delivery::run(folder.path(), arguments.rounds, part, *events))?
+        }
         Bench::Google { messages, files, latency } => {
             return google::run(folder.path(), *messages, *files, Duration::from_millis(*latency));
         }
