@@ -155,11 +155,12 @@ async fn cloud_events_are_written_once_too() {
     let sink = build_as(base.path(), "out", "cloudevents");
     let deep = Json::new(format!("{{\"x\":{}{}}}", "[".repeat(127), "]".repeat(127))).unwrap();
     let deep = Event { data: deep, ..event(2, "2026-11-22T06:00:00Z") };
+    let third = today(&[3]).remove(0);
     deliver(&*sink, std::slice::from_ref(&deep), &memory, false).await.unwrap();
-    deliver(&*sink, &[deep], &memory, false).await.unwrap();
-    deliver(&*sink, &today(&[3]), &memory, false).await.unwrap();
+    deliver(&*sink, std::slice::from_ref(&deep), &memory, false).await.unwrap();
+    deliver(&*sink, std::slice::from_ref(&third), &memory, false).await.unwrap();
     // Lost state: the file is read from its beginning.
-    deliver(&*sink, &today(&[1, 2, 3]), &Recorder::new(), true).await.unwrap();
+    deliver(&*sink, &[deep, third], &Recorder::new(), true).await.unwrap();
     let text = fs::read_to_string(base.path().join("out/2026-11-22.jsonl")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");

@@ -196,6 +196,10 @@ pub struct Listen {
     /// `sse`, the database is ./data/data2.db. The folder is made if it is missing. Refused where a config.yaml is.
     #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
     pub watch: Option<PathBuf>,
+    /// With --watch: run this command for each event, as the sink `run` of type command would. The event is one line of
+    /// JSON on its standard input and in INBOXCLAW_EVENT_… variables; `#root.data.path` is a part of it.
+    #[arg(long, value_name = "COMMAND", requires = "watch")]
+    pub run: Option<String>,
     /// Listen on this port instead of the configured one; 0 takes any free one.
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,

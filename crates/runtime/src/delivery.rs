@@ -5,9 +5,11 @@
 //! time, in the turn that records it. What may be sent when is in `queue.rs`, how the receiver is in `receiver.rs`; sinks
 //! that consumers pull from have no loop.
 
+mod call;
 mod queue;
 mod reading;
 mod receiver;
+mod record;
 mod recording;
 mod sending;
 
@@ -24,10 +26,10 @@ use jiff::Timestamp;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use self::call::Ended;
 use self::queue::Queue;
 use self::receiver::Receiver;
-use self::recording::{Record, Recorded, Replaying};
-use self::sending::Ended;
+use self::record::{Record, Recorded, Replaying};
 use crate::rules::refused;
 use crate::runner::{Env, Runner};
 use crate::schedule::Woken;

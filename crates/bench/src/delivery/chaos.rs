@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use tokio::time::timeout;
 
 use super::receiver::{self, Answer, Arrived};
-use super::{Filler, LONG};
+use super::support::{Filler, LONG};
 use crate::daemon::Daemon;
 use crate::report::Row;
 

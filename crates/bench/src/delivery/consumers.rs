@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::receiver::{self, Answer, Arrived};
-use super::{LONG, middle_and_slow};
+use super::support::{LONG, middle_and_slow};
 use crate::daemon::Daemon;
 use crate::report::Row;
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::receiver::{self, Answer};
-use super::{LONG, middle_and_slow};
+use super::support::{LONG, middle_and_slow};
 use crate::daemon::Daemon;
 use crate::report::Row;
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use tokio::time::sleep;
 
-use super::Filler;
 use super::receiver::{self, Answer};
+use super::support::Filler;
 use crate::daemon::Daemon;
 use crate::report::{Goal, Row};
 

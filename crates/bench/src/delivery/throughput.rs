@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::receiver::{self, Answer, Arrived};
-use super::{Filler, LONG};
+use super::support::{Filler, LONG};
 use crate::daemon::Daemon;
 use crate::measure::median;
 use crate::report::{Goal, Row};

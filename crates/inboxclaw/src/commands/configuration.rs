@@ -27,13 +27,13 @@ pub(super) fn of_listen(args: &ConfigFile) -> Result<Origin, Failed> {
 /// only its database is here.
 pub(super) fn of_client(args: &ConfigFile) -> Result<Origin, Failed> {
     match file(args) {
-        None if Path::new(DATABASE).exists() => watching(Path::new(".")),
+        None if Path::new(DATABASE).exists() => watching(Path::new("."), None),
         _ => of_listen(args),
     }
 }
 
-/// The built-in configuration that watches `folder`.
-pub(super) fn watching(folder: &Path) -> Result<Origin, Failed> {
+/// The built-in configuration that watches `folder`, and runs a command for each event if there is one.
+pub(super) fn watching(folder: &Path, run: Option<&str>) -> Result<Origin, Failed> {
     let here = std::env::current_dir()
         .map_err(|error| Failed::plain(format!("there is no current folder: {error}")))?;
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
@@ -41,9 +41,12 @@ pub(super) fn watching(folder: &Path) -> Result<Origin, Failed> {
         return Err(Failed::plain(format!("the folder {} has a name that is not UTF-8", folder.display())));
     };
     // A JSON string is a YAML string, whatever it holds.
+    let run = run.map_or_else(String::new, |command| {
+        format!("  run:\n    type: command\n    command: {}\n", serde_json::Value::from(command))
+    });
     let text = format!(
         "sources:\n  files:\n    type: filesystem\n    path: {}\n\
-         sink:\n  inbox:\n    type: http_pull\n  sse: {{}}\n",
+         sink:\n  inbox:\n    type: http_pull\n  sse: {{}}\n{run}",
         serde_json::Value::from(path)
     );
     Ok(Origin { file: PathBuf::from("(built-in configuration)"), base_dir: here, text, built_in: true })

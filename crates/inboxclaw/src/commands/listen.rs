@@ -102,7 +102,7 @@ fn origin(args: &Listen) -> Result<Origin, Failed> {
             config::FILE
         )));
     }
-    configuration::watching(folder)
+    configuration::watching(folder, args.run.as_deref())
 }
 
 /// Makes the folder of `--watch` and says what happens. Only once database and port are ours: a start that is

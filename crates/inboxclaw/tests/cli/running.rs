@@ -230,6 +230,25 @@ fn watching_a_folder_needs_no_configuration() {
 }
 
 #[test]
+fn watching_a_folder_runs_a_command_for_each_file_that_is_saved() {
+    let place = Place::new();
+    let run = r##"printf '%s %s\n' "$INBOXCLAW_EVENT_TYPE" "#root.data.path" >> ran.txt"##;
+    let _running = place.listen(&["--watch", "notes", "--port", "0", "--run", run]);
+    place.await_health();
+    place.write("notes/it's.txt", "hello");
+    place.await_output(&["pull"]);
+    for _ in 0..100 {
+        if place.has("ran.txt") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(std::fs::read_to_string(place.path("ran.txt")).unwrap(), "fs.file_created it's.txt\n");
+    let refused = place.run(&["listen", "--run", "true"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+}
+
+#[test]
 fn watching_the_folder_of_the_database_does_not_report_the_database() {
     let place = Place::new();
     // Under a name that is not the one of the database's folder.

@@ -1,6 +1,8 @@
 //! What a push sink has in memory of what it owes, as plain data: the window of the log that was read ahead, the events
 //! that wait for another attempt, and which of them may be sent now. The files beside this one read, send and store it.
 
+mod item;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +10,12 @@ use std::time::Duration;
 use inboxclaw_contract::store::DeliveryRow;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
 use inboxclaw_contract::{Delivery, DeliveryOrigin, DeliveryPolicy, Event, Order, OwnerId, Seq};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// Events that wait for each other: of one entity of one source, or all.
-type Line = Arc<(OwnerId, String)>;
+pub(super) use self::item::ahead;
+use self::item::{Item, Line, cut, size};
 
-/// Most characters of a reason.
-const REASON_CHARS: usize = 500;
 /// After so many picks from the log in a row an attempt that is due comes first.
 const LOG_SHARE: u32 = 3;
 /// Most events that are stored. Beyond that a failing event is dead at once.
@@ -52,26 +52,6 @@ pub(super) struct Queue {
     /// Picks from the log since the last pick of what is due.
     log_picks: u32,
     changes: BTreeMap<Seq, DeliveryChange>,
-}
-
-/// An unfinished event.
-#[derive(Debug)]
-struct Item {
-    line: Option<Line>,
-    /// Its body, from when it was read until it is sent; later ones are read when they are sent again.
-    event: Option<Event>,
-    stored: bool,
-    /// Since when it is being sent.
-    sending: Option<Instant>,
-    /// When it was read, or may be sent again after a call that failed.
-    ready: Instant,
-    due: Timestamp,
-    attempts: u32,
-    tried_at: Option<Timestamp>,
-    origin: DeliveryOrigin,
-    /// Calls with it that failed, and how many events had succeeded before the first.
-    misses: u32,
-    successes: u64,
 }
 
 /// What to send.
@@ -508,52 +488,4 @@ impl Queue {
         }
         free
     }
-}
-
-impl Item {
-    fn new(line: Option<Line>, event: Option<Event>) -> Self {
-        Self {
-            line,
-            event,
-            stored: false,
-            sending: None,
-            ready: Instant::now(),
-            due: Timestamp::MIN,
-            attempts: 0,
-            tried_at: None,
-            origin: DeliveryOrigin::Log,
-            misses: 0,
-            successes: 0,
-        }
-    }
-
-    fn change(&self, seq: Seq, state: DeliveryState, error: Option<String>) -> DeliveryChange {
-        DeliveryChange::Owe {
-            seq,
-            entity: self.line.as_ref().map(|line| line.1.clone()).filter(|entity| !entity.is_empty()),
-            state,
-            due: self.due,
-            attempts: self.attempts,
-            error,
-            tried_at: self.tried_at,
-            origin: self.origin,
-        }
-    }
-}
-
-/// The instant that lies so far ahead, or the end of time.
-pub(super) fn ahead(now: Timestamp, wait: Duration) -> Timestamp {
-    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    now.checked_add(wait).unwrap_or(Timestamp::MAX)
-}
-
-fn size(event: &Event) -> usize {
-    event.data.len() + event.meta.len()
-}
-
-fn cut(mut reason: String) -> String {
-    if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS) {
-        reason.truncate(end);
-    }
-    reason
 }

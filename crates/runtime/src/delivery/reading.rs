@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::queue::{MOST_STORED, Queue};
-use super::recording::Replaying;
+use super::record::Replaying;
 use super::{DeliveryLoop, Stop};
 use crate::replay::{self, Replay};
 use crate::stats::count;

@@ -5,78 +5,20 @@ use std::time::Duration;
 
 use inboxclaw_contract::turn::FactsPatch;
 use inboxclaw_contract::{
-    Class, Delivery, DeliveryOrigin, Failure, Json, NewEvent, OpenTurn, Outcome, Receipt, Sender, Seq,
+    Class, Delivery, DeliveryOrigin, Failure, Json, NewEvent, OpenTurn, Outcome, Receipt, Seq,
 };
-use tokio::task::JoinError;
 use tokio::time::Instant;
 
+use super::call::{End, Ended, call};
 use super::queue::{Picked, ahead};
-use super::recording::{fill, is_ended};
+use super::record::{Recorded, fill, is_ended};
 use super::{DeliveryLoop, Stop, Target, UNRECORDED};
 use crate::health::Trouble;
-use crate::schedule::{AGAIN, Attempt, Bounds, jittered};
-use crate::turn::{panicked, seen_version, too_long};
+use crate::schedule::{AGAIN, jittered};
+use crate::turn::seen_version;
 
 /// A sink whose receiver says for so long that it is gone is paused.
 const GONE: Duration = Duration::from_secs(60 * 60);
-
-/// The end of a call.
-pub(super) struct Ended {
-    batch: Vec<Delivery>,
-    receipts: Vec<Receipt>,
-    begun: Instant,
-    end: End,
-}
-
-/// How a call ended.
-enum End {
-    /// There is a receipt for each event.
-    Whole,
-    /// It broke off.
-    BrokeOff(Failure),
-    /// It took too long.
-    TooLong(Failure),
-    /// The program ends.
-    Cut,
-}
-
-impl Ended {
-    /// What a task gave; `None` for one that was aborted, which only the end of the program does.
-    pub(super) fn of(ended: Result<Self, JoinError>) -> Option<Self> {
-        ended.ok()
-    }
-}
-
-/// Runs one call of a sender.
-async fn call(sender: Arc<dyn Sender>, bounds: Bounds, batch: Vec<Delivery>) -> Ended {
-    let (mut receipts, begun) = (Vec::new(), Instant::now());
-    let attempt = bounds.attempt(async { sender.send(&batch, &mut receipts).await }).await;
-    let end = End::of(attempt, &mut receipts, batch.len(), &bounds);
-    Ended { batch, receipts, begun, end }
-}
-
-impl End {
-    fn of(
-        attempt: Attempt<Result<(), Failure>>,
-        receipts: &mut Vec<Receipt>,
-        events: usize,
-        bounds: &Bounds,
-    ) -> Self {
-        match attempt {
-            Attempt::Done(Ok(())) if receipts.len() == events => Self::Whole,
-            Attempt::Done(Ok(())) => {
-                let text = format!("the sink gave {} receipts for {events} events", receipts.len());
-                // Nobody knows which events they are for.
-                receipts.clear();
-                Self::BrokeOff(Failure::text(Class::Internal, text))
-            }
-            Attempt::Done(Err(failure)) => Self::BrokeOff(failure),
-            Attempt::Panicked(message) => Self::BrokeOff(panicked("the sink", &message)),
-            Attempt::TooLong => Self::TooLong(too_long("the delivery", bounds)),
-            Attempt::Cut => Self::Cut,
-        }
-    }
-}
 
 impl DeliveryLoop {
     /// Starts as many calls as may run. Returns whether one was started that is at its end already, or the next step may
@@ -319,7 +261,7 @@ impl DeliveryLoop {
         let outcome = if filled { turn.commit().await? } else { return Err(Stop::Conflict) };
         let Outcome::Committed(committed) = outcome else { return Err(Stop::Conflict) };
         self.stale = false;
-        let stored = super::recording::Recorded::Stored { known: known(committed.version), now, wrote };
+        let stored = Recorded::Stored { known: known(committed.version), now, wrote };
         self.recorded(record, Ok(stored))?;
         let rest = Ended { batch: left.to_vec(), receipts: Vec::new(), begun, end };
         self.ended(rest).await?;
