@@ -86,7 +86,7 @@ fn every_wrong_value_and_key_is_told_at_once() {
         "c:10:18: sink.a.folder.batch.max: expected a whole number from 1 to 1000, found 5000",
         "c:10:30: sink.a.folder.batch.wait: invalid interval \"inf\": it must be finite",
         "c:11:5: sink.a.folder: unknown key `rates`, did you mean `rate`?",
-        "c:12:24: sink.b.http_pull: unknown key `retry`; the keys here are: path, match, state, start, ttl_enabled, \
+        "c:12:24: sink.b.http_pull: unknown key `retry`; the keys here are: format, path, match, state, start, ttl_enabled, \
          default_ttl, event_ttl",
         "c:13:18: sink.c.sse: unknown key `default_ttl`; the keys here are: path, heartbeat_timeout, format, match, state, \
          where",
