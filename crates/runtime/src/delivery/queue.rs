@@ -11,6 +11,9 @@ use inboxclaw_contract::{Delivery, DeliveryOrigin, DeliveryPolicy, Event, Order,
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+#[cfg(test)]
+mod tests;
+
 /// Events that wait for each other: of one entity of one source, or all.
 type Line = Arc<(OwnerId, String)>;
 
@@ -52,6 +55,8 @@ pub(super) struct Queue {
     /// Picks from the log since the last pick of what is due.
     log_picks: u32,
     changes: BTreeMap<Seq, DeliveryChange>,
+    /// The events whose changes are being stored.
+    storing: BTreeSet<Seq>,
 }
 
 /// An unfinished event.
@@ -101,6 +106,7 @@ impl Queue {
             done_to: Seq(0),
             log_picks: 0,
             changes: BTreeMap::new(),
+            storing: BTreeSet::new(),
         }
     }
 
@@ -160,9 +166,10 @@ impl Queue {
         matches!(origin, Some(DeliveryOrigin::Replay(_)))
     }
 
-    /// Whether the event's row has a change that is not stored yet.
+    /// Whether the event's row has a change that may not be stored yet: then the store does not say whether the event is
+    /// owed.
     pub(super) fn is_changed(&self, seq: Seq) -> bool {
-        self.changes.contains_key(&seq)
+        self.changes.contains_key(&seq) || self.storing.contains(&seq)
     }
 
     /// When the next stored event is due.
@@ -245,6 +252,16 @@ impl Queue {
             self.due.remove(&(item.due, *seq));
         }
         Picked { seqs, bodies }
+    }
+
+    /// These are not sent after all.
+    pub(super) fn put_down(&mut self, seqs: &[Seq]) {
+        for seq in seqs {
+            if let Some(item) = self.items.get_mut(seq) {
+                item.sending = None;
+            }
+            self.enqueue(*seq);
+        }
     }
 
     /// How many events of the log could be sent now, up to `most`, and since when the first could.
@@ -390,11 +407,19 @@ impl Queue {
 
     /// The changes since the last time, to be stored with the position.
     pub(super) fn take_changes(&mut self) -> BTreeMap<Seq, DeliveryChange> {
-        std::mem::take(&mut self.changes)
+        let changes = std::mem::take(&mut self.changes);
+        self.storing.extend(changes.keys());
+        changes
+    }
+
+    /// Notes that the changes taken are stored.
+    pub(super) fn recorded(&mut self) {
+        self.storing.clear();
     }
 
     /// Takes back changes that could not be stored. A later change of the same event stands for both.
     pub(super) fn put_back(&mut self, changes: BTreeMap<Seq, DeliveryChange>) {
+        self.storing.clear();
         for (seq, change) in changes {
             self.changes.entry(seq).or_insert(change);
         }
@@ -486,9 +511,11 @@ impl Queue {
         if !probe {
             return self.free_in_window(most);
         }
-        let free = self.free_in_window(usize::MAX);
+        // Alone, so that none may go that waits for another one.
+        let is_first = |seq: &Seq| self.items.get(seq).is_some_and(|item| self.ahead(*seq, item).is_none());
+        let free = self.free_in_window(usize::MAX).into_iter().filter(is_first);
         let misses = |seq: &Seq| self.items.get(seq).map_or(0, |item| item.misses);
-        free.into_iter().min_by_key(misses).into_iter().collect()
+        free.min_by_key(misses).into_iter().collect()
     }
 
     /// The events of the window that may be sent now, in order: nothing ahead of them in their line but what comes with
