@@ -78,6 +78,8 @@ pub(crate) struct DeliveryLoop {
     replay: Option<Replaying>,
     /// The store's clock when it was last looked at, and when that was.
     clock: (Timestamp, Instant),
+    /// There are rows that are not in the queue, because it holds as many as it may.
+    rows_left: bool,
     /// Everything is to be read again.
     stale: bool,
 }
@@ -136,6 +138,7 @@ impl DeliveryLoop {
             head: None,
             replay: None,
             clock: (Timestamp::MIN, Instant::now()),
+            rows_left: false,
             stale: true,
         }
     }
@@ -169,6 +172,8 @@ impl DeliveryLoop {
                     self.rest(wait).await;
                 }
                 Err(Stop::Store(error)) => {
+                    // A sink with a state has no calls beside this step: what was picked for it is not being sent.
+                    self.stale |= matches!(self.target, Target::Sink(_));
                     let wait = self.runner.store_failed(error)?;
                     self.rest(wait).await;
                 }
@@ -184,7 +189,7 @@ impl DeliveryLoop {
 
     /// Does what can be done now, then waits for something to happen.
     async fn step(&mut self) -> Result<(), Stop> {
-        if self.stale {
+        if self.stale || self.has_rows_to_read() {
             self.finish().await?;
             self.refresh().await?;
         }
@@ -195,7 +200,8 @@ impl DeliveryLoop {
             Target::Sender(_) => self.send().await?,
         };
         self.record_when_due();
-        if sent { Ok(()) } else { self.wait().await }
+        // A page may hold nothing that is to be sent.
+        if sent || self.may_read_on() || self.may_replay_on() { Ok(()) } else { self.wait().await }
     }
 
     /// Waits until there may be something to do.

@@ -2,6 +2,9 @@
 //! that wait for another attempt, and which of them may be sent now. The files beside this one read, send and store it.
 
 mod item;
+mod picking;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,15 +12,13 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::DeliveryRow;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
-use inboxclaw_contract::{Delivery, DeliveryOrigin, DeliveryPolicy, Event, Order, OwnerId, Seq};
+use inboxclaw_contract::{DeliveryOrigin, DeliveryPolicy, Event, Order, OwnerId, Seq};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-pub(super) use self::item::ahead;
 use self::item::{Item, Line, cut, size};
+pub(super) use self::item::{Picked, ahead};
 
-/// After so many picks from the log in a row an attempt that is due comes first.
-const LOG_SHARE: u32 = 3;
 /// Most events that are stored. Beyond that a failing event is dead at once.
 pub(super) const MOST_STORED: usize = 100_000;
 /// Calls that fail with an event and not with others, before that is a failure of the event.
@@ -52,15 +53,8 @@ pub(super) struct Queue {
     /// Picks from the log since the last pick of what is due.
     log_picks: u32,
     changes: BTreeMap<Seq, DeliveryChange>,
-}
-
-/// What to send.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Picked {
-    /// The events, in the order of the log.
-    pub(super) seqs: Vec<Seq>,
-    /// The bodies that are at hand.
-    pub(super) bodies: Vec<Event>,
+    /// The events whose changes are being stored.
+    storing: BTreeSet<Seq>,
 }
 
 impl Queue {
@@ -81,6 +75,7 @@ impl Queue {
             done_to: Seq(0),
             log_picks: 0,
             changes: BTreeMap::new(),
+            storing: BTreeSet::new(),
         }
     }
 
@@ -140,9 +135,10 @@ impl Queue {
         matches!(origin, Some(DeliveryOrigin::Replay(_)))
     }
 
-    /// Whether the event's row has a change that is not stored yet.
+    /// Whether the event's row has a change that may not be stored yet: then the store does not say whether the event is
+    /// owed.
     pub(super) fn is_changed(&self, seq: Seq) -> bool {
-        self.changes.contains_key(&seq)
+        self.changes.contains_key(&seq) || self.storing.contains(&seq)
     }
 
     /// When the next stored event is due.
@@ -182,71 +178,6 @@ impl Queue {
         let seq = event.seq;
         self.replaying.insert(seq);
         self.insert(seq, Item { origin: DeliveryOrigin::Replay(replay), ..Item::new(None, Some(event)) });
-    }
-
-    /// Chooses up to `most` events that may be sent now. A `probe` takes the event that had the fewest failed calls, so
-    /// that one event with which every call fails is told from a receiver that is down.
-    ///
-    /// What is due shares the sender with the log: one pick in [`LOG_SHARE`] + 1, so that neither a great number of failing
-    /// events slows the others down, nor a backlog keeps the failing ones from their end.
-    pub(super) fn pick(&mut self, now: Timestamp, most: usize, probe: bool) -> Picked {
-        let due_first = self.log_picks >= LOG_SHARE;
-        let mut seqs = if due_first { self.pick_due(now, most) } else { Vec::new() };
-        if seqs.is_empty() {
-            seqs = self.pick_window(most, probe);
-            self.log_picks += u32::from(!seqs.is_empty());
-        }
-        if seqs.is_empty() && !due_first {
-            seqs = self.pick_due(now, most);
-        }
-        if seqs.is_empty() {
-            let free = self.replaying.iter().filter(|seq| self.is_free(**seq));
-            seqs = free.take(most).copied().collect();
-        }
-        self.start(seqs)
-    }
-
-    /// Whether an event without a row is not being sent, and is not kept back by a failed call.
-    fn is_free(&self, seq: Seq) -> bool {
-        let item = self.items.get(&seq);
-        item.is_some_and(|item| item.sending.is_none() && item.ready <= Instant::now())
-    }
-
-    /// Begins to send these.
-    fn start(&mut self, seqs: Vec<Seq>) -> Picked {
-        let (mut bodies, begun) = (Vec::new(), Instant::now());
-        for seq in &seqs {
-            let Some(item) = self.items.get_mut(seq) else { continue };
-            item.sending = Some(begun);
-            if self.window.contains(seq) {
-                self.window_bytes -= item.event.as_ref().map_or(0, size).min(self.window_bytes);
-            }
-            bodies.extend(item.event.take());
-            self.due.remove(&(item.due, *seq));
-        }
-        Picked { seqs, bodies }
-    }
-
-    /// How many events of the log could be sent now, up to `most`, and since when the first could.
-    pub(super) fn ready(&self, most: usize) -> (usize, Option<Instant>) {
-        let free = self.free_in_window(most);
-        (free.len(), free.first().and_then(|seq| self.items.get(seq)).map(|item| item.ready))
-    }
-
-    /// When the next event of the window may be sent: one with nothing ahead of it, also one that a failed call keeps back.
-    pub(super) fn next_ready(&self) -> Option<Instant> {
-        let waiting =
-            self.window.iter().chain(&self.replaying).filter_map(|seq| Some((*seq, self.items.get(seq)?)));
-        let free = waiting.filter(|(seq, item)| item.sending.is_none() && self.ahead(*seq, item).is_none());
-        free.map(|(_, item)| item.ready).min()
-    }
-
-    /// The next attempt of an event.
-    pub(super) fn delivery(&self, event: Event) -> Delivery {
-        let item = self.items.get(&event.seq);
-        let attempt = item.map_or(0, |item| item.attempts).saturating_add(1);
-        let origin = item.map(|item| item.origin).unwrap_or_default();
-        Delivery { attempt, origin, ..Delivery::first(event) }
     }
 
     /// The event is no longer owed.
@@ -370,11 +301,19 @@ impl Queue {
 
     /// The changes since the last time, to be stored with the position.
     pub(super) fn take_changes(&mut self) -> BTreeMap<Seq, DeliveryChange> {
-        std::mem::take(&mut self.changes)
+        let changes = std::mem::take(&mut self.changes);
+        self.storing.extend(changes.keys());
+        changes
+    }
+
+    /// Notes that the changes taken are stored.
+    pub(super) fn recorded(&mut self) {
+        self.storing.clear();
     }
 
     /// Takes back changes that could not be stored. A later change of the same event stands for both.
     pub(super) fn put_back(&mut self, changes: BTreeMap<Seq, DeliveryChange>) {
+        self.storing.clear();
         for (seq, change) in changes {
             self.changes.entry(seq).or_insert(change);
         }
@@ -450,42 +389,5 @@ impl Queue {
     /// The event right ahead in its line.
     fn ahead(&self, seq: Seq, item: &Item) -> Option<Seq> {
         self.lines.get(item.line.as_ref()?)?.range(..seq).next_back().copied()
-    }
-
-    fn pick_due(&mut self, now: Timestamp, most: usize) -> Vec<Seq> {
-        let due = self.due.iter().take_while(|(due, _)| *due <= now).map(|(_, seq)| *seq);
-        let mut seqs: Vec<Seq> = due.take(most).collect();
-        seqs.sort_unstable();
-        if !seqs.is_empty() {
-            self.log_picks = 0;
-        }
-        seqs
-    }
-
-    fn pick_window(&self, most: usize, probe: bool) -> Vec<Seq> {
-        if !probe {
-            return self.free_in_window(most);
-        }
-        let free = self.free_in_window(usize::MAX);
-        let misses = |seq: &Seq| self.items.get(seq).map_or(0, |item| item.misses);
-        free.into_iter().min_by_key(misses).into_iter().collect()
-    }
-
-    /// The events of the window that may be sent now, in order: nothing ahead of them in their line but what comes with
-    /// them.
-    fn free_in_window(&self, most: usize) -> Vec<Seq> {
-        let now = Instant::now();
-        let mut free: Vec<Seq> = Vec::new();
-        for seq in &self.window {
-            if free.len() >= most {
-                break;
-            }
-            let Some(item) = self.items.get(seq).filter(|item| item.sending.is_none()) else { continue };
-            let ahead = self.ahead(*seq, item);
-            if item.ready <= now && ahead.is_none_or(|ahead| free.binary_search(&ahead).is_ok()) {
-                free.push(*seq);
-            }
-        }
-        free
     }
 }

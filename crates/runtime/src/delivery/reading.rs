@@ -47,14 +47,14 @@ impl DeliveryLoop {
             rows: ROWS,
             bytes: usize::MAX,
         };
-        loop {
+        self.rows_left = loop {
             let page = store.deliveries(id, query).await?;
             page.deliveries.iter().for_each(|row| queue.restore(row));
             match page.deliveries.last() {
                 Some(last) if !page.complete && queue.stored() < MOST_STORED => query.after = last.seq,
-                _ => break,
+                _ => break !page.complete,
             }
-        }
+        };
         self.replay = match store.entries(id, &[replay::KEY.to_owned()]).await?.pop().flatten() {
             Some(entry) => entry.parse::<Replay>().ok().filter(|replay| !replay.ended).map(Replaying::new),
             None => None,
@@ -68,7 +68,25 @@ impl DeliveryLoop {
     /// Whether more of the log may be read ahead.
     pub(super) fn has_room(&self) -> bool {
         let (events, bytes) = self.queue.window();
-        events < self.window() && bytes < WINDOW_BYTES && self.queue.stored() < MOST_STORED
+        // What has a row that was not read is not to be taken for new.
+        let has_room = self.queue.stored() < MOST_STORED && !self.rows_left;
+        events < self.window() && bytes < WINDOW_BYTES && has_room
+    }
+
+    /// Whether there are rows left to read, and much room for them.
+    pub(super) fn has_rows_to_read(&self) -> bool {
+        self.rows_left && self.queue.stored() < MOST_STORED / 2
+    }
+
+    /// Whether the log is to be read on now: in larger pieces, not an event whenever one is sent.
+    pub(super) fn may_read_on(&self) -> bool {
+        self.head.is_none() && self.has_room() && self.queue.window().0 <= self.window() / 2
+    }
+
+    /// Whether the replay is to be read on now: when everything else has been sent.
+    pub(super) fn may_replay_on(&self) -> bool {
+        let is_idle = self.queue.window().0 == 0 && self.queue.replaying() == 0;
+        self.head.is_some() && is_idle && self.replay.as_ref().is_some_and(|replaying| !replaying.is_read())
     }
 
     fn window(&self) -> usize {
@@ -77,11 +95,10 @@ impl DeliveryLoop {
 
     /// Reads the log on, as far as there is room.
     pub(super) async fn read_on(&mut self) -> Result<(), Stop> {
-        let (events, bytes) = self.queue.window();
-        // In larger pieces: not an event whenever one is sent.
-        if self.head.is_some() || !self.has_room() || events > self.window() / 2 {
+        if !self.may_read_on() {
             return Ok(());
         }
+        let (events, bytes) = self.queue.window();
         let limit = ReadLimit { events: self.window() - events, bytes: WINDOW_BYTES - bytes, count: false };
         let place = self.queue.scanned();
         let page = self.runner.env.store.read(&self.intake.from_place(place), limit).await?;
@@ -100,13 +117,10 @@ impl DeliveryLoop {
         Ok(())
     }
 
-    /// Reads a replay on, when everything else has been sent.
+    /// Reads a replay on.
     pub(super) async fn replay_on(&mut self) -> Result<(), Stop> {
-        let Some(replaying) = &mut self.replay else { return Ok(()) };
-        let is_busy = self.queue.window().0 > 0 || self.queue.replaying() > 0;
-        if self.head.is_none() || is_busy || replaying.is_read() {
-            return Ok(());
-        }
+        let is_time = self.may_replay_on();
+        let Some(replaying) = self.replay.as_mut().filter(|_| is_time) else { return Ok(()) };
         let limit = ReadLimit { events: WINDOW, bytes: WINDOW_BYTES, count: false };
         let selection = replaying.job.selection(replaying.read_to);
         let page = self.runner.env.store.read(&selection, limit).await?;

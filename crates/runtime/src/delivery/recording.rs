@@ -97,6 +97,7 @@ impl DeliveryLoop {
         self.storing_events = 0;
         match recorded {
             Ok(Recorded::Stored { known, now, wrote }) => {
+                self.queue.recorded();
                 self.looked_at_clock(now);
                 self.version = known;
                 if record.cursor.is_some() {

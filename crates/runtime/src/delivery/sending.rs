@@ -56,7 +56,13 @@ impl DeliveryLoop {
             return Ok(None);
         }
         self.receiver.started(seqs.len());
-        let events = self.bodies(&seqs, bodies).await?;
+        let events = match self.bodies(&seqs, bodies).await {
+            Ok(events) => events,
+            Err(stop) => {
+                self.queue.put_down(&seqs);
+                return Err(stop);
+            }
+        };
         Ok(Some(events.into_iter().map(|event| self.queue.delivery(event)).collect()))
     }
 

@@ -34,6 +34,15 @@ pub(super) struct Item {
     pub(super) successes: u64,
 }
 
+/// What to send.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::delivery) struct Picked {
+    /// The events, in the order of the log.
+    pub(in crate::delivery) seqs: Vec<Seq>,
+    /// The bodies that are at hand.
+    pub(in crate::delivery) bodies: Vec<Event>,
+}
+
 impl Item {
     pub(super) fn new(line: Option<Line>, event: Option<Event>) -> Self {
         Self {
