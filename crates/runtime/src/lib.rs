@@ -7,6 +7,7 @@ mod announce;
 mod bodies;
 mod claims;
 mod debts;
+mod deliveries;
 mod delivery;
 mod handle;
 mod health;
@@ -24,6 +25,7 @@ mod stats;
 mod turn;
 
 pub use bodies::{AT_ONCE, Bodies};
+pub use deliveries::{DeliveryAction, DeliveryFilter};
 pub use handle::Handle;
 pub use health::{OwnerReport, PendingFailure, Report, Status, StoreReport};
 pub use options::{Claims, Doors, Options};

@@ -206,6 +206,7 @@ async fn build(
     let options = inboxclaw_runtime::Options {
         retention_days: config.database.retention_days,
         owed_max: config.database.owed_max,
+        dead_max: config.database.dead_max,
         ..inboxclaw_runtime::Options::default()
     };
     let shared: Arc<dyn Store> = store.clone();
