@@ -87,8 +87,8 @@ impl HousekeepingLoop {
     }
 
     async fn prune(&mut self) -> Result<(), StoreError> {
-        self.debts.show().await?;
         self.expire_dead().await?;
+        self.debts.show().await?;
         let options = &self.env.options;
         let Some(older_than) = options.retention() else { return Ok(()) };
         let prune = Prune { older_than, owed_max: options.owed_max, limit: STEP };

@@ -178,8 +178,8 @@ async fn dead_letters_are_warned_of_and_go_when_nobody_acts_on_them() {
     // Also where events are kept for ever.
     let options = Options {
         retention_days: 0,
-        dead_max: Duration::from_secs(10 * DAY),
-        owed_max: Duration::from_secs(DAY),
+        dead_max: Duration::from_secs(DAY),
+        owed_max: Duration::from_secs(HOUR),
         ..Options::default()
     };
     let mut world = World::over(memory(), options, 0);
@@ -187,23 +187,23 @@ async fn dead_letters_are_warned_of_and_go_when_nobody_acts_on_them() {
     world.run();
     world.pass(1).await;
     world.store_events(&[("a", "t.x", ""), ("b", "t.y", "")]).await;
-    world.pass(7 * DAY).await;
+    world.pass(18 * HOUR).await;
     assert_eq!(message(&world, "hook"), None);
-    world.pass(DAY + HOUR).await;
+    world.pass(2 * HOUR).await;
     let warned = message(&world, "hook").unwrap();
     let begin = "the oldest of 2 dead letters is one since 2026-01-01T00:00:01";
-    let end = "on it goes (database.dead_max 1w 3d): retry or drop it, \
+    let end = "on it goes (database.dead_max 1d): retry or drop it, \
                `inboxclaw deliveries list --sink hook --state dead` shows them";
     assert!(warned.starts_with(begin) && warned.ends_with(end), "{warned}");
-    assert!(warned.contains("; from 2026-01-11T00:00:01"), "{warned}");
+    assert!(warned.contains("; from 2026-01-02T00:00:01"), "{warned}");
     assert!(told(&world).is_empty());
-    world.pass(2 * DAY).await;
+    world.pass(6 * HOUR).await;
     let told = told(&world);
     let types: Vec<&str> = told.iter().map(|data| data["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["t.x", "t.y"]);
     for data in told {
         assert_eq!((&data["sink"], &data["count"]), (&"hook".into(), &1.into()));
-        assert_eq!(data["why"], "a dead letter for longer than 1w 3d (database.dead_max)");
+        assert_eq!(data["why"], "a dead letter for longer than 1d (database.dead_max)");
     }
     assert!(world.store.owed(&Owner::sink("hook")).is_empty());
     assert_eq!(message(&world, "hook"), None);

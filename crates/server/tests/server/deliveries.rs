@@ -2,10 +2,7 @@
 
 use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, TurnId};
-use inboxclaw_contract::{
-    DeliveryOrigin, Housekeeping as _, Intake, Owner, OwnerId, Random as _, Seq, StartAt, State as _,
-};
-use inboxclaw_contract::{OpenTurn, Sinks as _};
+use inboxclaw_contract::{DeliveryOrigin, Intake, OpenTurn, Owner, OwnerId, Random as _, Seq, StartAt};
 use inboxclaw_runtime::pull::Wanted;
 use inboxclaw_settings::Patterns;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Replays over HTTP: planned, started, listed, ended.
 
+use inboxclaw_contract::Owner;
 use inboxclaw_contract::store::StateLimits;
-use inboxclaw_contract::{Owner, State as _};
 use inboxclaw_server::states::Configured;
 use inboxclaw_settings::Patterns;
 use serde_json::{Value, json};
