@@ -31,4 +31,4 @@ pub use health::{OwnerReport, PendingFailure, Report, Status, StoreReport};
 pub use options::{Claims, Doors, Options};
 pub use runtime::{Runtime, RuntimeError};
 pub use signal::EditPermit;
-pub use stats::OwnerStats;
+pub use stats::{LATENCY_BUCKETS, LatencyStats, OwnerStats};
