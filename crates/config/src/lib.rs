@@ -31,6 +31,7 @@ use inboxclaw_contract::settings::parse;
 use inboxclaw_contract::{Outside, Owner};
 use inboxclaw_server::ServerSettings;
 use inboxclaw_server::states::Configured;
+use inboxclaw_settings::Patterns;
 pub use owners::SourceConfig;
 pub use reference::pages;
 pub use report::nearest;
@@ -75,11 +76,13 @@ impl Config {
         let sources = self.sources.iter().map(|source| Configured {
             owner: Owner::source(&source.name),
             connector: source.kind.to_owned(),
+            takes: Patterns::default(),
             policy: source.policy.clone(),
         });
         let sinks = self.sinks.iter().map(|sink| Configured {
             owner: Owner::sink(&sink.name),
             connector: sink.kind.to_owned(),
+            takes: sink.patterns.clone(),
             policy: sink.policy.clone(),
         });
         sources.chain(sinks).collect()
@@ -99,6 +102,8 @@ pub struct Database {
     pub durable: bool,
     /// How long a sink is owed an event.
     pub owed_max: Duration,
+    /// How long a dead letter waits for a person.
+    pub dead_max: Duration,
     /// How far back the history of an owner goes.
     pub history_age: Duration,
     /// How many bytes it may have.
@@ -377,6 +382,7 @@ fn read_database(node: &Node, base_dir: &Path, report: &mut Report) -> Option<Da
         retention: settings.retention.iter().map(|(pattern, age)| (pattern.clone(), age.0)).collect(),
         durable: settings.durability == Durability::Full,
         owed_max: settings.owed_max.into(),
+        dead_max: settings.dead_max.into(),
         history_age: settings.history.age.into(),
         history_bytes: settings.history.size.0,
     })

@@ -40,6 +40,9 @@ pub(super) struct DatabaseSettings {
     /// remove. Health warns from 80 % of it on; what went is told by an event `inboxclaw.sink.dropped`. A sink that leaves
     /// this file is owed its events for as long.
     pub(super) owed_max: Interval,
+    /// How long a dead letter (an event that a sink could not deliver and no longer tries) waits for a person. What nobody
+    /// retried or dropped by then goes, which an event `inboxclaw.sink.dropped` tells; health warns from 80 % of it on.
+    pub(super) dead_max: Interval,
     /// How much of each owner's past is kept for undo.
     pub(super) history: History,
     /// A PostgreSQL address. Not available in this version yet.
@@ -120,6 +123,7 @@ impl Default for DatabaseSettings {
             echo: None,
             durability: Durability::Full,
             owed_max: Interval::from_secs(30 * DAY),
+            dead_max: Interval::from_secs(30 * DAY),
             history: History::default(),
             url: None,
         }

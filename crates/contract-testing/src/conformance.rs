@@ -134,6 +134,9 @@ macro_rules! conformance {
             promise_6_a_cursor_that_cannot_be_read_keeps_everything
             promise_6_what_outlives_its_time_is_counted_once
             promise_6_that_it_is_told_of_drops_is_not_told
+            promise_6_a_dead_letter_goes_when_nobody_acts_on_it
+            a_retried_delivery_is_due_at_once
+            deliveries_are_counted_by_state
             debts_are_counted_up_to_a_bound
             retention_goes_on_where_it_stopped
         }

@@ -10,8 +10,8 @@ use inboxclaw_contract::coalesce::{
 use inboxclaw_contract::sinks::{Expired, Lapse, SinkDebts};
 use inboxclaw_contract::space::{Copied, EachEntry, Look, Looked, NewSpace, SpaceInfo};
 use inboxclaw_contract::store::{
-    ClockState, Condition, DeliveryPage, DeliveryQuery, EventRow, Find, Found, HistoryLimit, OwnerInfo, Page,
-    PastTurn, Prune, Pruned, ReadLimit, StateLimits, Swept,
+    ClockState, Condition, DeliveryPage, DeliveryQuery, EventRow, ExpiredDead, Find, Found, HistoryLimit,
+    OwnerInfo, Page, PastTurn, Prune, Pruned, ReadLimit, StateLimits, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
@@ -146,6 +146,7 @@ forward! { Sinks {
     fn set_configured(sinks: &[OwnerId]) -> ();
     fn debts() -> Vec<SinkDebts>;
     fn expire() -> Vec<Expired>;
+    fn expire_dead(dead_max: Duration, limit: usize) -> ExpiredDead;
     fn lapses() -> Vec<Lapse>;
     fn set_told(lapse: &Lapse) -> ();
     fn release(sink: OwnerId) -> ();

@@ -124,6 +124,19 @@ struct OwedDelivery {
     origin: DeliveryOrigin,
 }
 
+impl OwedDelivery {
+    /// Another attempt at once.
+    fn retry(&mut self, now: Timestamp) {
+        if self.state == DeliveryState::Dead {
+            (self.state, self.attempts, self.tried_at) = (DeliveryState::Waiting, 0, None);
+            if self.origin == DeliveryOrigin::Log {
+                self.origin = DeliveryOrigin::Retry;
+            }
+        }
+        self.due = now;
+    }
+}
+
 impl MemoryStore {
     /// An empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {

@@ -35,8 +35,21 @@ pub struct SinkDebts {
     pub left_at: Option<Timestamp>,
     /// Why its cursor cannot be read; it is taken to owe everything then.
     pub problem: Option<String>,
-    /// By event type; types of which it owes nothing are left out.
+    /// By event type; types of which it owes nothing are left out. Without dead letters.
     pub types: Vec<Debt>,
+    /// What it owes out of order.
+    pub deliveries: DeliveryCounts,
+}
+
+/// How many deliveries a sink has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeliveryCounts {
+    /// Those that are still to be tried, or that a consumer holds a lease on.
+    pub waiting: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// When the oldest dead letter became one.
+    pub dead_since: Option<Timestamp>,
 }
 
 /// What a sink owes of one event type.

@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use crate::json::Json;
 use crate::owner::{Owner, OwnerId, SpaceId};
 use crate::state::{Entry, Snapshot, Version};
-use crate::store::{Housekeeping, State, StoreError};
+use crate::store::{Store, StoreError};
 
-/// What people need of a store: to look into states, to edit them, and to move them.
-pub trait Editable: State + Housekeeping + Spaces {}
+/// What people need of a store: to look into states, to edit them, to move them, and to act on what sinks owe.
+pub trait Editable: Store + Spaces {}
 
-impl<T: State + Housekeeping + Spaces> Editable for T {}
+impl<T: Store + Spaces> Editable for T {}
 
 /// The space that an owner has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

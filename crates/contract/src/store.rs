@@ -186,6 +186,11 @@ pub trait Sinks: Send + Sync {
     /// what a sink owes. Waiting deliveries of such events go, unless a consumer holds a lease on them.
     async fn expire(&self) -> Result<Vec<Expired>, StoreError>;
 
+    /// Removes some dead letters that nobody retried or dropped for longer than `dead_max`, and counts them as dropped.
+    /// Their events stay as long as retention keeps them. Small steps, of `limit` at most; `more` says whether another call
+    /// may find something.
+    async fn expire_dead(&self, dead_max: Duration, limit: usize) -> Result<ExpiredDead, StoreError>;
+
     /// What ever left the debts of sinks without their consumers' yes.
     async fn lapses(&self) -> Result<Vec<Lapse>, StoreError>;
 
@@ -396,6 +401,15 @@ pub struct Pruned {
     /// Events.
     pub events: u64,
     /// Whether the pass over the log is not at its end yet.
+    pub more: bool,
+}
+
+/// Dead letters that went because nobody acted on them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExpiredDead {
+    /// How many.
+    pub letters: u64,
+    /// Whether there may be more.
     pub more: bool,
 }
 

@@ -212,6 +212,12 @@ pub enum DeliveryChange {
         /// The event.
         seq: Seq,
     },
+    /// A person asks for another attempt at once. A dead letter waits again, with all its attempts, and out of order; what
+    /// waits is due now. Nothing happens when the event is not owed by then.
+    Retry {
+        /// The event.
+        seq: Seq,
+    },
 }
 
 /// Where a delivery stands.
@@ -220,7 +226,8 @@ pub enum DeliveryState {
     /// To be handed out when due.
     Waiting,
     /// A dead letter: the sink will never take it, or failed to for too long. Its `due` is when it became one. Kept until a
-    /// person retries or drops it, or its time to live passes.
+    /// person retries or drops it, or nobody does for too long
+    /// ([`Sinks::expire_dead`](crate::store::Sinks::expire_dead)).
     Dead,
 }
 

@@ -2,6 +2,7 @@
 
 mod clock;
 mod config_file;
+mod deliveries;
 mod google;
 mod owner;
 mod pending_events;
@@ -14,6 +15,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 pub use clock::{ClockArgs, ClockCommand};
 pub use config_file::ConfigFile;
+pub use deliveries::{
+    ChangeDeliveries, Deliveries, DeliveriesCommand, DeliveryFilter, DeliveryStateArg, ListDeliveries,
+    ReplayArgs, ShowDelivery,
+};
 pub use google::{Auth, Google, GoogleCommand, ListCalendars};
 use inboxclaw_settings::Interval;
 pub use owner::OwnerArg;
@@ -102,6 +107,8 @@ impl Cli {
             Command::State(args) => Some(&mut args.config),
             Command::Source(args) => Some(&mut args.config),
             Command::Sink(args) => Some(&mut args.config),
+            Command::Deliveries(args) => Some(&mut args.config),
+            Command::Replay(args) => Some(&mut args.config),
             _ => None,
         }
     }
@@ -122,7 +129,7 @@ const FORERUNNER: [(&str, &str); 11] = [
     ("start", "`inboxclaw listen` runs the program; under systemd `systemctl start UNIT`"),
     ("stop", "SIGTERM or Ctrl-C ends `inboxclaw listen`; under systemd `systemctl stop UNIT`"),
     ("update", "put the new binary in the place of the old one and start the program again"),
-    ("webhook-deliveries", "webhooks are not available in this version yet"),
+    ("webhook-deliveries", "`inboxclaw deliveries list` says what sinks could not deliver, and why"),
 ];
 
 /// What to say to somebody who asks for a command that only the forerunner had.
@@ -180,6 +187,10 @@ pub enum Command {
     Source(Source),
     /// Test, pause and resume sinks.
     Sink(Sink),
+    /// List what sinks could not deliver yet, or will not; try it again or drop it. Works whether or not the program runs.
+    Deliveries(Deliveries),
+    /// Send events of the log to a sink once more, or show how far that is. Works whether or not the program runs.
+    Replay(ReplayArgs),
     /// Show how the clock stands, or say that it is right when it is in doubt. Works whether or not the program runs.
     Clock(ClockArgs),
     /// Get access to an account of Google for the sources that read it, and look what is in there.

@@ -5,6 +5,7 @@ mod client;
 mod clock;
 mod configuration;
 mod database;
+mod deliveries;
 mod events;
 mod failed;
 mod google;
@@ -14,6 +15,7 @@ mod listen;
 mod output;
 mod pending_events;
 mod pull;
+mod replay;
 mod response;
 mod schema;
 mod source;
@@ -94,6 +96,8 @@ fn dispatch(command: Command, json: bool) -> Result<u8, Failed> {
         Command::Store(args) => store::run(&args, json),
         Command::Source(args) => source::source(&args, json),
         Command::Sink(args) => source::sink(&args, json),
+        Command::Deliveries(args) => deliveries::run(&args, json),
+        Command::Replay(args) => replay::run(&args, json),
         Command::Clock(args) => clock::run(&args, json),
         Command::Google(args) => google::run(&args, json),
     }

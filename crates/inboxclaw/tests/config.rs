@@ -42,6 +42,7 @@ fn the_smallest_file_has_every_default() {
     assert_eq!(config.database.path, folder.path().join("data/data2.db"));
     assert_eq!(config.database.retention_days, 30);
     assert_eq!(config.database.owed_max, Duration::from_secs(30 * 86_400));
+    assert_eq!(config.database.dead_max, Duration::from_secs(30 * 86_400));
     assert_eq!(config.database.history_age, Duration::from_secs(7 * 86_400));
     assert_eq!((config.database.durable, config.database.history_bytes), (true, 64 << 20));
     assert!(config.sources.is_empty() && config.sinks.is_empty() && config.warnings.is_empty());
@@ -51,7 +52,7 @@ fn the_smallest_file_has_every_default() {
 fn the_program_s_own_sections() {
     let config = good(
         "$schema: x.json\nx-anything: {a: [1]}\nserver: {host: localhost, port: '8001', token: abc, allow_anonymous: no}\n\
-         database: {retention_days: 7, days: 0, db_path: /tmp/x.db, durability: normal, owed_max: 2w,\n\
+         database: {retention_days: 7, days: 0, db_path: /tmp/x.db, durability: normal, owed_max: 2w, dead_max: 3d,\n\
          \x20 history: {age: 1d, size: 1 MiB}}\nsources: {}\nsink: {}\n",
     );
     assert_eq!((config.server.host.as_str(), config.server.port), ("localhost", 8001));
@@ -63,6 +64,7 @@ fn the_program_s_own_sections() {
     );
     assert_eq!(config.database.path, Path::new("/tmp/x.db"));
     assert_eq!(config.database.owed_max, Duration::from_secs(14 * 86_400));
+    assert_eq!(config.database.dead_max, Duration::from_secs(3 * 86_400));
     assert_eq!(
         (config.database.history_age, config.database.history_bytes),
         (Duration::from_secs(86_400), 1 << 20)

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Failure, Housekeeping, Json, NewEvent, OpenTurn, OwnerId, StoreError};
+use inboxclaw_contract::{
+    Failure, Housekeeping, Json, NewEvent, OpenTurn, Owner, OwnerId, OwnerKind, StoreError,
+};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -21,15 +23,31 @@ pub(crate) struct Announcer {
     pub(crate) env: Arc<Env>,
     /// The internal source, whose events these are.
     pub(crate) internal: OwnerId,
-    /// The sources by the name in their transitions.
-    pub(crate) sources: Vec<(inboxclaw_contract::Owner, OwnerId)>,
+    /// The sources and the push sinks.
+    pub(crate) owners: Vec<(Owner, OwnerId)>,
 }
 
-/// The data of a health event; keys and order are fixed.
+/// The data of a health event of a source; keys and order are fixed.
 #[derive(Serialize)]
-struct Data<'a> {
+struct OfSource<'a> {
     source_name: &'a str,
     source_type: &'a str,
+    #[serde(flatten)]
+    health: Data<'a>,
+}
+
+/// The data of a health event of a sink.
+#[derive(Serialize)]
+struct OfSink<'a> {
+    sink_name: &'a str,
+    sink_type: &'a str,
+    #[serde(flatten)]
+    health: Data<'a>,
+}
+
+/// What both have.
+#[derive(Serialize)]
+struct Data<'a> {
     status: &'static str,
     code: Option<&'static str>,
     message: Option<&'a str>,
@@ -57,7 +75,7 @@ impl Announcer {
             }
             health.watch();
             for transition in health.transitions() {
-                let Some((_, id)) = self.sources.iter().find(|(owner, _)| *owner == transition.owner) else {
+                let Some((_, id)) = self.owners.iter().find(|(owner, _)| *owner == transition.owner) else {
                     continue;
                 };
                 match self.announce(&transition, *id).await {
@@ -71,46 +89,57 @@ impl Announcer {
     }
 
     /// Stores event and latch together, so that a restart repeats neither and loses neither.
-    async fn announce(&self, transition: &Transition, source: OwnerId) -> Result<(), StoreError> {
+    async fn announce(&self, transition: &Transition, id: OwnerId) -> Result<(), StoreError> {
         let store = self.env.store.as_ref();
         let status = transition.status.as_str();
         let latch = FactsPatch { announced: Some(status.to_owned()), ..FactsPatch::default() };
-        let announced = Housekeeping::facts(store, source).await?.announced;
-        match (announced.as_deref(), transition.status) {
-            (Some(announced), _) if announced == status => return Ok(()),
+        let announced = Housekeeping::facts(store, id).await?.announced;
+        match (announced.as_deref(), transition.status, transition.owner.kind) {
+            (Some(announced), ..) if announced == status => return Ok(()),
             // Nobody was told that it was ill, so nobody needs to hear that it is well.
-            (None, Status::Healthy) => return store.set_facts(source, latch).await,
+            (None, Status::Healthy, OwnerKind::Source) => return store.set_facts(id, latch).await,
+            (None, Status::Healthy, OwnerKind::Sink) => return Ok(()),
             _ => {}
         }
         let mut draft = OpenTurn::open(store, self.internal, self.env.turn_id()).await?;
-        let emitted = self.event(transition, source).and_then(|event| draft.emit(event));
+        let emitted = self.event(transition, id).and_then(|event| draft.emit(event));
         if let Err(failure) = emitted {
             tracing::error!(owner = %transition.owner, cause = %failure, "cannot announce a change of health");
             return Ok(());
         }
-        draft.turn_mut().facts.push((source, latch));
+        draft.turn_mut().facts.push((id, latch));
         draft.commit().await.map(drop)?;
         self.env.health().store_works(true);
         Ok(())
     }
 
-    fn event(&self, transition: &Transition, source: OwnerId) -> Result<NewEvent, Failure> {
-        let status = transition.status.as_str();
-        let trouble = transition.trouble.as_ref();
-        let data = Data {
-            source_name: &transition.owner.name,
-            source_type: &transition.connector,
-            status,
+    fn event(&self, transition: &Transition, id: OwnerId) -> Result<NewEvent, Failure> {
+        let Transition { owner, connector, status, trouble, checked_at } = transition;
+        let trouble = trouble.as_ref();
+        let health = Data {
+            status: status.as_str(),
             code: trouble.map(|trouble| trouble.code),
             message: trouble.map(|trouble| trouble.message.as_str()),
             action: trouble.and_then(|trouble| trouble.action.as_deref()),
-            checked_at: iso(transition.checked_at),
+            checked_at: iso(*checked_at),
         };
-        let data = Json::from_value(&data).map_err(Failure::internal)?;
-        let what = if transition.status == Status::Unhealthy { "unhealthy" } else { "recovered" };
-        let id = format!("health:{}:{status}:{}", source.0, uuid(self.env.doors.random.next()));
-        let event = NewEvent::new(id, format!("inboxclaw.source.{what}"), data);
-        Ok(event.entity(&*transition.owner.name).at(transition.checked_at))
+        let is_ill = *status == Status::Unhealthy;
+        let (event_type, data) = match owner.kind {
+            OwnerKind::Source => {
+                let data = OfSource { source_name: &owner.name, source_type: connector, health };
+                let event_type =
+                    if is_ill { "inboxclaw.source.unhealthy" } else { "inboxclaw.source.recovered" };
+                (event_type, Json::from_value(&data))
+            }
+            OwnerKind::Sink => {
+                let data = OfSink { sink_name: &owner.name, sink_type: connector, health };
+                let event_type = if is_ill { "inboxclaw.sink.failing" } else { "inboxclaw.sink.recovered" };
+                (event_type, Json::from_value(&data))
+            }
+        };
+        let data = data.map_err(Failure::internal)?;
+        let event_id = format!("health:{}:{}:{}", id.0, status.as_str(), uuid(self.env.doors.random.next()));
+        Ok(NewEvent::new(event_id, event_type, data).entity(&*owner.name).at(*checked_at))
     }
 }
 

@@ -62,7 +62,7 @@ impl Debts {
         let debts = store.debts().await?;
         let of = |id| debts.iter().find(|debts| debts.sink == id);
         for (owner, id) in &self.configured {
-            self.env.health().owing(owner, of(*id).and_then(|debts| self.warning(debts, now)));
+            self.env.health().owing(owner, of(*id).and_then(|debts| self.warning(owner, debts, now)));
         }
         for info in store.owners().await? {
             let is_configured = self.configured.iter().any(|(_, id)| *id == info.id);
@@ -111,7 +111,7 @@ impl Debts {
     }
 
     /// What to say of debts that retention will not keep for much longer.
-    fn warning(&self, debts: &SinkDebts, now: Timestamp) -> Option<String> {
+    fn warning(&self, owner: &Owner, debts: &SinkDebts, now: Timestamp) -> Option<String> {
         let problem = debts.problem.as_ref().map(|problem| format!("counts as owing everything: {problem}"));
         let options = &self.env.options;
         let owed_max = options.owed_max;
@@ -134,8 +134,26 @@ impl Debts {
                 iso(goes),
             ))
         });
-        let words: Vec<String> = problem.into_iter().chain(near).collect();
+        let words: Vec<String> =
+            problem.into_iter().chain(near).chain(self.old_letters(owner, debts, now)).collect();
         (!words.is_empty()).then(|| words.join("; "))
+    }
+
+    /// What to say of dead letters that will go before long.
+    fn old_letters(&self, owner: &Owner, debts: &SinkDebts, now: Timestamp) -> Option<String> {
+        let (since, dead_max) = (debts.deliveries.dead_since?, self.env.options.dead_max);
+        let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        (age >= dead_max / 100 * NEAR).then(|| {
+            format!(
+                "the oldest of {} dead letters is one since {}; from {} on it goes (database.dead_max {}): retry or drop it, \
+                 `inboxclaw deliveries list --sink {} --state dead` shows them",
+                debts.deliveries.dead,
+                iso(since),
+                iso(later(since, dead_max)),
+                shown(dead_max),
+                owner.name,
+            )
+        })
     }
 
     /// Counts what has outlived its time to live.
@@ -157,11 +175,21 @@ impl Debts {
         Ok(())
     }
 
-    /// Tells what retention removed although it was owed.
+    /// Why retention removes what is owed.
+    pub(crate) fn owed_for_long(&self) -> String {
+        format!("owed for longer than {} (database.owed_max)", shown(self.env.options.owed_max))
+    }
+
+    /// Why dead letters go.
+    pub(crate) fn dead_for_long(&self) -> String {
+        format!("a dead letter for longer than {} (database.dead_max)", shown(self.env.options.dead_max))
+    }
+
+    /// Tells what went although it was owed, and `why`.
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub(crate) async fn tell_dropped(&self) -> Result<(), StoreError> {
+    pub(crate) async fn tell_dropped(&self, why: String) -> Result<(), StoreError> {
         let lapses = self.env.store.lapses().await?;
         let untold: Vec<(&Lapse, Untold)> =
             lapses.iter().filter_map(|lapse| Some((lapse, lapse.untold?))).collect();
@@ -170,7 +198,6 @@ impl Debts {
         }
         let names: BTreeMap<OwnerId, String> =
             self.env.store.owners().await?.into_iter().map(|info| (info.id, info.name)).collect();
-        let why = format!("owed for longer than {} (database.owed_max)", shown(self.env.options.owed_max));
         for (lapse, untold) in untold {
             if let Some(name) = names.get(&lapse.sink) {
                 let told = (name.clone(), lapse.event_type.clone(), untold, why.clone());

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use inboxclaw_contract::store::Condition;
-use inboxclaw_contract::{Clock, Owner, OwnerKind};
+use inboxclaw_contract::{Clock, Owner};
 use jiff::Timestamp;
 pub(crate) use report::iso;
 pub use report::{OwnerReport, PendingFailure, Report, StoreReport};
@@ -31,7 +31,7 @@ pub(crate) struct Health {
     /// How the store is, as it noticed by itself.
     condition: Box<dyn Fn() -> Condition + Send + Sync>,
     rows: Mutex<Rows>,
-    /// Notified when the status of a source changed.
+    /// Notified when the status of a source or sink changed.
     pub(crate) changed: Notify,
 }
 
@@ -190,11 +190,11 @@ impl Health {
         }
     }
 
-    /// The sources whose status differs from what was announced.
+    /// The sources and sinks whose status differs from what was announced.
     pub(crate) fn transitions(&self) -> Vec<Transition> {
         let rows = self.rows();
-        let sources = rows.owners.iter().filter(|(owner, _)| owner.kind == OwnerKind::Source);
-        let changed = sources.filter(|(_, row)| row.status.is_final() && row.announced != Some(row.status));
+        let changed =
+            rows.owners.iter().filter(|(_, row)| row.status.is_final() && row.announced != Some(row.status));
         changed.map(|(owner, row)| row.transition(owner, self.clock.now())).collect()
     }
 

@@ -87,6 +87,7 @@ impl HousekeepingLoop {
     }
 
     async fn prune(&mut self) -> Result<(), StoreError> {
+        self.expire_dead().await?;
         self.debts.show().await?;
         let options = &self.env.options;
         let Some(keep) = options.retention() else { return Ok(()) };
@@ -104,6 +105,27 @@ impl HousekeepingLoop {
         if events > 0 {
             tracing::info!(events, "retention removed events");
         }
-        self.debts.tell_dropped().await
+        self.debts.tell_dropped(self.debts.owed_for_long()).await
+    }
+
+    /// Ends dead letters that nobody acted on, also where events are kept for ever.
+    async fn expire_dead(&self) -> Result<(), StoreError> {
+        // What was dropped for another reason is told first: the store does not keep the reason.
+        self.debts.tell_dropped(self.debts.owed_for_long()).await?;
+        let mut letters = 0;
+        while !self.env.shutdown.is_cancelled() {
+            let step = self.env.store.expire_dead(self.env.options.dead_max, STEP).await?;
+            letters += step.letters;
+            self.env.health().store_works(step.letters > 0);
+            if !step.more {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        if letters == 0 {
+            return Ok(());
+        }
+        tracing::warn!(letters, "dead letters went, because nobody retried or dropped them");
+        self.debts.tell_dropped(self.debts.dead_for_long()).await
     }
 }

@@ -27,6 +27,7 @@ pub use self::limits::{
     BATCH_BYTES, BATCH_EVENTS, BATCH_LASTS, LEASED_EVENTS, LONGEST_LEASE, LONGEST_WAIT, SHORTEST_LEASE,
 };
 pub use self::records::PLAIN_BATCHES;
+pub(crate) use self::turns::deliveries_changed;
 use crate::bodies::Bodies;
 
 /// The word behind `type:`.

@@ -60,7 +60,7 @@ pub struct Replay {
 pub enum ReplayError {
     /// One is running.
     #[error(
-        "replay {0} of this sink is running; wait for its end, or end it by deleting the key `replay` of the sink's state"
+        "replay {0} of this sink is running; wait for its end, or end it with `inboxclaw replay --sink SINK --end`"
     )]
     Running(u64),
     /// What lies in the sink's state is no replay, or cannot be written.
@@ -167,6 +167,37 @@ impl Replay {
             selector: self.types.clone(),
             after,
             ..Selection::default()
+        }
+    }
+}
+
+/// The replay of a sink that runs, or the last one that ended.
+///
+/// # Errors
+/// [`ReplayError`], also when what lies in the sink's state is no replay.
+pub async fn find(store: &dyn Store, sink: OwnerId) -> Result<Option<Replay>, ReplayError> {
+    let mut turn = OpenTurn::open(store, sink, TurnId(0)).await?;
+    Ok(read(&mut turn).await?)
+}
+
+/// Ends the replay of a sink that runs; `None` when none does. What of it waits for another attempt is owed all the same.
+///
+/// # Errors
+/// [`ReplayError`].
+pub async fn end(
+    store: &dyn Store,
+    sink: OwnerId,
+    turn_id: TurnId,
+    author: &str,
+) -> Result<Option<Replay>, ReplayError> {
+    loop {
+        let mut turn = OpenTurn::open(store, sink, turn_id).await?;
+        let Some(running) = read(&mut turn).await?.filter(|last| !last.ended) else { return Ok(None) };
+        let ended = Replay { ended: true, ..running };
+        turn.put(KEY, &ended, Expiry::Never)?;
+        turn.turn_mut().author = Some(author.to_owned());
+        if let Outcome::Committed(_) = turn.commit().await? {
+            return Ok(Some(ended));
         }
     }
 }

@@ -207,6 +207,7 @@ impl Runtime {
         for (owner, connector, intake, built) in self.sinks {
             let id = registry.register(env, &owner, &connector).await?;
             sinks.push((owner.clone(), id));
+            ids.push((owner.clone(), id));
             let selection = env.store.set_intake(id, &intake).await?;
             let runner = Runner::new(env.clone(), owner.clone(), id, None, claims.add(&owner, id));
             loops.push((owner, DeliveryLoop::new(runner, built, selection, internal).run().boxed()));
@@ -221,7 +222,7 @@ impl Runtime {
         let housekeeping = HousekeepingLoop { env: env.clone(), debts, limits: registry.limits };
         tasks.own("housekeeping", housekeeping.run());
         tasks.own("pending events", PromotionLoop { env: env.clone() }.run());
-        tasks.own("health", Announcer { env: env.clone(), internal, sources: ids }.run());
+        tasks.own("health", Announcer { env: env.clone(), internal, owners: ids }.run());
         Ok(claims)
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use inboxclaw_contract::sinks::DROPPED;
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{Housekeeping, Intake, Owner, OwnerId, Sinks, StartAt};
+use inboxclaw_contract::{DeliveryPolicy, Housekeeping, Intake, Owner, OwnerId, Sinks, StartAt};
 use inboxclaw_runtime::{Options, Status};
 use inboxclaw_settings::{Interval, Patterns, Ttl};
-use support::{ByName, World, again, done, memory};
+use support::{ByName, World, again, done, memory, never};
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -171,4 +171,40 @@ async fn a_cursor_that_cannot_be_read_is_shown() {
     world.pass(1).await;
     let shown = "counts as owing everything: the cursor \"x\" names no places in the log";
     assert_eq!(message(&world, "pull").as_deref(), Some(shown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_are_warned_of_and_go_when_nobody_acts_on_them() {
+    // Also where events are kept for ever.
+    let options = Options {
+        retention_days: 0,
+        dead_max: Duration::from_secs(DAY),
+        owed_max: Duration::from_secs(HOUR),
+        ..Options::default()
+    };
+    let mut world = World::over(memory(), options, 0);
+    world.sender("hook", DeliveryPolicy::default(), |_, _| never());
+    world.run();
+    world.pass(1).await;
+    world.store_events(&[("a", "t.x", ""), ("b", "t.y", "")]).await;
+    world.pass(18 * HOUR).await;
+    assert_eq!(message(&world, "hook"), None);
+    world.pass(2 * HOUR).await;
+    let warned = message(&world, "hook").unwrap();
+    let begin = "the oldest of 2 dead letters is one since 2026-01-01T00:00:01";
+    let end = "on it goes (database.dead_max 1d): retry or drop it, \
+               `inboxclaw deliveries list --sink hook --state dead` shows them";
+    assert!(warned.starts_with(begin) && warned.ends_with(end), "{warned}");
+    assert!(warned.contains("; from 2026-01-02T00:00:01"), "{warned}");
+    assert!(told(&world).is_empty());
+    world.pass(6 * HOUR).await;
+    let told = told(&world);
+    let types: Vec<&str> = told.iter().map(|data| data["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["t.x", "t.y"]);
+    for data in told {
+        assert_eq!((&data["sink"], &data["count"]), (&"hook".into(), &1.into()));
+        assert_eq!(data["why"], "a dead letter for longer than 1d (database.dead_max)");
+    }
+    assert!(world.store.owed(&Owner::sink("hook")).is_empty());
+    assert_eq!(message(&world, "hook"), None);
 }

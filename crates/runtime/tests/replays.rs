@@ -9,7 +9,7 @@ use std::time::Duration;
 use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{DeliveryOrigin, DeliveryPolicy, Owner, State, Store};
 use inboxclaw_contract_testing::turn_id;
-use inboxclaw_runtime::replay::{Replay, ReplayError, ReplayRequest};
+use inboxclaw_runtime::replay::{self, Replay, ReplayError, ReplayRequest};
 use inboxclaw_settings::Patterns;
 use jiff::Timestamp;
 use support::{ByName, Deliver, World, again, done, never};
@@ -143,4 +143,30 @@ async fn what_fails_in_a_replay_is_owed_out_of_order_and_what_comes_through_is_n
     world.pass(60).await;
     assert!(world.store.owed(&hook()).is_empty());
     assert_eq!(world.times("hook busy").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_ends_a_replay_and_the_next_has_another_number() {
+    let mut world = World::new();
+    world.sender("hook", policy(1), |_, n| Deliver::Slow(Duration::from_secs(u64::from(n) - 1)));
+    world.run();
+    let ids: Vec<String> = (0..6).map(|n| format!("old{n}")).collect();
+    world.store_events(&ids.iter().map(|id| (&**id, "t.x", "e")).collect::<Vec<_>>()).await;
+    world.pass(1).await;
+    let all = since(Timestamp::UNIX_EPOCH);
+    start(&world, &all).await.unwrap();
+    world.pass(2).await;
+    let (store, sink): (&dyn Store, _) = (world.store.as_ref(), world.store.id(&hook()));
+    let ended = replay::end(store, sink, turn_id(), "ann").await.unwrap().unwrap();
+    assert_eq!((ended.id, ended.ended), (1, true));
+    assert!(replay::end(store, sink, turn_id(), "ann").await.unwrap().is_none());
+    world.handle.wake(&hook());
+    world.pass(2).await;
+    let sent = world.happened().len();
+    world.pass(20).await;
+    assert_eq!(world.happened().len(), sent, "what was being sent is the last");
+    assert!(job(&world).await.ended, "and the loop does not take it up again");
+    assert_eq!(start(&world, &all).await.unwrap().id, 2);
+    world.pass(20).await;
+    assert_eq!(world.happened().len(), sent + 6);
 }

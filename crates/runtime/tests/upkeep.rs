@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use inboxclaw_contract::store::Retention;
 use inboxclaw_contract::turn::EntryChange;
-use inboxclaw_contract::{Class, Clock, Expiry, Housekeeping, Json, Owner};
+use inboxclaw_contract::{Class, Clock, DeliveryPolicy, Expiry, Housekeeping, Json, Owner};
 use inboxclaw_runtime::Options;
-use support::{Act, ByName, World, fail, memory};
+use support::{Act, ByName, World, done, fail, fail_text, memory, never};
 
 const HOUR: u64 = 60 * 60;
 
@@ -146,4 +146,52 @@ async fn pruning_runs_at_the_start_and_every_hour() {
     assert_eq!(prunes.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [0, 0, 3_600, 3_600]);
     let month = Duration::from_secs(30 * 24 * HOUR);
     assert!(prunes.iter().all(|(_, prune)| (&prune.keep, prune.owed_max) == (&Retention::all(month), month)));
+}
+
+fn announced_of_sinks(world: &World) -> Vec<(String, serde_json::Value)> {
+    let events = world.store.store.logged().into_iter();
+    let of_sinks = events.filter(|event| event.event_type.starts_with("inboxclaw.sink."));
+    of_sinks.map(|event| (event.event_type, event.data.parse().unwrap())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_fails_is_announced_once_and_not_to_itself() {
+    let mut world = World::new();
+    world.sender("hook", DeliveryPolicy::default(), |event, _| {
+        if event.event_id == "b" { fail_text(Class::Configuration) } else { done() }
+    });
+    world.run();
+    world.store_events(&[("a", "t.x", "")]).await;
+    world.pass(10).await;
+    assert!(announced_of_sinks(&world).is_empty(), "that it is well needs no word");
+    world.store_events(&[("b", "t.x", "")]).await;
+    world.pass(60).await;
+    let found = announced_of_sinks(&world);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "inboxclaw.sink.failing");
+    let keys: Vec<&str> = found[0].1.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        ["sink_name", "sink_type", "status", "code", "message", "action", "checked_at"],
+        "{found:?}"
+    );
+    assert_eq!((&found[0].1["sink_name"], &found[0].1["code"]), (&"hook".into(), &"configuration".into()));
+    world.abort();
+    // A restart repeats nothing.
+    let mut world = world.again();
+    world.sender("hook", DeliveryPolicy::default(), |event, _| {
+        if event.event_type.starts_with("inboxclaw.") { never() } else { fail_text(Class::Configuration) }
+    });
+    world.run();
+    world.pass(60).await;
+    assert_eq!(announced_of_sinks(&world).len(), 1);
+    world.abort();
+    let mut world = world.again();
+    world.sender("hook", DeliveryPolicy::default(), |_, _| done());
+    world.run();
+    world.pass(60).await;
+    let found: Vec<String> =
+        announced_of_sinks(&world).into_iter().map(|(event_type, _)| event_type).collect();
+    assert_eq!(found, ["inboxclaw.sink.failing", "inboxclaw.sink.recovered"]);
+    assert_eq!(world.happened(), ["hook b"], "it is not told of itself");
 }

@@ -5,18 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{FromRef, State};
 use axum::http::{Method, StatusCode};
-use inboxclaw_contract::Store;
 use inboxclaw_contract::coalesce::PendingCount;
-use inboxclaw_contract::sinks::Lapse;
+use inboxclaw_contract::sinks::{Lapse, SinkDebts};
 use inboxclaw_contract::store::OwnerInfo;
-use inboxclaw_runtime::OwnerStats;
+use inboxclaw_contract::{OwnerKind, Store};
 use inboxclaw_runtime::pull::{Counts, PullSink};
+use inboxclaw_runtime::{LATENCY_BUCKETS, LatencyStats, OwnerStats};
+use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::health::Vitals;
 use crate::openapi::{Operation, stream};
@@ -76,6 +79,8 @@ async fn answer(State(server): State<Metrics>) -> Result<Reply, Refusal> {
     states(&mut registry, &all);
     pending(&mut registry, &all, &server.store.pending_counts().await?);
     lapses(&mut registry, &all, &server.store.lapses().await?);
+    let now = server.store.clock().await?.now;
+    debts(&mut registry, &all, &server.store.debts().await?, now);
     pulls(&mut registry, &server);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Refusal::from(reply::internal()))?;
@@ -113,6 +118,79 @@ fn owners(registry: &mut Registry, owners: &[OwnerStats]) {
     register("turn_failures", "Turns that failed", |stats| stats.failures);
     register("events_stored", "New events", |stats| stats.stored);
     register("events_known", "Events that had been reported before", |stats| stats.known);
+    sinks(registry, owners.iter().filter(|stats| stats.owner.kind == OwnerKind::Sink));
+}
+
+/// What push sinks have done.
+fn sinks<'a>(registry: &mut Registry, sinks: impl Iterator<Item = &'a OwnerStats> + Clone) {
+    let labels = |stats: &OwnerStats| vec![("sink", stats.owner.name.clone())];
+    let mut register = |name, help, count: fn(&OwnerStats) -> u64| {
+        family(registry, name, help, sinks.clone().map(|stats| (labels(stats), count(stats))));
+    };
+    register("sink_delivered_events", "Events that the receiver took", |stats| stats.delivered);
+    register("sink_retried_events", "Failed attempts after which an event is tried again", |stats| {
+        stats.again
+    });
+    register("sink_dead_events", "Events that became dead letters", |stats| stats.dead);
+    let latencies = sinks.map(|stats| (labels(stats), stats.latency.clone())).collect();
+    registry.register_with_unit(
+        "sink_latency",
+        "How long events took from being stored to being taken",
+        Unit::Seconds,
+        Latencies(latencies),
+    );
+}
+
+/// Histograms that are counted elsewhere.
+#[derive(Debug)]
+struct Latencies(Vec<(Labels, LatencyStats)>);
+
+impl EncodeMetric for Latencies {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for (labels, latency) in &self.0 {
+            let bounds = LATENCY_BUCKETS.into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(latency.buckets).collect();
+            let count = latency.buckets.iter().sum();
+            encoder.encode_family(labels)?.encode_histogram::<NoLabelSet>(
+                latency.seconds,
+                count,
+                &buckets,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+/// What sinks owe at the moment.
+fn debts(registry: &mut Registry, owners: &[OwnerInfo], debts: &[SinkDebts], now: Timestamp) {
+    let mut register = |name, help, value: &dyn Fn(&SinkDebts) -> Option<i64>| {
+        let family = Family::<Labels, Gauge>::default();
+        for debts in debts {
+            let owner = owners.iter().find(|owner| owner.id == debts.sink);
+            if let (Some(owner), Some(value)) = (owner, value(debts)) {
+                family.get_or_create(&vec![("sink", owner.name.clone())]).set(value);
+            }
+        }
+        registry.register(name, help, family);
+    };
+    let number = |count: u64| Some(i64::try_from(count).unwrap_or(i64::MAX));
+    register(
+        "sink_waiting_deliveries",
+        "Deliveries that wait for another attempt, or are leased",
+        &|debts| number(debts.deliveries.waiting),
+    );
+    register("sink_dead_letters", "Dead letters that wait for a person", &|debts| {
+        number(debts.deliveries.dead)
+    });
+    register("sink_oldest_owed_seconds", "Age of the oldest event that is owed; 0 when none is", &|debts| {
+        let oldest = debts.types.iter().map(|debt| debt.oldest.1).min();
+        Some(oldest.map_or(0, |oldest| now.duration_since(oldest).as_secs().max(0)))
+    });
 }
 
 fn states(registry: &mut Registry, owners: &[OwnerInfo]) {

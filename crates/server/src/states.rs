@@ -3,17 +3,20 @@
 //! Answered by the server while the program runs, and by the command line in its own process while it does not: so
 //! both say the same. `context` is what all of them use; `routes` says which path asks for what and what that means,
 //! `request` reads requests, `types` and `problem` are what answers look like; `entries`, `history`, `bulk` and `owners`
-//! do the work, `progress` streams how far a long change has come, `channel` an export, `watch` what changes. Left out:
-//! who may ask (`guard`), and the edits themselves.
+//! do the work, `progress` streams how far a long change has come, `channel` an export, `watch` what changes. `deliveries`
+//! and `replays` are about what sinks owe: the same two ways lead to it. Left out: who may ask (`guard`), and the edits
+//! themselves.
 
 mod bulk;
 mod channel;
 mod context;
+mod deliveries;
 mod entries;
 mod history;
 mod owners;
 mod problem;
 mod progress;
+mod replays;
 mod request;
 mod routes;
 mod types;
@@ -26,7 +29,9 @@ use axum::http::Request;
 use tower::ServiceExt;
 
 pub use self::context::{Configured, States, Waker};
+pub use self::deliveries::{ChangedDeliveries, DeliveryWord, OriginWord, OwedDelivery};
 pub use self::owners::{OwnerList, OwnerRow, Paused};
+pub use self::replays::{ReplayJob, StartReplay};
 pub(crate) use self::routes::routes;
 pub use self::types::{
     DeletedEntries, ImportedEntries, PutEntry, RewoundState, StateCursor, Time, UndoneChange,

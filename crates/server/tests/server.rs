@@ -5,6 +5,8 @@
 mod bulk;
 #[path = "server/clock.rs"]
 mod clock;
+#[path = "server/deliveries.rs"]
+mod deliveries;
 #[path = "server/described.rs"]
 mod described;
 #[path = "server/entries.rs"]
@@ -31,6 +33,8 @@ mod pull;
 mod quiet;
 #[path = "server/races.rs"]
 mod races;
+#[path = "server/replays.rs"]
+mod replays;
 #[path = "server/routes.rs"]
 mod routes;
 #[path = "server/sse.rs"]

@@ -1,8 +1,9 @@
 //! Promise 6: where sinks begin, what they owe and for how long, and what is told of what went.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use inboxclaw_contract::sinks::{COUNTED, DROPPED, Debt, Lapse, Untold};
+use inboxclaw_contract::sinks::{COUNTED, DROPPED, Debt, DeliveryCounts, Lapse, Untold};
 use inboxclaw_contract::store::DeliveryQuery;
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
 use inboxclaw_contract::{DeliveryOrigin, Intake, OwnerId, Selection, Seq, StartAt, StoreError};
@@ -301,4 +302,116 @@ pub async fn retention_goes_on_where_it_stopped(ground: &Ground) {
     }
     assert_eq!(events, 10_000);
     assert!((4..=7).contains(&steps), "{steps} steps, each about as long as the others");
+}
+
+/// Stores a delivery of a sink: its state, when it is due from now on, and how it came about.
+async fn owe(ground: &Ground, sink: OwnerId, seq: i64, state: DeliveryState, origin: DeliveryOrigin) {
+    let mut owes = ground.turn(sink).await;
+    let now = ground.store.snapshot(sink).await.unwrap().now;
+    owes.deliveries.push(DeliveryChange::Owe {
+        seq: Seq(seq),
+        entity: None,
+        state,
+        due: now,
+        attempts: 12,
+        error: Some("no".to_owned()),
+        tried_at: Some(now),
+        origin,
+    });
+    ground.commit(owes).await;
+}
+
+pub async fn promise_6_a_dead_letter_goes_when_nobody_acts_on_it(ground: &Ground) {
+    let source = ground.source("s").await;
+    let (sink, other) = (
+        ground.owing("k", &Selection::all(Seq(9))).await,
+        ground.owing("other", &Selection::all(Seq(9))).await,
+    );
+    emit(ground, source, &[("1", "t"), ("2", "t"), ("3", "u"), ("4", DROPPED)]).await;
+    owe(ground, sink, 1, DeliveryState::Dead, DeliveryOrigin::Log).await;
+    owe(ground, other, 2, DeliveryState::Waiting, DeliveryOrigin::Log).await;
+    ground.clock.step(60);
+    for (sink, seq) in [(sink, 2), (sink, 4), (other, 3)] {
+        owe(ground, sink, seq, DeliveryState::Dead, DeliveryOrigin::Log).await;
+    }
+    let dead_max = Duration::from_secs(100);
+    let expire = async |limit| {
+        let expired = ground.store.expire_dead(dead_max, limit).await.unwrap();
+        (expired.letters, expired.more)
+    };
+    ground.clock.step(40);
+    assert_eq!(expire(9).await, (0, false), "what is as old as the limit stays");
+    assert_eq!(ground.prune_all(5, 5).await, 0, "and keeps its event, as the other's letter does");
+    ground.clock.step(1);
+    assert_eq!(expire(9).await, (1, false));
+    let owed = ground.deliveries(sink, DeliveryQuery::all(9)).await;
+    assert_eq!(owed.iter().map(|owed| owed.seq.0).collect::<Vec<_>>(), [2, 4]);
+    assert_eq!(
+        seqs(ground, &Selection::all(Seq(0))).await,
+        [1, 2, 3, 4],
+        "that the event goes is for retention"
+    );
+    let dropped = async |sink| {
+        let all = lapses(ground, sink).await.into_iter();
+        all.map(|it| (it.event_type, it.dropped, it.untold.map(|it| it.count))).collect::<Vec<_>>()
+    };
+    assert_eq!(dropped(sink).await, [("t".into(), 1, Some(1))]);
+    ground.clock.step(60);
+    let (first, more) = expire(2).await;
+    assert_eq!((first, more), (2, true));
+    assert_eq!(expire(2).await, (1, false));
+    assert_eq!(dropped(sink).await, [("t".into(), 2, Some(2))], "that people are told is not told");
+    assert_eq!(dropped(other).await, [("u".into(), 1, Some(1))]);
+    let waiting = ground.deliveries(other, DeliveryQuery::all(9)).await;
+    assert_eq!(waiting.len(), 1, "what waits is no dead letter");
+    assert_eq!(expire(9).await, (0, false));
+}
+
+pub async fn a_retried_delivery_is_due_at_once(ground: &Ground) {
+    let source = ground.source("s").await;
+    let sink = ground.owing("k", &Selection::all(Seq(9))).await;
+    emit(ground, source, &[("1", "t"), ("2", "t"), ("3", "t"), ("4", "t")]).await;
+    owe(ground, sink, 1, DeliveryState::Dead, DeliveryOrigin::Log).await;
+    owe(ground, sink, 2, DeliveryState::Waiting, DeliveryOrigin::Log).await;
+    owe(ground, sink, 3, DeliveryState::Dead, DeliveryOrigin::Replay(7)).await;
+    ground.clock.step(60);
+    let now = ground.store.snapshot(sink).await.unwrap().now;
+    let before = ground.version(sink).await;
+    let mut retry = ground.turn(sink).await;
+    retry.deliveries.extend((1..=4).map(|seq| DeliveryChange::Retry { seq: Seq(seq) }));
+    ground.commit(retry).await;
+    let rows = ground.deliveries(sink, DeliveryQuery::all(9)).await;
+    let found: Vec<_> = rows
+        .iter()
+        .map(|row| (row.seq.0, row.state, row.attempts, row.tried_at.is_some(), row.origin))
+        .collect();
+    let waiting = DeliveryState::Waiting;
+    assert_eq!(
+        found,
+        [
+            (1, waiting, 0, false, DeliveryOrigin::Retry),
+            (2, waiting, 12, true, DeliveryOrigin::Log),
+            (3, waiting, 0, false, DeliveryOrigin::Replay(7)),
+        ],
+        "what is not owed is not owed by this"
+    );
+    assert!(rows.iter().all(|row| row.due == now && row.error.as_deref() == Some("no")), "{rows:?}");
+    assert_eq!(ground.version(sink).await, before, "deliveries are no state");
+}
+
+pub async fn deliveries_are_counted_by_state(ground: &Ground) {
+    let source = ground.source("s").await;
+    let sink = ground.owing("k", &Selection::all(Seq(9))).await;
+    emit(ground, source, &[("1", "t"), ("2", "t"), ("3", "t")]).await;
+    let counts = async || {
+        let all = ground.store.debts().await.unwrap();
+        all.into_iter().find(|debts| debts.sink == sink).unwrap().deliveries
+    };
+    assert_eq!(counts().await, DeliveryCounts::default());
+    owe(ground, sink, 1, DeliveryState::Waiting, DeliveryOrigin::Log).await;
+    owe(ground, sink, 2, DeliveryState::Dead, DeliveryOrigin::Log).await;
+    let dead_since = Some(ground.store.snapshot(sink).await.unwrap().now);
+    ground.clock.step(60);
+    owe(ground, sink, 3, DeliveryState::Dead, DeliveryOrigin::Log).await;
+    assert_eq!(counts().await, DeliveryCounts { waiting: 1, dead: 2, dead_since });
 }

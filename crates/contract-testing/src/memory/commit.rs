@@ -31,7 +31,7 @@ impl Inner {
         let (owner, version) = (turn.owner, row.version);
         self.ages.extend(turn.sweeps.into_iter().map(|sweep| AgeSweep::new(owner, sweep)));
         let Added { stored, pending, known } = self.take(owner, turn.events, now)?;
-        turn.deliveries.into_iter().for_each(|change| self.deliver(owner, change));
+        turn.deliveries.into_iter().for_each(|change| self.deliver(owner, change, now.trusted));
         for (owner, patch) in &turn.facts {
             self.row_mut(*owner)?.patch(patch, now.trusted);
         }
@@ -66,7 +66,7 @@ impl Inner {
         Ok(())
     }
 
-    fn deliver(&mut self, sink: OwnerId, change: DeliveryChange) {
+    fn deliver(&mut self, sink: OwnerId, change: DeliveryChange, now: Timestamp) {
         match change {
             DeliveryChange::Owe { seq, state, due, attempts, error, tried_at, origin, .. }
                 if self.events.contains_key(&seq) =>
@@ -76,6 +76,11 @@ impl Inner {
             }
             DeliveryChange::Owe { .. } => {}
             DeliveryChange::Done { seq } => drop(self.deliveries.remove(&(sink, seq))),
+            DeliveryChange::Retry { seq } => {
+                if let Some(row) = self.deliveries.get_mut(&(sink, seq)) {
+                    row.retry(now);
+                }
+            }
         }
     }
 }

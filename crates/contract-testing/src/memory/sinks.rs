@@ -1,14 +1,18 @@
 //! What sinks take, what they owe, and what lapsed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::sinks::{COUNTED, DROPPED, Debt, Expired, Intake, Lapse, SinkDebts, Untold};
+use inboxclaw_contract::sinks::{
+    COUNTED, DROPPED, Debt, DeliveryCounts, Expired, Intake, Lapse, SinkDebts, Untold,
+};
+use inboxclaw_contract::store::ExpiredDead;
 use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, OwnerId, Selection, Seq, Sinks, StartAt, StoreError};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Inner, MemoryStore, Row, is_in};
+use super::{Inner, MemoryStore, OwedDelivery, Row, is_in};
 
 #[async_trait]
 impl Sinks for MemoryStore {
@@ -42,7 +46,8 @@ impl Sinks for MemoryStore {
             let owing = inner.rows().filter_map(|(sink, row)| {
                 let (selection, problem) = row.standing()?;
                 let types = inner.debts(sink, &selection, now.trusted);
-                Some(SinkDebts { sink, left_at: row.left_at, problem, types })
+                let deliveries = inner.delivery_counts(sink);
+                Some(SinkDebts { sink, left_at: row.left_at, problem, types, deliveries })
             });
             owing.collect()
         }))
@@ -52,6 +57,27 @@ impl Sinks for MemoryStore {
         Ok(self.write(|inner, now| {
             let sinks: Vec<OwnerId> = inner.rows().map(|(id, _)| id).collect();
             sinks.into_iter().flat_map(|sink| inner.expire(sink, now.trusted)).collect()
+        }))
+    }
+
+    async fn expire_dead(&self, dead_max: Duration, limit: usize) -> Result<ExpiredDead, StoreError> {
+        Ok(self.write(|inner, now| {
+            let age = SignedDuration::try_from(dead_max).ok();
+            let before = age.and_then(|age| now.trusted.checked_sub(age).ok());
+            let is_old = |row: &OwedDelivery| {
+                row.state == DeliveryState::Dead && before.is_some_and(|before| row.due < before)
+            };
+            let old = inner.deliveries.iter().filter(|(_, row)| is_old(row)).map(|(key, _)| *key);
+            let mut old: Vec<_> = old.collect();
+            let more = old.len() > limit.max(1);
+            old.truncate(limit.max(1));
+            for (sink, seq) in &old {
+                inner.deliveries.remove(&(*sink, *seq));
+                if let Some(event) = inner.events.get(seq).cloned() {
+                    inner.drop_owed(*sink, &event);
+                }
+            }
+            ExpiredDead { letters: old.len() as u64, more }
         }))
     }
 
@@ -108,6 +134,20 @@ impl Inner {
     /// Whether a sink still hands this event out, out of order.
     pub(super) fn waits(&self, sink: OwnerId, seq: Seq) -> bool {
         self.deliveries.get(&(sink, seq)).is_some_and(|row| row.state == DeliveryState::Waiting)
+    }
+
+    fn delivery_counts(&self, sink: OwnerId) -> DeliveryCounts {
+        let mut counts = DeliveryCounts::default();
+        for (_, row) in self.deliveries.iter().filter(|((of, _), _)| *of == sink) {
+            match row.state {
+                DeliveryState::Waiting => counts.waiting += 1,
+                DeliveryState::Dead => {
+                    counts.dead += 1;
+                    counts.dead_since = Some(counts.dead_since.map_or(row.due, |since| since.min(row.due)));
+                }
+            }
+        }
+        counts
     }
 
     fn debts(&self, sink: OwnerId, selection: &Selection, now: Timestamp) -> Vec<Debt> {

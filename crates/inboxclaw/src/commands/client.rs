@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn only_what_holds_the_database_is_asked_here_and_only_another_machine_by_its_address() {
-        let origin = crate::commands::configuration::watching(Path::new("/tmp")).ok().unwrap();
+        let origin = crate::commands::configuration::watching(Path::new("/tmp"), None).ok().unwrap();
         let mut config = crate::commands::configuration::load(&origin).ok().unwrap();
         let folder = tempfile::tempdir().unwrap();
         config.database.path = folder.path().join("a.db");

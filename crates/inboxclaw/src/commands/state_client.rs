@@ -68,8 +68,13 @@ impl ApiRequest {
             OwnerKind::Source => "sources",
             OwnerKind::Sink => "sinks",
         };
-        let mut path = format!("/api/{kind}");
-        for segment in [owner.name.as_str()].iter().chain(segments) {
+        Self::path(method, &[&[kind, owner.name.as_str()], segments].concat())
+    }
+
+    /// A request for a path below `/api`.
+    pub(super) fn path(method: Method, segments: &[&str]) -> Self {
+        let mut path = "/api".to_owned();
+        for segment in segments {
             // Everything but letters and digits: a key may be `..`, which a path must not say openly.
             path.push('/');
             path.extend(utf8_percent_encode(segment, NON_ALPHANUMERIC));

@@ -209,7 +209,14 @@ fn sink(config: &Config, stats: &Stats, owner: &OwnerInfo, health: &Json) -> Str
             line.push_str(&format!(" since {}", wire_time(oldest)));
         }
     }
-    for (word, count) in [("expired", expired(stats, owner.id)), ("dropped", dropped(stats, owner.id))] {
+    let deliveries = stats.debts.iter().find(|debts| debts.sink == owner.id).map(|debts| debts.deliveries);
+    let deliveries = deliveries.unwrap_or_default();
+    for (word, count) in [
+        ("waiting", deliveries.waiting),
+        ("dead", deliveries.dead),
+        ("expired", expired(stats, owner.id)),
+        ("dropped", dropped(stats, owner.id)),
+    ] {
         if count > 0 {
             line.push_str(&format!(", {word}={count}"));
         }

@@ -4,6 +4,7 @@
 mod answers;
 mod beside;
 mod circumstances;
+mod deliveries;
 mod files;
 mod google;
 mod hostile;

@@ -104,7 +104,7 @@ pub(super) async fn is_ended(turn: &mut OpenTurn<'_>, record: &Record) -> Result
     if let Some(error) = turn.store_error() {
         return Err(error);
     }
-    Ok(!matches!(found, Ok(Some(found)) if found.id == replay.id))
+    Ok(!matches!(found, Ok(Some(found)) if found.id == replay.id && !found.ended))
 }
 
 /// Writes a record into a turn of the sink; `false` when the store would refuse it.

@@ -121,6 +121,7 @@ impl DeliveryLoop {
             match receipt {
                 Receipt::Done => {
                     self.next.sum.done += 1;
+                    self.runner.counters.received(event.created_at, now, *origin);
                     if let (DeliveryOrigin::Replay(_), Some(replaying)) = (origin, &mut self.replay) {
                         replaying.sent += 1;
                     }

@@ -107,7 +107,7 @@ pub(super) struct Row {
     pub(super) announced: Option<Status>,
 }
 
-/// A transition of a source that is to be announced.
+/// A transition of a source or sink that is to be announced.
 #[derive(Debug, Clone)]
 pub(crate) struct Transition {
     pub(crate) owner: Owner,

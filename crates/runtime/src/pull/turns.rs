@@ -12,6 +12,7 @@ use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, EventRow, Page, Read
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
 use inboxclaw_contract::{
     DeliveryOrigin, Draft, Event, Expiry, Failure, OpenTurn, Outcome, Random, Selection, Seq, Store,
+    StoreError,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -435,6 +436,15 @@ fn change_deliveries(
 ) -> Result<(), PullError> {
     draft.turn_mut().deliveries = changes;
     draft.put(LEASE, lease, Expiry::Never).map_err(broken)
+}
+
+/// Has every turn of the sink that is under way start over: a person changes its deliveries with this one.
+///
+/// # Errors
+/// When the state has no room.
+pub(crate) fn deliveries_changed(draft: &mut OpenTurn<'_>, random: &dyn Random) -> Result<(), StoreError> {
+    let lease = Lease { batch: batch_id(random), confirmed: true, at: 0 };
+    draft.put(LEASE, &lease, Expiry::Never).map_err(|failure| StoreError::Refused(failure.to_string()))
 }
 
 fn record(taken: &Taken, wanted: &Wanted) -> Record {

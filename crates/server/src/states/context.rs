@@ -10,6 +10,7 @@ use inboxclaw_contract::limits::INTERNAL_SOURCE;
 use inboxclaw_contract::store::{OwnerInfo, StateLimits};
 use inboxclaw_contract::{Clock, Editable, Owner, OwnerId, OwnerKind, Random, StoreError};
 use inboxclaw_edit::{Editor, Steps};
+use inboxclaw_settings::Patterns;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,8 @@ pub struct Configured {
     pub owner: Owner,
     /// Its type.
     pub connector: String,
+    /// The event types that a sink takes.
+    pub takes: Patterns,
     /// The rules for its state, as they are shown.
     pub policy: StateLimits,
 }

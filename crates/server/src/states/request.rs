@@ -291,7 +291,7 @@ fn pairs(query: &str) -> Result<Vec<(String, String)>, &'static str> {
 }
 
 /// Undoes percent-encoding; unlike in a query, a plus is a plus.
-fn decoded(text: &str) -> Result<Cow<'_, str>, &'static str> {
+pub(super) fn decoded(text: &str) -> Result<Cow<'_, str>, &'static str> {
     let bytes = text.as_bytes();
     let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
     if (0..bytes.len()).any(|at| bytes[at] == b'%' && !(is_hex(at + 1) && is_hex(at + 2))) {

@@ -6,9 +6,11 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::bulk::{self, CopyFrom};
 use super::context::States;
+use super::deliveries::{self, ChangedDeliveries, DeliveryWithEvent, OwedDelivery};
 use super::entries::{self, CURSOR_BODY, VALUE_BODY};
 use super::history;
 use super::owners::{self, OwnerList, Paused, RenameTo, Renamed};
+use super::replays::{self, ReplayJob, StartReplay};
 use super::request::LINES;
 use super::types::{
     DeletedEntries, HistoryPage, ImportedEntries, PutEntry, RewindTo, RewoundState, SetCursor, StateCursor,
@@ -35,6 +37,8 @@ pub(crate) fn routes() -> Vec<Route<States>> {
         .chain(of_bulk())
         .chain(of_history())
         .chain(of_owner())
+        .chain(of_deliveries())
+        .chain(of_replays())
         .collect()
 }
 
@@ -254,6 +258,119 @@ fn of_owner() -> Vec<Route<States>> {
         route(Method::POST, "/api/{kind}/{name}/resume", owners::resume, new("resume", "Lets a paused owner go on, and makes any look at once.")
             .gives::<Paused>(200, "It goes on.")),
         route(Method::GET, "/api/{kind}/{name}/watch", watch::answer, watch_operation()).endless(),
+    ]
+}
+
+/// A filter of deliveries, for a list and for what is done to all of them.
+fn filtered(operation: Operation) -> Operation {
+    operation
+        .query("sink", text(), "Only of this sink.")
+        .query("event_type", text(), "Only this type, or those that match: `user.*`.")
+        .query("older_than", text(), "Only events that were stored longer ago than this: `1d`.")
+        .query("younger_than", text(), "Only events that were stored after that: `1h`.")
+        .refuses(404, "There is no such sink.")
+        .refuses(422, "A parameter cannot work.")
+}
+
+fn of_deliveries() -> Vec<Route<States>> {
+    const DELIVERY: &str = "/api/deliveries/{sink}/{id}";
+    let new = |id, summary| Operation::new("deliveries", id, summary);
+    let one = |id, summary| new(id, summary).refuses(404, "The sink does not owe that event out of order.");
+    let all = |id, summary| {
+        filtered(new(id, summary))
+            .query("state", one_of(&["waiting", "dead"]), "Only those in this state; `dead` unless given.")
+            .query("all", flag(), "1 says that no filter is meant: all dead letters.")
+            .gives::<ChangedDeliveries>(200, "How many it was done to.")
+    };
+    let list =
+        filtered(new("listDeliveries", "Lists what sinks owe out of order, by sink and place in the log."))
+            .query("state", one_of(&["waiting", "dead"]), "Only those in this state.")
+            .query("limit", up_to(1_000, 100), "Most deliveries.")
+            .query("after", text(), "Goes on behind this one: `SINK/ID`, or with `sink` the id alone.")
+            .gives::<Vec<OwedDelivery>>(200, "The deliveries.");
+    vec![
+        route(Method::GET, "/api/deliveries", deliveries::list, list),
+        route(
+            Method::POST,
+            "/api/deliveries/retry",
+            deliveries::retry_all,
+            all("retryDeliveries", "Has many deliveries tried again at once."),
+        )
+        .long(),
+        route(
+            Method::POST,
+            "/api/deliveries/drop",
+            deliveries::drop_all,
+            all("dropDeliveries", "Ends many deliveries: their events are no longer owed."),
+        )
+        .long(),
+        route(
+            Method::GET,
+            DELIVERY,
+            deliveries::show,
+            one("getDelivery", "Gives a delivery with its event.")
+                .gives::<DeliveryWithEvent>(200, "The delivery."),
+        ),
+        route(
+            Method::POST,
+            "/api/deliveries/{sink}/{id}/retry",
+            deliveries::retry,
+            one(
+                "retryDelivery",
+                "Has a delivery tried again at once; of a pull sink, ends the lease of its consumer.",
+            )
+            .gives::<ChangedDeliveries>(200, "It is due."),
+        ),
+        route(
+            Method::POST,
+            "/api/deliveries/{sink}/{id}/drop",
+            deliveries::drop,
+            one(
+                "dropDelivery",
+                "Ends a delivery: its event is no longer owed. For a pull sink it is confirmed.",
+            )
+            .gives::<ChangedDeliveries>(200, "It is gone."),
+        ),
+    ]
+}
+
+fn of_replays() -> Vec<Route<States>> {
+    let new = |id, summary| {
+        Operation::new("deliveries", id, summary).refuses(404, "There is no such sink, or no replay of it.")
+    };
+    vec![
+        route(
+            Method::GET,
+            "/api/replays",
+            replays::list,
+            new("listReplays", "Lists the replay of each sink: the one that runs, or the last one.")
+                .query("sink", text(), "Only of this sink.")
+                .gives::<Vec<ReplayJob>>(200, "The replays."),
+        ),
+        route(
+            Method::POST,
+            "/api/replays",
+            replays::start,
+            new("startReplay", "Sends events of the log once more, behind all others.")
+                .takes::<StartReplay>("Which events, and to whom.")
+                .gives::<ReplayJob>(200, "What it would be, when asked with `dry_run`.")
+                .gives::<ReplayJob>(201, "It is started.")
+                .refuses(400, "The body cannot be read.")
+                .refuses(409, "One runs already, or the configuration does not name the sink.")
+                .refuses(422, "A time cannot be read, or the sink's consumers ask for events."),
+        )
+        .long(),
+        route(
+            Method::DELETE,
+            "/api/replays/{sink}",
+            replays::end,
+            new(
+                "endReplay",
+                "Ends the replay of a sink. What of it waits for another attempt is owed all the same.",
+            )
+            .gives::<ReplayJob>(200, "It is ended.")
+            .refuses(409, "What lies in the sink's state is no replay."),
+        ),
     ]
 }
 

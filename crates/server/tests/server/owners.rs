@@ -7,13 +7,19 @@ use inboxclaw_server::states::Configured;
 use serde_json::{Value, json};
 
 use super::described::STATE;
+use inboxclaw_settings::Patterns;
+
 use super::support::Inbox;
 
 /// A configuration with the source `s`, which may have so much, and one that never ran.
 fn configured(app: &mut App) {
     let policy = StateLimits { max_entries: Some(10), max_bytes: Some(1_000), ..StateLimits::default() };
-    let source =
-        |name, policy| Configured { owner: Owner::source(name), connector: "test".to_owned(), policy };
+    let source = |name, policy| Configured {
+        owner: Owner::source(name),
+        connector: "test".to_owned(),
+        takes: Patterns::default(),
+        policy,
+    };
     app.configured = vec![source("s", policy), source("fresh", StateLimits::default())];
     app.pulls.clear();
 }

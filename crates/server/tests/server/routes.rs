@@ -114,6 +114,17 @@ async fn metrics_are_readable_and_true() {
         r#"inboxclaw_pull_batches_total{sink="inbox"} 1"#,
         r#"inboxclaw_pull_events_total{sink="inbox"} 2"#,
         r#"inboxclaw_pull_confirmed_events_total{sink="inbox"} 2"#,
+        r#"inboxclaw_sink_delivered_events_total{sink="hook"} 7"#,
+        r#"inboxclaw_sink_retried_events_total{sink="hook"} 6"#,
+        r#"inboxclaw_sink_dead_events_total{sink="hook"} 1"#,
+        r#"inboxclaw_sink_latency_seconds_bucket{le="0.025",sink="hook"} 2"#,
+        r#"inboxclaw_sink_latency_seconds_bucket{le="86400.0",sink="hook"} 6"#,
+        r#"inboxclaw_sink_latency_seconds_bucket{le="+Inf",sink="hook"} 7"#,
+        r#"inboxclaw_sink_latency_seconds_sum{sink="hook"} 90000.5"#,
+        r#"inboxclaw_sink_latency_seconds_count{sink="hook"} 7"#,
+        r#"inboxclaw_sink_waiting_deliveries{sink="inbox"} 0"#,
+        r#"inboxclaw_sink_dead_letters{sink="inbox"} 0"#,
+        r#"inboxclaw_sink_oldest_owed_seconds{sink="inbox"} 0"#,
         "# EOF",
     ] {
         assert!(metrics.body.lines().any(|found| found == line), "{line}:\n{}", metrics.body);

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use inboxclaw_contract::turn::TurnId;
 use inboxclaw_contract::{Editable, Json, NewEvent, OpenTurn, Owner, OwnerId, Random, Seq, StartAt, Store};
 use inboxclaw_contract_testing::HandClock;
-use inboxclaw_runtime::OwnerStats;
 use inboxclaw_runtime::pull::PullSink;
+use inboxclaw_runtime::{LatencyStats, OwnerStats};
 use inboxclaw_server::pull::Paths;
 use inboxclaw_server::sse::{self, SseSink};
 use inboxclaw_server::states::Waker;
@@ -180,7 +180,7 @@ impl Vitals for Well {
 
     fn owners(&self) -> Vec<OwnerStats> {
         let name = "s \"quoted\"".to_owned();
-        vec![OwnerStats {
+        let source = OwnerStats {
             owner: Owner::source(name),
             turns: 3,
             conflicts: 1,
@@ -191,7 +191,18 @@ impl Vitals for Well {
             again: 0,
             dead: 0,
             undecided: 0,
-        }]
+            latency: LatencyStats::default(),
+        };
+        let latency = LatencyStats { buckets: [0, 2, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 1], seconds: 90_000.5 };
+        let sink = OwnerStats {
+            owner: Owner::sink("hook"),
+            delivered: 7,
+            again: 6,
+            dead: 1,
+            latency,
+            ..source.clone()
+        };
+        vec![source, sink]
     }
 
     fn store_commits(&self) -> u64 {

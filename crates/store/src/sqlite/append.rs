@@ -1,6 +1,6 @@
 //! The part of a turn that is no state: its events, and what a sink owes out of order.
 
-use inboxclaw_contract::turn::DeliveryChange;
+use inboxclaw_contract::turn::{DeliveryChange, DeliveryState};
 use inboxclaw_contract::{NewEvent, OwnerId, Turn};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
@@ -20,6 +20,12 @@ const SET_STEP_BACK: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('
 const OWE: &str = "
     INSERT OR REPLACE INTO deliveries (sink, seq, state, due, attempts, entity, error, tried_at, origin)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+/// On the right of an assignment is the row as it was before. What belongs to a replay goes on belonging to it.
+const RETRY: &str = "
+    UPDATE deliveries SET due = ?3, state = ?4, attempts = iif(state = ?4, attempts, 0),
+        tried_at = iif(state = ?4, tried_at, NULL), origin = iif(state = ?4, origin, coalesce(origin, 0))
+    WHERE sink = ?1 AND seq = ?2";
 
 const DONE: &str = "DELETE FROM deliveries WHERE sink = ?1 AND seq = ?2";
 
@@ -142,6 +148,10 @@ pub(super) fn deliveries(tx: &Tx<'_>, turn: &Turn) -> rusqlite::Result<()> {
             DeliveryChange::Done { seq } => {
                 tx.connection.prepare_cached(DONE)?.execute((turn.owner.0, seq.0))?;
             }
+            DeliveryChange::Retry { seq } => {
+                let row = (turn.owner.0, seq.0, tx.clock.trusted, state_number(DeliveryState::Waiting));
+                tx.connection.prepare_cached(RETRY)?.execute(row)?;
+            }
         }
     }
     Ok(())
@@ -180,6 +190,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::plans::check(&[ADD_IDENTITY, ADD_EVENT, OWE, DONE]);
+        super::super::plans::check(&[ADD_IDENTITY, ADD_EVENT, OWE, RETRY, DONE]);
     }
 }

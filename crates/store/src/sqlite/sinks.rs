@@ -1,13 +1,17 @@
 //! What sinks take and owe, as the contract wants it: here is what they take. `debts`: what they owe; `lapses`: what
-//! left that without their consumers' yes. That retention keeps what they owe is in `prune.rs`.
+//! left that without their consumers' yes; `dead`: the end of dead letters. That retention keeps what they owe is in `prune.rs`.
 
 pub(super) mod claims;
+mod dead;
 mod debts;
 pub(super) mod lapses;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use claims::parsed;
 use inboxclaw_contract::sinks::{Expired, Intake, Lapse, SinkDebts};
+use inboxclaw_contract::store::ExpiredDead;
 use inboxclaw_contract::{OwnerId, Selection, Seq, Sinks, StartAt, StoreError};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
@@ -56,6 +60,10 @@ impl Sinks for SqliteStore {
             return Ok(Vec::new());
         }
         self.write(0, move |tx| Ok(lapses::expire(tx, &found)?)).await
+    }
+
+    async fn expire_dead(&self, dead_max: Duration, limit: usize) -> Result<ExpiredDead, StoreError> {
+        self.write(0, move |tx| Ok(dead::expire(tx, dead_max, limit)?)).await
     }
 
     async fn lapses(&self) -> Result<Vec<Lapse>, StoreError> {

@@ -115,6 +115,7 @@ impl Model {
             match change {
                 DeliveryChange::Owe { seq, .. } => owner.owed.insert(seq.0),
                 DeliveryChange::Done { seq } => owner.owed.remove(&seq.0),
+                DeliveryChange::Retry { .. } => false,
             };
         }
         let version = Version(owner.version);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use inboxclaw_contract::Seq;
-use inboxclaw_contract::sinks::{COUNTED, Debt, SinkDebts};
+use inboxclaw_contract::sinks::{COUNTED, Debt, DeliveryCounts, SinkDebts};
 use inboxclaw_contract::turn::DeliveryState;
+use inboxclaw_contract::{OwnerId, Seq};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::counts::{signed, unsigned};
@@ -27,6 +27,9 @@ const COUNT: &str = "
 const WAITING: &str = "
     SELECT e.type, e.seq, e.created_at FROM deliveries d JOIN events e ON e.seq = d.seq
     WHERE d.sink = +?1 AND d.state = +?2 ORDER BY d.seq LIMIT +?3";
+
+const DELIVERIES: &str = "
+    SELECT count(*), min(due) FROM deliveries INDEXED BY deliveries_by_due WHERE sink = ?1 AND state = ?2";
 
 /// What every sink owes at `now`.
 pub(super) fn all(connection: &Connection, now: Micros) -> rusqlite::Result<Vec<SinkDebts>> {
@@ -52,7 +55,8 @@ fn of(
         owed.extend(debt.map(|debt| Debt { event_type: event_type.name.clone(), ..debt }));
     }
     let RetentionClaim { sink, left_at, problem, .. } = claim;
-    Ok(SinkDebts { sink, left_at: left_at.map(|at| at.0), problem, types: owed })
+    let deliveries = counts(connection, sink)?;
+    Ok(SinkDebts { sink, left_at: left_at.map(|at| at.0), problem, types: owed, deliveries })
 }
 
 /// What a sink wants of one type beyond its position.
@@ -98,6 +102,19 @@ fn waiting(connection: &Connection, claim: &RetentionClaim) -> rusqlite::Result<
     Ok(waiting)
 }
 
+/// How many deliveries a sink has.
+fn counts(connection: &Connection, sink: OwnerId) -> rusqlite::Result<DeliveryCounts> {
+    let of = |state| {
+        let mut count = connection.prepare_cached(DELIVERIES)?;
+        count.query_row((sink.0, state_number(state)), |row| {
+            Ok((unsigned(row.get(0)?), row.get::<_, Option<Micros>>(1)?))
+        })
+    };
+    let (waiting, _) = of(DeliveryState::Waiting)?;
+    let (dead, since) = of(DeliveryState::Dead)?;
+    Ok(DeliveryCounts { waiting, dead, dead_since: since.map(|at| at.0) })
+}
+
 /// Two debts of the same type as one.
 fn joined(one: Option<Debt>, other: Option<Debt>) -> Option<Debt> {
     let (one, other) = match (one, other) {
@@ -118,6 +135,6 @@ mod tests {
 
     #[test]
     fn statements_are_planned_once_and_scan_nothing() {
-        super::super::super::plans::check(&[FIRST, LAST, WAITING]);
+        super::super::super::plans::check(&[FIRST, LAST, WAITING, DELIVERIES]);
     }
 }
