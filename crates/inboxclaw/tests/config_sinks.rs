@@ -68,6 +68,26 @@ fn doubtful_keys_warn_where_they_stand() {
     );
 }
 
+/// The forerunner compared prefixes as SQL's `LIKE` does.
+#[test]
+fn a_prefix_that_took_more_before_is_told() {
+    let config = good(
+        "  a: {type: http_pull, match: [Gmail.*, 'fs.*', Gmail.x], event_ttl: {'a%.*': 1h, 'A.b': 1h}}\n  \
+         b: {type: sse, match: '!a%b.*'}\n  c: {type: folder, path: c, match: Gmail.*}\n  \
+         d: {type: sse, match: ['a_b.*', '*', '*.X']}\n",
+    );
+    let found = warned(&config);
+    let starts = [
+        "c:3:31: sink.a.http_pull.match: \"Gmail.*\" is compared letter by letter: ",
+        "c:3:79: sink.a.http_pull.event_ttl.a%.*: \"a%.*\" is compared letter by letter: ",
+        "c:4:25: sink.b.sse.match: \"a%b.*\" is compared letter by letter: ",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start), "{found}");
+    }
+}
+
 #[test]
 fn every_wrong_value_and_key_is_told_at_once() {
     let found = read(
@@ -86,9 +106,9 @@ fn every_wrong_value_and_key_is_told_at_once() {
         "c:10:18: sink.a.folder.batch.max: expected a whole number from 1 to 1000, found 5000",
         "c:10:30: sink.a.folder.batch.wait: invalid interval \"inf\": it must be finite",
         "c:11:5: sink.a.folder: unknown key `rates`, did you mean `rate`?",
-        "c:12:24: sink.b.http_pull: unknown key `retry`; the keys here are: path, match, state, start, ttl_enabled, \
+        "c:12:24: sink.b.http_pull: unknown key `retry`; the keys here are: format, path, match, state, start, ttl_enabled, \
          default_ttl, event_ttl",
-        "c:13:18: sink.c.sse: unknown key `default_ttl`; the keys here are: path, heartbeat_timeout, match, state, \
+        "c:13:18: sink.c.sse: unknown key `default_ttl`; the keys here are: path, heartbeat_timeout, format, match, state, \
          where",
     ];
     assert_eq!(found, expected.join("\n"));
