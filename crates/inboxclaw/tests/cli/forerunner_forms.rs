@@ -1,6 +1,8 @@
 //! The configurations in `examples/forerunner`, in the forms that the Python program documents: each is accepted, and
 //! those that hand events on do what they say.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -209,6 +211,109 @@ fn each_sink_takes_what_it_matches() {
     assert_eq!(has("but", &all[..2]), all[..2]);
     assert_eq!(has("only_exclusion", &["mock.random_number"]), ["mock.random_number"]);
     assert!(read("none").is_empty());
+}
+
+#[test]
+fn times_to_live_by_type_let_through_what_is_new() {
+    let (place, receiver, _running) = running("webhook-ttl");
+    place.write("watched/note.txt", "one");
+    let created = parsed(&receiver.next().body);
+    assert_eq!(
+        (&created["event_type"], &created["entity_id"]),
+        (&json!("fs.file_created"), &json!("note.txt"))
+    );
+    std::fs::remove_file(place.path("watched/note.txt")).unwrap();
+    until("its end is seen", || place.run(&["events"]).out.contains("fs.file_deleted").then_some(()));
+    place.write("watched/other.txt", "two");
+    let next = parsed(&receiver.next().body);
+    assert_eq!(next["entity_id"], "other.txt", "the end of the first one is excluded");
+}
+
+/// The answer to a request: status line and body.
+fn ask(running: &Running, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(&running.address).unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", running.address).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn pull_has_the_paths_that_are_given() {
+    let (place, _receiver, running) = running("pull-path");
+    place.await_output(&["pull", "--name", "inbox"]);
+    for (extract, confirm) in [("inbox/get", "inbox/done"), ("http_pull/next", "http_pull/mark-processed")] {
+        let (status, body) = ask(&running, &format!("GET /{extract}?batch_size=1"));
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        let batch = parsed(&body);
+        assert_eq!(batch["events"][0], logged(&place, &batch["events"][0]), "{extract}");
+        let (_, marked) = ask(&running, &format!("POST /{confirm}?batch_id={}", batch["batch_id"]));
+        assert_eq!(marked, r#"{"status":"success","marked_count":1}"#, "{confirm}");
+    }
+    for other in ["GET /inbox/extract", "GET /http_pull/extract", "POST /inbox/mark-processed?batch_id=1"] {
+        assert_eq!(ask(&running, other).0, "HTTP/1.1 404 Not Found", "{other}");
+    }
+}
+
+#[test]
+fn streams_have_the_paths_that_are_given() {
+    let (place, _receiver, running) = running("sse");
+    for path in ["/alerts/live", "/sse/"] {
+        let mut stream = TcpStream::connect(&running.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", running.address).unwrap();
+        let lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+        let mut data = lines.filter_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+        assert_eq!(data.next().as_deref(), Some("connected"), "{path}");
+        let event = parsed(&data.find(|data| data.starts_with('{')).unwrap());
+        assert_eq!(event, logged(&place, &event), "{path}");
+    }
+}
+
+/// What the Python program took and this one does not, with what to do instead.
+#[test]
+fn what_is_refused_says_what_to_do() {
+    let command =
+        |text: &str| format!("sources: {{}}\nsink: {{a: {{type: command, command: {}}}}}\n", json!(text));
+    let way_out =
+        "write `command` as a list of arguments, which no shell reads, or take the event from standard input";
+    let text = |text: &str| text.to_owned();
+    for (config, said) in [
+        (command("echo $(echo #root.id)"), way_out),
+        (command("bash -c 'echo #root.id'"), way_out),
+        (command("cat <<EOF\n$root\nEOF"), way_out),
+        (command("#root.data.program x"), way_out),
+        (
+            text("server: {host: 0.0.0.0}\nsources: {}\nsink: {}\n"),
+            "set server.token, or server.allow_anonymous",
+        ),
+        (
+            text("sources: {}\nsink: {a: {type: webhook, url: 'http://a.b/', retry_interval: 0}}\n"),
+            "it must be at least 1s",
+        ),
+        (
+            text("sources: {}\nsink: {a: {type: sse, heartbeat_timeout: 0.5}}\n"),
+            "it must be at least 1 second",
+        ),
+        (
+            text("sources: {mock: {coalesce: [{match: a, strategy: batch, window: 0}]}}\nsink: {}\n"),
+            "the window is 0 seconds, it must be longer",
+        ),
+        (
+            text(
+                "sources: {mock: {coalesce: [{match: a, strategy: batch, window: 5, aggregation: sum}]}}\nsink: {}\n",
+            ),
+            "expected one of `latest`, `merge`, `list`",
+        ),
+        (text("sources: {}\nsink: {a: {type: diary, path: x}}\n"), "not available in this version yet"),
+        (text("sources: {}\nsink: {sse: }\n"), "without settings write `sse: {}`"),
+    ] {
+        let ran = Place::with(&config).run(&["check"]);
+        assert!(ran.code == 1 && ran.out.contains(said), "{config}: {ran:?}");
+    }
+    let ran = Place::with("sources: {}\nsink:\n  a:\n    type: command\n    command: echo #root.id\n")
+        .run(&["check"]);
+    assert!(ran.code == 0 && ran.err.contains("config.yaml:5:18: sink.a.command: `#root` behind"), "{ran:?}");
 }
 
 #[test]
