@@ -1,9 +1,11 @@
 //! The section `sink`: the keys of each kind, and those that sinks share. Left out: what the kinds do.
 
+use std::borrow::Cow;
+
 use inboxclaw_connectors::SINKS;
 use inboxclaw_contract::settings::{BuiltSink, StartAt, parse};
 use inboxclaw_contract::store::StateLimits;
-use inboxclaw_contract::{Condition, Outside, OwnerKind, Push, SettingsError};
+use inboxclaw_contract::{Condition, Outside, OwnerKind, Push, SettingsError, Warning};
 use inboxclaw_server::{pull, sse};
 use inboxclaw_settings::{Patterns, Ttl};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -19,6 +21,9 @@ use super::yaml::{Entry, Node, Value};
 
 /// Accepted so that a file that is shared with a Windows machine works, and without effect.
 pub(super) const WITHOUT_EFFECT: &str = "win11toast";
+
+/// The kinds whose types the forerunner compared with SQL's `LIKE`.
+const COMPARED_AS_SQL: [&str; 4] = ["command", "http_pull", "sse", "webhook"];
 
 /// A sink of the file.
 pub struct SinkConfig {
@@ -113,11 +118,37 @@ fn sink(report: &mut Report, entry: &Entry, kinds: &Kinds, outside: &Outside) ->
         let doubts = ttl.doubts(owner.common.get("ttl_enabled").is_some());
         warnings(report, &entry.value, &owner.path, &doubts);
     }
+    if COMPARED_AS_SQL.contains(&owner.kind.as_str()) {
+        let doubts = narrower(common.as_ref().map(|(common, _)| &common.patterns), ttl.as_ref());
+        warnings(report, &entry.value, &owner.path, &doubts);
+    }
     let (kind, target) = target(report, &owner, entry, outside)?;
     let ((common, policy), ttl) = (common?, ttl?);
     let (name, patterns, start) = (entry.key.clone(), common.patterns, start?);
     let (ttl_enabled, ttl) = (ttl.ttl_enabled, ttl.ttl());
     Some(SinkConfig { name, kind, patterns, ttl, ttl_enabled, start, policy, target })
+}
+
+/// Prefixes that took more types in the forerunner, where case made no difference and `%` stood for any text.
+///
+/// No source has a type with an upper-case letter or a `%`, so such a prefix takes nothing here. That `_` stood for any
+/// character is not told: prefixes with it are meant literally, and no two types of sources differ in it alone.
+fn narrower(patterns: Option<&Patterns>, ttl: Option<&SinkTtl>) -> Vec<Warning> {
+    let of_match =
+        patterns.into_iter().flat_map(Patterns::prefixes).map(|pattern| ("match".to_owned(), pattern));
+    let of_ttl = ttl.into_iter().flat_map(|ttl| ttl.event_ttl.keys());
+    let of_ttl = of_ttl.filter(|pattern| pattern.ends_with(".*"));
+    let of_ttl = of_ttl.map(|pattern| (format!("event_ttl.{pattern}"), Cow::Borrowed(pattern.as_str())));
+    let is_narrower = |pattern: &str| pattern.contains(|c: char| c == '%' || c.is_ascii_uppercase());
+    let found = of_match.chain(of_ttl).filter(|(_, pattern)| is_narrower(pattern));
+    let told = found.map(|(path, pattern)| {
+        let message = format!(
+            "{pattern:?} is compared letter by letter: upper case and `%` stand for themselves, unlike in the Python \
+             program, and no source has such types; write them in lower case, as `inboxclaw events` shows them"
+        );
+        Warning::new(path, message)
+    });
+    told.collect()
 }
 
 /// Where the sink begins when it is new.

@@ -122,6 +122,7 @@ impl Place {
 }
 
 struct Builder<'a, 'r> {
+    lines: Vec<&'a str>,
     parser: Parser<'a, StrInput<'a>>,
     report: &'r mut Report,
     anchors: HashMap<usize, Node>,
@@ -134,7 +135,15 @@ struct Builder<'a, 'r> {
 impl<'a, 'r> Builder<'a, 'r> {
     fn new(text: &'a str, options: Options, report: &'r mut Report) -> Self {
         let parser = Parser::new_from_str_with_options(text, options);
-        Self { parser, report, anchors: HashMap::new(), count: 0, bytes: 0, path: Vec::new() }
+        Self {
+            lines: text.lines().collect(),
+            parser,
+            report,
+            anchors: HashMap::new(),
+            count: 0,
+            bytes: 0,
+            path: Vec::new(),
+        }
     }
 
     fn document(mut self) -> Result<Node, Problem> {
@@ -229,16 +238,19 @@ impl<'a, 'r> Builder<'a, 'r> {
     fn mapping(&mut self) -> Result<Vec<Entry>, Problem> {
         let (mut entries, mut merged, mut places) = (Vec::new(), Vec::new(), HashMap::new());
         loop {
-            let (event, span) = self.next()?;
+            let (event, key_span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
                 break;
             }
             let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, _) if text == "<<");
-            let key = self.node(event, &span)?;
+            let key = self.node(event, &key_span)?;
             let text = if let Value::Text(text) = &key.value { Some(text.clone()) } else { None };
             self.path.push(text.clone().unwrap_or_default());
             let (event, span) = self.next()?;
             let value = self.node(event, &span)?;
+            if matches!(value.value, Value::Null) {
+                self.warn_of_cut(&key_span.end, ":");
+            }
             self.path.pop();
             match text {
                 Some(_) if is_merge => merged.push((key.place, value)),
@@ -312,6 +324,9 @@ impl<'a, 'r> Builder<'a, 'r> {
     ) -> Result<Value, Problem> {
         let typed = ["int", "float", "bool", "null"].into_iter().find(|kind| is(tag, kind));
         self.check_tag(tag, typed.unwrap_or("str"), span)?;
+        if style == ScalarStyle::Plain {
+            self.warn_of_cut(&span.end, "");
+        }
         if style != ScalarStyle::Plain || is(tag, "str") {
             return Ok(Value::Text(text.into_owned()));
         }
@@ -328,6 +343,22 @@ impl<'a, 'r> Builder<'a, 'r> {
             },
             Plain::Text => Value::Text(text.into_owned()),
         })
+    }
+
+    /// A placeholder behind a blank is a comment where it has no quotes, so that the text ends before it. `sign` is what
+    /// stands between the end of what was read and the blank.
+    fn warn_of_cut(&mut self, end: &Marker, sign: &str) {
+        let place = Place::of(end);
+        let line = self.lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default();
+        let at = line.char_indices().nth(place.column - 1).map_or(line.len(), |(at, _)| at);
+        let (before, behind) = line.split_at(at);
+        let Some(behind) = behind.strip_prefix(sign) else { return };
+        let comment = behind.trim_start();
+        let is_apart = comment.len() < behind.len() || before.ends_with([' ', '\t']);
+        if is_apart && comment.starts_with("#root") {
+            let message = "`#root` behind a blank begins a comment of YAML and is no part of the text; put the text into quotes";
+            self.report.warn(place, &self.path.join("."), message);
+        }
     }
 
     fn check_tag(&self, tag: Option<&Tag>, expected: &str, span: &Span) -> Result<(), Problem> {

@@ -68,6 +68,26 @@ fn doubtful_keys_warn_where_they_stand() {
     );
 }
 
+/// The forerunner compared prefixes as SQL's `LIKE` does.
+#[test]
+fn a_prefix_that_took_more_before_is_told() {
+    let config = good(
+        "  a: {type: http_pull, match: [Gmail.*, 'fs.*', Gmail.x], event_ttl: {'a%.*': 1h, 'A.b': 1h}}\n  \
+         b: {type: sse, match: '!a%b.*'}\n  c: {type: folder, path: c, match: Gmail.*}\n  \
+         d: {type: sse, match: ['a_b.*', '*', '*.X']}\n",
+    );
+    let found = warned(&config);
+    let starts = [
+        "c:3:31: sink.a.http_pull.match: \"Gmail.*\" is compared letter by letter: ",
+        "c:3:79: sink.a.http_pull.event_ttl.a%.*: \"a%.*\" is compared letter by letter: ",
+        "c:4:25: sink.b.sse.match: \"a%b.*\" is compared letter by letter: ",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start), "{found}");
+    }
+}
+
 #[test]
 fn every_wrong_value_and_key_is_told_at_once() {
     let found = read(

@@ -70,6 +70,12 @@ impl Patterns {
         let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(event_type));
         any(&self.included) && !any(&self.excluded)
     }
+
+    /// The patterns that stand for a prefix, as they are written, without their `!`.
+    pub fn prefixes(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let all = self.included.iter().chain(&self.excluded);
+        all.filter(|pattern| matches!(pattern, Pattern::Prefix(_))).map(Pattern::text)
+    }
 }
 
 /// Everything.
@@ -210,6 +216,12 @@ mod tests {
         check(&["a.*", "b.*", "!a.exclude", "!b.exclude"], &["b.include"], &["b.exclude", "a.exclude", "c"]);
         check(&["!*"], &[], &["", "a"]);
         check(&["*", "!*"], &[], &["", "a"]);
+    }
+
+    #[test]
+    fn prefixes_are_told_as_they_are_written() {
+        let patterns = Patterns::new(["a.*", "*", "b", "!c.d.*", "e*"]);
+        assert_eq!(patterns.prefixes().collect::<Vec<_>>(), ["a.*", "c.d.*"]);
     }
 
     #[test]

@@ -51,6 +51,23 @@ fn doubled_keys_are_told_with_both_places() {
 }
 
 #[test]
+fn a_placeholder_that_is_a_comment_is_told() {
+    let warned = |text: &str| -> Vec<(usize, String)> {
+        let mut report = Report::default();
+        parse(text, &mut report).unwrap();
+        let warnings = report.warnings.iter();
+        warnings.map(|warning| (warning.place.unwrap().line, warning.path.clone())).collect()
+    };
+    let cut = "command: echo #root.id >> x\npayload:\n  title: #root.event_type\n  text: see\n    more #root.id\n  b: 5\n\
+               list:\n  - a\n  - b #root.x\n\"last\": #root\n";
+    let expected = [(1, "command"), (3, "payload.title"), (5, "payload.text"), (9, "list.1"), (10, "last")];
+    assert_eq!(warned(cut), expected.map(|(line, path)| (line, path.to_owned())));
+    let whole = "a: 'echo #root.id'\nb: \"#root.id\"\nc: |\n  echo #root.id\nd: x#root.id\ne: x # about #root.id\n# #root\n\
+                 f: é # root\n#root.id\ng: {h: '#root', i: \"#root\"} # x\nj:\n  #root\n  k: 1\n";
+    assert_eq!(warned(whole), []);
+}
+
+#[test]
 fn keys_are_texts() {
     refused("5: a\n", "f:1:1: this key is read as a number, not as a text; put it in quotes");
     refused("a:\n  on: b\n", "f:2:3: a: this key is read as a boolean, not as a text; put it in quotes");
