@@ -5,10 +5,11 @@
 //! delivery for each event, due when the lease ends; every extract is what is due of those, and the log beyond the
 //! positions.
 //!
-//! `batch` picks the events of a batch, `turns` writes, `records` remembers batches, `wait` waits for news. Left out: how consumers ask (the
-//! server's).
+//! `batch` picks the events of a batch, `turns` writes, `records` remembers batches, `lease` says that deliveries changed,
+//! `wait` waits for news. Left out: how consumers ask (the server's).
 
 mod batch;
+mod lease;
 mod limits;
 mod records;
 mod turns;
@@ -23,11 +24,11 @@ use inboxclaw_contract::store::Truncation;
 use inboxclaw_contract::{Event, Intake, Owner, OwnerId, Selection, Seq, StartAt, Store, StoreError};
 use inboxclaw_settings::{Patterns, Ttl};
 
+pub(crate) use self::lease::deliveries_changed;
 pub use self::limits::{
     BATCH_BYTES, BATCH_EVENTS, BATCH_LASTS, LEASED_EVENTS, LONGEST_LEASE, LONGEST_WAIT, SHORTEST_LEASE,
 };
 pub use self::records::PLAIN_BATCHES;
-pub(crate) use self::turns::deliveries_changed;
 use crate::bodies::Bodies;
 
 /// The word behind `type:`.

@@ -12,12 +12,11 @@ use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, EventRow, Page, Read
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, TurnId};
 use inboxclaw_contract::{
     DeliveryOrigin, Draft, Event, Expiry, Failure, OpenTurn, Outcome, Random, Selection, Seq, Store,
-    StoreError,
 };
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::batch::{self, Room, Taken};
+use super::lease::{LEASE, Lease, batch_id};
 use super::limits::{BATCH_BYTES, BATCH_EVENTS, LEASED_EVENTS};
 use super::records::{self, Record, Records, Stop};
 use super::{Batch, Parcel, PullError, PullSink, Wanted};
@@ -26,12 +25,8 @@ use crate::bodies::{AT_ONCE, Bodies};
 /// How far the sink has come, by event type.
 type Positions = BTreeMap<String, Seq>;
 
-/// The entry that changes with the deliveries.
-const LEASE: &str = "lease";
 /// How often a turn starts over.
 const TRIES: usize = 16;
-/// Batch ids are whole numbers that every JSON reader holds exactly.
-const ID_BITS: u32 = 53;
 
 /// The positions that a cursor holds.
 fn positions(cursor: Option<&str>) -> Result<Positions, PullError> {
@@ -420,15 +415,6 @@ fn done(row: &DeliveryRow) -> DeliveryChange {
     DeliveryChange::Done { seq: row.seq }
 }
 
-/// The value of the entry `lease`: different after each change. A batch is leased once and confirmed once, in between
-/// `at` says until when it is leased, or up to where it is confirmed.
-#[derive(Serialize)]
-struct Lease {
-    batch: i64,
-    confirmed: bool,
-    at: i64,
-}
-
 fn change_deliveries(
     draft: &mut OpenTurn<'_>,
     changes: Vec<DeliveryChange>,
@@ -436,15 +422,6 @@ fn change_deliveries(
 ) -> Result<(), PullError> {
     draft.turn_mut().deliveries = changes;
     draft.put(LEASE, lease, Expiry::Never).map_err(broken)
-}
-
-/// Has every turn of the sink that is under way start over: a person changes its deliveries with this one.
-///
-/// # Errors
-/// When the state has no room.
-pub(crate) fn deliveries_changed(draft: &mut OpenTurn<'_>, random: &dyn Random) -> Result<(), StoreError> {
-    let lease = Lease { batch: batch_id(random), confirmed: true, at: 0 };
-    draft.put(LEASE, &lease, Expiry::Never).map_err(|failure| StoreError::Refused(failure.to_string()))
 }
 
 fn record(taken: &Taken, wanted: &Wanted) -> Record {
@@ -474,12 +451,6 @@ fn advance(draft: &mut Draft<'_>, positions: &mut Positions, last: &Positions) -
     }
     let cursor = serde_json::to_string(positions).map_err(|error| PullError::State(error.to_string()))?;
     draft.set_cursor(Some(cursor)).map_err(broken)
-}
-
-/// A number that nobody can guess, unlike a count.
-fn batch_id(random: &dyn Random) -> i64 {
-    let bits = random.next() & ((1 << ID_BITS) - 1);
-    i64::try_from(bits.max(1)).unwrap_or(1)
 }
 
 fn broken(failure: Failure) -> PullError {
