@@ -50,6 +50,19 @@ fn a_sink_that_pushes_is_told_how() {
 }
 
 #[test]
+fn times_to_live_count_where_they_are_enabled() {
+    let config = good(
+        "  a: {type: http_pull, ttl_enabled: false, default_ttl: 1h, event_ttl: {a: 5}}\n  \
+         b: {type: http_pull, ttl_enabled: true, event_ttl: {a.*: 5}}\n  c: {type: http_pull}\n",
+    );
+    assert_eq!(warned(&config), [""; 0]);
+    assert_eq!((&config.sinks[0].ttl, config.sinks[0].ttl_enabled), (&None, false));
+    let ttl = config.sinks[1].ttl.as_ref().unwrap();
+    assert_eq!((ttl.of("a.b"), ttl.of("b")), (Some(Duration::from_secs(5)), None));
+    assert_eq!((&config.sinks[2].ttl, config.sinks[2].ttl_enabled), (&None, true));
+}
+
+#[test]
 fn doubtful_keys_warn_where_they_stand() {
     let config = good(
         "  a: {type: folder, path: a, concurrency: 4}\n  b: {type: folder, path: b, batch: {max: 1, wait: 5}}\n  \

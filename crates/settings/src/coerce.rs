@@ -297,7 +297,7 @@ mod tests {
         for json in ["8001", "8001.0", "\"8001\"", "\" 8001 \"", "\"8001.0\""] {
             assert_eq!(read::<u16>(json), Ok(8001), "{json}");
         }
-        assert_eq!(read::<u64>("true"), Ok(1));
+        assert_eq!([read::<u64>("true"), read::<u64>("false")], [Ok(1), Ok(0)]);
         assert_eq!(read::<i64>("-3"), Ok(-3));
         assert_eq!(read::<u64>("\"18446744073709551615\""), Ok(u64::MAX));
         refused::<u16>(&[
@@ -316,14 +316,21 @@ mod tests {
 
     #[test]
     fn booleans() {
-        for json in ["true", "1", "\"Yes\"", "\"ON\"", "\"t\"", "\"y\"", "\"1\""] {
+        for json in ["true", "1", "\"Yes\"", "\"ON\"", "\"t\"", "\"y\"", "\"1\"", "\"TRUE\"", "\"True\""] {
             assert_eq!(read::<bool>(json), Ok(true), "{json}");
         }
-        for json in ["false", "0", "\"no\"", "\"Off\"", "\"F\"", "\"n\"", "\"0\""] {
+        for json in ["false", "0", "\"no\"", "\"Off\"", "\"F\"", "\"n\"", "\"0\"", "\"FALSE\""] {
             assert_eq!(read::<bool>(json), Ok(false), "{json}");
         }
         let expected = "expected true or false (or yes, no, on, off, 1, 0), found ";
-        for (json, found) in [("2", "2"), ("\"maybe\"", "\"maybe\""), ("null", "null"), ("1.0", "1.0")] {
+        for (json, found) in [
+            ("2", "2"),
+            ("\"maybe\"", "\"maybe\""),
+            ("\"\"", "\"\""),
+            ("null", "null"),
+            ("1.0", "1.0"),
+            ("[true]", "a list"),
+        ] {
             assert_eq!(read::<bool>(json).unwrap_err(), format!("{expected}{found}"));
         }
     }
@@ -344,7 +351,14 @@ mod tests {
     #[test]
     fn strings_are_never_made_of_something_else() {
         assert_eq!(read::<String>("\"5\""), Ok("5".to_owned()));
-        refused::<String>(&[("5", "expected a string, found 5"), ("true", "expected a string, found true")]);
+        assert_eq!(read::<String>("\"\""), Ok(String::new()));
+        refused::<String>(&[
+            ("5", "expected a string, found 5"),
+            ("1.5", "expected a string, found 1.5"),
+            ("true", "expected a string, found true"),
+            ("null", "expected a string, found null"),
+            ("[\"a\"]", "expected a string, found a list"),
+        ]);
     }
 
     #[test]
@@ -357,6 +371,9 @@ mod tests {
             ("5", "expected a string or a list of strings, found 5"),
             ("null", "expected a string or a list of strings, found null"),
             ("[\"a\",5]", "expected a string, found 5"),
+            ("[\"a\",true]", "expected a string, found true"),
+            ("[null]", "expected a string, found null"),
+            ("{}", "expected a string or a list of strings, found a mapping"),
             ("[[\"a\"]]", "expected a string, found a list"),
         ]);
     }

@@ -332,6 +332,32 @@ mod tests {
             ("1w 2d 3:04:05", 788_645.0),
             ("2d, 3:04:05", 183_845.0),
             (":07", 7.0),
+            // Each word for a unit by itself, in any case.
+            ("1W", 604_800.0),
+            ("1wk", 604_800.0),
+            ("2Wks", 1_209_600.0),
+            ("1 week", 604_800.0),
+            ("1d", 86_400.0),
+            ("1DY", 86_400.0),
+            ("2dys", 172_800.0),
+            ("1 day", 86_400.0),
+            ("2 days", 172_800.0),
+            ("1H", 3600.0),
+            ("1hr", 3600.0),
+            ("2hrs", 7200.0),
+            ("1 hour", 3600.0),
+            ("1.25 hours", 4500.0),
+            ("1min", 60.0),
+            ("2 mins", 120.0),
+            ("1 Minute", 60.0),
+            ("1S", 1.0),
+            ("1 sec", 1.0),
+            ("2secs", 2.0),
+            ("1 second", 1.0),
+            ("1.5 seconds", 1.5),
+            ("+1h30m", 5400.0),
+            ("1h/30m/5s", 5405.0),
+            ("1d,1s", 86_401.0),
         ] {
             let interval: Interval = text.parse().unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(interval.as_duration(), Duration::from_secs_f64(seconds), "{text}");
@@ -380,9 +406,13 @@ mod tests {
     #[test]
     fn settings_take_numbers_and_texts_only() {
         let read = |json: &str| serde_json::from_str::<Interval>(json).map_err(|error| error.to_string());
-        for (json, nanos) in
-            [("15", 15_000_000_000), ("15.5", 15_500_000_000), ("true", 1_000_000_000), ("0", 0)]
-        {
+        for (json, nanos) in [
+            ("15", 15_000_000_000),
+            ("15.5", 15_500_000_000),
+            ("true", 1_000_000_000),
+            ("false", 0),
+            ("0", 0),
+        ] {
             assert_eq!(read(json).unwrap().as_duration(), Duration::from_nanos(nanos), "{json}");
         }
         assert_eq!(read("\"5m\""), Ok(Interval::from_secs(300)));

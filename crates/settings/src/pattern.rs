@@ -204,6 +204,10 @@ mod tests {
         check(&["a*"], &["a*"], &["ab", "a", "a.b"]);
         check(&["a?"], &["a?"], &["ab"]);
         check(&["a%.*", "b_.*"], &["a%.x", "b_.x"], &["ax.x", "bx.x"]);
+        check(&["a_b.*"], &["a_b.c"], &["aXb.c", "A_B.C", "a_b", "a_bc"]);
+        check(&["m_ck.*"], &[], &["mock.random_number"]);
+        check(&[".*"], &[".x", "."], &["", "a.x"]);
+        check(&["**", "a.**", "a*.b"], &["**", "a.**", "a*.b"], &["a.b", "ax.b"]);
     }
 
     #[test]
@@ -272,6 +276,13 @@ mod tests {
         }
         assert_eq!(ttl(&[("a.*", 1)]).of("b"), Some(Duration::from_secs(3600)));
         assert_eq!(ttl(&[("!a", 1)]).of("a"), Some(Duration::from_secs(3600)));
+        // The exact type hides a prefix that is more generous, and case counts.
+        let rules = ttl(&[("a.b", 1), ("a.*", 7200), ("A.C", 5), ("a*", 6), ("a.b*", 7)]);
+        for (event_type, seconds) in
+            [("a.b", 1), ("a.c", 7200), ("A.C", 5), ("a.", 7200), ("ab", 3600), ("a", 3600)]
+        {
+            assert_eq!(rules.of(event_type), Some(Duration::from_secs(seconds)), "{event_type:?}");
+        }
     }
 
     #[test]
