@@ -99,6 +99,8 @@ pub struct Database {
     pub durable: bool,
     /// How long a sink is owed an event.
     pub owed_max: Duration,
+    /// How many bytes the database may have.
+    pub max_bytes: Option<u64>,
     /// How far back the history of an owner goes.
     pub history_age: Duration,
     /// How many bytes it may have.
@@ -377,6 +379,7 @@ fn read_database(node: &Node, base_dir: &Path, report: &mut Report) -> Option<Da
         retention: settings.retention.iter().map(|(pattern, age)| (pattern.clone(), age.0)).collect(),
         durable: settings.durability == Durability::Full,
         owed_max: settings.owed_max.into(),
+        max_bytes: settings.max_bytes.map(|size| size.0),
         history_age: settings.history.age.into(),
         history_bytes: settings.history.size.0,
     })

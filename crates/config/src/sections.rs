@@ -40,6 +40,11 @@ pub(super) struct DatabaseSettings {
     /// remove. Health warns from 80 % of it on; what went is told by an event `inboxclaw.sink.dropped`. A sink that leaves
     /// this file is owed its events for as long.
     pub(super) owed_max: Interval,
+    /// How large the database may become: a number of bytes, or a text such as `2 GiB`. Beyond it the oldest events go,
+    /// first those that no sink is owed, then the others, which an event `inboxclaw.sink.dropped` tells. Health warns from
+    /// 80 % of it on. The file keeps its size; room in it is used again. No limit unless given.
+    #[serde(deserialize_with = "coerce::lax")]
+    pub(super) max_bytes: Option<Size>,
     /// How much of each owner's past is kept for undo.
     pub(super) history: History,
     /// A PostgreSQL address. Not available in this version yet.
@@ -120,6 +125,7 @@ impl Default for DatabaseSettings {
             echo: None,
             durability: Durability::Full,
             owed_max: Interval::from_secs(30 * DAY),
+            max_bytes: None,
             history: History::default(),
             url: None,
         }

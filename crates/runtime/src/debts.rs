@@ -32,6 +32,15 @@ pub(crate) struct Debts {
     expired: BTreeMap<OwnerId, u64>,
 }
 
+/// Why something was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It was owed for too long.
+    Age,
+    /// There was no room for it.
+    Size,
+}
+
 /// The data of an event that tells what was dropped; keys and order are fixed.
 #[derive(Serialize)]
 struct Data<'a> {
@@ -161,7 +170,7 @@ impl Debts {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub(crate) async fn tell_dropped(&self) -> Result<(), StoreError> {
+    pub(crate) async fn tell_dropped(&self, why: Why) -> Result<(), StoreError> {
         let lapses = self.env.store.lapses().await?;
         let untold: Vec<(&Lapse, Untold)> =
             lapses.iter().filter_map(|lapse| Some((lapse, lapse.untold?))).collect();
@@ -170,7 +179,12 @@ impl Debts {
         }
         let names: BTreeMap<OwnerId, String> =
             self.env.store.owners().await?.into_iter().map(|info| (info.id, info.name)).collect();
-        let why = format!("owed for longer than {} (database.owed_max)", shown(self.env.options.owed_max));
+        let why = match why {
+            Why::Age => {
+                format!("owed for longer than {} (database.owed_max)", shown(self.env.options.owed_max))
+            }
+            Why::Size => "the database was full (database.max_bytes)".to_owned(),
+        };
         for (lapse, untold) in untold {
             if let Some(name) = names.get(&lapse.sink) {
                 let told = (name.clone(), lapse.event_type.clone(), untold, why.clone());

@@ -31,6 +31,8 @@ pub struct Options {
     /// For so long a sink owes an event of the log, counted from when it was stored, and a sink that left the
     /// configuration owes anything; 30 d unless set.
     pub owed_max: Duration,
+    /// The bytes beyond which the oldest events go, whatever their age; none unless set.
+    pub max_bytes: Option<u64>,
     /// Whether owners are claimed; [`Claims::Alone`] unless set.
     pub claims: Claims,
 }
@@ -53,6 +55,7 @@ impl Default for Options {
             retention_days: 30,
             retention_by_type: BTreeMap::new(),
             owed_max: Duration::from_secs(30 * 24 * 60 * 60),
+            max_bytes: None,
             claims: Claims::Alone,
         }
     }

@@ -207,6 +207,7 @@ async fn build(
         retention_days: config.database.retention_days,
         retention_by_type: config.database.retention.clone(),
         owed_max: config.database.owed_max,
+        max_bytes: config.database.max_bytes,
         ..inboxclaw_runtime::Options::default()
     };
     let shared: Arc<dyn Store> = store.clone();
