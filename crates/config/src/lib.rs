@@ -104,6 +104,8 @@ pub struct Database {
     pub owed_max: Duration,
     /// How long a dead letter waits for a person.
     pub dead_max: Duration,
+    /// How many bytes the database may have.
+    pub max_bytes: Option<u64>,
     /// How far back the history of an owner goes.
     pub history_age: Duration,
     /// How many bytes it may have.
@@ -383,6 +385,7 @@ fn read_database(node: &Node, base_dir: &Path, report: &mut Report) -> Option<Da
         durable: settings.durability == Durability::Full,
         owed_max: settings.owed_max.into(),
         dead_max: settings.dead_max.into(),
+        max_bytes: settings.max_bytes.map(|size| size.0),
         history_age: settings.history.age.into(),
         history_bytes: settings.history.size.0,
     })

@@ -43,6 +43,11 @@ pub(super) struct DatabaseSettings {
     /// How long a dead letter (an event that a sink could not deliver and no longer tries) waits for a person. What nobody
     /// retried or dropped by then goes, which an event `inboxclaw.sink.dropped` tells; health warns from 80 % of it on.
     pub(super) dead_max: Interval,
+    /// How large the database may become: a number of bytes, or a text such as `2 GiB`. Beyond it the oldest events go,
+    /// first those that no sink is owed, then the others, which an event `inboxclaw.sink.dropped` tells. Health warns from
+    /// 80 % of it on. The file keeps its size; room in it is used again. No limit unless given.
+    #[serde(deserialize_with = "coerce::lax")]
+    pub(super) max_bytes: Option<Size>,
     /// How much of each owner's past is kept for undo.
     pub(super) history: History,
     /// A PostgreSQL address. Not available in this version yet.
@@ -124,6 +129,7 @@ impl Default for DatabaseSettings {
             durability: Durability::Full,
             owed_max: Interval::from_secs(30 * DAY),
             dead_max: Interval::from_secs(30 * DAY),
+            max_bytes: None,
             history: History::default(),
             url: None,
         }

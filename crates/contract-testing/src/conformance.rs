@@ -166,6 +166,7 @@ macro_rules! conformance {
             promise_6_retention_removes_only_what_nobody_owes
             each_type_is_kept_for_as_long_as_it_says
             promise_6_a_delivery_keeps_its_event
+            promise_6_room_is_made_of_what_nobody_owes_first
             promise_7_a_claim_is_held_by_one
             deliveries_are_owed_until_done
             deliveries_are_bounded_in_rows_and_bytes

@@ -11,7 +11,7 @@ use inboxclaw_contract::sinks::{Expired, Lapse, SinkDebts};
 use inboxclaw_contract::space::{Copied, EachEntry, Look, Looked, NewSpace, SpaceInfo};
 use inboxclaw_contract::store::{
     ClockState, Condition, DeliveryPage, DeliveryQuery, EventRow, ExpiredDead, Find, Found, HistoryLimit,
-    OwnerInfo, Page, PastTurn, Prune, Pruned, ReadLimit, StateLimits, Swept,
+    OwnerInfo, Page, PastTurn, Prune, Pruned, ReadLimit, Room, StateLimits, Swept,
 };
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{
@@ -132,6 +132,13 @@ forward! { Housekeeping {
             self.by.prune(prune);
             let answer = self.store.prune(prune).await;
             self.by.after("prune").await;
+            answer
+        }
+
+        async fn make_room(&self, max_bytes: u64, limit: usize) -> Result<Room, StoreError> {
+            self.by.before("make_room").await?;
+            let answer = self.store.make_room(max_bytes, limit).await;
+            self.by.after("make_room").await;
             answer
         }
 

@@ -151,6 +151,10 @@ pub trait Housekeeping: Send + Sync {
     /// Small steps; `more` says whether another call would look at more.
     async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError>;
 
+    /// Removes some of the oldest events while the store holds more than `max_bytes`: first those that nobody owes, however
+    /// young they are, then those that somebody does, which [`lapses`](Sinks::lapses) tells of. At most `limit` in this step.
+    async fn make_room(&self, max_bytes: u64, limit: usize) -> Result<Room, StoreError>;
+
     /// How the store is, as it noticed by itself. Cheap, and asks nobody.
     fn condition(&self) -> Condition {
         Condition::default()
@@ -410,6 +414,17 @@ pub struct ExpiredDead {
     /// How many.
     pub letters: u64,
     /// Whether there may be more.
+    pub more: bool,
+}
+
+/// How full a store is, and what was removed to make room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Room {
+    /// The bytes that the store holds, as before this step. What is free to be used again does not count.
+    pub bytes: u64,
+    /// Events removed.
+    pub events: u64,
+    /// Whether another call may find something.
     pub more: bool,
 }
 

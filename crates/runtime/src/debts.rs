@@ -198,6 +198,7 @@ impl Debts {
         }
         let names: BTreeMap<OwnerId, String> =
             self.env.store.owners().await?.into_iter().map(|info| (info.id, info.name)).collect();
+
         for (lapse, untold) in untold {
             if let Some(name) = names.get(&lapse.sink) {
                 let told = (name.clone(), lapse.event_type.clone(), untold, why.clone());

@@ -140,6 +140,17 @@ impl Health {
         });
     }
 
+    /// That the store is nearly as large as it may be.
+    pub(crate) fn filling_store(&self, filling: Option<String>) {
+        let mut rows = self.rows();
+        if let Some(filling) = &filling
+            && rows.store.filling.is_none()
+        {
+            tracing::warn!("{filling}");
+        }
+        rows.store.filling = filling;
+    }
+
     /// What left the debts of a sink without its consumer's yes.
     pub(crate) fn lapsed(&self, owner: &Owner, lapsed: String) {
         self.change(owner, |row, _| row.lapsed = Some(lapsed));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inboxclaw_contract::StoreError;
-use inboxclaw_contract::store::Prune;
+use inboxclaw_contract::store::{NEAR, Prune, share};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -44,6 +44,8 @@ impl HousekeepingLoop {
             if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
                 swept = Some(Instant::now());
                 let result = self.sweep().await;
+                self.forgive(result)?;
+                let result = self.make_room().await;
                 self.forgive(result)?;
                 self.env.health().look_at_store();
                 let result = rules::show(&self.limits, &self.env).await;
@@ -106,6 +108,34 @@ impl HousekeepingLoop {
             tracing::info!(events, "retention removed events");
         }
         self.debts.tell_dropped(self.debts.owed_for_long()).await
+    }
+
+    /// Removes the oldest events while the store holds more than it may.
+    async fn make_room(&self) -> Result<(), StoreError> {
+        let Some(max_bytes) = self.env.options.max_bytes else { return Ok(()) };
+        // What was dropped for another reason is told first: the store does not keep the reason.
+        self.debts.tell_dropped(self.debts.owed_for_long()).await?;
+        let (mut events, mut bytes) = (0, 0);
+        while !self.env.shutdown.is_cancelled() {
+            let step = self.env.store.make_room(max_bytes, STEP).await?;
+            (events, bytes) = (events + step.events, step.bytes);
+            if !step.more {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let used = share(bytes, Some(max_bytes)).filter(|percent| *percent >= NEAR);
+        self.env.health().filling_store(used.map(|percent| {
+            format!(
+                "events and states fill {percent} % of database.max_bytes; beyond it the oldest events go"
+            )
+        }));
+        if events > 0 {
+            self.env.health().store_works(true);
+            tracing::warn!(events, max_bytes, "events were removed to make room (database.max_bytes)");
+            self.debts.tell_dropped("the database was full (database.max_bytes)".to_owned()).await?;
+        }
+        Ok(())
     }
 
     /// Ends dead letters that nobody acted on, also where events are kept for ever.

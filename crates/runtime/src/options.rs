@@ -33,6 +33,8 @@ pub struct Options {
     pub owed_max: Duration,
     /// A dead letter that nobody retries or drops for so long goes; 30 d unless set.
     pub dead_max: Duration,
+    /// The bytes beyond which the oldest events go, whatever their age; none unless set.
+    pub max_bytes: Option<u64>,
     /// Whether owners are claimed; [`Claims::Alone`] unless set.
     pub claims: Claims,
 }
@@ -56,6 +58,7 @@ impl Default for Options {
             retention_by_type: BTreeMap::new(),
             owed_max: Duration::from_secs(30 * 24 * 60 * 60),
             dead_max: Duration::from_secs(30 * 24 * 60 * 60),
+            max_bytes: None,
             claims: Claims::Alone,
         }
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use inboxclaw_contract::sinks::DROPPED;
 use inboxclaw_contract::turn::FactsPatch;
-use inboxclaw_contract::{DeliveryPolicy, Housekeeping, Intake, Owner, OwnerId, Sinks, StartAt};
+use inboxclaw_contract::{
+    DeliveryPolicy, Housekeeping, Intake, Json, NewEvent, Owner, OwnerId, Sinks, StartAt, State, Version,
+};
 use inboxclaw_runtime::{Options, Status};
 use inboxclaw_settings::{Interval, Patterns, Ttl};
 use support::{ByName, World, again, done, memory, never};
@@ -112,6 +114,25 @@ async fn what_retention_removed_is_told_once() {
     world.store.by.with(|faults| faults.forgetful = false);
     world.pass(HOUR).await;
     assert_eq!((told(&world).len(), untold(&world).await), (1, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_went_for_room_is_told_with_its_reason_and_a_full_store_is_shown() {
+    let options = Options { max_bytes: Some(1_200), ..Options::default() };
+    let mut world = World::over(memory(), options, 0);
+    asked(&mut world, "pull", StartAt::Now).await;
+    let source = world.store.register(&Owner::source("other"), "other").await.unwrap();
+    let mut turn = inboxclaw_contract_testing::turn(source, Version(0));
+    let data = Json::new(format!("{{\"text\":\"{}\"}}", "x".repeat(390))).unwrap();
+    turn.events = ["a", "b", "c"].map(|id| NewEvent::new(id, "t.x", data.clone())).into();
+    world.store.commit(turn).await.unwrap();
+    world.run();
+    world.pass(130).await;
+    let all = told(&world);
+    assert_eq!((all.len(), &all[0]["count"], &all[0]["first_id"]), (1, &1.into(), &1.into()));
+    assert_eq!(all[0]["why"], "the database was full (database.max_bytes)");
+    let message = world.report().store.message.unwrap();
+    assert!(message.ends_with(" % of database.max_bytes; beyond it the oldest events go"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,6 +53,7 @@ mod reading;
 mod recent;
 mod rest;
 mod restore;
+mod room;
 mod rows;
 mod scan;
 mod shared;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use inboxclaw_contract::store::{DeliveryQuery, DeliveryRow, HistoryLimit, Prune, Retention};
 use inboxclaw_contract::turn::{DeliveryChange, DeliveryState, FactsPatch, RunFacts};
 use inboxclaw_contract::{
-    DeliveryOrigin, Expiry, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Version,
+    DeliveryOrigin, Expiry, NewEvent, Owner, OwnerId, OwnerKind, Selection, Seq, StoreError, Version,
 };
 use inboxclaw_settings::{Interval, Ttl};
 use jiff::Timestamp;
 
-use crate::{Ground, Words, of_type, prune, seconds, turn};
+use crate::{Ground, Words, json, of_type, prune, seconds, turn};
 
 fn owe(seq: i64, state: DeliveryState, due: Timestamp) -> DeliveryChange {
     DeliveryChange::Owe {
@@ -87,6 +87,52 @@ pub async fn each_type_is_kept_for_as_long_as_it_says(ground: &Ground) {
     ground.clock.step(1_000);
     assert_eq!(pass(None).await.0, 2, "owed for long enough");
     assert_eq!(ground.event_ids().await, ["1 t.b", "2 t.b", "2 u"]);
+}
+
+pub async fn promise_6_room_is_made_of_what_nobody_owes_first(ground: &Ground) {
+    let source = ground.source("a").await;
+    let sink = ground.owing("b", &of_type("owed", 0)).await;
+    let text = format!("{{\"text\":\"{}\"}}", "x".repeat(20_000));
+    for id in 1..=40 {
+        let mut turn = ground.turn(source).await;
+        let event_type = if id % 2 == 0 { "owed" } else { "free" };
+        turn.events.push(NewEvent::new(id.to_string(), event_type, json(&text)));
+        ground.commit(turn).await;
+    }
+    let make_room = async |max_bytes: u64| {
+        let mut steps = vec![ground.store.make_room(max_bytes, 5).await.unwrap()];
+        while steps.last().unwrap().more {
+            assert!(steps.len() < 100, "it comes to an end");
+            steps.push(ground.store.make_room(max_bytes, 5).await.unwrap());
+        }
+        assert!(steps.iter().all(|step| step.events <= 5));
+        (steps.iter().map(|step| step.events).sum::<u64>(), steps.last().unwrap().bytes)
+    };
+    let (removed, bytes) = make_room(u64::MAX).await;
+    assert!(removed == 0 && bytes >= 40 * 20_000, "{removed} {bytes}");
+    // Room for about ten events: of those that nobody owes, the oldest go.
+    let max = bytes - 10 * 20_000;
+    let (removed, bytes) = make_room(max).await;
+    assert!((8..=13).contains(&removed) && bytes <= max, "{removed} {bytes}");
+    let ids = ground.event_ids().await;
+    let last = 2 * removed;
+    let expected: Vec<String> =
+        (1..=40_u64).filter(|id| id % 2 == 0 || *id > last).map(|id| id.to_string()).collect();
+    assert_eq!(ids, expected);
+    assert_eq!(make_room(max).await, (0, bytes), "there is room now");
+    assert!(ground.store.lapses().await.unwrap().is_empty());
+    // Then what is owed.
+    let max = max - 15 * 20_000;
+    let (more, bytes) = make_room(max).await;
+    assert!(bytes <= max, "{bytes}");
+    let dropped = more - (20 - removed);
+    let lapse = ground.store.lapses().await.unwrap().remove(0);
+    let told = lapse.untold.unwrap();
+    assert_eq!((lapse.sink, &*lapse.event_type, lapse.dropped), (sink, "owed", dropped));
+    assert_eq!((told.count, told.first.0, told.last.0), (dropped, Seq(2), Seq(2 * dropped as i64)));
+    let left: Vec<String> = (dropped + 1..=20).map(|n| (2 * n).to_string()).collect();
+    assert_eq!(ground.event_ids().await, left);
+    assert_eq!(ground.missed(&of_type("owed", 0)).await, Some(2 * dropped as i64));
 }
 
 pub async fn promise_6_a_delivery_keeps_its_event(ground: &Ground) {

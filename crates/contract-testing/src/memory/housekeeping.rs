@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inboxclaw_contract::limits::{INTERNAL_SOURCE, check_name};
-use inboxclaw_contract::store::{ClockState, OwnerInfo, Prune, Pruned, StateLimits, Swept};
+use inboxclaw_contract::store::{ClockState, OwnerInfo, Prune, Pruned, Room, StateLimits, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{Housekeeping, Owner, OwnerId, StoreError};
 use jiff::SignedDuration;
@@ -96,5 +96,9 @@ impl Housekeeping for MemoryStore {
 
     async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
         Ok(self.write(|inner, now| inner.prune(prune, now.trusted)))
+    }
+
+    async fn make_room(&self, max_bytes: u64, limit: usize) -> Result<Room, StoreError> {
+        Ok(self.write(|inner, now| inner.make_room(max_bytes, limit, now.trusted)))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
-use inboxclaw_contract::store::{Prune, Pruned};
+use inboxclaw_contract::store::{Prune, Pruned, Room};
 use inboxclaw_contract::turn::DeliveryState;
 use inboxclaw_contract::{Event, Lane, OwnerId, Seq};
 use jiff::{SignedDuration, Timestamp};
@@ -44,6 +44,35 @@ impl Inner {
         let more = looked.last().map(|event| event.seq) != last || looked.len() == LOOKED_AT;
         self.pruned_to = last.filter(|_| more).unwrap_or_default();
         Pruned { events: events as u64, more }
+    }
+
+    /// Removes the oldest events while there are too many bytes, first those that nobody owes.
+    pub(super) fn make_room(&mut self, max_bytes: u64, limit: usize, now: Timestamp) -> Room {
+        let bytes = self.used();
+        let claims = self.claims(Timestamp::MIN, now);
+        let mut events = 0;
+        for may_be_owed in [false, true] {
+            let all: Vec<Event> = self.events.values().cloned().collect();
+            for event in all {
+                if self.used() <= max_bytes || events == limit.max(1) as u64 {
+                    break;
+                }
+                let dead = || {
+                    claims.keys().copied().filter(|sink| self.deliveries.contains_key(&(*sink, event.seq)))
+                };
+                let sinks = self.owing(&claims, &event).unwrap_or_else(|| dead().collect());
+                if may_be_owed || sinks.is_empty() {
+                    sinks.into_iter().for_each(|sink| self.drop_owed(sink, &event));
+                    self.remove(&event);
+                    events += 1;
+                }
+            }
+        }
+        Room { bytes, events, more: events > 0 }
+    }
+
+    fn used(&self) -> u64 {
+        self.events.values().map(|event| (event.data.len() + event.meta.len()) as u64).sum()
     }
 
     /// The sinks that keep anything: those that are configured, or left not longer ago than they may owe.

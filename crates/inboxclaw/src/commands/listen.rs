@@ -208,6 +208,7 @@ async fn build(
         retention_by_type: config.database.retention.clone(),
         owed_max: config.database.owed_max,
         dead_max: config.database.dead_max,
+        max_bytes: config.database.max_bytes,
         ..inboxclaw_runtime::Options::default()
     };
     let shared: Arc<dyn Store> = store.clone();

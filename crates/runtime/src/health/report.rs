@@ -161,7 +161,7 @@ impl Row {
         let trouble = noticed.as_ref().or(self.trouble.as_ref());
         let clock = condition.clock.filter(|clock| clock.doubted.is_some());
         let message = trouble.map(|trouble| trouble.message.clone());
-        let words = [message, clock.map(doubted), large_log(condition.log_bytes)];
+        let words = [message, clock.map(doubted), large_log(condition.log_bytes), self.filling.clone()];
         let words: Vec<String> = words.into_iter().flatten().collect();
         StoreReport {
             status: if noticed.is_some() { Status::Unhealthy } else { self.status },

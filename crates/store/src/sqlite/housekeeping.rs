@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inboxclaw_contract::store::{ClockState, Condition, OwnerInfo, Prune, Pruned, StateLimits, Swept};
+use inboxclaw_contract::store::{ClockState, Condition, OwnerInfo, Prune, Pruned, Room, StateLimits, Swept};
 use inboxclaw_contract::turn::{FactsPatch, RunFacts};
 use inboxclaw_contract::{Housekeeping, Owner, OwnerId, StoreError};
 
 use super::store::SqliteStore;
 use super::tx::Tx;
-use super::{owners, prune, sweep, writer};
+use super::{owners, prune, room, sweep, writer};
 
 #[async_trait]
 impl Housekeeping for SqliteStore {
@@ -73,6 +73,15 @@ impl Housekeeping for SqliteStore {
     async fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
         let prune = prune.clone();
         self.write(0, move |tx| prune::step(tx, &prune)).await
+    }
+
+    async fn make_room(&self, max_bytes: u64, limit: usize) -> Result<Room, StoreError> {
+        // To look needs no write.
+        let bytes = self.shared.small(|connection, _| room::used(connection))?;
+        if bytes <= max_bytes {
+            return Ok(Room { bytes, ..Room::default() });
+        }
+        self.write(0, move |tx| room::step(tx, max_bytes, limit)).await
     }
 
     fn condition(&self) -> Condition {

@@ -88,7 +88,7 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
     let mut left: VecDeque<EventType> = types.into_iter().filter(|it| it.id >= pass.type_id).collect();
     let free = prune.limit.max(1);
     let mut step = Step { look: LOOKED_AT, free, gone: Vec::new(), drops: Drops::default() };
-    let (mut removed, mut seqs) = (Vec::new(), Vec::new());
+    let mut removed = Vec::new();
     while let Some(event_type) = left.pop_front() {
         // Some types may be kept for ever.
         let Some(ages) = Ages::of(&event_type, tx.clock.trusted, prune) else { continue };
@@ -97,33 +97,35 @@ pub(super) fn step(tx: &mut Tx<'_>, prune: &Prune) -> Result<Pruned, Fault> {
         let bounds = Bounds::new(tx, &mut floors, &event_type, &ages, &claims)?;
         let next = step.walk(tx, &bounds, after)?;
         let of_type = &step.gone[before..];
-        if let Some((last, _)) = of_type.last() {
-            removed.push((event_type.id, *last, of_type.iter().map(|(_, created_at)| *created_at).max()));
-            seqs.push((event_type.id, of_type.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()));
-        }
+        removed.push((event_type.id, of_type.to_vec()));
         if let Some(after) = next {
             tx.writer.prune = PrunePlace { type_id: event_type.id, after };
             break;
         }
     }
-    // The end of the log must be known before its last event goes.
-    tx.log()?;
-    for (seq, _) in &step.gone {
-        tx.connection.prepare_cached(DELETE_EVENT)?.execute([seq])?;
-        tx.connection.prepare_cached(DELETE_DELIVERIES)?.execute([seq])?;
-    }
-    for (type_id, seqs) in &seqs {
-        event_counts::removed(tx, *type_id, seqs)?;
-    }
-    for of_type in &removed {
-        tx.connection.prepare_cached(SET_PRUNED)?.execute(*of_type)?;
-    }
-    if let Some(last) = removed.iter().map(|(_, last, _)| *last).max() {
-        tx.connection.prepare_cached(SET_HEAD)?.execute([last])?;
-    }
+    remove(tx, &removed)?;
     let (events, more) = (step.gone.len() as u64, tx.writer.prune.type_id > 0);
     step.drops.store(tx)?;
     Ok(Pruned { events, more })
+}
+
+/// Removes events, given as places with their times by the number of the type, and marks where they were.
+pub(super) fn remove(tx: &mut Tx<'_>, removed: &[(i64, Vec<(i64, i64)>)]) -> Result<(), Fault> {
+    // The end of the log must be known before its last event goes.
+    tx.log()?;
+    for (type_id, places) in removed {
+        let (last, newest) = (places.iter().map(|it| it.0).max(), places.iter().map(|it| it.1).max());
+        let Some((last, newest)) = last.zip(newest) else { continue };
+        let seqs: Vec<i64> = places.iter().map(|(seq, _)| *seq).collect();
+        for seq in &seqs {
+            tx.connection.prepare_cached(DELETE_EVENT)?.execute([seq])?;
+            tx.connection.prepare_cached(DELETE_DELIVERIES)?.execute([seq])?;
+        }
+        event_counts::removed(tx, *type_id, &seqs)?;
+        tx.connection.prepare_cached(SET_PRUNED)?.execute((type_id, last, newest))?;
+        tx.connection.prepare_cached(SET_HEAD)?.execute([last])?;
+    }
+    Ok(())
 }
 
 impl Ages {

@@ -29,6 +29,8 @@ pub(super) struct WriterState {
     pub(super) round: Round,
     /// Where retention goes on.
     pub(super) prune: PrunePlace,
+    /// Where making room goes on.
+    pub(super) room: RoomPlace,
     building: HashMap<i64, Building>,
 }
 
@@ -84,6 +86,15 @@ pub(super) struct PrunePlace {
     /// The event type, and the place in its part of the log, up to which everything was looked at.
     pub(super) type_id: i64,
     pub(super) after: i64,
+}
+
+/// Where the next step of making room goes on.
+#[derive(Default)]
+pub(super) struct RoomPlace {
+    /// The place in the log up to which everything was looked at.
+    pub(super) after: i64,
+    /// Whether what is owed goes as well, because all else is gone.
+    pub(super) owed: bool,
 }
 
 struct Building {
