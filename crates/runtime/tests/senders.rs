@@ -331,3 +331,25 @@ async fn what_is_never_taken_is_dead_at_once_and_says_nothing_against_the_receiv
     assert_eq!(owed(&world), ["1x1 dead"]);
     assert_eq!(world.code("hook"), "healthy");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_is_not_sent_again_by_a_restart_or_a_cursor_that_is_set_back() {
+    let mut world = World::new();
+    world.sender("hook", policy(2), |event, _| match &*event.event_id {
+        "0" => slow(60_000),
+        "1" => never(),
+        _ => done(),
+    });
+    world.run();
+    store(&world, (0..3).map(|n| n.to_string())).await;
+    world.pass(5).await;
+    world.abort();
+    world.store.edit_cursor(&hook(), Some("0"));
+    let mut world = world.again();
+    world.sender("hook", policy(2), |_, _| done());
+    world.run();
+    world.pass(5).await;
+    assert!(world.times("hook 1").is_empty());
+    assert_eq!(owed(&world), ["2x1 dead"]);
+    assert_eq!(world.times("hook 2").len(), 1);
+}

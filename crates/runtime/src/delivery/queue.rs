@@ -52,6 +52,8 @@ pub(super) struct Queue {
     done_to: Seq,
     /// Picks from the log since the last pick of what is due.
     log_picks: u32,
+    /// The dead letters that lie beyond where the log was read when the queue was made.
+    dead: BTreeSet<Seq>,
     changes: BTreeMap<Seq, DeliveryChange>,
     /// The events whose changes are being stored.
     storing: BTreeSet<Seq>,
@@ -74,6 +76,7 @@ impl Queue {
             scanned: position,
             done_to: Seq(0),
             log_picks: 0,
+            dead: BTreeSet::new(),
             changes: BTreeMap::new(),
             storing: BTreeSet::new(),
         }
@@ -122,6 +125,16 @@ impl Queue {
     /// Whether the event is unfinished.
     pub(super) fn holds(&self, seq: Seq) -> bool {
         self.items.contains_key(&seq)
+    }
+
+    /// Whether the event of the log is new: not unfinished, and no dead letter.
+    pub(super) fn is_new(&self, seq: Seq) -> bool {
+        !self.items.contains_key(&seq) && !self.dead.contains(&seq)
+    }
+
+    /// Takes in a dead letter that lies beyond where the log was read: after a crash, or when a person set the cursor back.
+    pub(super) fn restore_dead(&mut self, seq: Seq) {
+        self.dead.insert(seq);
     }
 
     /// Whether the event has a row.

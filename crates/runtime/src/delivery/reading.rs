@@ -40,21 +40,10 @@ impl DeliveryLoop {
                 "set the cursor to the seq after which to go on, or clear it to go on where the sink began";
             Failure::text(Class::Configuration, problem).action(action)
         })?;
-        let mut queue = Queue::new(&self.policy, place.unwrap_or(self.intake.after));
-        let mut query = DeliveryQuery {
-            state: Some(DeliveryState::Waiting),
-            after: Seq(0),
-            rows: ROWS,
-            bytes: usize::MAX,
-        };
-        self.rows_left = loop {
-            let page = store.deliveries(id, query).await?;
-            page.deliveries.iter().for_each(|row| queue.restore(row));
-            match page.deliveries.last() {
-                Some(last) if !page.complete && queue.stored() < MOST_STORED => query.after = last.seq,
-                _ => break !page.complete,
-            }
-        };
+        let position = place.unwrap_or(self.intake.after);
+        let mut queue = Queue::new(&self.policy, position);
+        self.rows_left = self.read_rows(&mut queue, DeliveryState::Waiting, Seq(0)).await?;
+        self.read_rows(&mut queue, DeliveryState::Dead, position).await?;
         self.replay = match store.entries(id, &[replay::KEY.to_owned()]).await?.pop().flatten() {
             Some(entry) => entry.parse::<Replay>().ok().filter(|replay| !replay.ended).map(Replaying::new),
             None => None,
@@ -63,6 +52,26 @@ impl DeliveryLoop {
         (self.version, self.cursor, self.cursor_at) = (snapshot.version, snapshot.cursor, Instant::now());
         self.runner.env.health().touched(&self.runner.owner);
         Ok(())
+    }
+
+    /// Reads the rows in a state that lie beyond a place; `true` when there are more than are kept in memory.
+    async fn read_rows(&self, queue: &mut Queue, state: DeliveryState, after: Seq) -> Result<bool, Stop> {
+        let (store, mut read) = (&self.runner.env.store, 0);
+        let mut query = DeliveryQuery { state: Some(state), after, rows: ROWS, bytes: usize::MAX };
+        loop {
+            let page = store.deliveries(self.runner.id, query).await?;
+            for row in &page.deliveries {
+                match state {
+                    DeliveryState::Waiting => queue.restore(row),
+                    DeliveryState::Dead => queue.restore_dead(row.seq),
+                }
+            }
+            read += page.deliveries.len();
+            match page.deliveries.last() {
+                Some(last) if !page.complete && read < MOST_STORED => query.after = last.seq,
+                _ => return Ok(!page.complete),
+            }
+        }
     }
 
     /// Whether more of the log may be read ahead.
@@ -107,7 +116,7 @@ impl DeliveryLoop {
         }
         let last = page.events.last().map(|event| event.seq);
         for event in page.events {
-            if !self.queue.holds(event.seq) && !self.is_about_itself(&event) && self.fulfils(&event) {
+            if self.queue.is_new(event.seq) && !self.is_about_itself(&event) && self.fulfils(&event) {
                 self.queue.admit(event);
             }
         }
