@@ -225,6 +225,11 @@ impl Runner {
         self.env.health().store_works(wrote);
     }
 
+    /// Something came through: failures before it are no longer in a row with those after it.
+    pub(crate) fn came_through(&mut self) {
+        self.failures = 0;
+    }
+
     /// A turn committed that says nothing about what failed before.
     pub(crate) fn stored(&mut self, wrote: bool) {
         count(&self.counters.turns, 1);
@@ -237,9 +242,20 @@ impl Runner {
     /// # Errors
     /// When the store will not recover.
     pub(crate) async fn failed(&mut self, failure: &Failure) -> Result<Duration, StoreError> {
+        self.failed_by(failure, schedule::policy(failure.class)).await
+    }
+
+    /// The same with another back-off than that of its class.
+    ///
+    /// # Errors
+    /// When the store will not recover.
+    pub(crate) async fn failed_by(
+        &mut self,
+        failure: &Failure,
+        policy: Backoff,
+    ) -> Result<Duration, StoreError> {
         self.failures = self.failures.saturating_add(1);
         self.conflicts = 0;
-        let policy = schedule::policy(failure.class);
         let wait = policy.delay(self.failures, self.interval, failure.wait);
         let wait = jittered(self.env.doors.random.as_ref(), wait);
         count(&self.counters.failures, 1);

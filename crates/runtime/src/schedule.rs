@@ -66,6 +66,18 @@ pub(crate) const fn policy(class: Class) -> Backoff {
     }
 }
 
+/// The same for a receiver to which several calls at a time are sent. What fails there is often over in a moment, and a probe
+/// a minute costs it nothing, while everything that happens meanwhile waits for it.
+pub(crate) const fn receiver_policy(class: Class) -> Backoff {
+    match class {
+        Class::Connectivity => Backoff::doubling("connectivity", 1, 60),
+        Class::Timeout => Backoff::doubling("timeout", 1, 60),
+        Class::Upstream => Backoff::doubling("upstream", 1, 60),
+        Class::RateLimited => Backoff::doubling("rate_limited", 5, 5 * 60),
+        class => policy(class),
+    }
+}
+
 /// Turns refused because the state changed meanwhile, from the second in a row on.
 pub(crate) const CONFLICT: Backoff = Backoff::doubling("conflict", 1, 60);
 /// The store has no room.

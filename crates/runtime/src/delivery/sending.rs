@@ -14,7 +14,7 @@ use super::queue::{Picked, ahead};
 use super::record::{Recorded, fill, is_ended};
 use super::{DeliveryLoop, Stop, Target, UNRECORDED};
 use crate::health::Trouble;
-use crate::schedule::{AGAIN, jittered};
+use crate::schedule::{self, AGAIN, jittered};
 use crate::turn::seen_version;
 
 /// A sink whose receiver says for so long that it is gone is paused.
@@ -127,6 +127,9 @@ impl DeliveryLoop {
                     }
                     self.queue.done(event.seq);
                     self.receiver.took(begun, true);
+                    if !self.receiver.is_down() {
+                        self.runner.came_through();
+                    }
                 }
                 Receipt::Again { reason, .. }
                     if self.receiver.event_failed(begun, *attempt == 1, self.queue.stored()) =>
@@ -173,7 +176,11 @@ impl DeliveryLoop {
         let wait = match self.receiver.passing(begun, &failure) {
             Some(wait) => wait,
             None => {
-                let wait = self.runner.failed(&failure).await?;
+                let policy = match self.target {
+                    Target::Sender(_) => schedule::receiver_policy(failure.class),
+                    Target::Sink(_) => schedule::policy(failure.class),
+                };
+                let wait = self.runner.failed_by(&failure, policy).await?;
                 self.receiver.rest(wait);
                 self.pause_when_gone(&failure).await?;
                 // The receiver waits, not its events: any of them may be the next probe.
