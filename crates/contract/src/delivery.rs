@@ -66,7 +66,7 @@ pub struct DeliveryPolicy {
     pub retry_interval: Option<Duration>,
     /// The least time between the starts of two events; `None` for no limit.
     pub pace: Option<Duration>,
-    /// Most calls at a time, from 1. One for a [`Push::Sink`], whatever is set.
+    /// Most calls at a time, from 1. One for a [`Push::Sink`](crate::Push::Sink), whatever is set.
     pub concurrency: usize,
     /// Which events wait for which.
     pub order: Order,

@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::receiver::{self, Answer, Arrived};
+use super::receiver::{self, Answer};
 use super::support::{LONG, middle_and_slow};
 use crate::daemon::Daemon;
 use crate::report::Row;
@@ -39,6 +37,7 @@ pub(super) async fn run(folder: &Path, rounds: usize) -> anyhow::Result<Vec<Row>
     let mut polls = poll(daemon.port());
     sleep(Duration::from_secs(1)).await;
     while hook.try_recv().is_ok() {}
+    while live.try_recv().is_ok() {}
     while polls.try_recv().is_ok() {}
     let mut found: [Vec<f64>; 4] = Default::default();
     for round in 0..rounds * EACH {
@@ -46,7 +45,7 @@ pub(super) async fn run(folder: &Path, rounds: usize) -> anyhow::Result<Vec<Row>
         let value = format!("\"{round} {}\"", Timestamp::now());
         tokio::task::block_in_place(|| daemon.ask("PUT", "/api/sources/m/state/wake", &value))?;
         let hooked = timeout(LONG, hook.recv()).await?.context("no webhook")?;
-        let stored = stored_at(&hooked)?;
+        let stored = hooked.stored_at()?;
         let streamed = timeout(LONG, live.recv()).await?.context("no stream")?;
         let polled = timeout(LONG, polls.recv()).await?.context("no long poll")?;
         let started = start_after(&starts, begun).await?;
@@ -63,13 +62,6 @@ pub(super) async fn run(folder: &Path, rounds: usize) -> anyhow::Result<Vec<Row>
         row
     });
     Ok(rows.collect())
-}
-
-/// When the event in a request was stored.
-fn stored_at(arrived: &Arrived) -> anyhow::Result<Timestamp> {
-    let event: serde_json::Value = serde_json::from_str(&arrived.body)?;
-    let at: DateTime = event["created_at"].as_str().context("an event")?.parse()?;
-    Ok(at.to_zoned(TimeZone::UTC)?.timestamp())
 }
 
 fn lines(file: &Path) -> usize {

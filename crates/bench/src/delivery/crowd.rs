@@ -33,7 +33,7 @@ pub(super) async fn run(folder: &Path, rounds: usize) -> anyhow::Result<Vec<Row>
     Ok(vec![row])
 }
 
-/// Milliseconds from the first arrival of an event to that at each other sink but the one that may hang.
+/// Milliseconds from the commit of an event to its arrival at each sink but the one that may hang.
 async fn measure(folder: &Path, events: usize, hangs: bool) -> anyhow::Result<(f64, f64)> {
     let (port, mut arrived) = receiver::listen(|_| Answer::Ok).await?;
     let (deaf, _unheard) = receiver::listen(move |_| if hangs { Answer::Hang } else { Answer::Ok }).await?;
@@ -51,13 +51,12 @@ async fn measure(folder: &Path, events: usize, hangs: bool) -> anyhow::Result<(f
     while arrived.try_recv().is_ok() {}
     let mut millis = Vec::new();
     for round in 0..events {
-        let asked = Timestamp::now();
-        let value = format!("\"{round} {asked}\"");
+        let value = format!("\"{round} {}\"", Timestamp::now());
         tokio::task::block_in_place(|| daemon.ask("PUT", "/api/sources/m/state/wake", &value))?;
         let mut bodies: BTreeMap<String, usize> = BTreeMap::new();
         while bodies.values().sum::<usize>() < SINKS - 1 {
             let one = timeout(LONG, arrived.recv()).await?.context("the receiver ended")?;
-            millis.push(one.at.duration_since(asked).as_secs_f64() * 1e3);
+            millis.push(one.at.duration_since(one.stored_at()?).as_secs_f64() * 1e3);
             *bodies.entry(one.body).or_default() += 1;
         }
         sleep(Duration::from_millis(20)).await;

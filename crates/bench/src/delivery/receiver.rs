@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -18,6 +20,15 @@ pub(super) struct Arrived {
     pub(super) body: String,
     /// Whether it was answered with 200.
     pub(super) taken: bool,
+}
+
+impl Arrived {
+    /// When the event in it was stored.
+    pub(super) fn stored_at(&self) -> anyhow::Result<Timestamp> {
+        let event: serde_json::Value = serde_json::from_str(&self.body)?;
+        let at: DateTime = event["created_at"].as_str().context("an event")?.parse()?;
+        Ok(at.to_zoned(TimeZone::UTC)?.timestamp())
+    }
 }
 
 /// What to do with a request.
