@@ -6,13 +6,26 @@
 //! lines are compared and not the numbers in them, because another database counts its events from 1 as well.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use inboxclaw_contract::envelope::{Format, Style};
-use inboxclaw_contract::{Class, Event, Failure, Json};
+use inboxclaw_contract::{Class, Event, Failure, Json, Outside};
+
+/// Most events of one delivery.
+pub(crate) const BATCH: usize = 100;
+
+/// The lock to hold while writing at a path: a delivery that was cut off may still be at it when the next one starts.
+pub(crate) fn lock_of(kind: &str, path: &Path, outside: &Outside) -> Arc<Mutex<()>> {
+    let Ok(lock) = outside
+        .shared
+        .get_or_make(&format!("{kind} {}", path.display()), || Ok::<_, Infallible>(Mutex::new(())));
+    lock
+}
 
 /// The line of an event, with its end.
 pub(crate) fn line(event: &Event, format: Format) -> String {

@@ -197,7 +197,10 @@ impl DeliveryLoop {
         self.replay_on().await?;
         let sent = match &self.target {
             Target::Sink(_) => self.deliver_in_turn().await?,
-            Target::Sender(_) => self.send().await?,
+            Target::Sender(_) => {
+                self.send().await?;
+                false
+            }
         };
         self.record_when_due();
         // A page may hold nothing that is to be sent.
@@ -216,7 +219,7 @@ impl DeliveryLoop {
             let mut edited = pin!(Runner::edited(&env, id, version));
             tokio::select! {
                 biased;
-                Some(ended) = calls.join_next(), if !calls.is_empty() => Ended::of(ended).map_or(News::Edited, News::Call),
+                Some(ended) = calls.join_next(), if !calls.is_empty() => ended.map_or(News::Edited, News::Call),
                 (record, recorded) = stored(storing) => News::Recorded(Box::new(record), recorded),
                 result = &mut grown => result.map_or_else(News::Broken, |()| News::Grown),
                 result = &mut edited => result.map_or_else(News::Broken, |()| News::Edited),
@@ -253,7 +256,8 @@ impl DeliveryLoop {
     /// Waits for the calls that run, and records everything.
     async fn finish(&mut self) -> Result<(), StoreError> {
         while let Some(ended) = self.calls.join_next().await {
-            if let Some(ended) = Ended::of(ended) {
+            // Only the end of the program aborts a call.
+            if let Ok(ended) = ended {
                 match self.ended(ended).await {
                     Ok(()) | Err(Stop::Failed(_) | Stop::Conflict) => {}
                     Err(Stop::Store(error)) => {

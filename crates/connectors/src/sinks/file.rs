@@ -75,7 +75,7 @@ impl SinkSettings for Settings {
     const KIND: &'static str = "file";
 
     fn policy(&self, policy: &mut DeliveryPolicy) {
-        policy.batch_max = 100;
+        policy.batch_max = json_lines::BATCH;
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Push> {
@@ -86,9 +86,7 @@ impl SinkSettings for Settings {
         }
         let path: PathBuf = outside.base_dir.join(&self.path).components().collect();
         ensure!(!outside.own_files.contains(&path), "path is the database of inboxclaw itself");
-        let Ok(lock) = outside.shared.get_or_make(&format!("file {}", path.display()), || {
-            Ok::<_, std::convert::Infallible>(Mutex::new(()))
-        });
+        let lock = json_lines::lock_of(Self::KIND, &path, outside);
         let target =
             Target { path, format: self.format, rotate: self.rotate, sync: self.fsync == Fsync::Batch, lock };
         Ok(Push::Sink(Box::new(FileSink(Arc::new(target)))))
@@ -102,7 +100,7 @@ struct Target {
     format: Format,
     rotate: Option<Rotate>,
     sync: bool,
-    /// Held while writing: a delivery that was cut off may still be at it when the next one starts.
+    /// Held while writing.
     lock: Arc<Mutex<()>>,
 }
 

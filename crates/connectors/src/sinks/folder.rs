@@ -40,15 +40,13 @@ impl SinkSettings for Settings {
     const KIND: &'static str = "folder";
 
     fn policy(&self, policy: &mut DeliveryPolicy) {
-        policy.batch_max = 100;
+        policy.batch_max = json_lines::BATCH;
     }
 
     fn build(self, outside: &Outside) -> anyhow::Result<Push> {
         ensure!(!self.path.is_empty(), "path is empty");
         let path: PathBuf = outside.base_dir.join(&self.path).components().collect();
-        let Ok(lock) = outside.shared.get_or_make(&format!("folder {}", path.display()), || {
-            Ok::<_, std::convert::Infallible>(Mutex::new(()))
-        });
+        let lock = json_lines::lock_of(Self::KIND, &path, outside);
         Ok(Push::Sink(Box::new(Folder { path, format: self.format, lock })))
     }
 }
@@ -56,7 +54,7 @@ impl SinkSettings for Settings {
 struct Folder {
     path: PathBuf,
     format: Format,
-    /// Held while writing: a delivery that was cut off may still be at it when the next one starts.
+    /// Held while writing.
     lock: Arc<Mutex<()>>,
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use inboxclaw_contract::{Class, Delivery, Failure, Receipt, Sender};
-use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use crate::schedule::{Attempt, Bounds};
@@ -27,13 +26,6 @@ pub(super) enum End {
     TooLong(Failure),
     /// The program ends.
     Cut,
-}
-
-impl Ended {
-    /// What a task gave; `None` for one that was aborted, which only the end of the program does.
-    pub(super) fn of(ended: Result<Self, JoinError>) -> Option<Self> {
-        ended.ok()
-    }
 }
 
 /// Runs one call of a sender.

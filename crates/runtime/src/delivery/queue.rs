@@ -129,7 +129,7 @@ impl Queue {
 
     /// Whether the event of the log is new: not unfinished, and no dead letter.
     pub(super) fn is_new(&self, seq: Seq) -> bool {
-        !self.items.contains_key(&seq) && !self.dead.contains(&seq)
+        !self.holds(seq) && !self.dead.contains(&seq)
     }
 
     /// Takes in a dead letter that lies beyond where the log was read: after a crash, or when a person set the cursor back.
@@ -280,12 +280,7 @@ impl Queue {
         let is_slow = |item: &Item| item.sending.is_some_and(|since| since.elapsed() >= limit);
         let before = self.window.iter().take_while(|seq| **seq < self.done_to);
         let slow: Vec<Seq> = before.filter(|seq| self.items.get(seq).is_some_and(is_slow)).copied().collect();
-        for seq in slow {
-            self.keep(seq, |item| {
-                item.due = now;
-                None
-            });
-        }
+        self.keep_at(now, slow);
         if self.order != Order::All {
             self.store_followers(now);
         }
@@ -299,7 +294,12 @@ impl Queue {
             first.is_some_and(|first| first < *seq && self.is_stored(*first))
         };
         let followers: Vec<Seq> = self.window.iter().filter(behind).copied().collect();
-        for seq in followers {
+        self.keep_at(now, followers);
+    }
+
+    /// Gives rows to events that have not failed.
+    fn keep_at(&mut self, now: Timestamp, seqs: Vec<Seq>) {
+        for seq in seqs {
             self.keep(seq, |item| {
                 item.due = now;
                 None
@@ -359,7 +359,14 @@ impl Queue {
 
     fn insert(&mut self, seq: Seq, item: Item) {
         if let Some(line) = &item.line {
-            self.lines.entry(line.clone()).or_default().insert(seq);
+            let seqs = self.lines.entry(line.clone()).or_default();
+            seqs.insert(seq);
+            // After a restart the log is read again from before events that have a row: those now wait for this one.
+            if let Some(next) = seqs.range(seq..).nth(1)
+                && let Some(behind) = self.items.get(next)
+            {
+                self.due.remove(&(behind.due, *next));
+            }
         }
         self.items.insert(seq, item);
         self.enqueue(seq);

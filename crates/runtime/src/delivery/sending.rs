@@ -21,9 +21,8 @@ use crate::turn::seen_version;
 const GONE: Duration = Duration::from_secs(60 * 60);
 
 impl DeliveryLoop {
-    /// Starts as many calls as may run. Returns whether one was started that is at its end already, or the next step may
-    /// start more.
-    pub(super) async fn send(&mut self) -> Result<bool, Stop> {
+    /// Starts as many calls as may run.
+    pub(super) async fn send(&mut self) -> Result<(), Stop> {
         while self.has_free_call() && self.receiver.takes() {
             let Some(batch) = self.next_batch().await? else { break };
             if batch.is_empty() {
@@ -34,7 +33,7 @@ impl DeliveryLoop {
             let bounds = self.runner.env.bounds(self.runner.env.options.delivery_timeout);
             self.calls.spawn(call(Arc::clone(sender), bounds, batch));
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Whether another call may run beside those that do.
@@ -93,14 +92,26 @@ impl DeliveryLoop {
         let Ended { batch, receipts, begun, end } = ended;
         let left: Vec<Seq> = batch[receipts.len()..].iter().map(|delivery| delivery.event.seq).collect();
         let failing = self.apply(&batch, receipts, begun);
+        self.conclude(end, (batch.len(), &left), begun, failing).await
+    }
+
+    /// Draws the conclusions from how a call of so many events ended, for those `left` without a receipt, and from the
+    /// events that failed because it is the receiver that does.
+    async fn conclude(
+        &mut self,
+        end: End,
+        (events, left): (usize, &[Seq]),
+        begun: Instant,
+        failing: Option<(Vec<Seq>, Failure)>,
+    ) -> Result<(), Stop> {
         match end {
             End::Whole => self.receiver.in_time(),
             End::Cut => {}
             End::TooLong(failure) => {
-                self.receiver.too_slow(batch.len());
-                self.failed(&left, begun, failure).await?;
+                self.receiver.too_slow(events);
+                self.failed(left, begun, failure).await?;
             }
-            End::BrokeOff(failure) => self.failed(&left, begun, failure).await?,
+            End::BrokeOff(failure) => self.failed(left, begun, failure).await?,
         }
         if let Some((seqs, failure)) = failing {
             self.failed(&seqs, begun, failure).await?;
@@ -277,11 +288,7 @@ impl DeliveryLoop {
         self.stale = false;
         let stored = Recorded::Stored { known: known(committed.version), now, wrote };
         self.recorded(record, Ok(stored))?;
-        let rest = Ended { batch: left.to_vec(), receipts: Vec::new(), begun, end };
-        self.ended(rest).await?;
-        match failing {
-            Some((seqs, failure)) => self.failed(&seqs, begun, failure).await,
-            None => Ok(()),
-        }
+        let left: Vec<Seq> = left.iter().map(|delivery| delivery.event.seq).collect();
+        self.conclude(end, (left.len(), &left), begun, failing).await
     }
 }

@@ -210,12 +210,7 @@ async fn try_confirm(
     random: &dyn Random,
     (batch, up_to): (i64, Seq),
 ) -> Result<Option<u64>, PullError> {
-    let mut draft = open(sink, store, random).await?;
-    let record: Option<Record> = draft.get(&records::key(batch)).await.map_err(broken)?;
-    let Some(record) = record else { return Err(PullError::NotFound(batch)) };
-    if record.confirmed {
-        return Ok(Some(0));
-    }
+    let Some((mut draft, record)) = open_batch(sink, store, random, batch).await? else { return Ok(Some(0)) };
     let mut positions = positions(draft.cursor())?;
     let rows = deliveries(sink, store).await?;
     // Up to its last event of a type, a batch holds all that was not confirmed; so it does up to any place before.
@@ -272,12 +267,7 @@ async fn try_extend(
     random: &dyn Random,
     (batch, lease): (i64, Duration),
 ) -> Result<Option<u64>, PullError> {
-    let mut draft = open(sink, store, random).await?;
-    let record: Option<Record> = draft.get(&records::key(batch)).await.map_err(broken)?;
-    let Some(record) = record else { return Err(PullError::NotFound(batch)) };
-    if record.confirmed {
-        return Ok(Some(0));
-    }
+    let Some((mut draft, record)) = open_batch(sink, store, random, batch).await? else { return Ok(Some(0)) };
     let Some(until) = record.due else { return Err(PullError::NoLease(batch)) };
     let rows = deliveries(sink, store).await?;
     // A lease ends later than every lease of the same event before it. So what is due at another time is not its own.
@@ -296,6 +286,19 @@ async fn try_extend(
     }
     sink.records.stored(change);
     Ok(Some(extended))
+}
+
+/// A turn about a batch, with what is remembered of it; `None` when it is confirmed.
+async fn open_batch<'a>(
+    sink: &PullSink,
+    store: &'a dyn Store,
+    random: &dyn Random,
+    batch: i64,
+) -> Result<Option<(OpenTurn<'a>, Record)>, PullError> {
+    let mut draft = open(sink, store, random).await?;
+    let record: Option<Record> = draft.get(&records::key(batch)).await.map_err(broken)?;
+    let record = record.ok_or(PullError::NotFound(batch))?;
+    Ok((!record.confirmed).then_some((draft, record)))
 }
 
 /// The same delivery, due at another time.
